@@ -1,0 +1,95 @@
+//! Everything that can be wrong with a model: its files, its configuration, its weights, and the tensor work itself.
+
+use std::path::PathBuf;
+
+/// Why a model could not be loaded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A file of the model folder could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file that was asked for.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file that every model of this layout has is not there.
+    #[error("{model} has no {file}: a Stable Diffusion folder in the diffusers layout is wanted")]
+    MissingFile {
+        /// The model folder.
+        model: String,
+        /// The file, relative to the folder.
+        file: String,
+    },
+    /// A configuration file is not what its name promises, or asks for something that is not supported.
+    #[error("{file}: {detail}")]
+    Config {
+        /// The file, relative to the model folder.
+        file: String,
+        /// What is wrong, naming the key and the value.
+        detail: String,
+    },
+    /// The architecture needs a tensor that the file lacks.
+    #[error("{file}: tensor `{name}` is missing, a tensor of shape {wanted:?} is wanted")]
+    MissingTensor {
+        /// The weights file.
+        file: String,
+        /// The tensor's name.
+        name: String,
+        /// The shape the configuration implies.
+        wanted: Vec<usize>,
+    },
+    /// A tensor is there but has another shape than the configuration implies.
+    #[error("{file}: tensor `{name}` has shape {found:?}, {wanted:?} is wanted")]
+    TensorShape {
+        /// The weights file.
+        file: String,
+        /// The tensor's name.
+        name: String,
+        /// The shape in the file.
+        found: Vec<usize>,
+        /// The shape the configuration implies.
+        wanted: Vec<usize>,
+    },
+    /// A weights file is damaged, truncated, or stored in a number format that weights do not come in.
+    #[error("{file}: {detail}")]
+    Weights {
+        /// The weights file.
+        file: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The tokenizer's files do not make a tokenizer.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+    /// A prompt has more tokens than the text encoder has positions.
+    #[error("the prompt has {tokens} tokens, the model reads at most {limit}")]
+    PromptTooLong {
+        /// Tokens of the prompt, the two that mark its start and end included.
+        tokens: usize,
+        /// What the text encoder takes, the two markers included.
+        limit: usize,
+    },
+    /// The sampling settings cannot be carried out with this model's schedule.
+    #[error("{0}")]
+    Schedule(String),
+    /// A tensor operation failed.
+    #[error("tensor operation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl ModelError {
+    pub(crate) fn config(file: &str, detail: impl Into<String>) -> Self {
+        Self::Config {
+            file: file.to_owned(),
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn weights(file: &str, detail: impl Into<String>) -> Self {
+        Self::Weights {
+            file: file.to_owned(),
+            detail: detail.into(),
+        }
+    }
+}

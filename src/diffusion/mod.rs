@@ -1,0 +1,205 @@
+//! The model: Stable Diffusion in the diffusers layout, on candle, with attention that a caller can control.
+//!
+//! [`Model`] holds everything that lives on the device. It is not shared: one thread owns it. [`ModelInfo`] is what
+//! the rest of the program needs to know of a model and may be read from anywhere.
+//!
+//! - [`files`], [`weights`]: where bytes come from, and named tensors with checked shapes
+//! - [`tokenizer`], [`text_encoder`]: prompts to embeddings
+//! - [`unet`]: latents to noise, with [`unet::AttentionControl`] as the door for editing
+//! - [`scheduler`], [`noise`]: DDIM and PyTorch's random numbers
+//! - [`vae`]: latents to images and back
+//! - [`nn`]: the layers that these share
+
+pub mod embedded;
+pub mod error;
+pub mod files;
+pub mod nn;
+pub mod noise;
+pub mod scheduler;
+pub mod text_encoder;
+pub mod tokenizer;
+pub mod unet;
+pub mod vae;
+pub mod weights;
+
+use std::sync::Arc;
+
+use candle_core::{Device, Result, Tensor};
+use serde::Deserialize;
+
+pub use error::ModelError;
+pub use files::ModelFiles;
+use scheduler::Ddim;
+use text_encoder::TextEncoder;
+use tokenizer::Tokenizer;
+use unet::{AttentionSite, TextContext, UNet};
+use vae::Vae;
+
+/// An optional file of ours beside the diffusers files: sampling defaults that suit the model.
+const DEFAULTS_FILE: &str = "reprompt.json";
+/// Sides of the latents of Stable Diffusion 1, where the UNet's file does not say.
+const DEFAULT_SAMPLE_SIZE: usize = 64;
+
+/// Sampling settings that a model suggests for requests that leave them out.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SamplingDefaults {
+    /// Denoising steps.
+    pub num_inference_steps: usize,
+    /// Scale of classifier-free guidance.
+    pub guidance_scale: f64,
+}
+
+impl Default for SamplingDefaults {
+    fn default() -> Self {
+        Self {
+            num_inference_steps: 50,
+            guidance_scale: 7.5,
+        }
+    }
+}
+
+/// What the program knows of a loaded model without touching the device.
+#[derive(Debug)]
+pub struct ModelInfo {
+    /// Its name in answers.
+    pub name: String,
+    /// BLAKE3 over its files, in hexadecimal.
+    pub fingerprint: String,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Its noise schedule.
+    pub scheduler: Ddim,
+    /// Suggested sampling settings.
+    pub defaults: SamplingDefaults,
+    /// Image side in pixels that the model was trained on.
+    pub native_size: usize,
+    /// Pixels on a side for one latent; image sides are multiples of it.
+    pub vae_factor: usize,
+    /// The shortest image side, at which the coarsest level still has a position of its own.
+    pub min_side: usize,
+    /// Channels of the latents.
+    pub latent_channels: usize,
+}
+
+/// A model on its device.
+#[derive(Debug)]
+pub struct Model {
+    /// What may be known elsewhere.
+    pub info: Arc<ModelInfo>,
+    /// The UNet.
+    pub unet: UNet,
+    device: Device,
+    text_encoder: TextEncoder,
+    vae: Vae,
+}
+
+impl Model {
+    /// Loads a model; every configuration and tensor is checked.
+    pub fn load(files: &ModelFiles, device: &Device) -> std::result::Result<Self, ModelError> {
+        let (text_encoder, text_config) = TextEncoder::load(files, device)?;
+        let tokenizer = Tokenizer::load(files, text_config.max_position_embeddings)?;
+        if tokenizer.vocab_size() > text_encoder.vocab_size() {
+            return Err(ModelError::Tokenizer(format!(
+                "it has {} tokens, the text encoder embeds {}",
+                tokenizer.vocab_size(),
+                text_encoder.vocab_size()
+            )));
+        }
+        let unet = UNet::load(files, device)?;
+        let vae = Vae::load(files, device)?;
+        check_widths(&unet, &vae, text_config.hidden_size)?;
+        let vae_factor = vae.config().factor();
+        let info = ModelInfo {
+            name: files.name(),
+            fingerprint: files.fingerprint()?,
+            tokenizer,
+            scheduler: Ddim::load(files)?,
+            defaults: files.json_if_present(DEFAULTS_FILE)?.unwrap_or_default(),
+            native_size: unet.config().sample_size.unwrap_or(DEFAULT_SAMPLE_SIZE) * vae_factor,
+            vae_factor,
+            min_side: vae_factor << (unet.config().levels.len() - 1),
+            latent_channels: unet.config().in_channels,
+        };
+        Ok(Self {
+            info: Arc::new(info),
+            unet,
+            device: device.clone(),
+            text_encoder,
+            vae,
+        })
+    }
+
+    /// Where the model's tensors live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// A prompt as the UNet reads it.
+    pub fn encode_prompt(&self, prompt: &str) -> std::result::Result<TextContext, ModelError> {
+        let tokens = self.info.tokenizer.encode_prompt(prompt)?;
+        let embeddings = self.text_embeddings(&tokens.ids)?;
+        Ok(self.unet.text_context(&embeddings)?)
+    }
+
+    /// Token ids -> the text encoder's embeddings, `[1, max tokens, width]`.
+    pub fn text_embeddings(&self, ids: &[u32]) -> Result<Tensor> {
+        self.text_encoder.forward(&self.info.tokenizer.pad(ids))
+    }
+
+    /// The noise that a seed stands for, `[1, channels, height / factor, width / factor]` for sides in pixels.
+    pub fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
+        let (h, w) = self.latent_size(height, width);
+        let channels = self.info.latent_channels;
+        Tensor::from_vec(noise::randn(seed, channels * h * w), (1, channels, h, w), &self.device)
+    }
+
+    /// The attention layers at an image size in pixels.
+    pub fn sites(&self, height: usize, width: usize) -> Vec<AttentionSite> {
+        let (h, w) = self.latent_size(height, width);
+        self.unet.sites(h, w)
+    }
+
+    /// Latents `[1, channels, h, w]` -> the image's bytes, row by row, RGB.
+    pub fn decode(&self, latents: &Tensor) -> Result<Vec<u8>> {
+        let image = self.vae.decode(latents)?.squeeze(0)?;
+        // As diffusers turns arrays into images: to 0..1, clamped, times 255, rounded.
+        let image = ((image / 2.0)? + 0.5)?.clamp(0.0, 1.0)?.permute((1, 2, 0))?;
+        let values = image.flatten_all()?.to_vec1::<f32>()?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let bytes = values.into_iter().map(|value| (value * 255.0).round_ties_even() as u8).collect();
+        Ok(bytes)
+    }
+
+    /// The autoencoder.
+    pub fn vae(&self) -> &Vae {
+        &self.vae
+    }
+
+    fn latent_size(&self, height: usize, width: usize) -> (usize, usize) {
+        (height / self.info.vae_factor, width / self.info.vae_factor)
+    }
+}
+
+/// Bytes that a tensor's values take.
+pub fn tensor_bytes(tensor: &Tensor) -> u64 {
+    (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64
+}
+
+fn check_widths(unet: &UNet, vae: &Vae, text_width: usize) -> std::result::Result<(), ModelError> {
+    let config = unet.config();
+    let latent = vae.config().latent_channels;
+    let detail = if config.in_channels != latent {
+        format!("`in_channels` is {}, the VAE's latents have {latent}", config.in_channels)
+    } else if config.out_channels != latent {
+        format!("`out_channels` is {}, the VAE's latents have {latent}", config.out_channels)
+    } else if let Some(level) = config.levels.iter().find(|l| l.cross_attention_dim != text_width) {
+        format!(
+            "`cross_attention_dim` is {}, the text encoder's embeddings have {text_width}",
+            level.cross_attention_dim
+        )
+    } else {
+        return Ok(());
+    };
+    Err(ModelError::config("unet/config.json", detail))
+}

@@ -1,0 +1,164 @@
+//! CLIP's text encoder: token and position embeddings, a causal pre-norm transformer, a final layer norm.
+//!
+//! The output is the last hidden state after the final norm, which is what Stable Diffusion 1 and 2 condition on
+//! (2.x ships the encoder with its last layer already cut off).
+
+use candle_core::{D, Device, Module, Result, Tensor};
+use candle_nn::{LayerNorm, ops::softmax_last_dim};
+use serde::Deserialize;
+
+use super::error::ModelError;
+use super::files::ModelFiles;
+use super::nn::{Activation, Linear, layer_norm};
+use super::weights::{Scope, Weights};
+
+const CONFIG: &str = "text_encoder/config.json";
+const WEIGHTS: &[&str] = &["text_encoder/model.safetensors", "text_encoder/model.fp16.safetensors"];
+
+/// The keys of `text_encoder/config.json` that shape the network.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TextEncoderConfig {
+    vocab_size: usize,
+    /// Width of the embeddings that the UNet attends to.
+    pub hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    /// Tokens of a prompt, its two markers and the padding included: 77.
+    pub max_position_embeddings: usize,
+    #[serde(default = "quick_gelu")]
+    hidden_act: String,
+    #[serde(default = "default_eps")]
+    layer_norm_eps: f64,
+}
+
+fn quick_gelu() -> String {
+    "quick_gelu".to_owned()
+}
+
+fn default_eps() -> f64 {
+    1e-5
+}
+
+/// The loaded encoder.
+#[derive(Debug)]
+pub struct TextEncoder {
+    token_embedding: Tensor,
+    position_embedding: Tensor,
+    layers: Vec<Layer>,
+    final_layer_norm: LayerNorm,
+    causal_mask: Tensor,
+    vocab_size: usize,
+}
+
+#[derive(Debug)]
+struct Layer {
+    layer_norm1: LayerNorm,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    layer_norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+    activation: Activation,
+    heads: usize,
+}
+
+impl TextEncoder {
+    /// Loads the encoder of `model` and returns it with its configuration.
+    pub fn load(model: &ModelFiles, device: &Device) -> std::result::Result<(Self, TextEncoderConfig), ModelError> {
+        let config: TextEncoderConfig = model.json(CONFIG)?;
+        let activation = Activation::parse(&config.hidden_act)
+            .ok_or_else(|| ModelError::config(CONFIG, format!("`hidden_act` {:?} is not supported", config.hidden_act)))?;
+        let (width, heads) = (config.hidden_size, config.num_attention_heads);
+        if heads == 0 || !width.is_multiple_of(heads) {
+            let detail = format!("`hidden_size` {width} cannot be split into {heads} heads");
+            return Err(ModelError::config(CONFIG, detail));
+        }
+        let weights = Weights::open(model, model.first_of(WEIGHTS)?, device)?;
+        // Stable Diffusion's files carry the prefix, the newest transformers' do not.
+        let root = match weights.root().at("text_model") {
+            scope if scope.has("embeddings.token_embedding.weight") => scope,
+            _ => weights.root(),
+        };
+        let embeddings = root.at("embeddings");
+        let positions = config.max_position_embeddings;
+        let layers = (0..config.num_hidden_layers)
+            .map(|i| Layer::load(&root.at("encoder.layers").at(i), &config, activation))
+            .collect::<std::result::Result<_, _>>()?;
+        let encoder = Self {
+            token_embedding: embeddings.at("token_embedding").tensor("weight", &[config.vocab_size, width])?,
+            position_embedding: embeddings.at("position_embedding").tensor("weight", &[positions, width])?,
+            layers,
+            final_layer_norm: layer_norm(&root.at("final_layer_norm"), width, config.layer_norm_eps)?,
+            causal_mask: causal_mask(positions, device)?,
+            vocab_size: config.vocab_size,
+        };
+        Ok((encoder, config))
+    }
+
+    /// Tokens that have an embedding.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// Padded token ids (as many as there are positions) -> `[1, positions, width]`.
+    pub fn forward(&self, ids: &[u32]) -> Result<Tensor> {
+        let ids = Tensor::new(ids, self.token_embedding.device())?;
+        let mut x = (self.token_embedding.index_select(&ids, 0)? + &self.position_embedding)?.unsqueeze(0)?;
+        for layer in &self.layers {
+            x = layer.forward(&x, &self.causal_mask)?;
+        }
+        self.final_layer_norm.forward(&x)
+    }
+}
+
+impl Layer {
+    fn load(
+        scope: &Scope<'_>,
+        config: &TextEncoderConfig,
+        activation: Activation,
+    ) -> std::result::Result<Self, ModelError> {
+        let (width, inner, eps) = (config.hidden_size, config.intermediate_size, config.layer_norm_eps);
+        let attention = scope.at("self_attn");
+        Ok(Self {
+            layer_norm1: layer_norm(&scope.at("layer_norm1"), width, eps)?,
+            q_proj: Linear::load(&attention.at("q_proj"), width, width)?,
+            k_proj: Linear::load(&attention.at("k_proj"), width, width)?,
+            v_proj: Linear::load(&attention.at("v_proj"), width, width)?,
+            out_proj: Linear::load(&attention.at("out_proj"), width, width)?,
+            layer_norm2: layer_norm(&scope.at("layer_norm2"), width, eps)?,
+            fc1: Linear::load(&scope.at("mlp.fc1"), width, inner)?,
+            fc2: Linear::load(&scope.at("mlp.fc2"), inner, width)?,
+            activation,
+            heads: config.num_attention_heads,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+        let x = (x + self.attend(&self.layer_norm1.forward(x)?, mask)?)?;
+        let h = self.fc1.forward(&self.layer_norm2.forward(&x)?)?;
+        &x + self.fc2.forward(&self.activation.forward(&h)?)?
+    }
+
+    fn attend(&self, x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+        let (rows, positions, width) = x.dims3()?;
+        let split = |y: Tensor| y.reshape((rows, positions, self.heads, width / self.heads))?.transpose(1, 2)?.contiguous();
+        let scale = 1.0 / ((width / self.heads) as f64).sqrt();
+        let q = split((self.q_proj.forward(x)? * scale)?)?;
+        let k = split(self.k_proj.forward(x)?)?;
+        let v = split(self.v_proj.forward(x)?)?;
+        let scores = q.matmul(&k.transpose(D::Minus2, D::Minus1)?)?.broadcast_add(mask)?;
+        let attended = softmax_last_dim(&scores)?.matmul(&v)?;
+        self.out_proj.forward(&attended.transpose(1, 2)?.reshape((rows, positions, width))?)
+    }
+}
+
+/// `[positions, positions]`, minus infinity where a token would see a later one.
+fn causal_mask(positions: usize, device: &Device) -> Result<Tensor> {
+    let mask: Vec<f32> = (0..positions)
+        .flat_map(|query| (0..positions).map(move |key| if key > query { f32::NEG_INFINITY } else { 0.0 }))
+        .collect();
+    Tensor::from_vec(mask, (positions, positions), device)
+}

@@ -1,0 +1,165 @@
+//! CLIP's tokenizer: byte-pair encoding over lower-cased words, framed by a start and an end marker.
+//!
+//! Built from `vocab.json` and `merges.txt` by writing down the pipeline that transformers' `CLIPTokenizer` has
+//! and handing it to the `tokenizers` crate; a folder with only `tokenizer.json` is read as it is.
+
+use std::ops::Range;
+
+use serde_json::{Value, json};
+use tokenizers::Tokenizer as Pipeline;
+
+use super::error::ModelError;
+use super::files::ModelFiles;
+
+/// CLIP's split into words, numbers and punctuation (`simple_tokenizer.py` of the original).
+const WORD_PATTERN: &str =
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// A text's tokens, start and end marker included, not padded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// The bytes of the text that each token stands for; empty for the two markers.
+    pub spans: Vec<Range<usize>>,
+}
+
+/// The tokenizer of one model.
+#[derive(Debug)]
+pub struct Tokenizer {
+    pipeline: Pipeline,
+    start: u32,
+    end: u32,
+    padding: u32,
+    max_tokens: usize,
+}
+
+impl Tokenizer {
+    /// Loads the tokenizer of `model`, whose text encoder has `max_tokens` positions.
+    pub fn load(model: &ModelFiles, max_tokens: usize) -> Result<Self, ModelError> {
+        let invalid = |error: tokenizers::Error| ModelError::Tokenizer(error.to_string());
+        let config: Value = model.json_if_present("tokenizer/tokenizer_config.json")?.unwrap_or_default();
+        let specials: Value = model.json_if_present("tokenizer/special_tokens_map.json")?.unwrap_or_default();
+        let special = |key: &str, default: &str| {
+            [&config[key], &specials[key]]
+                .into_iter()
+                .find_map(|token| token.as_str().or_else(|| token["content"].as_str()))
+                .unwrap_or(default)
+                .to_owned()
+        };
+        let start = special("bos_token", "<|startoftext|>");
+        let end = special("eos_token", "<|endoftext|>");
+        let padding = special("pad_token", &end);
+        let mut pipeline = match model.read("tokenizer/vocab.json")? {
+            Some(vocab) => {
+                let merges = model.require("tokenizer/merges.txt")?;
+                let definition = clip_pipeline(&vocab, &merges, &special("unk_token", &end), &[&start, &end])?;
+                Pipeline::from_bytes(definition).map_err(invalid)?
+            }
+            None => Pipeline::from_bytes(model.require("tokenizer/tokenizer.json")?).map_err(invalid)?,
+        };
+        pipeline.with_padding(None);
+        pipeline.with_truncation(None).map_err(invalid)?;
+        let id = |token: &str| {
+            pipeline
+                .token_to_id(token)
+                .ok_or_else(|| ModelError::Tokenizer(format!("the vocabulary has no token `{token}`")))
+        };
+        let (start, end, padding) = (id(&start)?, id(&end)?, id(&padding)?);
+        Ok(Self {
+            pipeline,
+            start,
+            end,
+            padding,
+            max_tokens,
+        })
+    }
+
+    /// Tokens that a prompt may have, its two markers included.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    /// The number of tokens in the vocabulary.
+    pub fn vocab_size(&self) -> usize {
+        self.pipeline.get_vocab_size(true)
+    }
+
+    /// The text's tokens, however many.
+    pub fn encode(&self, text: &str) -> Result<Tokens, ModelError> {
+        let encoding = self
+            .pipeline
+            .encode(text, false)
+            .map_err(|error| ModelError::Tokenizer(error.to_string()))?;
+        let marker = |at: usize| std::iter::once(at..at);
+        let inner = encoding.get_offsets().iter().map(|&(begin, end)| begin..end);
+        Ok(Tokens {
+            ids: std::iter::once(self.start)
+                .chain(encoding.get_ids().iter().copied())
+                .chain(std::iter::once(self.end))
+                .collect(),
+            spans: marker(0).chain(inner).chain(marker(text.len())).collect(),
+        })
+    }
+
+    /// The text's tokens, or an error where it has more than the text encoder takes: nothing is ever cut.
+    pub fn encode_prompt(&self, text: &str) -> Result<Tokens, ModelError> {
+        let tokens = self.encode(text)?;
+        if tokens.ids.len() > self.max_tokens {
+            return Err(ModelError::PromptTooLong {
+                tokens: tokens.ids.len(),
+                limit: self.max_tokens,
+            });
+        }
+        Ok(tokens)
+    }
+
+    /// Ids filled up with the padding token to the length that the text encoder takes.
+    pub fn pad(&self, ids: &[u32]) -> Vec<u32> {
+        let mut padded = ids.to_vec();
+        padded.resize(self.max_tokens, self.padding);
+        padded
+    }
+
+    /// A token as it stands in the vocabulary.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.pipeline.id_to_token(id)
+    }
+}
+
+/// The definition of CLIP's pipeline in the format of `tokenizer.json`.
+fn clip_pipeline(vocab: &[u8], merges: &[u8], unknown: &str, specials: &[&str]) -> Result<Vec<u8>, ModelError> {
+    let vocab: Value = serde_json::from_slice(vocab)
+        .map_err(|error| ModelError::config("tokenizer/vocab.json", error.to_string()))?;
+    let merges = std::str::from_utf8(merges)
+        .map_err(|error| ModelError::config("tokenizer/merges.txt", error.to_string()))?;
+    let merges: Vec<[&str; 2]> = merges
+        .lines()
+        .filter(|line| !line.starts_with("#version") && !line.is_empty())
+        .map(|line| line.split_once(' ').map(|(a, b)| [a, b.trim_end()]))
+        .collect::<Option<_>>()
+        .ok_or_else(|| ModelError::config("tokenizer/merges.txt", "a line is not a pair of tokens"))?;
+    let added: Vec<Value> = specials
+        .iter()
+        .map(|content| {
+            json!({"id": vocab[*content], "content": content, "special": true, "single_word": false,
+                   "lstrip": false, "rstrip": false, "normalized": false})
+        })
+        .collect();
+    let definition = json!({
+        "version": "1.0",
+        "added_tokens": added,
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "NFC"},
+            {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+            {"type": "Lowercase"},
+        ]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": WORD_PATTERN}, "behavior": "Removed", "invert": true},
+            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        ]},
+        "model": {"type": "BPE", "vocab": vocab, "merges": merges, "unk_token": unknown,
+                  "continuing_subword_prefix": "", "end_of_word_suffix": "</w>", "fuse_unk": false},
+    });
+    serde_json::to_vec(&definition).map_err(|error| ModelError::Tokenizer(error.to_string()))
+}

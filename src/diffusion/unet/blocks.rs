@@ -1,0 +1,232 @@
+//! The UNet's blocks: down (residual blocks, attention, a strided convolution), middle, and up (the same with the
+//! skip connections of the way down, and an upsampling convolution).
+
+use candle_core::{Module, Result, Tensor};
+use candle_nn::Conv2d;
+
+use super::attention::{AttentionControl, AttentionSite, KeyValue};
+use super::config::{LevelConfig, UNetConfig};
+use super::transformer::Transformer;
+use crate::diffusion::error::ModelError;
+use crate::diffusion::nn::{ResnetBlock, ResnetOptions, conv2d};
+use crate::diffusion::weights::Scope;
+
+/// Each row's keys and values, by attention layer.
+type Text<'a> = [&'a [Option<KeyValue>]];
+type Loaded<T> = std::result::Result<T, ModelError>;
+
+/// A level on the way down.
+#[derive(Debug)]
+pub struct DownBlock {
+    resnets: Vec<ResnetBlock>,
+    /// Empty, or one a residual block.
+    transformers: Vec<Transformer>,
+    downsample: Option<Conv2d>,
+}
+
+/// The level between down and up.
+#[derive(Debug)]
+pub struct MidBlock {
+    first: ResnetBlock,
+    transformer: Option<Transformer>,
+    second: ResnetBlock,
+}
+
+/// A level on the way up.
+#[derive(Debug)]
+pub struct UpBlock {
+    resnets: Vec<ResnetBlock>,
+    /// Empty, or one a residual block.
+    transformers: Vec<Transformer>,
+    upsample: Option<Conv2d>,
+}
+
+fn load_transformers(
+    scope: &Scope<'_>,
+    config: &UNetConfig,
+    level: &LevelConfig,
+    count: usize,
+    next_site: &mut usize,
+) -> Loaded<Vec<Transformer>> {
+    let (groups, linear) = (config.norm_num_groups, config.use_linear_projection);
+    (0..count)
+        .map(|i| Transformer::load(&scope.at("attentions").at(i), level, groups, linear, next_site))
+        .collect()
+}
+
+impl DownBlock {
+    /// Loads a level that takes `input` channels.
+    pub fn load(
+        scope: &Scope<'_>,
+        config: &UNetConfig,
+        level: &LevelConfig,
+        input: usize,
+        downsample: bool,
+        resnet: ResnetOptions,
+        next_site: &mut usize,
+    ) -> Loaded<Self> {
+        let channels = level.channels;
+        let attentions = if level.down_attention { level.layers } else { 0 };
+        Ok(Self {
+            resnets: (0..level.layers)
+                .map(|i| {
+                    let input = if i == 0 { input } else { channels };
+                    ResnetBlock::load(&scope.at("resnets").at(i), input, channels, resnet)
+                })
+                .collect::<Loaded<_>>()?,
+            transformers: load_transformers(scope, config, level, attentions, next_site)?,
+            downsample: downsample
+                .then(|| {
+                    let scope = scope.at("downsamplers.0.conv");
+                    conv2d(&scope, channels, channels, 3, 2, config.downsample_padding)
+                })
+                .transpose()?,
+        })
+    }
+
+    /// Runs the level and leaves its outputs on the stack of skip connections.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        time: &Tensor,
+        text: &Text<'_>,
+        control: &mut dyn AttentionControl,
+        skips: &mut Vec<Tensor>,
+    ) -> Result<Tensor> {
+        let mut h = x.clone();
+        for (i, resnet) in self.resnets.iter().enumerate() {
+            h = resnet.forward(&h, Some(time))?;
+            if let Some(transformer) = self.transformers.get(i) {
+                h = transformer.forward(&h, text, control)?;
+            }
+            skips.push(h.clone());
+        }
+        if let Some(downsample) = &self.downsample {
+            h = downsample.forward(&h)?;
+            skips.push(h.clone());
+        }
+        Ok(h)
+    }
+
+    /// The level's attention layers on a map of `size` (height, width).
+    pub fn sites(&self, size: (usize, usize)) -> Vec<AttentionSite> {
+        self.transformers.iter().flat_map(|t| t.sites(size.0, size.1)).collect()
+    }
+
+    /// The level's transformers.
+    pub fn transformers(&self) -> std::slice::Iter<'_, Transformer> {
+        self.transformers.iter()
+    }
+}
+
+impl MidBlock {
+    /// Loads the middle block, at the coarsest level.
+    pub fn load(
+        scope: &Scope<'_>,
+        config: &UNetConfig,
+        resnet: ResnetOptions,
+        next_site: &mut usize,
+    ) -> Loaded<Self> {
+        let level = &config.levels[config.levels.len() - 1];
+        let channels = level.channels;
+        let attentions = usize::from(config.mid_attention);
+        Ok(Self {
+            first: ResnetBlock::load(&scope.at("resnets.0"), channels, channels, resnet)?,
+            transformer: load_transformers(scope, config, level, attentions, next_site)?.pop(),
+            second: ResnetBlock::load(&scope.at("resnets.1"), channels, channels, resnet)?,
+        })
+    }
+
+    /// Runs the block.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        time: &Tensor,
+        text: &Text<'_>,
+        control: &mut dyn AttentionControl,
+    ) -> Result<Tensor> {
+        let mut h = self.first.forward(x, Some(time))?;
+        if let Some(transformer) = &self.transformer {
+            h = transformer.forward(&h, text, control)?;
+        }
+        self.second.forward(&h, Some(time))
+    }
+
+    /// The block's attention layers on a map of `size` (height, width).
+    pub fn sites(&self, size: (usize, usize)) -> Vec<AttentionSite> {
+        self.transformer.iter().flat_map(|t| t.sites(size.0, size.1)).collect()
+    }
+
+    /// The block's transformer, if it has one.
+    pub fn transformers(&self) -> std::option::Iter<'_, Transformer> {
+        self.transformer.iter()
+    }
+}
+
+impl UpBlock {
+    /// Loads a level. `input` are the channels that come from below, `skip` those of the next finer level, whose
+    /// output is the last skip connection that this level takes.
+    pub fn load(
+        scope: &Scope<'_>,
+        config: &UNetConfig,
+        level: &LevelConfig,
+        (input, skip): (usize, usize),
+        upsample: bool,
+        resnet: ResnetOptions,
+        next_site: &mut usize,
+    ) -> Loaded<Self> {
+        let channels = level.channels;
+        let count = level.layers + 1;
+        let attentions = if level.up_attention { count } else { 0 };
+        Ok(Self {
+            resnets: (0..count)
+                .map(|i| {
+                    let from_below = if i == 0 { input } else { channels };
+                    let from_skip = if i == count - 1 { skip } else { channels };
+                    ResnetBlock::load(&scope.at("resnets").at(i), from_below + from_skip, channels, resnet)
+                })
+                .collect::<Loaded<_>>()?,
+            transformers: load_transformers(scope, config, level, attentions, next_site)?,
+            upsample: upsample
+                .then(|| conv2d(&scope.at("upsamplers.0.conv"), channels, channels, 3, 1, 1))
+                .transpose()?,
+        })
+    }
+
+    /// Runs the level, taking its skip connections off the stack.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        time: &Tensor,
+        text: &Text<'_>,
+        control: &mut dyn AttentionControl,
+        skips: &mut Vec<Tensor>,
+    ) -> Result<Tensor> {
+        let mut h = x.clone();
+        for (i, resnet) in self.resnets.iter().enumerate() {
+            let Some(skip) = skips.pop() else {
+                candle_core::bail!("the way up has more residual blocks than the way down left skip connections");
+            };
+            h = resnet.forward(&Tensor::cat(&[&h, &skip], 1)?, Some(time))?;
+            if let Some(transformer) = self.transformers.get(i) {
+                h = transformer.forward(&h, text, control)?;
+            }
+        }
+        if let (Some(upsample), Some(next)) = (&self.upsample, skips.last()) {
+            // To the size of the next skip connection: twice this one, or one less where the way down rounded up.
+            let (height, width) = (next.dim(2)?, next.dim(3)?);
+            h = upsample.forward(&h.upsample_nearest2d(height, width)?)?;
+        }
+        Ok(h)
+    }
+
+    /// The level's attention layers on a map of `size` (height, width).
+    pub fn sites(&self, size: (usize, usize)) -> Vec<AttentionSite> {
+        self.transformers.iter().flat_map(|t| t.sites(size.0, size.1)).collect()
+    }
+
+    /// The level's transformers.
+    pub fn transformers(&self) -> std::slice::Iter<'_, Transformer> {
+        self.transformers.iter()
+    }
+}

@@ -1,0 +1,189 @@
+//! The conditional UNet of Stable Diffusion 1.x and 2.x, with attention that a caller can control.
+//!
+//! Structure and names follow diffusers' `UNet2DConditionModel`. A batch's rows are independent: each has its own
+//! latent, timestep and prompt, and on the CPU its output does not depend on the other rows.
+
+mod attention;
+mod blocks;
+mod config;
+mod timestep;
+mod transformer;
+
+use candle_core::{Device, Module, Result, Tensor};
+use candle_nn::{Conv2d, GroupNorm};
+
+pub use attention::{
+    AttentionCall, AttentionControl, AttentionKind, AttentionSite, KeyValue, NoControl, attend, attention_probabilities,
+};
+pub use config::UNetConfig;
+
+use self::blocks::{DownBlock, MidBlock, UpBlock};
+use self::timestep::TimestepEmbedding;
+use super::error::ModelError;
+use super::files::ModelFiles;
+use super::nn::{Activation, ResnetOptions, conv2d, group_norm};
+use super::weights::Weights;
+
+const WEIGHTS: &[&str] = &[
+    "unet/diffusion_pytorch_model.safetensors",
+    "unet/diffusion_pytorch_model.fp16.safetensors",
+];
+
+/// A prompt as the UNet reads it: keys and values for every cross-attention layer, computed once.
+#[derive(Debug, Clone)]
+pub struct TextContext {
+    /// By [`AttentionSite::index`]; `None` at self-attention layers.
+    key_values: Vec<Option<KeyValue>>,
+}
+
+impl TextContext {
+    /// Keys and values at a cross-attention layer.
+    pub fn at(&self, site: usize) -> Option<&KeyValue> {
+        self.key_values.get(site)?.as_ref()
+    }
+
+    /// Bytes that the tensors take.
+    pub fn bytes(&self) -> u64 {
+        let tensors = self.key_values.iter().flatten().flat_map(|kv| [&kv.keys, &kv.values]);
+        tensors.map(super::tensor_bytes).sum()
+    }
+}
+
+/// The loaded UNet.
+#[derive(Debug)]
+pub struct UNet {
+    config: UNetConfig,
+    timestep_embedding: TimestepEmbedding,
+    conv_in: Conv2d,
+    down_blocks: Vec<DownBlock>,
+    mid_block: MidBlock,
+    up_blocks: Vec<UpBlock>,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv2d,
+    attention_layers: usize,
+}
+
+impl UNet {
+    /// Loads the UNet of `model`.
+    pub fn load(model: &ModelFiles, device: &Device) -> std::result::Result<Self, ModelError> {
+        let config = UNetConfig::load(model)?;
+        let weights = Weights::open(model, model.first_of(WEIGHTS)?, device)?;
+        let root = weights.root();
+        let (first, last) = (config.levels[0].channels, config.levels.len() - 1);
+        let resnet = ResnetOptions {
+            groups: config.norm_num_groups,
+            eps: config.norm_eps,
+            activation: config.activation,
+            time_embed: Some(first * 4),
+        };
+        let mut next_site = 0;
+        let mut down_blocks = Vec::new();
+        for (index, level) in config.levels.iter().enumerate() {
+            let input = config.levels[index.saturating_sub(1)].channels;
+            let scope = root.at("down_blocks").at(index);
+            let downsample = index != last;
+            down_blocks.push(DownBlock::load(&scope, &config, level, input, downsample, resnet, &mut next_site)?);
+        }
+        let mid_block = MidBlock::load(&root.at("mid_block"), &config, resnet, &mut next_site)?;
+        let mut up_blocks = Vec::new();
+        for (index, level) in config.levels.iter().rev().enumerate() {
+            let channels_at = |level: usize| config.levels[level].channels;
+            let level_index = last - index;
+            let input = channels_at((level_index + 1).min(last));
+            let skip = channels_at(level_index.saturating_sub(1));
+            let scope = root.at("up_blocks").at(index);
+            let upsample = index != last;
+            up_blocks.push(UpBlock::load(
+                &scope,
+                &config,
+                level,
+                (input, skip),
+                upsample,
+                resnet,
+                &mut next_site,
+            )?);
+        }
+        Ok(Self {
+            timestep_embedding: TimestepEmbedding::load(&root.at("time_embedding"), &config)?,
+            conv_in: conv2d(&root.at("conv_in"), config.in_channels, first, 3, 1, 1)?,
+            down_blocks,
+            mid_block,
+            up_blocks,
+            conv_norm_out: group_norm(&root.at("conv_norm_out"), first, config.norm_num_groups, config.norm_eps)?,
+            conv_out: conv2d(&root.at("conv_out"), first, config.out_channels, 3, 1, 1)?,
+            attention_layers: next_site,
+            config,
+        })
+    }
+
+    /// The UNet's shape.
+    pub fn config(&self) -> &UNetConfig {
+        &self.config
+    }
+
+    /// The number of attention layers of both kinds; sites are numbered below it.
+    pub fn attention_layers(&self) -> usize {
+        self.attention_layers
+    }
+
+    /// All attention layers for latents of `height` x `width`, in the order in which they run.
+    pub fn sites(&self, height: usize, width: usize) -> Vec<AttentionSite> {
+        // A downsampling convolution with stride 2 and padding 1 rounds up.
+        let mut sizes = vec![(height, width)];
+        for _ in 1..self.config.levels.len() {
+            let (h, w) = sizes[sizes.len() - 1];
+            sizes.push((h.div_ceil(2), w.div_ceil(2)));
+        }
+        let down = self.down_blocks.iter().zip(&sizes).flat_map(|(block, &size)| block.sites(size));
+        let mid = self.mid_block.sites(sizes[sizes.len() - 1]);
+        let up = self.up_blocks.iter().zip(sizes.iter().rev()).flat_map(|(block, &size)| block.sites(size));
+        down.chain(mid).chain(up).collect()
+    }
+
+    /// Keys and values of a prompt's embeddings `[1, tokens, width]` for every cross-attention layer.
+    pub fn text_context(&self, embeddings: &Tensor) -> Result<TextContext> {
+        let embeddings = embeddings.squeeze(0)?;
+        let mut key_values = vec![None; self.attention_layers];
+        for transformer in self.transformers() {
+            transformer.key_values(&embeddings, &mut key_values)?;
+        }
+        Ok(TextContext { key_values })
+    }
+
+    /// `latents` `[rows, channels, h, w]`, a timestep and a prompt for each row -> the model's output of the same
+    /// shape (noise or velocity, as the scheduler knows).
+    pub fn forward(
+        &self,
+        latents: &Tensor,
+        timesteps: &[usize],
+        contexts: &[&TextContext],
+        control: &mut dyn AttentionControl,
+    ) -> Result<Tensor> {
+        if latents.dim(0)? != timesteps.len() || timesteps.len() != contexts.len() {
+            candle_core::bail!(
+                "{} latents, {} timesteps and {} prompts: one of each is wanted for every row",
+                latents.dim(0)?,
+                timesteps.len(),
+                contexts.len()
+            );
+        }
+        let text: Vec<&[Option<KeyValue>]> = contexts.iter().map(|context| context.key_values.as_slice()).collect();
+        let time = self.timestep_embedding.forward(timesteps, latents.device())?;
+        let mut h = self.conv_in.forward(latents)?;
+        let mut skips = vec![h.clone()];
+        for block in &self.down_blocks {
+            h = block.forward(&h, &time, &text, control, &mut skips)?;
+        }
+        h = self.mid_block.forward(&h, &time, &text, control)?;
+        for block in &self.up_blocks {
+            h = block.forward(&h, &time, &text, control, &mut skips)?;
+        }
+        self.conv_out.forward(&Activation::Silu.forward(&self.conv_norm_out.forward(&h)?)?)
+    }
+
+    fn transformers(&self) -> impl Iterator<Item = &transformer::Transformer> {
+        let down = self.down_blocks.iter().flat_map(DownBlock::transformers);
+        let up = self.up_blocks.iter().flat_map(UpBlock::transformers);
+        down.chain(self.mid_block.transformers()).chain(up)
+    }
+}

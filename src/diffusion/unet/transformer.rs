@@ -1,0 +1,135 @@
+//! The spatial transformer after a residual block: self-attention, cross-attention and a gated feed-forward
+//! network over the positions of the feature map (diffusers' `Transformer2DModel`).
+
+use candle_core::{D, Module, Result, Tensor};
+use candle_nn::{GroupNorm, LayerNorm};
+
+use super::attention::{Attention, AttentionControl, AttentionSite, KeyValue};
+use super::config::LevelConfig;
+use crate::diffusion::error::ModelError;
+use crate::diffusion::nn::{Linear, group_norm, layer_norm};
+use crate::diffusion::weights::Scope;
+
+/// diffusers fixes this epsilon, whatever `norm_eps` says.
+const GROUP_NORM_EPS: f64 = 1e-6;
+const LAYER_NORM_EPS: f64 = 1e-5;
+
+/// A spatial transformer.
+#[derive(Debug)]
+pub struct Transformer {
+    norm: GroupNorm,
+    /// A 1x1 convolution in Stable Diffusion 1 is the same product as the linear layer of 2.x.
+    proj_in: Linear,
+    blocks: Vec<TransformerBlock>,
+    proj_out: Linear,
+}
+
+#[derive(Debug)]
+struct TransformerBlock {
+    norm1: LayerNorm,
+    attn1: Attention,
+    norm2: LayerNorm,
+    attn2: Attention,
+    norm3: LayerNorm,
+    feed_forward_in: Linear,
+    feed_forward_out: Linear,
+}
+
+impl Transformer {
+    /// Loads a transformer of `level`; attention layers are numbered from `*next_site` on.
+    pub fn load(
+        scope: &Scope<'_>,
+        level: &LevelConfig,
+        groups: usize,
+        linear_projection: bool,
+        next_site: &mut usize,
+    ) -> std::result::Result<Self, ModelError> {
+        let channels = level.channels;
+        let projection = if linear_projection {
+            Linear::load
+        } else {
+            Linear::load_from_conv1x1
+        };
+        Ok(Self {
+            norm: group_norm(&scope.at("norm"), channels, groups, GROUP_NORM_EPS)?,
+            proj_in: projection(&scope.at("proj_in"), channels, channels)?,
+            blocks: (0..level.transformer_layers)
+                .map(|i| TransformerBlock::load(&scope.at("transformer_blocks").at(i), level, next_site))
+                .collect::<std::result::Result<_, _>>()?,
+            proj_out: projection(&scope.at("proj_out"), channels, channels)?,
+        })
+    }
+
+    /// `x` `[rows, channels, h, w]`; `text[row][site]` holds the rows' keys and values.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        text: &[&[Option<KeyValue>]],
+        control: &mut dyn AttentionControl,
+    ) -> Result<Tensor> {
+        let (rows, channels, height, width) = x.dims4()?;
+        let h = self.norm.forward(x)?;
+        let h = h.reshape((rows, channels, height * width))?.transpose(1, 2)?.contiguous()?;
+        let mut h = self.proj_in.forward(&h)?;
+        for block in &self.blocks {
+            h = block.forward(&h, (height, width), text, control)?;
+        }
+        let h = self.proj_out.forward(&h)?.transpose(1, 2)?.reshape((rows, channels, height, width))?;
+        x + h
+    }
+
+    /// The transformer's attention layers on a map of `height` x `width`, in the order in which they run.
+    pub fn sites(&self, height: usize, width: usize) -> impl Iterator<Item = AttentionSite> + '_ {
+        self.blocks
+            .iter()
+            .flat_map(move |block| [block.attn1.site(height, width), block.attn2.site(height, width)])
+    }
+
+    /// Keys and values of one prompt's embeddings `[tokens, width]`, put at their sites' places.
+    pub fn key_values(&self, text: &Tensor, out: &mut [Option<KeyValue>]) -> Result<()> {
+        for block in &self.blocks {
+            out[block.attn2.site(0, 0).index] = Some(block.attn2.key_value(text)?);
+        }
+        Ok(())
+    }
+}
+
+impl TransformerBlock {
+    fn load(scope: &Scope<'_>, level: &LevelConfig, next_site: &mut usize) -> std::result::Result<Self, ModelError> {
+        let (channels, heads) = (level.channels, level.heads);
+        let index = *next_site;
+        *next_site += 2;
+        let inner = channels * 4;
+        let text_width = Some(level.cross_attention_dim);
+        Ok(Self {
+            norm1: layer_norm(&scope.at("norm1"), channels, LAYER_NORM_EPS)?,
+            attn1: Attention::load(&scope.at("attn1"), index, channels, heads, None)?,
+            norm2: layer_norm(&scope.at("norm2"), channels, LAYER_NORM_EPS)?,
+            attn2: Attention::load(&scope.at("attn2"), index + 1, channels, heads, text_width)?,
+            norm3: layer_norm(&scope.at("norm3"), channels, LAYER_NORM_EPS)?,
+            feed_forward_in: Linear::load(&scope.at("ff.net.0.proj"), channels, inner * 2)?,
+            feed_forward_out: Linear::load(&scope.at("ff.net.2"), inner, channels)?,
+        })
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        map: (usize, usize),
+        text: &[&[Option<KeyValue>]],
+        control: &mut dyn AttentionControl,
+    ) -> Result<Tensor> {
+        let x = (x + self.attn1.forward(&self.norm1.forward(x)?, map, None, control)?)?;
+        let index = self.attn2.site(0, 0).index;
+        let text: Option<Vec<&KeyValue>> = text.iter().map(|row| row.get(index)?.as_ref()).collect();
+        let Some(text) = text else {
+            candle_core::bail!("a row's prompt has no keys and values for attention layer {index}");
+        };
+        let x = (&x + self.attn2.forward(&self.norm2.forward(&x)?, map, Some(&text), control)?)?;
+        // GEGLU: one half gates the other, by the exact GELU.
+        let gated = self.feed_forward_in.forward(&self.norm3.forward(&x)?)?;
+        let halves = gated.chunk(2, D::Minus1)?;
+        let h = (&halves[0] * halves[1].contiguous()?.gelu_erf()?)?;
+        &x + self.feed_forward_out.forward(&h)?
+    }
+}

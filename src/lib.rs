@@ -1,1 +1,5 @@
 pub mod diffusion;
+pub mod engine;
+pub mod media;
+pub mod p2p;
+pub mod session;

@@ -1,0 +1,332 @@
+//! Attention under control: what the conditional row of a source records, and what that of an edit takes from it.
+//!
+//! An edit's cross-attention is `SDPA(Qs, Ks, A Vt) + SDPA(Qt, Kt, B Vt)` with the token-axis matrices A and B of its
+//! plan; where a term is zero, its queries and probabilities are never computed. Unconditional rows are left alone.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Result, Tensor};
+
+use crate::diffusion::unet::{
+    AttentionCall, AttentionControl, AttentionKind, NoControl, TextContext, attend, attention_probabilities,
+};
+use crate::p2p::{CrossInjection, EditPlan, TokenMatrix};
+use crate::session::recording::{RecordedAttention, SourceContexts};
+use crate::session::{RecordingLayout, StepRecord};
+
+/// How each row of a batch attends.
+#[derive(Debug)]
+pub struct BatchControl<'a> {
+    rows: Vec<RowControl<'a>>,
+}
+
+/// How one row attends.
+#[derive(Debug)]
+pub enum RowControl<'a> {
+    /// To itself: the unconditional row of every run.
+    Free,
+    /// To itself, while queries, keys and maps are kept: a source's conditional row.
+    Record(&'a mut StepRecorder),
+    /// As the plan of an edit says: an edit's conditional row.
+    Edit(&'a mut StepEditor),
+}
+
+impl<'a> BatchControl<'a> {
+    /// One entry a row, in the batch's order.
+    pub fn new(rows: Vec<RowControl<'a>>) -> Self {
+        Self { rows }
+    }
+}
+
+impl AttentionControl for BatchControl<'_> {
+    fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
+        match self.rows.get_mut(call.row) {
+            Some(RowControl::Record(recorder)) => recorder.attend(call),
+            Some(RowControl::Edit(editor)) => editor.attend(call),
+            Some(RowControl::Free) => NoControl.attend(call),
+            None => candle_core::bail!("row {} has no attention control", call.row),
+        }
+    }
+}
+
+/// Adds up attention maps over layers and heads, for the mean that local blend reads.
+#[derive(Debug)]
+struct MapSum {
+    layout: Arc<RecordingLayout>,
+    /// `[positions, tokens]`.
+    sum: Option<Tensor>,
+}
+
+impl MapSum {
+    fn new(layout: &Arc<RecordingLayout>) -> Self {
+        Self {
+            layout: Arc::clone(layout),
+            sum: None,
+        }
+    }
+
+    /// `probabilities` `[heads, positions, tokens]`.
+    fn add(&mut self, probabilities: &Tensor) -> Result<()> {
+        let heads = probabilities.sum(0)?;
+        self.sum = Some(match self.sum.take() {
+            Some(sum) => (sum + heads)?,
+            None => heads,
+        });
+        Ok(())
+    }
+
+    /// The mean, `[positions * tokens]`; empty where nothing was added.
+    fn finish(&mut self) -> Result<Vec<f32>> {
+        match self.sum.take() {
+            Some(sum) => (sum / self.layout.blend_maps() as f64)?.flatten_all()?.to_vec1(),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Keeps what a source's step says of its attention.
+#[derive(Debug)]
+pub struct StepRecorder {
+    layout: Arc<RecordingLayout>,
+    attention: Vec<Option<RecordedAttention>>,
+    maps: MapSum,
+}
+
+impl StepRecorder {
+    /// A recorder for the layers of `layout`.
+    pub fn new(layout: &Arc<RecordingLayout>) -> Self {
+        Self {
+            layout: Arc::clone(layout),
+            attention: Vec::new(),
+            maps: MapSum::new(layout),
+        }
+    }
+
+    /// Prepares a step, and forgets what a step that failed half way has left.
+    pub fn begin(&mut self) {
+        self.attention = vec![None; self.layout.layers()];
+        self.maps = MapSum::new(&self.layout);
+    }
+
+    fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
+        if !self.layout.records(&call.site) {
+            return NoControl.attend(call);
+        }
+        let (queries, keys, values) = (call.queries()?, call.keys()?, call.values()?);
+        let attended = if self.layout.is_blend_site(&call.site) {
+            let probabilities = attention_probabilities(&queries, &keys)?;
+            self.maps.add(&probabilities)?;
+            probabilities.matmul(&values)?
+        } else {
+            attend(&queries, &keys, &values)?
+        };
+        let keys = (call.site.kind == AttentionKind::SelfAttention).then_some(keys);
+        self.attention[call.site.index] = Some(RecordedAttention { queries, keys });
+        Ok(attended)
+    }
+
+    /// The record of the step that ended in `latents`.
+    pub fn finish(&mut self, latents: Tensor) -> Result<StepRecord> {
+        Ok(StepRecord {
+            attention: std::mem::take(&mut self.attention),
+            maps: self.maps.finish()?,
+            latents,
+        })
+    }
+}
+
+/// A plan's two matrices on the device.
+#[derive(Debug)]
+struct InjectionTensors {
+    /// A, `None` where it is zero.
+    from_source: Option<TargetValues>,
+    /// The diagonal of B, `None` where it is zero.
+    own: Option<TargetValues>,
+    cross: CrossInjection,
+}
+
+/// What happens to the target's values `[heads, tokens, head_dim]` before they are attended to.
+#[derive(Debug)]
+enum TargetValues {
+    AsTheyAre,
+    /// Multiplied from the left by `[tokens, tokens]`.
+    Mixed(Tensor),
+    /// Scaled by `[tokens, 1]`.
+    Scaled(Tensor),
+}
+
+impl TargetValues {
+    fn apply(&self, values: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::AsTheyAre => Ok(values.clone()),
+            Self::Mixed(matrix) => matrix.broadcast_left(values.dim(0)?)?.matmul(values),
+            Self::Scaled(factors) => values.broadcast_mul(factors),
+        }
+    }
+}
+
+impl InjectionTensors {
+    fn new(cross: CrossInjection, device: &Device) -> Result<Self> {
+        let tokens = cross.own.len();
+        let from_source = match cross.uses_source() {
+            false => None,
+            true if cross.source_is_identity() => Some(TargetValues::AsTheyAre),
+            true => {
+                let matrix = Tensor::from_slice(cross.from_source.as_slice(), (tokens, tokens), device)?;
+                Some(TargetValues::Mixed(matrix))
+            }
+        };
+        let own = match cross.uses_own() {
+            false => None,
+            true if cross.own.iter().all(|&factor| factor == 1.0) => Some(TargetValues::AsTheyAre),
+            true => Some(TargetValues::Scaled(Tensor::from_slice(&cross.own, (tokens, 1), device)?)),
+        };
+        Ok(Self {
+            from_source,
+            own,
+            cross,
+        })
+    }
+}
+
+/// Carries out an edit's plan, one step at a time.
+#[derive(Debug)]
+pub struct StepEditor {
+    layout: Arc<RecordingLayout>,
+    plan: Arc<EditPlan>,
+    /// One entry a phase of the plan.
+    injections: Vec<InjectionTensors>,
+    /// The target's own maps of this step, where the plan blends.
+    maps: MapSum,
+    step: usize,
+    record: Option<Arc<StepRecord>>,
+    source: Arc<SourceContexts>,
+}
+
+impl StepEditor {
+    /// An editor for `plan` over a recording of this layout and of these prompts.
+    pub fn new(
+        plan: &Arc<EditPlan>,
+        layout: &Arc<RecordingLayout>,
+        source: &Arc<SourceContexts>,
+        device: &Device,
+    ) -> Result<Self> {
+        let injections = plan.phases().iter().map(|&step| InjectionTensors::new(plan.cross(step), device));
+        Ok(Self {
+            layout: Arc::clone(layout),
+            plan: Arc::clone(plan),
+            injections: injections.collect::<Result<_>>()?,
+            maps: MapSum::new(layout),
+            step: 0,
+            record: None,
+            source: Arc::clone(source),
+        })
+    }
+
+    /// Prepares a step; `record` is what the source did there.
+    pub fn begin(&mut self, step: usize, record: Arc<StepRecord>) {
+        self.step = step;
+        self.record = Some(record);
+        self.maps = MapSum::new(&self.layout);
+    }
+
+    fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
+        match call.site.kind {
+            AttentionKind::CrossAttention => self.attend_to_text(call),
+            AttentionKind::SelfAttention => self.attend_to_itself(call),
+        }
+    }
+
+    fn attend_to_text(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
+        let injection = &self.injections[self.plan.phase(self.step)];
+        let values = call.values()?;
+        let mut attended: Option<Tensor> = None;
+        if let Some(from_source) = &injection.from_source {
+            let recorded = recorded(self.record.as_deref(), call)?;
+            let keys = source_keys(&self.source.conditional, call)?;
+            attended = Some(attend(&recorded.queries, keys, &from_source.apply(&values)?)?);
+        }
+        if let Some(own) = &injection.own {
+            let (queries, keys, values) = (call.queries()?, call.keys()?, own.apply(&values)?);
+            let mine = if self.plan.blend().is_some() && self.layout.is_blend_site(&call.site) {
+                let probabilities = attention_probabilities(&queries, &keys)?;
+                self.maps.add(&probabilities)?;
+                probabilities.matmul(&values)?
+            } else {
+                attend(&queries, &keys, &values)?
+            };
+            attended = Some(match attended {
+                Some(from_source) => (from_source + mine)?,
+                None => mine,
+            });
+        }
+        match attended {
+            Some(attended) => Ok(attended),
+            // Every token's weight is zero: nothing is attended to.
+            None => call.queries()?.zeros_like(),
+        }
+    }
+
+    fn attend_to_itself(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
+        if !self.plan.injects_self(self.step) || !self.layout.records(&call.site) {
+            return NoControl.attend(call);
+        }
+        let recorded = recorded(self.record.as_deref(), call)?;
+        let Some(keys) = &recorded.keys else {
+            candle_core::bail!("the recording has no self-attention keys at layer {}", call.site.index);
+        };
+        attend(&recorded.queries, keys, &call.values()?)
+    }
+
+    /// The target's maps of this step after injection, mean over layers and heads, `[positions * tokens]`: the
+    /// probabilities are mixed as the values were.
+    pub fn finish_maps(&mut self) -> Result<Vec<f32>> {
+        let cross = &self.injections[self.plan.phase(self.step)].cross;
+        let source = self.record.as_ref().map_or(&[][..], |record| &record.maps);
+        let own = self.maps.finish()?;
+        Ok(mix_maps(source, &own, cross))
+    }
+}
+
+fn recorded<'a>(record: Option<&'a StepRecord>, call: &AttentionCall<'_>) -> Result<&'a RecordedAttention> {
+    let site = call.site.index;
+    match record.and_then(|record| record.attention.get(site)?.as_ref()) {
+        Some(recorded) => Ok(recorded),
+        None => candle_core::bail!("the recording holds nothing for attention layer {site}"),
+    }
+}
+
+fn source_keys<'a>(context: &'a TextContext, call: &AttentionCall<'_>) -> Result<&'a Tensor> {
+    match context.at(call.site.index) {
+        Some(text) => Ok(&text.keys),
+        None => candle_core::bail!("the source's prompt has no keys at attention layer {}", call.site.index),
+    }
+}
+
+/// `Ps A + Pt B` for maps `[positions, tokens]`; an empty one counts as zero.
+fn mix_maps(source: &[f32], own: &[f32], cross: &CrossInjection) -> Vec<f32> {
+    let tokens = cross.own.len();
+    let mut mixed = vec![0.0; source.len().max(own.len())];
+    let columns = nonzero_columns(&cross.from_source);
+    for (position, out) in mixed.chunks_exact_mut(tokens).enumerate() {
+        let range = position * tokens..(position + 1) * tokens;
+        if let Some(source) = source.get(range.clone()) {
+            for &(from, to, weight) in &columns {
+                out[to] += source[from] * weight;
+            }
+        }
+        if let Some(own) = own.get(range) {
+            for ((out, value), weight) in out.iter_mut().zip(own).zip(&cross.own) {
+                *out += value * weight;
+            }
+        }
+    }
+    mixed
+}
+
+/// The entries of a matrix that are not zero: source token, target token, weight.
+fn nonzero_columns(matrix: &TokenMatrix) -> Vec<(usize, usize, f32)> {
+    let size = matrix.size();
+    let entries = matrix.as_slice().iter().enumerate();
+    entries.filter(|(_, weight)| **weight != 0.0).map(|(at, weight)| (at / size, at % size, *weight)).collect()
+}

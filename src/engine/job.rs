@@ -1,0 +1,221 @@
+//! Jobs: what can be asked of the worker, what comes back, and the handle between the two.
+//!
+//! Dropping a [`JobHandle`] cancels its job: the worker sees it before its next step.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+use crate::diffusion::{ModelError, ModelInfo};
+use crate::media::Image;
+use crate::p2p::{EditError, EditParams, EditPlan, Prompt};
+use crate::session::{SessionId, Source};
+
+/// Why the engine did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EngineError {
+    /// The model is still being loaded.
+    #[error("the model is being loaded")]
+    Loading,
+    /// The process is about to end and takes no more work.
+    #[error("the server is shutting down")]
+    Draining,
+    /// As many jobs wait as may wait.
+    #[error("the queue is full, {waiting} jobs wait")]
+    QueueFull {
+        /// Jobs in the queue.
+        waiting: usize,
+        /// When a place is likely to be free.
+        retry_after: Duration,
+    },
+    /// The source's recording alone is larger than the budget for all recordings.
+    #[error("recording this source takes {bytes} bytes, recordings may take {budget} in all")]
+    SourceTooLarge {
+        /// Bytes of the recording.
+        bytes: u64,
+        /// Bytes that recordings may take.
+        budget: u64,
+    },
+    /// The job failed; the text is for logs, not for clients.
+    #[error("the job failed: {0}")]
+    Failed(String),
+}
+
+/// Why an edit cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// One of the prompts cannot be tokenized, or is too long; the field says which.
+    #[error("{error}")]
+    Prompt {
+        /// `source.prompt` or `prompt`.
+        param: &'static str,
+        /// What is wrong with it.
+        error: ModelError,
+    },
+    /// The edit is not one that the method can carry out.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+/// An edit that is ready to run: its words were found and its plan settled.
+#[derive(Debug, Clone)]
+pub struct PreparedEdit {
+    /// The target prompt.
+    pub prompt: String,
+    /// What is done at each step.
+    pub plan: Arc<EditPlan>,
+}
+
+/// A prompt with its tokens and words.
+pub fn tokenize(model: &ModelInfo, text: &str) -> Result<Prompt, ModelError> {
+    let tokens = model.tokenizer.encode_prompt(text)?;
+    Ok(Prompt::new(text, tokens.ids, tokens.spans, model.tokenizer.max_tokens()))
+}
+
+impl PreparedEdit {
+    /// Settles an edit of `source` towards `prompt`.
+    pub fn new(model: &ModelInfo, source: &Source, prompt: &str, params: &EditParams) -> Result<Self, PrepareError> {
+        let tokens = |param, text| tokenize(model, text).map_err(|error| PrepareError::Prompt { param, error });
+        let (from, to) = (tokens("source.prompt", &source.prompt)?, tokens("prompt", prompt)?);
+        let plan = EditPlan::new(&from, &to, params, source.steps)?;
+        Ok(Self {
+            prompt: prompt.to_owned(),
+            plan: Arc::new(plan),
+        })
+    }
+}
+
+/// What is asked of the worker.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// Run and record a source.
+    Record {
+        /// The source.
+        source: Arc<Source>,
+    },
+    /// Edit a source, which is recorded first where it is not yet.
+    Edit {
+        /// The source.
+        source: Arc<Source>,
+        /// The edit.
+        edit: PreparedEdit,
+    },
+}
+
+impl Work {
+    /// The source that the work is about.
+    pub fn source(&self) -> &Arc<Source> {
+        match self {
+            Self::Record { source } | Self::Edit { source, .. } => source,
+        }
+    }
+}
+
+/// Where the source of an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordingUse {
+    /// It was run and recorded for this job.
+    Created,
+    /// It was recorded already, or being recorded for somebody else.
+    Hit,
+    /// It was known, but its recording had been given up: it was run again.
+    Replayed,
+}
+
+impl RecordingUse {
+    /// The name in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Hit => "hit",
+            Self::Replayed => "replayed",
+        }
+    }
+}
+
+/// How long the parts of a job took.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Timings {
+    /// Waiting for its turn.
+    pub queue: Duration,
+    /// Tokenizing and encoding prompts.
+    pub encode: Duration,
+    /// Denoising, the steps of others in between included.
+    pub denoise: Duration,
+    /// From latents to pixels.
+    pub decode: Duration,
+    /// From submission to the answer.
+    pub total: Duration,
+}
+
+/// What a job came to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The source's session.
+    pub session: SessionId,
+    /// Where the source came from.
+    pub recording: RecordingUse,
+    /// The source's image.
+    pub source_image: Arc<Image>,
+    /// The edit's image; `None` for a recording.
+    pub edited_image: Option<Arc<Image>>,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Steps done of its own run.
+    pub step: usize,
+    /// Steps of its own run; 0 while it waits.
+    pub steps: usize,
+}
+
+/// The client's end of a job.
+#[derive(Debug)]
+pub struct JobHandle {
+    pub(super) result: oneshot::Receiver<Result<Outcome, EngineError>>,
+    pub(super) progress: watch::Receiver<Progress>,
+}
+
+impl JobHandle {
+    /// Waits for the job. Dropping the future cancels the job.
+    pub async fn outcome(self) -> Result<Outcome, EngineError> {
+        self.result.await.unwrap_or_else(|_| Err(EngineError::Failed("the worker is gone".to_owned())))
+    }
+
+    /// Waits for the job on a thread that may block.
+    pub fn blocking_outcome(self) -> Result<Outcome, EngineError> {
+        self.result.blocking_recv().unwrap_or_else(|_| Err(EngineError::Failed("the worker is gone".to_owned())))
+    }
+
+    /// The job's progress, to be watched.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+}
+
+/// The worker's end of a job.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub work: Work,
+    pub submitted: Instant,
+    pub result: oneshot::Sender<Result<Outcome, EngineError>>,
+    pub progress: watch::Sender<Progress>,
+    /// The place in the queue, given up when the job starts.
+    pub place: Option<OwnedSemaphorePermit>,
+}
+
+impl Ticket {
+    /// Whether nobody waits for the result any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.result.is_closed()
+    }
+
+    /// Answers; a client that has left in the meantime is no error.
+    pub fn answer(self, result: Result<Outcome, EngineError>) {
+        let _ = self.result.send(result);
+    }
+}

@@ -1,0 +1,208 @@
+//! The engine: one thread that owns the model, a bounded queue of jobs in front of it, and the sessions.
+//!
+//! - [`job`]: what can be asked and what comes back
+//! - [`control`]: attention as recorded and edited
+//! - [`run`]: a source or an edit, step by step
+//! - [`batch`]: who shares a forward pass, of the `runs` in progress
+//! - `worker`: the loop on the thread
+//!
+//! An [`Engine`] is a cheap handle. When the last one is dropped, the worker finishes what it has and ends.
+
+pub mod batch;
+pub mod control;
+pub mod job;
+pub mod run;
+mod runs;
+mod worker;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use candle_core::Device;
+use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
+
+pub use job::{EngineError, JobHandle, Outcome, PrepareError, PreparedEdit, Progress, RecordingUse, Timings, Work, tokenize};
+
+use self::job::Ticket;
+use crate::diffusion::{ModelError, ModelFiles, ModelInfo};
+use crate::session::SessionStore;
+
+/// A worker that has not shown itself for this long is not ready: one step of the largest batch fits in many times.
+const STALLED_AFTER: Duration = Duration::from_secs(180);
+/// What a client is told to wait before any job has been timed.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+
+/// Limits of an engine.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Where tensors live.
+    pub device: Device,
+    /// Rows of a forward pass at most, two for each run.
+    pub max_batch_rows: usize,
+    /// Jobs that may wait.
+    pub queue_limit: usize,
+    /// Bytes that recordings may take.
+    pub recordings_memory_bytes: u64,
+    /// Sessions that are remembered, recorded or not.
+    pub max_sessions: usize,
+}
+
+/// What the worker's thread and the engine's handles share.
+#[derive(Debug)]
+struct Shared {
+    model: OnceLock<Arc<ModelInfo>>,
+    store: SessionStore,
+    places: Arc<Semaphore>,
+    queue_limit: usize,
+    max_pixels_scale: usize,
+    draining: AtomicBool,
+    started: Instant,
+    /// Milliseconds after `started` at which the worker last came around.
+    heartbeat: AtomicU64,
+    /// Milliseconds that a job takes, averaged over the last ones.
+    job_millis: AtomicU64,
+}
+
+impl Shared {
+    fn beat(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.heartbeat.store(now, Ordering::Relaxed);
+    }
+
+    fn record_job(&self, took: Duration) {
+        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+        let average = match self.job_millis.load(Ordering::Relaxed) {
+            0 => took,
+            average => (average.saturating_mul(3).saturating_add(took)) / 4,
+        };
+        self.job_millis.store(average.max(1), Ordering::Relaxed);
+    }
+}
+
+/// A handle to the worker.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Ticket>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Tells when the model is loaded, or why it is not.
+pub type Loaded = oneshot::Receiver<Result<(), ModelError>>;
+
+impl Engine {
+    /// Starts the worker, which loads the model; jobs are taken once it has.
+    pub fn start(files: ModelFiles, config: EngineConfig) -> std::io::Result<(Self, Loaded)> {
+        let shared = Arc::new(Shared {
+            model: OnceLock::new(),
+            store: SessionStore::new(config.recordings_memory_bytes, config.max_sessions),
+            places: Arc::new(Semaphore::new(config.queue_limit)),
+            queue_limit: config.queue_limit,
+            max_pixels_scale: 4,
+            draining: AtomicBool::new(false),
+            started: Instant::now(),
+            heartbeat: AtomicU64::new(0),
+            job_millis: AtomicU64::new(0),
+        });
+        let (jobs, incoming) = mpsc::channel();
+        let (loaded, loaded_receiver) = oneshot::channel();
+        let for_worker = Arc::clone(&shared);
+        let worker = std::thread::Builder::new()
+            .name("reprompt-worker".to_owned())
+            .spawn(move || worker::run(&files, &config, &for_worker, &incoming, loaded))?;
+        let engine = Self {
+            shared,
+            jobs,
+            worker: Mutex::new(Some(worker)),
+        };
+        Ok((engine, loaded_receiver))
+    }
+
+    /// The model, once it is loaded.
+    pub fn model(&self) -> Result<&Arc<ModelInfo>, EngineError> {
+        self.shared.model.get().ok_or(EngineError::Loading)
+    }
+
+    /// The sessions.
+    pub fn sessions(&self) -> &SessionStore {
+        &self.shared.store
+    }
+
+    /// Pixels that an image may have: four times those that the model was trained on.
+    pub fn max_pixels(&self, model: &ModelInfo) -> usize {
+        model.native_size * model.native_size * self.shared.max_pixels_scale
+    }
+
+    /// Whether jobs would be taken and answered: the model is loaded, the worker came around lately, and the process
+    /// is not about to end.
+    pub fn readiness(&self) -> Result<(), EngineError> {
+        self.model()?;
+        if self.shared.draining.load(Ordering::Acquire) {
+            return Err(EngineError::Draining);
+        }
+        let beat = Duration::from_millis(self.shared.heartbeat.load(Ordering::Relaxed));
+        if self.shared.started.elapsed().saturating_sub(beat) > STALLED_AFTER {
+            return Err(EngineError::Failed("the worker does not answer".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Takes no more work; what was taken is finished.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Release);
+    }
+
+    /// Queues a job, or says why not.
+    pub fn submit(&self, work: Work) -> Result<JobHandle, EngineError> {
+        self.readiness()?;
+        let place = match Arc::clone(&self.shared.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(TryAcquireError::NoPermits) => {
+                let waiting = self.shared.queue_limit;
+                return Err(EngineError::QueueFull {
+                    waiting,
+                    retry_after: self.retry_after(),
+                });
+            }
+            Err(TryAcquireError::Closed) => return Err(EngineError::Draining),
+        };
+        let (result, result_receiver) = oneshot::channel();
+        let (progress, progress_receiver) = watch::channel(Progress::default());
+        let ticket = Ticket {
+            work,
+            submitted: Instant::now(),
+            result,
+            progress,
+            place: Some(place),
+        };
+        self.jobs.send(ticket).map_err(|_| EngineError::Failed("the worker is gone".to_owned()))?;
+        Ok(JobHandle {
+            result: result_receiver,
+            progress: progress_receiver,
+        })
+    }
+
+    /// When a place in the queue is likely to be free: the time of an average job.
+    fn retry_after(&self) -> Duration {
+        match self.shared.job_millis.load(Ordering::Relaxed) {
+            0 => FIRST_RETRY,
+            millis => Duration::from_millis(millis).max(FIRST_RETRY),
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Closing the channel ends the worker once it has nothing left to do.
+        let (closed, _) = mpsc::channel();
+        drop(std::mem::replace(&mut self.jobs, closed));
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = worker
+            && worker.join().is_err()
+        {
+            tracing::error!("the worker thread panicked");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Prompt-to-Prompt (Hertz et al., arXiv 2208.01626) as pure functions: two tokenized prompts and parameters in,
+//! numbers out.
+//!
+//! The method edits an image by putting the source prompt's attention maps in place of the target prompt's. Every
+//! edit of the paper is linear in the attention probabilities and acts on the token axis, so an [`EditPlan`] comes
+//! down to two matrices a step ([`CrossInjection`]), a window of steps for self-attention, and the words of a local
+//! blend. Nothing here knows of tensors, HTTP or a model; what is wrong with a request shows here, as an
+//! [`EditError`], before anything runs.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `prompt` | a tokenized prompt, its words, and how a word is looked up |
+//! | `matrix` | a square matrix over token positions |
+//! | `align` | what an alignment is: matrix, flags, and words for people |
+//! | `sequence` | Needleman-Wunsch with the published scores |
+//! | `replace`, `refine`, `auto` | the three ways to align two prompts (`reweight` in `align`) |
+//! | `phrase` | where a substituted run of words ends |
+//! | `schedule` | windows of steps, and the gate per step and token |
+//! | `equalizer` | the factor per token |
+//! | `params`, `plan` | what is asked for, and all that follows from it |
+//! | `blend_plan`, `blend` | local blend: its tokens, and its mask |
+//! | `error` | what can be wrong |
+
+mod align;
+mod auto;
+mod blend;
+mod blend_plan;
+mod equalizer;
+mod error;
+mod matrix;
+mod params;
+mod phrase;
+mod plan;
+mod prompt;
+mod refine;
+mod replace;
+mod schedule;
+mod sequence;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod published;
+#[cfg(test)]
+mod testing;
+
+pub use align::{AlignedWords, Alignment, EditType, Relation, reweight};
+pub use auto::auto;
+pub use blend::{blend_level, blend_mask, mask};
+pub use blend_plan::BlendPlan;
+pub use error::{EditError, InvalidWindow, PromptSide};
+pub use matrix::TokenMatrix;
+pub use params::{BlendWords, EditParams, Equalize, LocalBlendParams};
+pub use plan::{CrossInjection, EditPlan};
+pub use prompt::{Prompt, Word, WordRef};
+pub use refine::refine;
+pub use replace::replace;
+pub use schedule::{CrossReplaceSteps, GateTable, Window};

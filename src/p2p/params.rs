@@ -1,0 +1,102 @@
+//! What is asked of an edit, beside its two prompts.
+//!
+//! Contract: plain data. Words are as a person wrote them; [`EditPlan::new`](super::EditPlan::new) looks them up and
+//! checks every range.
+
+use super::align::EditType;
+use super::prompt::WordRef;
+use super::schedule::{CrossReplaceSteps, Window};
+
+/// The parameters of an edit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EditParams {
+    /// How the prompts are aligned.
+    pub edit_type: EditType,
+    /// When cross-attention maps are injected.
+    pub cross_replace: CrossReplaceSteps,
+    /// When self-attention maps are injected.
+    pub self_replace: Window,
+    /// Factors on the attention that words of the target get; of two on one token the later holds.
+    pub equalizer: Vec<Equalize>,
+    /// Keeps the source image outside the parts that words select.
+    pub local_blend: Option<LocalBlendParams>,
+}
+
+/// A factor on a word's attention (section 3.2 of the paper, "attention re-weighting").
+#[derive(Debug, Clone, PartialEq)]
+pub struct Equalize {
+    /// A word of the target.
+    pub word: WordRef,
+    /// Any finite number: above 1 more of the word, below 1 less, negative against it.
+    pub strength: f32,
+}
+
+/// Where an edit may change the image (`LocalBlend` of the published code).
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocalBlendParams {
+    /// The words whose parts of the image may change.
+    pub words: BlendWords,
+    /// Words of either prompt whose parts of the image must not change.
+    pub exclude: Vec<WordRef>,
+    /// What part of the highest attention a position must pass, in `[0, 1)`.
+    pub threshold: f32,
+    /// The part of the steps, in `[0, 1)`, after which the blend is applied.
+    pub start: f64,
+}
+
+/// The words of a local blend.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum BlendWords {
+    /// Those in which the prompts differ.
+    #[default]
+    DifferingWords,
+    /// Those given; on a side without a list, those in which that side's prompt differs.
+    Listed {
+        source: Option<Vec<WordRef>>,
+        target: Option<Vec<WordRef>>,
+    },
+}
+
+impl EditParams {
+    /// Cross-attention injected during the first 0.8 of the steps and self-attention during the first 0.4, as the
+    /// paper's examples mostly do; no equalizer, no local blend.
+    #[must_use]
+    pub fn new(edit_type: EditType) -> Self {
+        Self {
+            edit_type,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for EditParams {
+    fn default() -> Self {
+        Self {
+            edit_type: EditType::Auto,
+            cross_replace: CrossReplaceSteps::default(),
+            self_replace: Window { lo: 0.0, hi: 0.4 },
+            equalizer: Vec::new(),
+            local_blend: None,
+        }
+    }
+}
+
+impl Default for CrossReplaceSteps {
+    fn default() -> Self {
+        Self {
+            default: Window { lo: 0.0, hi: 0.8 },
+            words: Vec::new(),
+        }
+    }
+}
+
+impl Default for LocalBlendParams {
+    fn default() -> Self {
+        Self {
+            words: BlendWords::DifferingWords,
+            exclude: Vec::new(),
+            threshold: 0.3,
+            start: 0.2,
+        }
+    }
+}

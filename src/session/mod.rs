@@ -1,0 +1,13 @@
+//! Sessions: sources that were run and recorded, found again by an id that follows from the source itself.
+//!
+//! - [`source`]: what a source is, and its id
+//! - [`recording`]: what is kept of a source's run, step by step, and exactly how many bytes that is
+//! - [`store`]: all sessions, within a budget of bytes and a limit of numbers
+
+pub mod recording;
+pub mod source;
+pub mod store;
+
+pub use recording::{Recording, RecordingLayout, StepRecord};
+pub use source::{SessionId, Source};
+pub use store::{SessionStore, SessionView, Tier};

@@ -1,3 +1,4 @@
+pub mod api;
 pub mod diffusion;
 pub mod engine;
 pub mod media;

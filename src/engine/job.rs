@@ -21,6 +21,9 @@ pub enum EngineError {
     /// The process is about to end and takes no more work.
     #[error("the server is shutting down")]
     Draining,
+    /// The worker has not come around for long: a step hangs, or the thread is gone.
+    #[error("the worker does not answer")]
+    Stalled,
     /// As many jobs wait as may wait.
     #[error("the queue is full, {waiting} jobs wait")]
     QueueFull {

@@ -31,6 +31,8 @@ use crate::session::SessionStore;
 
 /// A worker that has not shown itself for this long is not ready: one step of the largest batch fits in many times.
 const STALLED_AFTER: Duration = Duration::from_secs(180);
+/// An image may have this many times the pixels that the model was trained on: attention takes the square of it.
+const MAX_PIXELS_SCALE: usize = 4;
 /// What a client is told to wait before any job has been timed.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
@@ -56,7 +58,6 @@ struct Shared {
     store: SessionStore,
     places: Arc<Semaphore>,
     queue_limit: usize,
-    max_pixels_scale: usize,
     draining: AtomicBool,
     started: Instant,
     /// Milliseconds after `started` at which the worker last came around.
@@ -92,6 +93,11 @@ pub struct Engine {
 /// Tells when the model is loaded, or why it is not.
 pub type Loaded = oneshot::Receiver<Result<(), ModelError>>;
 
+/// Pixels that an image of a model may have.
+pub fn max_pixels(model: &ModelInfo) -> usize {
+    model.native_size * model.native_size * MAX_PIXELS_SCALE
+}
+
 impl Engine {
     /// Starts the worker, which loads the model; jobs are taken once it has.
     pub fn start(files: ModelFiles, config: EngineConfig) -> std::io::Result<(Self, Loaded)> {
@@ -100,7 +106,6 @@ impl Engine {
             store: SessionStore::new(config.recordings_memory_bytes, config.max_sessions),
             places: Arc::new(Semaphore::new(config.queue_limit)),
             queue_limit: config.queue_limit,
-            max_pixels_scale: 4,
             draining: AtomicBool::new(false),
             started: Instant::now(),
             heartbeat: AtomicU64::new(0),
@@ -130,11 +135,6 @@ impl Engine {
         &self.shared.store
     }
 
-    /// Pixels that an image may have: four times those that the model was trained on.
-    pub fn max_pixels(&self, model: &ModelInfo) -> usize {
-        model.native_size * model.native_size * self.shared.max_pixels_scale
-    }
-
     /// Whether jobs would be taken and answered: the model is loaded, the worker came around lately, and the process
     /// is not about to end.
     pub fn readiness(&self) -> Result<(), EngineError> {
@@ -144,7 +144,7 @@ impl Engine {
         }
         let beat = Duration::from_millis(self.shared.heartbeat.load(Ordering::Relaxed));
         if self.shared.started.elapsed().saturating_sub(beat) > STALLED_AFTER {
-            return Err(EngineError::Failed("the worker does not answer".to_owned()));
+            return Err(EngineError::Stalled);
         }
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Engine {
             progress,
             place: Some(place),
         };
-        self.jobs.send(ticket).map_err(|_| EngineError::Failed("the worker is gone".to_owned()))?;
+        self.jobs.send(ticket).map_err(|_| EngineError::Stalled)?;
         Ok(JobHandle {
             result: result_receiver,
             progress: progress_receiver,

@@ -1,7 +1,7 @@
 //! The equalizer: a factor per target token.
 //!
-//! Contract: `c` of the method's linear form, \[`max_tokens`\], 1 where nothing is asked; later entries override earlier
-//! ones on the same token (`get_equalizer` of the published code). Factors act on injected attention only, so an
+//! Contract: `c` of the method's linear form, \[`max_tokens`\], 1 where nothing is asked; later entries override
+//! earlier ones on the same token (`get_equalizer` of the published code). Factors act on injected attention only, so an
 //! entry on a word whose maps are never injected is an error.
 
 use super::align::Alignment;

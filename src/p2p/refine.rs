@@ -1,8 +1,8 @@
 //! `refine`: the target says more than the source, exactly as the published `AttentionRefine` maps tokens.
 //!
 //! Contract: the matrix and flags are the mapper and `alphas` of `get_mapper` (`seq_aligner.py`): token ids, BOS and
-//! EOS included, aligned globally; a target token with a counterpart takes its map, one without keeps its own; positions past
-//! the target's end map to themselves, even where the source is longer.
+//! EOS included, aligned globally; a target token with a counterpart takes its map, one without keeps its own; positions
+//! past the target's end map to themselves, even where the source is longer.
 
 use super::align::{AlignedWords, Alignment, Relation, joined, tokens};
 use super::matrix::TokenMatrix;

@@ -1,0 +1,71 @@
+//! What a client accepts: the whole answer as JSON, or the bare image.
+
+use axum::http::{HeaderMap, header};
+
+use super::problem::{Code, Problem};
+use crate::media::OutputFormat;
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// JSON with the images as base64.
+    Json,
+    /// The image itself; the rest stands in headers.
+    Image(OutputFormat),
+}
+
+/// The form that the `Accept` header prefers; JSON without one.
+pub fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+    let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accepted = values.join(",");
+    let mut ranges: Vec<(f32, &str)> = accepted.split(',').filter_map(range).collect();
+    if ranges.is_empty() {
+        return Ok(Form::Json);
+    }
+    // Stable: of two that are liked as much, the first one named counts.
+    ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
+    ranges.iter().filter(|(quality, _)| *quality > 0.0).find_map(|(_, range)| served(range)).ok_or_else(|| {
+        let detail = format!("{accepted} is accepted; application/json, image/png, image/jpeg and image/webp are served");
+        Problem::new(Code::NotAcceptable, detail)
+    })
+}
+
+/// A media range and how much it is liked, 1 without a `q`.
+fn range(text: &str) -> Option<(f32, &str)> {
+    let mut parts = text.split(';').map(str::trim);
+    let range = parts.next().filter(|range| !range.is_empty())?;
+    let quality = parts.find_map(|part| part.strip_prefix("q=")).and_then(|quality| quality.parse().ok());
+    Some((quality.unwrap_or(1.0), range))
+}
+
+fn served(range: &str) -> Option<Form> {
+    let range = range.to_ascii_lowercase();
+    match range.as_str() {
+        "*/*" | "application/*" | "application/json" => Some(Form::Json),
+        "image/*" => Some(Form::Image(OutputFormat::Png)),
+        other => OutputFormat::ALL.into_iter().find(|format| format.content_type() == other).map(Form::Image),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn of(accept: &'static str) -> Result<Form, Code> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        form(&headers).map_err(|problem| problem.code())
+    }
+
+    #[test]
+    fn json_unless_an_image_is_liked_better() {
+        assert_eq!(form(&HeaderMap::new()), Ok(Form::Json));
+        assert_eq!(of("*/*"), Ok(Form::Json));
+        assert_eq!(of("image/png"), Ok(Form::Image(OutputFormat::Png)));
+        assert_eq!(of("image/webp, application/json;q=0.5"), Ok(Form::Image(OutputFormat::Webp)));
+        assert_eq!(of("image/jpeg;q=0.4, application/json"), Ok(Form::Json));
+        assert_eq!(of("text/html"), Err(Code::NotAcceptable));
+        assert_eq!(of("image/png;q=0"), Err(Code::NotAcceptable));
+    }
+}

@@ -1,0 +1,80 @@
+//! `POST /v1/edits` and `POST /v1/sessions/{id}/edits`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use super::body::JsonObject;
+use super::edit_params::EditSpec;
+use super::problem::Problem;
+use super::sessions::known_source;
+use super::wire::{EditBody, EditRequest, EditResponse};
+use super::{AppState, accept, answer, problem, source};
+use crate::engine::{PreparedEdit, Work};
+use crate::session::{SessionId, Source};
+
+/// Edits a source by its prompt, in one call.
+///
+/// The source is run and recorded unless it is already; the same source is found again by its content.
+#[utoipa::path(
+    post, path = "/v1/edits", tag = "edits",
+    request_body(content = EditRequest, example = json!({
+        "source": {"prompt": "a cat on the beach", "seed": 3}, "prompt": "a dog on the beach"
+    })),
+    responses(
+        (status = 200, description = "The edited image", body = EditResponse),
+        (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create(
+    State(state): State<Arc<AppState>>,
+    headers: HeaderMap,
+    JsonObject(mut body): JsonObject,
+) -> Result<Response, Problem> {
+    let model = state.engine.model()?;
+    let source = source::parse(source::take(&mut body)?, "source", model)?;
+    edit(&state, &headers, Arc::new(source), body).await
+}
+
+/// Edits a session's source.
+#[utoipa::path(
+    post, path = "/v1/sessions/{id}/edits", tag = "edits",
+    params(("id" = String, Path, description = "The session")),
+    request_body(content = EditBody, example = json!({"prompt": "a dog on the beach"})),
+    responses(
+        (status = 200, description = "The edited image", body = EditResponse),
+        (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
+        (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create_in_session(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonObject(body): JsonObject,
+) -> Result<Response, Problem> {
+    let source = known_source(&state, &SessionId::from_client(&id))?;
+    edit(&state, &headers, source, body).await
+}
+
+async fn edit(
+    state: &AppState,
+    headers: &HeaderMap,
+    source: Arc<Source>,
+    body: Map<String, Value>,
+) -> Result<Response, Problem> {
+    let form = accept::form(headers)?;
+    let model = state.engine.model()?;
+    let spec = EditSpec::parse(body)?;
+    let prompt = spec.prompt.as_deref().unwrap_or(&source.prompt);
+    source::check_prompt(model, prompt, "prompt")?;
+    let edit = PreparedEdit::new(model, &source, prompt, &spec.params)?;
+    let work = Work::Edit { source: Arc::clone(&source), edit: edit.clone() };
+    let outcome = state.engine.submit(work)?.outcome().await?;
+    answer::edit(&model.name, &source, &edit, spec.include_source, &outcome, spec.output, form).await
+}

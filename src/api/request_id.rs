@@ -1,0 +1,49 @@
+//! Every request has an id: the client's own if it sent a sensible one, otherwise a new one. Every answer carries it
+//! in `x-request-id`, every problem in its body, and every log line in its span.
+
+use std::time::Instant;
+
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::problem::Problem;
+
+/// The header.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Ids longer than this are not taken over: they end up in every log line.
+const MAX_LENGTH: usize = 128;
+
+/// Gives the request its id, and writes out the problem if the answer is one.
+pub async fn request_id(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = client_id(&request).unwrap_or_else(|| Uuid::new_v4().to_string());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let span = tracing::info_span!("request", request_id = %id, %method, path);
+    let response = next.run(request).instrument(span.clone()).await;
+    let problem = response.extensions().get::<Problem>().cloned();
+    let mut response = match &problem {
+        Some(problem) => problem.render(&id),
+        None => response,
+    };
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    span.in_scope(|| {
+        let (status, took) = (response.status().as_u16(), started.elapsed());
+        match problem {
+            Some(problem) => tracing::info!(status, ?took, code = problem.code().as_str(), "answered"),
+            None => tracing::info!(status, ?took, "answered"),
+        }
+    });
+    response
+}
+
+fn client_id(request: &Request) -> Option<String> {
+    let id = request.headers().get(&X_REQUEST_ID)?.to_str().ok()?;
+    let is_sensible = !id.is_empty() && id.len() <= MAX_LENGTH && id.bytes().all(|byte| byte.is_ascii_graphic());
+    is_sensible.then(|| id.to_owned())
+}

@@ -1,0 +1,161 @@
+//! `/v1/sessions`: sources that were run and recorded.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use super::accept::Form;
+use super::body::{JsonObject, read};
+use super::edit_params::Output;
+use super::problem::{Code, Problem};
+use super::wire::{OutputBody, SessionList, SessionRequest, SessionResponse};
+use super::{AppState, accept, answer, problem, source};
+use crate::engine::{RecordingUse, Work};
+use crate::media::OutputFormat;
+use crate::session::{SessionId, SessionView, Source};
+
+/// Fields of [`OutputBody`], to tell them from a source's where both stand at the top of a body.
+const OUTPUT_FIELDS: [&str; 3] = ["response_format", "output_format", "output_compression"];
+
+/// Runs and records a source.
+///
+/// The same source again is the same session, and nothing is recomputed.
+#[utoipa::path(
+    post, path = "/v1/sessions", tag = "sessions",
+    request_body(content = SessionRequest, example = json!({"source": {"prompt": "a cat on the beach", "seed": 3}})),
+    responses(
+        (status = 201, description = "Recorded; `Location` tells where", body = SessionResponse),
+        (status = 200, description = "It was recorded already", body = SessionResponse),
+        (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create(
+    State(state): State<Arc<AppState>>,
+    headers: HeaderMap,
+    JsonObject(mut body): JsonObject,
+) -> Result<Response, Problem> {
+    let form = accept::form(&headers)?;
+    let model = state.engine.model()?;
+    let output = Output::new(&read::<OutputBody>(take_output(&mut body), "")?)?;
+    let source = if body.contains_key("source") || body.contains_key("source_prompt") {
+        let source = source::take(&mut body)?;
+        if let Some(field) = body.keys().next() {
+            let detail = format!("unknown field `{field}`, expected `source` and {}", OUTPUT_FIELDS.join(", "));
+            return Err(Problem::new(Code::UnknownField, detail).at(field.clone()));
+        }
+        source::parse(source, "source", model)?
+    } else {
+        source::parse(body, "", model)?
+    };
+    let source = Arc::new(source);
+    let outcome = state.engine.submit(Work::Record { source: Arc::clone(&source) })?.outcome().await?;
+    let view = match state.engine.sessions().view(&outcome.session) {
+        Some(view) => view,
+        // Forgotten again before the answer was written: it is told of as it was.
+        None => return Err(not_found(&outcome.session)),
+    };
+    let mut response = answer::recorded_session(&model.name, &view, &outcome, output, form).await?;
+    if outcome.recording != RecordingUse::Hit {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/sessions/{}", outcome.session)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Lists the sessions, the most recently used first.
+#[utoipa::path(
+    get, path = "/v1/sessions", tag = "sessions",
+    responses((status = 200, description = "All sessions", body = SessionList))
+)]
+pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList>, Problem> {
+    let model = state.engine.model()?;
+    let views = state.engine.sessions().views();
+    let data = views.iter().map(|view| answer::session(&model.name, view)).collect();
+    Ok(Json(SessionList { object: "list", data }))
+}
+
+/// Tells of a session.
+#[utoipa::path(
+    get, path = "/v1/sessions/{id}", tag = "sessions",
+    params(("id" = String, Path, description = "The session")),
+    responses(
+        (status = 200, description = "The session", body = SessionResponse),
+        (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn show(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<String>,
+) -> Result<Json<SessionResponse>, Problem> {
+    let model = state.engine.model()?;
+    Ok(Json(answer::session(&model.name, &known_view(&state, &SessionId::from_client(&id))?)))
+}
+
+/// The source's image; it is run again if only the source is left of the session.
+#[utoipa::path(
+    get, path = "/v1/sessions/{id}/image", tag = "sessions",
+    params(("id" = String, Path, description = "The session")),
+    responses(
+        (status = 200, description = "The image: PNG, or what is accepted", content(
+            (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")
+        )),
+        (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn image(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = SessionId::from_client(&id);
+    let format = match accept::form(&headers)? {
+        Form::Image(format) => format,
+        // `*/*`, or nothing: there is no JSON form of an image.
+        Form::Json => OutputFormat::Png,
+    };
+    let source = known_source(&state, &id)?;
+    let image = match state.engine.sessions().image(&id) {
+        Some(image) => image,
+        None => state.engine.submit(Work::Record { source })?.outcome().await?.source_image,
+    };
+    let output = Output { format, ..Output::new(&OutputBody::default())? };
+    answer::bare_image(&image, output, HeaderMap::new()).await
+}
+
+/// Forgets a session.
+#[utoipa::path(
+    delete, path = "/v1/sessions/{id}", tag = "sessions",
+    params(("id" = String, Path, description = "The session")),
+    responses(
+        (status = 204, description = "Forgotten"),
+        (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn forget(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    let id = SessionId::from_client(&id);
+    if state.engine.sessions().remove(&id) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
+}
+
+fn take_output(body: &mut Map<String, Value>) -> Map<String, Value> {
+    OUTPUT_FIELDS.iter().filter_map(|field| body.remove_entry(*field)).collect()
+}
+
+/// The source of a session.
+pub fn known_source(state: &AppState, id: &SessionId) -> Result<Arc<Source>, Problem> {
+    state.engine.sessions().source(id).ok_or_else(|| not_found(id))
+}
+
+fn known_view(state: &AppState, id: &SessionId) -> Result<SessionView, Problem> {
+    state.engine.sessions().view(id).ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: &SessionId) -> Problem {
+    Problem::new(Code::SessionNotFound, format!("there is no session {id}, or it was given up long ago")).at("id")
+}

@@ -1,0 +1,388 @@
+//! What goes over the wire: the bodies of requests and answers, as they are documented.
+//!
+//! Fields whose type is a matter of choice (a number, or a pair, or an object) are read as JSON values here and
+//! given their meaning in [`super::edit_params`].
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// What an image is made from. Only the prompt is required; the rest defaults to the model's own.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceRequest {
+    /// The source's prompt.
+    #[schema(example = "a cat on the beach")]
+    pub prompt: String,
+    /// What guidance leads away from.
+    #[serde(default)]
+    #[schema(default = "")]
+    pub negative_prompt: Option<String>,
+    /// Seed of the noise, as in diffusers on a CPU generator. Absent or null: a random one, which the answer tells.
+    #[serde(default)]
+    #[schema(example = 42)]
+    pub seed: Option<u64>,
+    /// Denoising steps. Also `steps`.
+    #[serde(default, alias = "steps")]
+    #[schema(minimum = 1, example = 20)]
+    pub num_inference_steps: Option<usize>,
+    /// Scale of classifier-free guidance. Also `cfg_scale`.
+    #[serde(default, alias = "cfg_scale")]
+    #[schema(minimum = 0, maximum = 100, example = 5.0)]
+    pub guidance_scale: Option<f64>,
+    /// Width in pixels.
+    #[serde(default)]
+    #[schema(example = 128)]
+    pub width: Option<usize>,
+    /// Height in pixels.
+    #[serde(default)]
+    #[schema(example = 128)]
+    pub height: Option<usize>,
+    /// Width and height in one, as `512x512`; in place of the two.
+    #[serde(default)]
+    #[schema(example = "128x128")]
+    pub size: Option<String>,
+    /// `ddim` is the one there is. Also `sampler_name`.
+    #[serde(default, alias = "sampler_name")]
+    #[schema(example = "ddim")]
+    pub scheduler: Option<String>,
+}
+
+/// A target prompt, how attention is controlled, and how the answer is wanted.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditBody {
+    /// The target prompt. May be left out for `reweight`, which keeps the source's. Also `target_prompt`.
+    #[serde(default, alias = "target_prompt")]
+    #[schema(example = "a dog on the beach")]
+    pub prompt: Option<String>,
+    /// `auto` (by default), `replace`, `refine` or `reweight`.
+    #[serde(default)]
+    #[schema(example = "auto")]
+    pub edit_type: Option<String>,
+    /// When cross-attention is the source's: a fraction of the steps, a window `[0.0, 0.8]`, or windows per word
+    /// `{"default_": 0.8, "tiger": [0.0, 0.2]}`. 0.8 by default, 0 turns it off.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!(0.8))]
+    pub cross_replace_steps: Option<Value>,
+    /// When self-attention is the source's: a fraction of the steps or a window. 0.4 by default, 0 turns it off.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!(0.4))]
+    pub self_replace_steps: Option<Value>,
+    /// Factors on the attention to words of the target prompt.
+    #[serde(default)]
+    pub equalizer: Option<Vec<EqualizerEntry>>,
+    /// Words, in place of `equalizer`.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub equalizer_words: Option<Vec<Value>>,
+    /// One strength for each of `equalizer_words`.
+    #[serde(default)]
+    pub equalizer_strengths: Option<Vec<f64>>,
+    /// Keeps the source outside the words' parts of the image: an object, or `true` for the words that differ.
+    #[serde(default)]
+    #[schema(value_type = Option<LocalBlendBody>)]
+    pub local_blend: Option<Value>,
+    /// `[source words, target words]`, each a word or a list of words, in place of `local_blend`.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub local_blend_words: Option<Vec<Value>>,
+    /// Whether the source's image stands in the answer too.
+    #[serde(default)]
+    pub include_source: Option<bool>,
+    /// `b64_json` is the one there is; `Accept: image/png` gives the bare image.
+    #[serde(default)]
+    #[schema(example = "b64_json")]
+    pub response_format: Option<String>,
+    /// `png` (by default), `jpeg` or `webp` (lossless).
+    #[serde(default)]
+    #[schema(example = "png")]
+    pub output_format: Option<String>,
+    /// Quality of a JPEG.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 100, default = 90)]
+    pub output_compression: Option<u64>,
+    /// `false` is the one there is: the answer comes when it is ready.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub stream: Option<bool>,
+    /// 0 is the one there is: previews come with streams.
+    #[serde(default)]
+    #[schema(default = 0)]
+    pub partial_images: Option<u64>,
+}
+
+/// How images are answered.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutputBody {
+    /// `b64_json` is the one there is; `Accept: image/png` gives the bare image.
+    #[serde(default)]
+    #[schema(example = "b64_json")]
+    pub response_format: Option<String>,
+    /// `png` (by default), `jpeg` or `webp` (lossless).
+    #[serde(default)]
+    #[schema(example = "png")]
+    pub output_format: Option<String>,
+    /// Quality of a JPEG.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 100, default = 90)]
+    pub output_compression: Option<u64>,
+}
+
+/// A factor on the attention that a word gets.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EqualizerEntry {
+    /// A word of the target prompt, a phrase, or a 0-based word index.
+    #[schema(value_type = String, example = "dog")]
+    pub word: Value,
+    /// Above 1 more of it, below 1 less, negative against it.
+    #[schema(example = 2.0)]
+    pub strength: f64,
+}
+
+/// Where an edit may change the image.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LocalBlendBody {
+    /// Words of the source prompt (or 0-based indices); absent: those that differ.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["cat"]))]
+    pub source_words: Option<Value>,
+    /// Words of the target prompt (or 0-based indices); absent: those that differ.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["dog"]))]
+    pub target_words: Option<Value>,
+    /// Words of either prompt whose parts of the image stay as they are.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub exclude_words: Option<Value>,
+    /// What part of the highest attention a position must pass.
+    #[serde(default)]
+    #[schema(minimum = 0, default = 0.3)]
+    pub threshold: Option<f64>,
+    /// The part of the steps after which the blend begins.
+    #[serde(default)]
+    #[schema(minimum = 0, default = 0.2)]
+    pub start: Option<f64>,
+}
+
+/// `POST /v1/edits`: a source, and an edit of it.
+///
+/// Documents the body; it is read part by part, which keeps the paths of fields in problems.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EditRequest {
+    /// The source.
+    pub source: SourceRequest,
+    /// The edit.
+    #[serde(flatten)]
+    pub edit: EditBody,
+}
+
+/// `POST /v1/sessions`: a source to be run and recorded. The source's fields may also stand at the top.
+///
+/// Documents the body, as [`EditRequest`] does.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SessionRequest {
+    /// The source.
+    pub source: SourceRequest,
+    /// How the source's image is wanted.
+    #[serde(flatten)]
+    pub output: OutputBody,
+}
+
+/// `POST /v1/align`: two prompts, nothing is run.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AlignRequest {
+    /// The source's prompt.
+    #[schema(example = "a cat on the beach")]
+    pub source_prompt: String,
+    /// The target prompt. Also `target_prompt`.
+    #[serde(alias = "target_prompt")]
+    #[schema(example = "a dog on the beach")]
+    pub prompt: String,
+    /// As in an edit.
+    #[serde(default)]
+    #[schema(example = "auto")]
+    pub edit_type: Option<String>,
+}
+
+/// An edited image and what was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EditResponse {
+    /// `edit_` and 32 hexadecimal digits.
+    pub id: String,
+    /// `edit`.
+    pub object: &'static str,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// The model's name.
+    pub model: String,
+    /// The source's session, which can be edited again.
+    pub session: SessionRef,
+    /// The source's seed.
+    pub seed: u64,
+    /// Width and height in pixels.
+    pub size: String,
+    /// The images' format.
+    pub output_format: &'static str,
+    /// The edit type; what `auto` came down to, and `auto` itself where words were aligned one by one.
+    pub edit_type: &'static str,
+    /// The words of both prompts, in the target's order.
+    pub alignment: Vec<AlignedWordsBody>,
+    /// The source's image, if it was asked for, then the edit's.
+    pub data: Vec<ImageData>,
+    /// How long it took.
+    pub timings_ms: TimingsBody,
+}
+
+/// A session as an edit refers to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionRef {
+    /// Its id.
+    pub id: String,
+    /// `created`: it was recorded for this edit; `hit`: it was there; `replayed`: it was known and is recorded again.
+    pub recording: &'static str,
+}
+
+/// Words of the target and what they stand for in the source.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AlignedWordsBody {
+    /// The target's word or words; null for removed ones.
+    pub target: Option<String>,
+    /// The source's word or words; null for added ones.
+    pub source: Option<String>,
+    /// `kept`, `replaced`, `added` or `removed`.
+    pub relation: &'static str,
+    /// Token positions in the target prompt, counted from the start marker at 0.
+    pub target_tokens: Vec<usize>,
+    /// Token positions in the source prompt.
+    pub source_tokens: Vec<usize>,
+}
+
+/// One image.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImageData {
+    /// `source` or `edit`.
+    pub role: &'static str,
+    /// The file as base64.
+    pub b64_json: String,
+}
+
+/// How long the parts of a job took, in milliseconds.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimingsBody {
+    /// Waiting for its turn.
+    pub queue: f64,
+    /// Encoding prompts.
+    pub encode: f64,
+    /// Denoising.
+    pub denoise: f64,
+    /// From latents to pixels.
+    pub decode: f64,
+    /// From the request to the answer.
+    pub total: f64,
+}
+
+/// A recorded source.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionResponse {
+    /// `ses_` and 32 hexadecimal digits, the same for the same source on every replica.
+    pub id: String,
+    /// `session`.
+    pub object: &'static str,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// Seconds since 1970.
+    pub last_used: u64,
+    /// The model's name.
+    pub model: String,
+    /// What it was made from, defaults filled in.
+    pub source: SourceBody,
+    /// Width and height in pixels.
+    pub size: String,
+    /// The best tier that holds it: `memory`, or `source` where it would be run again.
+    pub tier: &'static str,
+    /// Bytes per tier.
+    pub bytes: TierBytes,
+    /// How often it was found recorded.
+    pub hits: u64,
+    /// In the answer to a `POST`: `created`, `hit` or `replayed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording: Option<&'static str>,
+    /// In the answer to a `POST`: the source's image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Vec<ImageData>>,
+    /// In the answer to a `POST`: how long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings_ms: Option<TimingsBody>,
+}
+
+/// Bytes of a recording, by where they lie.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TierBytes {
+    /// In memory.
+    pub memory: u64,
+}
+
+/// A source with all its settings.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SourceBody {
+    /// The prompt.
+    pub prompt: String,
+    /// The negative prompt.
+    pub negative_prompt: String,
+    /// The seed.
+    pub seed: u64,
+    /// Denoising steps.
+    pub num_inference_steps: usize,
+    /// Scale of classifier-free guidance.
+    pub guidance_scale: f64,
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// `ddim`.
+    pub scheduler: &'static str,
+}
+
+/// All sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionList {
+    /// `list`.
+    pub object: &'static str,
+    /// The most recently used first.
+    pub data: Vec<SessionResponse>,
+}
+
+/// Two prompts, token by token and word by word.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AlignResponse {
+    /// `alignment`.
+    pub object: &'static str,
+    /// What the edit type came down to.
+    pub edit_type: &'static str,
+    /// The source's tokens.
+    pub source_tokens: Vec<TokenBody>,
+    /// The target's tokens.
+    pub target_tokens: Vec<TokenBody>,
+    /// Tokens that a prompt may have.
+    pub max_tokens: usize,
+    /// The words of both prompts, in the target's order.
+    pub alignment: Vec<AlignedWordsBody>,
+}
+
+/// A token of a prompt.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenBody {
+    /// Its position, counted from the start marker at 0.
+    pub position: usize,
+    /// Its number in the vocabulary.
+    pub id: u32,
+    /// As it stands in the vocabulary.
+    pub token: String,
+    /// The part of the prompt that it stands for.
+    pub text: String,
+}

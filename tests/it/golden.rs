@@ -1,0 +1,140 @@
+//! The published algorithm's own results: every stage of every case, and the images that come out over HTTP.
+//!
+//! A stage test names the first stage that leaves the path: tokens, text embeddings, noise, timesteps, the UNet's
+//! output at the first step, each step's latents, the blend mask, the image.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use reprompt::api::{edit_params::EditSpec, source};
+use reprompt::diffusion::Model;
+use reprompt::engine::PreparedEdit;
+use reprompt::engine::run::{EditRun, Run, SourceRun, denoise, forward, recording_layout};
+use reprompt::session::SessionStore;
+use serde_json::Value;
+
+use crate::support::{Service, config, difference, fixtures, image, model, pixels};
+
+/// Latents and embeddings are numbers around 1; f32 rounding over 8 to 20 steps stays far below this.
+const TOLERANCE: f64 = 2e-3;
+
+/// All cases of a folder of fixtures, with the name of the model that each runs on.
+fn cases(folder: &str) -> Vec<(String, std::path::PathBuf)> {
+    let mut cases: Vec<_> = std::fs::read_dir(fixtures().join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("request.json").is_file())
+        .map(|path| (std::fs::read_to_string(path.join("model")).unwrap().trim().to_owned(), path))
+        .collect();
+    cases.sort();
+    assert!(!cases.is_empty(), "no cases in {folder}");
+    cases
+}
+
+fn request(case: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(case.join("request.json")).unwrap()).unwrap()
+}
+
+fn assert_close(case: &Path, stage: &str, found: &Tensor, wanted: &Tensor) {
+    assert_eq!(found.dims(), wanted.dims(), "{}: {stage}", case.display());
+    let worst = (found - wanted).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+    let worst = f64::from(worst.to_scalar::<f32>().unwrap());
+    assert!(worst < TOLERANCE, "{}: {stage} is off by {worst}", case.display());
+}
+
+#[test]
+fn every_stage_of_every_case_follows_the_published_path() {
+    let mut loaded: HashMap<String, Model> = HashMap::new();
+    for (name, case) in cases("golden") {
+        if !case.join("trace.safetensors").is_file() {
+            continue;
+        }
+        let model = loaded
+            .entry(name.clone())
+            .or_insert_with(|| Model::load(&model(&name), &Device::Cpu).unwrap());
+        follow(model, &case);
+    }
+}
+
+fn follow(model: &Model, case: &Path) {
+    let trace = candle_core::safetensors::load(case.join("trace.safetensors"), &Device::Cpu).unwrap();
+    let Value::Object(mut body) = request(case) else { panic!("a request is an object") };
+    let source = source::parse(source::take(&mut body).unwrap(), "source", &model.info).unwrap();
+    let spec = EditSpec::parse(body).unwrap();
+    let prompt = spec.prompt.clone().unwrap_or_else(|| source.prompt.clone());
+
+    for (row, text) in [&source.prompt, &prompt].into_iter().enumerate() {
+        let ids = model.info.tokenizer.encode_prompt(text).unwrap().ids;
+        let wanted: Vec<i64> = trace["input_ids"].get(row).unwrap().to_vec1().unwrap();
+        let padded: Vec<i64> = model.info.tokenizer.pad(&ids).into_iter().map(i64::from).collect();
+        assert_eq!(padded, wanted, "{}: tokens of {text:?}", case.display());
+        let embeddings = model.text_embeddings(&ids).unwrap().squeeze(0).unwrap();
+        assert_close(case, "text embeddings", &embeddings, &trace["text_embeddings"].get(row).unwrap());
+    }
+    let noise = model.noise(source.seed, source.height, source.width).unwrap();
+    assert_close(case, "noise", &noise, &trace["noise"]);
+    let timesteps: Vec<i64> =
+        model.info.scheduler.timesteps(source.steps).unwrap().into_iter().map(|t| t as i64).collect();
+    assert_eq!(timesteps, trace["timesteps"].to_vec1::<i64>().unwrap(), "{}: timesteps", case.display());
+
+    let store = SessionStore::new(1 << 30, 1);
+    let layout = recording_layout(model, source.height, source.width);
+    let reserved = store.reserve(layout.bytes(source.steps)).unwrap();
+    let source_run = SourceRun::new(model, &source, layout, reserved).unwrap();
+    let recording = Arc::clone(source_run.recording());
+    let edit = PreparedEdit::new(&model.info, &source, &prompt, &spec.params).unwrap();
+    let mut source_run = Run::Source(Box::new(source_run));
+
+    let first = forward(model, &mut [&mut source_run]).unwrap();
+    let eps = |row: usize| trace["eps_step0"].narrow(0, row, 1).unwrap();
+    assert_close(case, "unconditional output of the source", &first.narrow(0, 0, 1).unwrap(), &eps(0));
+    assert_close(case, "conditional output of the source", &first.narrow(0, 1, 1).unwrap(), &eps(2));
+    for step in 0..source.steps {
+        denoise(model, &mut [&mut source_run]).unwrap().remove(0).unwrap();
+        let wanted = trace["latents"].get(step).unwrap().narrow(0, 0, 1).unwrap();
+        assert_close(case, &format!("source latents after step {step}"), source_run.latents(), &wanted);
+    }
+    assert_eq!(recording.bytes(), recording.measured_bytes(), "{}: a recording's bytes", case.display());
+
+    let edit_run = EditRun::new(model, &source, Arc::clone(&recording), &edit.prompt, Arc::clone(&edit.plan)).unwrap();
+    let mut edit_run = Run::Edit(Box::new(edit_run));
+    let first = forward(model, &mut [&mut edit_run]).unwrap();
+    assert_close(case, "unconditional output of the edit", &first.narrow(0, 0, 1).unwrap(), &eps(1));
+    assert_close(case, "conditional output of the edit", &first.narrow(0, 1, 1).unwrap(), &eps(3));
+    for step in 0..source.steps {
+        denoise(model, &mut [&mut edit_run]).unwrap().remove(0).unwrap();
+        let wanted = trace["latents"].get(step).unwrap().narrow(0, 1, 1).unwrap();
+        assert_close(case, &format!("edited latents after step {step}"), edit_run.latents(), &wanted);
+    }
+    if let Some(wanted) = trace.get("blend_mask") {
+        let Run::Edit(run) = &edit_run else { unreachable!("an edit") };
+        let wanted: Vec<f32> = wanted.get(0).unwrap().get(0).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        let found = run.last_mask().expect("a mask where there is one");
+        let off = found.iter().zip(&wanted).filter(|(found, wanted)| **found != (**wanted > 0.5)).count();
+        assert_eq!(off, 0, "{}: {off} positions of the blend mask differ", case.display());
+        assert!(found.contains(&true) && found.contains(&false), "{}: a mask that says something", case.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_gives_its_image_over_http() {
+    let mut services: HashMap<String, Service> = HashMap::new();
+    for (name, case) in cases("golden") {
+        if !services.contains_key(&name) {
+            services.insert(name.clone(), Service::start(model(&name), config()).await);
+        }
+        let mut body = request(&case);
+        body["include_source"] = true.into();
+        let answer = services[&name].post("/v1/edits", &body).await;
+        let json = answer.json();
+        assert_eq!(answer.status, 200, "{}: {json}", case.display());
+        for (role, file) in [("source", "source.png"), ("edit", "edited.png")] {
+            let Ok(wanted) = std::fs::read(case.join(file)) else { continue };
+            let (max, mean) = difference(&image(&json, role), &pixels(&wanted));
+            println!("{} {role}: max {max}, mean {mean:.5}", case.display());
+            assert!(max <= 3 && mean <= 0.1, "{}: {role} is off by {max} at most, {mean} in the mean", case.display());
+        }
+    }
+}

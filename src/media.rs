@@ -56,7 +56,8 @@ impl OutputFormat {
 impl Image {
     /// The image as a file. `quality` (1 to 100) counts for JPEG alone.
     pub fn encode(&self, format: OutputFormat, quality: u8) -> Result<Vec<u8>, ImageError> {
-        let too_large = |_| ImageError::Limits(image::error::LimitError::from_kind(image::error::LimitErrorKind::DimensionError));
+        let too_large =
+            |_| ImageError::Limits(image::error::LimitError::from_kind(image::error::LimitErrorKind::DimensionError));
         let width = u32::try_from(self.width).map_err(too_large)?;
         let height = u32::try_from(self.height).map_err(too_large)?;
         let mut file = Cursor::new(Vec::new());
@@ -92,11 +93,7 @@ mod tests {
     #[test]
     fn lossless_formats_give_the_pixels_back() {
         let rgb: Vec<u8> = (0..5 * 3 * 3).map(|i| (i * 7) as u8).collect();
-        let picture = Image {
-            width: 5,
-            height: 3,
-            rgb,
-        };
+        let picture = Image { width: 5, height: 3, rgb };
         for format in [OutputFormat::Png, OutputFormat::Webp] {
             let file = picture.encode(format, 90).unwrap();
             let read = image::load_from_memory(&file).unwrap().to_rgb8();

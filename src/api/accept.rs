@@ -25,7 +25,8 @@ pub fn form(headers: &HeaderMap) -> Result<Form, Problem> {
     // Stable: of two that are liked as much, the first one named counts.
     ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
     ranges.iter().filter(|(quality, _)| *quality > 0.0).find_map(|(_, range)| served(range)).ok_or_else(|| {
-        let detail = format!("{accepted} is accepted; application/json, image/png, image/jpeg and image/webp are served");
+        let detail =
+            format!("{accepted} is accepted; application/json, image/png, image/jpeg and image/webp are served");
         Problem::new(Code::NotAcceptable, detail)
     })
 }

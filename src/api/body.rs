@@ -40,7 +40,9 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
             .map_err(|error| Problem::new(Code::InvalidJson, format!("the body is not JSON: {error}")))?;
         match value {
             Value::Object(object) => Ok(Self(object)),
-            other => Err(Problem::new(Code::InvalidJson, format!("the body must be a JSON object, not {}", kind(&other)))),
+            other => {
+                Err(Problem::new(Code::InvalidJson, format!("the body must be a JSON object, not {}", kind(&other))))
+            }
         }
     }
 }

@@ -149,7 +149,8 @@ fn window(value: &Value, field: &str) -> Result<Window, Problem> {
         (Some(fraction), _) => Window::from_fraction(fraction).map_err(invalid),
         (None, Some((lo, hi))) => Window::new(lo, hi).map_err(invalid),
         (None, None) => {
-            let detail = format!("a fraction such as 0.8 or a window such as [0.0, 0.8] is wanted, not {}", kind(value));
+            let detail =
+                format!("a fraction such as 0.8 or a window such as [0.0, 0.8] is wanted, not {}", kind(value));
             Err(Problem::new(Code::InvalidWindow, detail).at(field))
         }
     }
@@ -204,7 +205,8 @@ fn local_blend(body: &EditBody) -> Result<Option<LocalBlendParams>, Problem> {
         (Some(Value::Bool(true)), None) => return Ok(Some(LocalBlendParams::default())),
         (Some(Value::Object(object)), None) => read::<LocalBlendBody>(object.clone(), FIELD)?,
         (Some(other), None) => {
-            let detail = format!("an object with words, or true for the words that differ, is wanted, not {}", kind(other));
+            let detail =
+                format!("an object with words, or true for the words that differ, is wanted, not {}", kind(other));
             return Err(Problem::new(Code::InvalidValue, detail).at(FIELD));
         }
     };
@@ -227,7 +229,9 @@ fn local_blend(body: &EditBody) -> Result<Option<LocalBlendParams>, Problem> {
 /// A list of words, or one word.
 fn word_list(value: &Value, path: &str) -> Result<Vec<WordRef>, Problem> {
     match value {
-        Value::Array(words) => words.iter().enumerate().map(|(at, value)| word(value, &format!("{path}[{at}]"))).collect(),
+        Value::Array(words) => {
+            words.iter().enumerate().map(|(at, value)| word(value, &format!("{path}[{at}]"))).collect()
+        }
         one => Ok(vec![word(one, path)?]),
     }
 }
@@ -239,10 +243,13 @@ fn word(value: &Value, path: &str) -> Result<WordRef, Problem> {
         (Value::String(text), _) => Ok(WordRef::Text(text.clone())),
         (_, Some(index)) => Ok(WordRef::Index(index)),
         _ => {
-            let detail = format!("a word or a 0-based word index is wanted, not {}", match value {
-                Value::Number(number) => number.to_string(),
-                other => kind(other).to_owned(),
-            });
+            let detail = format!(
+                "a word or a 0-based word index is wanted, not {}",
+                match value {
+                    Value::Number(number) => number.to_string(),
+                    other => kind(other).to_owned(),
+                }
+            );
             Err(Problem::new(Code::InvalidValue, detail).at(path))
         }
     }
@@ -272,7 +279,8 @@ mod tests {
 
     #[test]
     fn windows_come_as_fractions_pairs_and_per_word() {
-        let steps = |value| parse(json!({"prompt": "", "cross_replace_steps": value})).map(|spec| spec.params.cross_replace);
+        let steps =
+            |value| parse(json!({"prompt": "", "cross_replace_steps": value})).map(|spec| spec.params.cross_replace);
         let window = |lo, hi| Window { lo, hi };
         assert_eq!(steps(json!(0.6)).unwrap().default, window(0.0, 0.6));
         assert_eq!(steps(json!([0.2, 0.6])).unwrap().default, window(0.2, 0.6));

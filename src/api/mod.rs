@@ -49,9 +49,14 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/openapi.json", get(|| async { Json(openapi::json()) }))
-        .fallback(|| async { Problem::new(Code::NotFound, "there is nothing at this address, /openapi.json lists what there is") })
+        .fallback(|| async {
+            Problem::new(Code::NotFound, "there is nothing at this address, /openapi.json lists what there is")
+        })
         .method_not_allowed_fallback(|| async {
-            Problem::new(Code::MethodNotAllowed, "this address does not take this method, the allow header lists those it takes")
+            Problem::new(
+                Code::MethodNotAllowed,
+                "this address does not take this method, the allow header lists those it takes",
+            )
         })
         .with_state(state)
         .layer(DefaultBodyLimit::max(body::MAX_BODY_BYTES))
@@ -63,5 +68,6 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     tracing::error!(panic = text.as_deref().unwrap_or("no message"), "a handler panicked");
-    Problem::new(Code::Internal, "the request failed; the server's log says more under this request's id").into_response()
+    Problem::new(Code::Internal, "the request failed; the server's log says more under this request's id")
+        .into_response()
 }

@@ -35,11 +35,7 @@ pub fn take(body: &mut Map<String, Value>) -> Result<Map<String, Value>, Problem
 }
 
 /// Reads a source whose fields stand under `prefix` (empty at the top of the body).
-pub fn parse(
-    object: Map<String, Value>,
-    prefix: &str,
-    model: &ModelInfo,
-) -> Result<Source, Problem> {
+pub fn parse(object: Map<String, Value>, prefix: &str, model: &ModelInfo) -> Result<Source, Problem> {
     let request: SourceRequest = read(object, prefix)?;
     check(request, model).map_err(|problem| problem.within(prefix))
 }

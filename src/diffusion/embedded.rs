@@ -25,8 +25,5 @@ const FILES: &[EmbeddedFile] = files![
 
 /// The demo model: 128 px scenes of a few animals and things in a few places.
 pub fn demo() -> ModelFiles {
-    ModelFiles::Embedded {
-        name: "reprompt-demo",
-        files: FILES,
-    }
+    ModelFiles::Embedded { name: "reprompt-demo", files: FILES }
 }

@@ -80,16 +80,10 @@ pub enum ModelError {
 
 impl ModelError {
     pub(crate) fn config(file: &str, detail: impl Into<String>) -> Self {
-        Self::Config {
-            file: file.to_owned(),
-            detail: detail.into(),
-        }
+        Self::Config { file: file.to_owned(), detail: detail.into() }
     }
 
     pub(crate) fn weights(file: &str, detail: impl Into<String>) -> Self {
-        Self::Weights {
-            file: file.to_owned(),
-            detail: detail.into(),
-        }
+        Self::Weights { file: file.to_owned(), detail: detail.into() }
     }
 }

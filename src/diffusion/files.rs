@@ -142,10 +142,7 @@ impl ModelFiles {
             Self::Embedded { name, .. } => (*name).to_owned(),
             Self::Folder(path) => path.display().to_string(),
         };
-        ModelError::MissingFile {
-            model,
-            file: file.to_owned(),
-        }
+        ModelError::MissingFile { model, file: file.to_owned() }
     }
 }
 
@@ -155,10 +152,7 @@ fn find(files: &'static [EmbeddedFile], wanted: &str) -> Option<&'static [u8]> {
 
 /// Hashes a file block by block, so that gigabytes of weights do not pass through memory at once.
 fn hash_file(path: &Path) -> Result<Option<blake3::Hash>, ModelError> {
-    let io_error = |source| ModelError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io_error = |source| ModelError::Io { path: path.to_owned(), source };
     let mut file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

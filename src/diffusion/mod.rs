@@ -52,10 +52,7 @@ pub struct SamplingDefaults {
 
 impl Default for SamplingDefaults {
     fn default() -> Self {
-        Self {
-            num_inference_steps: 50,
-            guidance_scale: 7.5,
-        }
+        Self { num_inference_steps: 50, guidance_scale: 7.5 }
     }
 }
 
@@ -121,13 +118,7 @@ impl Model {
             min_side: vae_factor << (unet.config().levels.len() - 1),
             latent_channels: unet.config().in_channels,
         };
-        Ok(Self {
-            info: Arc::new(info),
-            unet,
-            device: device.clone(),
-            text_encoder,
-            vae,
-        })
+        Ok(Self { info: Arc::new(info), unet, device: device.clone(), text_encoder, vae })
     }
 
     /// Where the model's tensors live.

@@ -29,19 +29,13 @@ impl Linear {
 
     /// Loads `weight` alone, as attention's query, key and value projections have it.
     pub fn load_without_bias(scope: &Scope<'_>, input: usize, output: usize) -> std::result::Result<Self, ModelError> {
-        Ok(Self {
-            weight: scope.tensor("weight", &[output, input])?.t()?,
-            bias: None,
-        })
+        Ok(Self { weight: scope.tensor("weight", &[output, input])?.t()?, bias: None })
     }
 
     /// Loads a weight that older files store as a 1x1 convolution, `[output, input, 1, 1]`.
     pub fn load_from_conv1x1(scope: &Scope<'_>, input: usize, output: usize) -> std::result::Result<Self, ModelError> {
         let weight = scope.tensor("weight", &[output, input, 1, 1])?;
-        Ok(Self {
-            weight: weight.reshape((output, input))?.t()?,
-            bias: Some(scope.tensor("bias", &[output])?),
-        })
+        Ok(Self { weight: weight.reshape((output, input))?.t()?, bias: Some(scope.tensor("bias", &[output])?) })
     }
 
     /// `[n, in] -> [n, out]` or `[rows, n, in] -> [rows, n, out]`.
@@ -70,11 +64,7 @@ pub fn conv2d(
     stride: usize,
     padding: usize,
 ) -> std::result::Result<Conv2d, ModelError> {
-    let config = Conv2dConfig {
-        stride,
-        padding,
-        ..Conv2dConfig::default()
-    };
+    let config = Conv2dConfig { stride, padding, ..Conv2dConfig::default() };
     let weight = scope.tensor("weight", &[output, input, kernel, kernel])?;
     let bias = scope.tensor("bias", &[output])?;
     Ok(Conv2d::new(weight, Some(bias), config))
@@ -164,12 +154,7 @@ impl ResnetBlock {
         output: usize,
         options: ResnetOptions,
     ) -> std::result::Result<Self, ModelError> {
-        let ResnetOptions {
-            groups,
-            eps,
-            activation,
-            time_embed,
-        } = options;
+        let ResnetOptions { groups, eps, activation, time_embed } = options;
         Ok(Self {
             norm1: group_norm(&scope.at("norm1"), input, groups, eps)?,
             conv1: conv2d(&scope.at("conv1"), input, output, 3, 1, 1)?,

@@ -167,15 +167,11 @@ impl Ddim {
         let (signal_previous, noise_previous) = (alpha_previous.sqrt(), (1.0 - alpha_previous).sqrt());
         match self.config.prediction_type {
             // x0 = (x - noise e) / signal; direction = e
-            PredictionType::Epsilon => (
-                signal_previous / signal,
-                noise_previous - signal_previous * noise / signal,
-            ),
+            PredictionType::Epsilon => (signal_previous / signal, noise_previous - signal_previous * noise / signal),
             // x0 = signal x - noise v; direction = signal v + noise x
-            PredictionType::VPrediction => (
-                signal_previous * signal + noise_previous * noise,
-                noise_previous * signal - signal_previous * noise,
-            ),
+            PredictionType::VPrediction => {
+                (signal_previous * signal + noise_previous * noise, noise_previous * signal - signal_previous * noise)
+            }
         }
     }
 }
@@ -197,11 +193,7 @@ fn betas(config: &SchedulerConfig) -> Vec<f32> {
 fn linspace(start: f32, end: f32, count: usize) -> Vec<f32> {
     let step = (end - start) / (count - 1) as f32;
     let value = |i: usize| {
-        if i < count / 2 {
-            start + step * i as f32
-        } else {
-            end - step * (count - 1 - i) as f32
-        }
+        if i < count / 2 { start + step * i as f32 } else { end - step * (count - 1 - i) as f32 }
     };
     (0..count).map(value).collect()
 }
@@ -217,13 +209,8 @@ fn rescale_zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
         })
         .collect();
     let (first, last) = (roots[0], roots[roots.len() - 1]);
-    let squares: Vec<f32> = roots
-        .iter()
-        .map(|root| ((root - last) * first / (first - last)).powi(2))
-        .collect();
-    std::iter::once(1.0 - squares[0])
-        .chain(squares.windows(2).map(|pair| 1.0 - pair[1] / pair[0]))
-        .collect()
+    let squares: Vec<f32> = roots.iter().map(|root| ((root - last) * first / (first - last)).powi(2)).collect();
+    std::iter::once(1.0 - squares[0]).chain(squares.windows(2).map(|pair| 1.0 - pair[1] / pair[0])).collect()
 }
 
 /// NumPy's rounding: halves go to the even neighbour.

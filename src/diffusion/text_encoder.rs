@@ -69,8 +69,9 @@ impl TextEncoder {
     /// Loads the encoder of `model` and returns it with its configuration.
     pub fn load(model: &ModelFiles, device: &Device) -> std::result::Result<(Self, TextEncoderConfig), ModelError> {
         let config: TextEncoderConfig = model.json(CONFIG)?;
-        let activation = Activation::parse(&config.hidden_act)
-            .ok_or_else(|| ModelError::config(CONFIG, format!("`hidden_act` {:?} is not supported", config.hidden_act)))?;
+        let activation = Activation::parse(&config.hidden_act).ok_or_else(|| {
+            ModelError::config(CONFIG, format!("`hidden_act` {:?} is not supported", config.hidden_act))
+        })?;
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
         if heads == 0 || !width.is_multiple_of(heads) {
             let detail = format!("`hidden_size` {width} cannot be split into {heads} heads");
@@ -144,7 +145,8 @@ impl Layer {
 
     fn attend(&self, x: &Tensor, mask: &Tensor) -> Result<Tensor> {
         let (rows, positions, width) = x.dims3()?;
-        let split = |y: Tensor| y.reshape((rows, positions, self.heads, width / self.heads))?.transpose(1, 2)?.contiguous();
+        let split =
+            |y: Tensor| y.reshape((rows, positions, self.heads, width / self.heads))?.transpose(1, 2)?.contiguous();
         let scale = 1.0 / ((width / self.heads) as f64).sqrt();
         let q = split((self.q_proj.forward(x)? * scale)?)?;
         let k = split(self.k_proj.forward(x)?)?;

@@ -66,13 +66,7 @@ impl Tokenizer {
                 .ok_or_else(|| ModelError::Tokenizer(format!("the vocabulary has no token `{token}`")))
         };
         let (start, end, padding) = (id(&start)?, id(&end)?, id(&padding)?);
-        Ok(Self {
-            pipeline,
-            start,
-            end,
-            padding,
-            max_tokens,
-        })
+        Ok(Self { pipeline, start, end, padding, max_tokens })
     }
 
     /// Tokens that a prompt may have, its two markers included.
@@ -87,10 +81,7 @@ impl Tokenizer {
 
     /// The text's tokens, however many.
     pub fn encode(&self, text: &str) -> Result<Tokens, ModelError> {
-        let encoding = self
-            .pipeline
-            .encode(text, false)
-            .map_err(|error| ModelError::Tokenizer(error.to_string()))?;
+        let encoding = self.pipeline.encode(text, false).map_err(|error| ModelError::Tokenizer(error.to_string()))?;
         let marker = |at: usize| std::iter::once(at..at);
         let inner = encoding.get_offsets().iter().map(|&(begin, end)| begin..end);
         Ok(Tokens {
@@ -106,10 +97,7 @@ impl Tokenizer {
     pub fn encode_prompt(&self, text: &str) -> Result<Tokens, ModelError> {
         let tokens = self.encode(text)?;
         if tokens.ids.len() > self.max_tokens {
-            return Err(ModelError::PromptTooLong {
-                tokens: tokens.ids.len(),
-                limit: self.max_tokens,
-            });
+            return Err(ModelError::PromptTooLong { tokens: tokens.ids.len(), limit: self.max_tokens });
         }
         Ok(tokens)
     }
@@ -129,10 +117,10 @@ impl Tokenizer {
 
 /// The definition of CLIP's pipeline in the format of `tokenizer.json`.
 fn clip_pipeline(vocab: &[u8], merges: &[u8], unknown: &str, specials: &[&str]) -> Result<Vec<u8>, ModelError> {
-    let vocab: Value = serde_json::from_slice(vocab)
-        .map_err(|error| ModelError::config("tokenizer/vocab.json", error.to_string()))?;
-    let merges = std::str::from_utf8(merges)
-        .map_err(|error| ModelError::config("tokenizer/merges.txt", error.to_string()))?;
+    let vocab: Value =
+        serde_json::from_slice(vocab).map_err(|error| ModelError::config("tokenizer/vocab.json", error.to_string()))?;
+    let merges =
+        std::str::from_utf8(merges).map_err(|error| ModelError::config("tokenizer/merges.txt", error.to_string()))?;
     let merges: Vec<[&str; 2]> = merges
         .lines()
         .filter(|line| !line.starts_with("#version") && !line.is_empty())

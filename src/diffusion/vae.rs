@@ -12,10 +12,7 @@ use super::unet::attend;
 use super::weights::{Scope, Weights};
 
 const CONFIG: &str = "vae/config.json";
-const WEIGHTS: &[&str] = &[
-    "vae/diffusion_pytorch_model.safetensors",
-    "vae/diffusion_pytorch_model.fp16.safetensors",
-];
+const WEIGHTS: &[&str] = &["vae/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.fp16.safetensors"];
 const NORM_EPS: f64 = 1e-6;
 type Loaded<T> = std::result::Result<T, ModelError>;
 
@@ -73,10 +70,9 @@ impl VaeConfig {
         if (self.in_channels, self.out_channels) != (3, 3) {
             return refuse("`in_channels` and `out_channels` must be 3".to_owned());
         }
-        for (types, wanted) in [
-            (&self.down_block_types, "DownEncoderBlock2D"),
-            (&self.up_block_types, "UpDecoderBlock2D"),
-        ] {
+        for (types, wanted) in
+            [(&self.down_block_types, "DownEncoderBlock2D"), (&self.up_block_types, "UpDecoderBlock2D")]
+        {
             if let Some(other) = types.iter().find(|name| *name != wanted) {
                 return refuse(format!("block type {other:?} is not supported, {wanted:?} is"));
             }
@@ -160,10 +156,7 @@ impl Vae {
         Ok(Self {
             encoder: Encoder::load(&root.at("encoder"), &config, activation)?,
             quant_conv: config.use_quant_conv.then(|| quant("quant_conv", latent * 2)).transpose()?,
-            post_quant_conv: config
-                .use_post_quant_conv
-                .then(|| quant("post_quant_conv", latent))
-                .transpose()?,
+            post_quant_conv: config.use_post_quant_conv.then(|| quant("post_quant_conv", latent)).transpose()?,
             decoder: Decoder::load(&root.at("decoder"), &config, activation)?,
             config,
         })
@@ -199,15 +192,16 @@ impl Vae {
 }
 
 fn resnet_options(config: &VaeConfig, activation: Activation) -> ResnetOptions {
-    ResnetOptions {
-        groups: config.norm_num_groups,
-        eps: NORM_EPS,
-        activation,
-        time_embed: None,
-    }
+    ResnetOptions { groups: config.norm_num_groups, eps: NORM_EPS, activation, time_embed: None }
 }
 
-fn load_resnets(scope: &Scope<'_>, count: usize, input: usize, output: usize, options: ResnetOptions) -> Loaded<Vec<ResnetBlock>> {
+fn load_resnets(
+    scope: &Scope<'_>,
+    count: usize,
+    input: usize,
+    output: usize,
+    options: ResnetOptions,
+) -> Loaded<Vec<ResnetBlock>> {
     (0..count)
         .map(|i| {
             let input = if i == 0 { input } else { output };
@@ -225,9 +219,8 @@ impl Encoder {
             let scope = scope.at("down_blocks").at(i);
             let input = channels[i.saturating_sub(1)];
             let resnets = load_resnets(&scope, config.layers_per_block, input, output, options)?;
-            let downsample = (i != last)
-                .then(|| conv2d(&scope.at("downsamplers.0.conv"), output, output, 3, 2, 0))
-                .transpose()?;
+            let downsample =
+                (i != last).then(|| conv2d(&scope.at("downsamplers.0.conv"), output, output, 3, 2, 0)).transpose()?;
             Ok((resnets, downsample))
         });
         let coarsest = channels[last];
@@ -266,9 +259,8 @@ impl Decoder {
             let scope = scope.at("up_blocks").at(i);
             let input = channels[i.saturating_sub(1)];
             let resnets = load_resnets(&scope, config.layers_per_block + 1, input, output, options)?;
-            let upsample = (i != last)
-                .then(|| conv2d(&scope.at("upsamplers.0.conv"), output, output, 3, 1, 1))
-                .transpose()?;
+            let upsample =
+                (i != last).then(|| conv2d(&scope.at("upsamplers.0.conv"), output, output, 3, 1, 1)).transpose()?;
             Ok((resnets, upsample))
         });
         let finest = channels[last];

@@ -35,10 +35,7 @@ impl Weights {
         let damaged = |detail: String| ModelError::weights(file, detail);
         let (store, length) = match (model, model.path_of(file)) {
             (_, Some(path)) => {
-                let io_error = |source| ModelError::Io {
-                    path: path.clone(),
-                    source,
-                };
+                let io_error = |source| ModelError::Io { path: path.clone(), source };
                 let handle = File::open(&path).map_err(io_error)?;
                 let length = handle.metadata().map_err(io_error)?.len();
                 (Store::Disk(Mutex::new(handle)), length)
@@ -53,9 +50,7 @@ impl Weights {
             (ModelFiles::Folder(_), None) => return Err(damaged("the file is not there".to_owned())),
         };
         let mut prefix = [0; 8];
-        store
-            .read_at(0, &mut prefix)
-            .map_err(|_| damaged("shorter than a safetensors header".to_owned()))?;
+        store.read_at(0, &mut prefix).map_err(|_| damaged("shorter than a safetensors header".to_owned()))?;
         let header_length = u64::from_le_bytes(prefix);
         if header_length > length.saturating_sub(8) {
             return Err(damaged(format!(
@@ -74,21 +69,12 @@ impl Weights {
                 data_offset + end.unwrap_or(0) as u64
             )));
         }
-        Ok(Self {
-            file: file.to_owned(),
-            header,
-            data_offset,
-            store,
-            device: device.clone(),
-        })
+        Ok(Self { file: file.to_owned(), header, data_offset, store, device: device.clone() })
     }
 
     /// The file's outermost scope, where names are as they stand in the file.
     pub fn root(&self) -> Scope<'_> {
-        Scope {
-            weights: self,
-            prefix: String::new(),
-        }
+        Scope { weights: self, prefix: String::new() }
     }
 
     fn tensor(&self, name: &str, wanted: &[usize]) -> Result<Tensor, ModelError> {
@@ -150,10 +136,7 @@ impl Scope<'_> {
     /// The scope below this one.
     #[must_use]
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
-        Self {
-            weights: self.weights,
-            prefix: self.full_name(&name.to_string()),
-        }
+        Self { weights: self.weights, prefix: self.full_name(&name.to_string()) }
     }
 
     /// Whether a tensor of this name is in the file.
@@ -167,10 +150,6 @@ impl Scope<'_> {
     }
 
     fn full_name(&self, name: &str) -> String {
-        if self.prefix.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.prefix)
-        }
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
     }
 }

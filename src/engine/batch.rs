@@ -15,10 +15,7 @@ impl CompatibilityKey {
     /// The key of a run.
     pub fn of(run: &Run) -> Self {
         let dims = run.latents().dims();
-        Self {
-            height: dims[2],
-            width: dims[3],
-        }
+        Self { height: dims[2], width: dims[3] }
     }
 }
 
@@ -54,14 +51,7 @@ mod tests {
     use super::*;
 
     fn candidate(run: u64, side: usize, last_tick: u64) -> Candidate {
-        Candidate {
-            run,
-            key: CompatibilityKey {
-                height: side,
-                width: side,
-            },
-            last_tick,
-        }
+        Candidate { run, key: CompatibilityKey { height: side, width: side }, last_tick }
     }
 
     #[test]

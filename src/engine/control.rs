@@ -59,10 +59,7 @@ struct MapSum {
 
 impl MapSum {
     fn new(layout: &Arc<RecordingLayout>) -> Self {
-        Self {
-            layout: Arc::clone(layout),
-            sum: None,
-        }
+        Self { layout: Arc::clone(layout), sum: None }
     }
 
     /// `probabilities` `[heads, positions, tokens]`.
@@ -95,11 +92,7 @@ pub struct StepRecorder {
 impl StepRecorder {
     /// A recorder for the layers of `layout`.
     pub fn new(layout: &Arc<RecordingLayout>) -> Self {
-        Self {
-            layout: Arc::clone(layout),
-            attention: Vec::new(),
-            maps: MapSum::new(layout),
-        }
+        Self { layout: Arc::clone(layout), attention: Vec::new(), maps: MapSum::new(layout) }
     }
 
     /// Prepares a step, and forgets what a step that failed half way has left.
@@ -127,11 +120,7 @@ impl StepRecorder {
 
     /// The record of the step that ended in `latents`.
     pub fn finish(&mut self, latents: Tensor) -> Result<StepRecord> {
-        Ok(StepRecord {
-            attention: std::mem::take(&mut self.attention),
-            maps: self.maps.finish()?,
-            latents,
-        })
+        Ok(StepRecord { attention: std::mem::take(&mut self.attention), maps: self.maps.finish()?, latents })
     }
 }
 
@@ -181,11 +170,7 @@ impl InjectionTensors {
             true if cross.own.iter().all(|&factor| factor == 1.0) => Some(TargetValues::AsTheyAre),
             true => Some(TargetValues::Scaled(Tensor::from_slice(&cross.own, (tokens, 1), device)?)),
         };
-        Ok(Self {
-            from_source,
-            own,
-            cross,
-        })
+        Ok(Self { from_source, own, cross })
     }
 }
 

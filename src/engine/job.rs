@@ -82,10 +82,7 @@ impl PreparedEdit {
         let tokens = |param, text| tokenize(model, text).map_err(|error| PrepareError::Prompt { param, error });
         let (from, to) = (tokens("source.prompt", &source.prompt)?, tokens("prompt", prompt)?);
         let plan = EditPlan::new(&from, &to, params, source.steps)?;
-        Ok(Self {
-            prompt: prompt.to_owned(),
-            plan: Arc::new(plan),
-        })
+        Ok(Self { prompt: prompt.to_owned(), plan: Arc::new(plan) })
     }
 }
 

@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
-pub use job::{EngineError, JobHandle, Outcome, PrepareError, PreparedEdit, Progress, RecordingUse, Timings, Work, tokenize};
+pub use job::{
+    EngineError, JobHandle, Outcome, PrepareError, PreparedEdit, Progress, RecordingUse, Timings, Work, tokenize,
+};
 
 use self::job::Ticket;
 use crate::diffusion::{ModelError, ModelFiles, ModelInfo};
@@ -117,11 +119,7 @@ impl Engine {
         let worker = std::thread::Builder::new()
             .name("reprompt-worker".to_owned())
             .spawn(move || worker::run(&files, &config, &for_worker, &incoming, loaded))?;
-        let engine = Self {
-            shared,
-            jobs,
-            worker: Mutex::new(Some(worker)),
-        };
+        let engine = Self { shared, jobs, worker: Mutex::new(Some(worker)) };
         Ok((engine, loaded_receiver))
     }
 
@@ -161,27 +159,15 @@ impl Engine {
             Ok(place) => place,
             Err(TryAcquireError::NoPermits) => {
                 let waiting = self.shared.queue_limit;
-                return Err(EngineError::QueueFull {
-                    waiting,
-                    retry_after: self.retry_after(),
-                });
+                return Err(EngineError::QueueFull { waiting, retry_after: self.retry_after() });
             }
             Err(TryAcquireError::Closed) => return Err(EngineError::Draining),
         };
         let (result, result_receiver) = oneshot::channel();
         let (progress, progress_receiver) = watch::channel(Progress::default());
-        let ticket = Ticket {
-            work,
-            submitted: Instant::now(),
-            result,
-            progress,
-            place: Some(place),
-        };
+        let ticket = Ticket { work, submitted: Instant::now(), result, progress, place: Some(place) };
         self.jobs.send(ticket).map_err(|_| EngineError::Stalled)?;
-        Ok(JobHandle {
-            result: result_receiver,
-            progress: progress_receiver,
-        })
+        Ok(JobHandle { result: result_receiver, progress: progress_receiver })
     }
 
     /// When a place in the queue is likely to be free: the time of an average job.

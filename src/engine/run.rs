@@ -89,12 +89,7 @@ pub fn recording_layout(model: &Model, height: usize, width: usize) -> Recording
     let levels: Vec<_> = sites.iter().map(|site| (site.height, site.width)).collect();
     let factor = model.info.vae_factor;
     let latent_values = model.info.latent_channels * (height / factor) * (width / factor);
-    RecordingLayout::new(
-        sites,
-        crate::p2p::blend_level(&levels),
-        model.info.tokenizer.max_tokens(),
-        latent_values,
-    )
+    RecordingLayout::new(sites, crate::p2p::blend_level(&levels), model.info.tokenizer.max_tokens(), latent_values)
 }
 
 impl SourceRun {

@@ -58,12 +58,7 @@ impl RunSet {
     /// Adds a run; a source's comes with the session that it will become.
     pub fn add(&mut self, run: Run, session: Option<SessionSource>) -> RunKey {
         self.last_key += 1;
-        let active = Active {
-            run,
-            last_tick: self.tick,
-            session,
-            failed: None,
-        };
+        let active = Active { run, last_tick: self.tick, session, failed: None };
         self.runs.insert(self.last_key, active);
         self.last_key
     }
@@ -85,10 +80,7 @@ impl RunSet {
     /// How far a run is.
     pub fn progress(&self, key: RunKey) -> Option<Progress> {
         let run = &self.runs.get(&key)?.run;
-        Some(Progress {
-            step: run.step(),
-            steps: run.steps(),
-        })
+        Some(Progress { step: run.step(), steps: run.steps() })
     }
 
     /// Gives up the runs that nobody wants any more.
@@ -156,13 +148,7 @@ impl Active {
             Run::Source(run) => Some(Arc::clone(run.recording())),
             Run::Edit(_) => None,
         };
-        Finished {
-            key,
-            source: self.session.zip(recording),
-            image,
-            denoised,
-            decode: started.elapsed(),
-        }
+        Finished { key, source: self.session.zip(recording), image, denoised, decode: started.elapsed() }
     }
 }
 
@@ -178,9 +164,5 @@ fn step_together(model: &Model, members: &mut [&mut Active]) -> Result<(), Strin
 fn decode(model: &Model, run: &Run) -> Result<Image, String> {
     let rgb = guarded(|| model.decode(run.latents()))?;
     let key = CompatibilityKey::of(run);
-    Ok(Image {
-        width: key.width * model.info.vae_factor,
-        height: key.height * model.info.vae_factor,
-        rgb,
-    })
+    Ok(Image { width: key.width * model.info.vae_factor, height: key.height * model.info.vae_factor, rgb })
 }

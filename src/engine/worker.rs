@@ -262,7 +262,8 @@ impl Worker<'_> {
         }
         for finished in self.runs.take_finished(&self.model) {
             self.keep_recording(&finished);
-            let (waiting, others) = std::mem::take(&mut self.jobs).into_iter().partition(|job| job.waits_for(finished.key));
+            let (waiting, others) =
+                std::mem::take(&mut self.jobs).into_iter().partition(|job| job.waits_for(finished.key));
             self.jobs = others;
             for mut job in waiting {
                 match job.take(&finished) {
@@ -287,10 +288,7 @@ impl Worker<'_> {
 
     fn keep_recording(&self, finished: &Finished) {
         if let (Some(((session, source), recording)), Ok(image)) = (&finished.source, &finished.image) {
-            let recorded = Recorded {
-                recording: Arc::clone(recording),
-                image: Arc::clone(image),
-            };
+            let recorded = Recorded { recording: Arc::clone(recording), image: Arc::clone(image) };
             self.shared.store.insert(session, source, recorded);
         }
     }
@@ -349,13 +347,8 @@ impl Job {
             decode: self.decode,
             total: self.ticket.submitted.elapsed(),
         };
-        let outcome = Outcome {
-            session: self.session,
-            recording: self.recording_use,
-            source_image,
-            edited_image,
-            timings,
-        };
+        let outcome =
+            Outcome { session: self.session, recording: self.recording_use, source_image, edited_image, timings };
         Ok((self.ticket, outcome, self.started.elapsed()))
     }
 }

@@ -31,7 +31,7 @@ pub struct AlignedWords {
     pub source: Option<String>,
     /// What became of them.
     pub relation: Relation,
-    /// Token positions in the target, ascending.
+    /// Token positions in the target, ascending: all of an entry's words, punctuation included.
     pub target_tokens: Vec<usize>,
     /// Token positions in the source, ascending.
     pub source_tokens: Vec<usize>,
@@ -117,19 +117,13 @@ impl AlignedWords {
 
 /// The text of words, joined by spaces; none for no words.
 pub(super) fn joined(prompt: &Prompt, words: &[usize]) -> Option<String> {
-    let texts: Vec<&str> = words
-        .iter()
-        .map(|&word| prompt.words()[word].text.as_str())
-        .collect();
+    let texts: Vec<&str> = words.iter().map(|&word| prompt.words()[word].text.as_str()).collect();
     (!texts.is_empty()).then(|| texts.join(" "))
 }
 
 /// The tokens of words, ascending and without duplicates.
 pub(super) fn tokens(prompt: &Prompt, words: &[usize]) -> Vec<usize> {
-    let mut tokens: Vec<usize> = words
-        .iter()
-        .flat_map(|&word| prompt.words()[word].tokens.iter().copied())
-        .collect();
+    let mut tokens: Vec<usize> = words.iter().flat_map(|&word| prompt.words()[word].tokens.iter().copied()).collect();
     tokens.sort_unstable();
     tokens.dedup();
     tokens
@@ -148,9 +142,7 @@ pub(super) fn spread(source: &[usize], target: &[usize]) -> Vec<(usize, usize, f
     // In f64 first, as numpy does it.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     let ratio = (1.0 / target.len() as f64) as f32;
-    let all = target
-        .iter()
-        .flat_map(|&t| source.iter().map(move |&s| (s, t, ratio)));
+    let all = target.iter().flat_map(|&t| source.iter().map(move |&s| (s, t, ratio)));
     all.collect()
 }
 
@@ -159,11 +151,7 @@ pub(super) fn spread(source: &[usize], target: &[usize]) -> Vec<(usize, usize, f
 /// # Errors
 /// [`EditError::ReweightChangesPrompt`] where the prompts' tokens differ.
 pub fn reweight(source: &Prompt, target: &Prompt) -> Result<Alignment, EditError> {
-    if source.ids() == target.ids() {
-        Ok(identity(source, target))
-    } else {
-        Err(EditError::ReweightChangesPrompt)
-    }
+    if source.ids() == target.ids() { Ok(identity(source, target)) } else { Err(EditError::ReweightChangesPrompt) }
 }
 
 /// The identity, for prompts of equal tokens. Their words may still differ, in case or in white space before
@@ -176,11 +164,7 @@ pub(super) fn identity(source: &Prompt, target: &Prompt) -> Alignment {
     } else {
         refine::refine(source, target).words
     };
-    Alignment {
-        map: TokenMatrix::identity(target.max_tokens()),
-        has_source: vec![true; target.max_tokens()],
-        words,
-    }
+    Alignment { map: TokenMatrix::identity(target.max_tokens()), has_source: vec![true; target.max_tokens()], words }
 }
 
 #[cfg(test)]

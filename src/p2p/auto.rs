@@ -5,7 +5,8 @@
 //! every token follows its word:
 //!
 //! - a kept word takes the source word's maps, token by token;
-//! - substituted words take the maps of those they stand for, spread as `AttentionReplace` spreads them;
+//! - substituted words take the maps of those they stand for, spread as `AttentionReplace` spreads them, punctuation
+//!   aside;
 //! - added words keep their own maps, and removed words give theirs to nobody;
 //! - BOS and EOS take BOS and EOS; padding takes the same position where that is padding in the source too.
 
@@ -35,9 +36,7 @@ pub fn auto(source: &Prompt, target: &Prompt) -> (EditType, Alignment) {
 /// True where the target has all words of the source, in their order.
 fn only_adds(source: &[Word], target: &[Word]) -> bool {
     let mut rest = target.iter();
-    source
-        .iter()
-        .all(|word| rest.any(|other| other.text == word.text))
+    source.iter().all(|word| rest.any(|other| other.text == word.text))
 }
 
 /// Aligns words that both prompts have, in order, and then the runs between them.
@@ -61,11 +60,7 @@ pub(super) fn word_by_word(source: &Prompt, target: &Prompt) -> Alignment {
         (from, to) = (kept_from + 1, kept_to + 1);
     }
     building.run(from..source.words().len(), to..target.words().len());
-    Alignment {
-        map: building.map,
-        has_source: building.has_source,
-        words: building.words,
-    }
+    Alignment { map: building.map, has_source: building.has_source, words: building.words }
 }
 
 /// An alignment in the making.
@@ -125,21 +120,11 @@ impl Building<'_> {
 
     /// The words of both prompts between two kept ones.
     fn run(&mut self, source: Range<usize>, target: Range<usize>) {
-        let (replaced, by) = phrase::substituted(
-            &self.source.words()[source.clone()],
-            &self.target.words()[target.clone()],
-        );
+        let (replaced, by) =
+            phrase::substituted(&self.source.words()[source.clone()], &self.target.words()[target.clone()]);
         let (removed, added) = (source.start + replaced, target.start + by);
         if replaced > 0 && by > 0 {
-            let (from, to) = (source.start..removed, target.start..added);
-            self.entry(Relation::Replaced, from.collect(), to.collect());
-            let entry = self
-                .words
-                .last()
-                .map(|e| spread(&e.source_tokens, &e.target_tokens));
-            for (s, t, weight) in entry.unwrap_or_default() {
-                self.connect(s, t, weight);
-            }
+            self.substituted(source.start..removed, target.start..added);
         }
         for word in removed..source.end {
             self.entry(Relation::Removed, vec![word], vec![]);
@@ -148,6 +133,44 @@ impl Building<'_> {
             self.entry(Relation::Added, vec![], vec![word]);
         }
     }
+
+    /// Words in the place of words.
+    ///
+    /// The words' core tokens stand for each other, without the punctuation around them. "a cat" to "a dog, oil
+    /// painting" swaps cat for dog; were the comma to count, dog and comma would each get half of the cat's
+    /// attention, and a dog at half strength is hardly painted. A target's punctuation then has nothing to stand for
+    /// and keeps its own map, except for an ending that both runs have, from the last token back: "cat," to "polar
+    /// bear," leaves the comma what it was. Where a side is punctuation only there is nothing else to take, and all
+    /// tokens count.
+    fn substituted(&mut self, source: Range<usize>, target: Range<usize>) {
+        let (from, to) = (core_tokens(self.source, source.clone()), core_tokens(self.target, target.clone()));
+        let entry = AlignedWords::new(Relation::Replaced, self.source, source.collect(), self.target, target.collect());
+        let weights = if from.is_empty() || to.is_empty() {
+            spread(&entry.source_tokens, &entry.target_tokens)
+        } else {
+            let endings = ending(&entry.source_tokens, &from).zip(ending(&entry.target_tokens, &to));
+            let common = endings.take_while(|&(s, t)| self.source.ids()[s] == self.target.ids()[t]);
+            spread(&from, &to).into_iter().chain(common.map(|(s, t)| (s, t, 1.0))).collect()
+        };
+        self.words.push(entry);
+        for (s, t, weight) in weights {
+            self.connect(s, t, weight);
+        }
+    }
+}
+
+/// The tokens of words without the punctuation around each, ascending and without duplicates.
+fn core_tokens(prompt: &Prompt, words: Range<usize>) -> Vec<usize> {
+    let mut tokens: Vec<usize> = prompt.words()[words].iter().flat_map(|word| word.core_tokens.clone()).collect();
+    tokens.sort_unstable();
+    tokens.dedup();
+    tokens
+}
+
+/// The punctuation at the end of a run, from its last token back: what of `tokens` is past the last of `core`.
+fn ending(tokens: &[usize], core: &[usize]) -> impl Iterator<Item = usize> {
+    let last = core.last().copied();
+    tokens.iter().rev().copied().take_while(move |&token| Some(token) > last)
 }
 
 #[cfg(test)]
@@ -189,31 +212,17 @@ mod tests {
     #[test]
     fn a_phrase_after_a_substitution_is_added() {
         let (_, entries) = told("a cat", "a dog in snow");
-        let expected = [
-            "kept a > a",
-            "replaced cat > dog",
-            "added - > in",
-            "added - > snow",
-        ];
+        let expected = ["kept a > a", "replaced cat > dog", "added - > in", "added - > snow"];
         assert_eq!(entries, expected);
         let alignment = aligned("a cat", "a dog in snow");
-        assert_eq!(
-            alignment.has_source[..6],
-            [true, true, true, false, false, true]
-        );
+        assert_eq!(alignment.has_source[..6], [true, true, true, false, false, true]);
         assert_eq!(alignment.map.get(2, 2), 1.0);
     }
 
     #[test]
     fn a_phrase_after_a_substitution_is_removed() {
         let (_, entries) = told("a cat on ice here", "a dog here");
-        let expected = [
-            "kept a > a",
-            "replaced cat > dog",
-            "removed on > -",
-            "removed ice > -",
-            "kept here > here",
-        ];
+        let expected = ["kept a > a", "replaced cat > dog", "removed on > -", "removed ice > -", "kept here > here"];
         assert_eq!(entries, expected);
     }
 
@@ -229,31 +238,66 @@ mod tests {
     }
 
     #[test]
+    fn punctuation_takes_nothing_from_the_word_before_it() {
+        let (source, target) = ("a cat", "a dog, oil painting");
+        let (_, entries) = told(source, target);
+        assert_eq!(entries, ["kept a > a", "replaced cat > dog,", "added - > oil", "added - > painting"]);
+        let alignment = aligned(source, target);
+        assert_eq!(alignment.map.column(2).collect::<Vec<_>>()[..3], [0.0, 0.0, 1.0]);
+        assert_eq!(alignment.map.column(3).sum::<f32>(), 0.0);
+        assert_eq!(alignment.has_source[1..5], [true, true, false, false]);
+        assert_eq!(alignment.words[1].target_tokens, [2, 3], "the entry has all tokens of its words");
+    }
+
+    #[test]
+    fn punctuation_of_the_source_gives_nothing_to_words() {
+        // ( cat ) , | big -> pola r | bear | big
+        let map = aligned("(cat), big", "polar bear big").map;
+        assert_eq!(map.row(2)[1..5], [1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 0.0]);
+        assert!([1, 3, 4].iter().all(|&mark| map.row(mark)[1..5] == [0.0; 4]));
+    }
+
+    #[test]
+    fn an_ending_that_both_runs_have_maps_one_to_one() {
+        // a | cat , | on -> a | pola r | bear , | on
+        let alignment = aligned("a cat, on", "a polar bear, on");
+        assert_eq!((alignment.map.get(2, 2), alignment.map.get(2, 4)), (1.0 / 3.0, 1.0 / 3.0));
+        assert_eq!(alignment.map.column(5).collect::<Vec<_>>()[..4], [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(alignment.map.get(2, 5), 0.0);
+        assert!(alignment.has_source[5]);
+
+        // Another mark, and one that is not at the end.
+        assert!(!aligned("a cat. on", "a polar bear, on").has_source[5]);
+        assert!(!aligned("a cat! on", "a polar! bear on").has_source[4]);
+        // Of two marks the last is common: cat ) , -> dog ! , and the one before is not.
+        let alignment = aligned("a (cat), on", "a big dog!, on");
+        assert_eq!((alignment.map.get(5, 5), alignment.has_source[4]), (1.0, false));
+    }
+
+    #[test]
+    fn punctuation_alone_stands_for_words_as_words_do() {
+        let map = aligned("a - cat", "a big red cat").map;
+        assert_eq!((map.get(2, 2), map.get(2, 3)), (0.5, 0.5));
+        let alignment = aligned("a big red cat", "a , cat");
+        assert_eq!((alignment.map.get(2, 2), alignment.map.get(3, 2)), (1.0, 1.0));
+        assert!(alignment.has_source[2]);
+    }
+
+    #[test]
     fn specials_take_specials_and_padding_takes_padding() {
         // Six tokens in the source, four in the target.
         let alignment = aligned("a big red cat", "a cat");
         assert_eq!(alignment.map.get(0, 0), 1.0);
         assert_eq!(alignment.map.get(5, 3), 1.0);
         let has_source = &alignment.has_source;
-        assert_eq!(
-            has_source[..8],
-            [true, true, true, true, false, false, true, true]
-        );
+        assert_eq!(has_source[..8], [true, true, true, true, false, false, true, true]);
         assert_eq!(alignment.map.get(MAX_TOKENS - 1, MAX_TOKENS - 1), 1.0);
     }
 
     #[test]
     fn kept_words_are_compared_with_case_and_punctuation_aside() {
         let (_, entries) = told("a big cat, here", "a Cat here");
-        assert_eq!(
-            entries,
-            [
-                "kept a > a",
-                "removed big > -",
-                "kept cat, > Cat",
-                "kept here > here"
-            ]
-        );
+        assert_eq!(entries, ["kept a > a", "removed big > -", "kept cat, > Cat", "kept here > here"]);
         let alignment = aligned("a cat here", "a cat, sits here now");
         assert_eq!(alignment.map.get(2, 2), 1.0);
         assert!(!alignment.has_source[3], "the comma keeps its own map");
@@ -267,9 +311,6 @@ mod tests {
         let target = Prompt::new("cat big on", vec![0, 9, 10, 11, 12, 1], spans, 8);
         let (edit_type, alignment) = auto(&source, &target);
         assert_eq!(edit_type, EditType::Auto);
-        assert_eq!(
-            (alignment.map.get(1, 1), alignment.map.get(1, 2)),
-            (0.5, 0.5)
-        );
+        assert_eq!((alignment.map.get(1, 1), alignment.map.get(1, 2)), (0.5, 0.5));
     }
 }

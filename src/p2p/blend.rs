@@ -26,9 +26,8 @@ pub fn mask(
         return vec![false; height * width];
     }
     let per_position = maps.chunks_exact(maps.len() / (map.0 * map.1));
-    let mut attention: Vec<f32> = per_position
-        .map(|position| tokens.iter().map(|&token| position[token]).sum())
-        .collect();
+    let mut attention: Vec<f32> =
+        per_position.map(|position| tokens.iter().map(|&token| position[token]).sum()).collect();
     if pool {
         attention = max_pool(&attention, map);
     }
@@ -60,16 +59,12 @@ pub fn blend_mask(
     h: usize,
     w: usize,
 ) -> Vec<bool> {
-    let part = |maps: &[f32], tokens: &[usize], pool| {
-        mask(maps, (map_h, map_w), tokens, pool, (h, w), plan.threshold)
-    };
+    let part = |maps: &[f32], tokens: &[usize], pool| mask(maps, (map_h, map_w), tokens, pool, (h, w), plan.threshold);
     let source = part(source_maps, &plan.source_tokens, true);
     let target = part(target_maps, &plan.target_tokens, true);
     let not_source = part(source_maps, &plan.exclude_source, false);
     let not_target = part(target_maps, &plan.exclude_target, false);
-    (0..h * w)
-        .map(|at| (source[at] || target[at]) && !(not_source[at] || not_target[at]))
-        .collect()
+    (0..h * w).map(|at| (source[at] || target[at]) && !(not_source[at] || not_target[at])).collect()
 }
 
 /// The (height, width) of the attention maps that a blend uses: 16x16 as published, otherwise the level with the number
@@ -90,18 +85,12 @@ fn max_pool(values: &[f32], (height, width): (usize, usize)) -> Vec<f32> {
             .flat_map(|near_y| around(x, width).map(move |near_x| near_y * width + near_x))
             .fold(f32::NEG_INFINITY, |highest, at| highest.max(values[at]))
     };
-    (0..height * width)
-        .map(|at| highest(at / width, at % width))
-        .collect()
+    (0..height * width).map(|at| highest(at / width, at % width)).collect()
 }
 
 /// The index that `torch.nn.functional.interpolate(mode="nearest")` reads for an output index:
 /// floor(index * (input / output)), reckoned in f32.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss
-)]
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn nearest(index: usize, input: usize, output: usize) -> usize {
     let scale = input as f32 / output as f32;
     ((index as f32 * scale) as usize).min(input - 1)
@@ -129,10 +118,7 @@ mod tests {
         assert_eq!((count(&bare), bare[0]), (1, true));
         let pooled = mask(&map, (4, 4), &[0], true, (4, 4), 0.3);
         assert_eq!((count(&pooled), pooled[5]), (4, true));
-        assert_eq!(
-            count(&mask(&one_bright(5, 0.0), (4, 4), &[0], true, (4, 4), 0.3)),
-            9
-        );
+        assert_eq!(count(&mask(&one_bright(5, 0.0), (4, 4), &[0], true, (4, 4), 0.3)), 9);
     }
 
     #[test]
@@ -145,9 +131,7 @@ mod tests {
     #[test]
     fn the_maximum_is_relative_and_tokens_add_up() {
         // Two tokens a position: the second alone is flat, together one stands out.
-        let maps: Vec<f32> = (0..16)
-            .flat_map(|at| [if at == 7 { 9.0 } else { 1.0 }, 2.0])
-            .collect();
+        let maps: Vec<f32> = (0..16).flat_map(|at| [if at == 7 { 9.0 } else { 1.0 }, 2.0]).collect();
         assert_eq!(count(&mask(&maps, (4, 4), &[1], false, (4, 4), 0.5)), 16);
         assert_eq!(count(&mask(&maps, (4, 4), &[0, 1], false, (4, 4), 0.3)), 1);
     }
@@ -157,10 +141,7 @@ mod tests {
         let resized = mask(&one_bright(1, 0.0), (4, 4), &[0], false, (8, 8), 0.3);
         let set: Vec<_> = (0..64).filter(|&at| resized[at]).collect();
         assert_eq!(set, [2, 3, 10, 11]);
-        assert_eq!(
-            (0..6).map(|x| nearest(x, 4, 6)).collect::<Vec<_>>(),
-            [0, 0, 1, 2, 2, 3]
-        );
+        assert_eq!((0..6).map(|x| nearest(x, 4, 6)).collect::<Vec<_>>(), [0, 0, 1, 2, 2, 3]);
     }
 
     #[test]
@@ -181,11 +162,7 @@ mod tests {
             start_step: 0,
         };
         let interleaved = |first: Vec<f32>, second: Vec<f32>| -> Vec<f32> {
-            first
-                .into_iter()
-                .zip(second)
-                .flat_map(|(a, b)| [a, b])
-                .collect()
+            first.into_iter().zip(second).flat_map(|(a, b)| [a, b]).collect()
         };
         let source = interleaved(one_bright(0, 0.0), one_bright(10, 0.0));
         let target = interleaved(one_bright(15, 0.0), one_bright(0, 0.0));
@@ -197,10 +174,7 @@ mod tests {
 
     #[test]
     fn the_level_nearest_to_256_positions_is_used() {
-        assert_eq!(
-            blend_level(&[(64, 64), (32, 32), (16, 16), (8, 8)]),
-            Some((16, 16))
-        );
+        assert_eq!(blend_level(&[(64, 64), (32, 32), (16, 16), (8, 8)]), Some((16, 16)));
         assert_eq!(blend_level(&[(32, 16), (16, 8), (8, 4)]), Some((16, 8)));
         // 192 and 320 are as near.
         assert_eq!(blend_level(&[(16, 12), (20, 16)]), Some((20, 16)));

@@ -40,9 +40,7 @@ impl BlendPlan {
         params: &LocalBlendParams,
         steps: usize,
     ) -> Result<Self, EditError> {
-        let &LocalBlendParams {
-            threshold, start, ..
-        } = params;
+        let &LocalBlendParams { threshold, start, .. } = params;
         if !(0.0..1.0).contains(&threshold) {
             return Err(EditError::InvalidThreshold { threshold });
         }
@@ -69,35 +67,17 @@ impl BlendPlan {
             return Err(EditError::LocalBlendNoWords);
         }
         let (exclude_source, exclude_target) = excluded(source, target, &params.exclude)?;
-        Ok(Self {
-            source_tokens,
-            target_tokens,
-            exclude_source,
-            exclude_target,
-            threshold,
-            start_step,
-        })
+        Ok(Self { source_tokens, target_tokens, exclude_source, exclude_target, threshold, start_step })
     }
 }
 
 /// Tokens of the words that were replaced or stand on one side only.
-fn differing(
-    words: &[AlignedWords],
-    one_sided: Relation,
-    tokens: impl Fn(&AlignedWords) -> &[usize],
-) -> Vec<usize> {
-    let differ = words
-        .iter()
-        .filter(|entry| entry.relation == Relation::Replaced || entry.relation == one_sided);
+fn differing(words: &[AlignedWords], one_sided: Relation, tokens: impl Fn(&AlignedWords) -> &[usize]) -> Vec<usize> {
+    let differ = words.iter().filter(|entry| entry.relation == Relation::Replaced || entry.relation == one_sided);
     sorted(differ.flat_map(|entry| tokens(entry).to_vec()).collect())
 }
 
-fn find_all(
-    prompt: &Prompt,
-    list: &[WordRef],
-    side: PromptSide,
-    field: &str,
-) -> Result<Vec<usize>, EditError> {
+fn find_all(prompt: &Prompt, list: &[WordRef], side: PromptSide, field: &str) -> Result<Vec<usize>, EditError> {
     let mut tokens = Vec::new();
     for (at, word) in list.iter().enumerate() {
         let found = prompt.find(word).ok_or_else(|| {
@@ -110,23 +90,14 @@ fn find_all(
 }
 
 /// Source and target tokens of words that either prompt has.
-fn excluded(
-    source: &Prompt,
-    target: &Prompt,
-    list: &[WordRef],
-) -> Result<(Vec<usize>, Vec<usize>), EditError> {
+fn excluded(source: &Prompt, target: &Prompt, list: &[WordRef]) -> Result<(Vec<usize>, Vec<usize>), EditError> {
     let (mut in_source, mut in_target) = (Vec::new(), Vec::new());
     for (at, word) in list.iter().enumerate() {
         let found = (source.find(word), target.find(word));
         if found == (None, None) {
             let param = format!("local_blend.exclude_words[{at}]");
             let prompts = [source, target];
-            return Err(EditError::word_not_found(
-                word,
-                PromptSide::Either,
-                &prompts,
-                param,
-            ));
+            return Err(EditError::word_not_found(word, PromptSide::Either, &prompts, param));
         }
         in_source.extend(found.0.unwrap_or_default());
         in_target.extend(found.1.unwrap_or_default());
@@ -171,49 +142,27 @@ mod tests {
         assert_eq!(blend.target_tokens, [2]);
         assert_eq!(blend.start_step, 2);
         let removed = plan("a cat on grass", &LocalBlendParams::default()).expect("valid");
-        assert_eq!(
-            (removed.source_tokens, removed.target_tokens),
-            (vec![2], vec![])
-        );
+        assert_eq!((removed.source_tokens, removed.target_tokens), (vec![2], vec![]));
     }
 
     #[test]
     fn a_side_without_a_list_takes_the_words_that_differ() {
         let blend = plan("a dog on grass", &listed(&["cat"], &[], &[])).expect("valid");
-        assert_eq!(
-            (blend.source_tokens, blend.target_tokens),
-            (vec![3], vec![2])
-        );
+        assert_eq!((blend.source_tokens, blend.target_tokens), (vec![3], vec![2]));
     }
 
     #[test]
     fn excluded_words_may_be_in_either_prompt() {
         let blend = plan("a dog on grass", &listed(&[], &["dog"], &["cat", "on"])).expect("valid");
-        assert_eq!(
-            (blend.exclude_source, blend.exclude_target),
-            (vec![3, 4], vec![3])
-        );
+        assert_eq!((blend.exclude_source, blend.exclude_target), (vec![3, 4], vec![3]));
     }
 
     #[test]
     fn unknown_words_are_named_with_their_field() {
-        let param = |params| {
-            plan("a dog on grass", &params)
-                .expect_err("unknown")
-                .param()
-        };
-        assert_eq!(
-            param(listed(&["cat", "dog"], &[], &[])),
-            "local_blend.source_words[1]"
-        );
-        assert_eq!(
-            param(listed(&[], &["cat"], &[])),
-            "local_blend.target_words[0]"
-        );
-        assert_eq!(
-            param(listed(&[], &[], &["x"])),
-            "local_blend.exclude_words[0]"
-        );
+        let param = |params| plan("a dog on grass", &params).expect_err("unknown").param();
+        assert_eq!(param(listed(&["cat", "dog"], &[], &[])), "local_blend.source_words[1]");
+        assert_eq!(param(listed(&[], &["cat"], &[])), "local_blend.target_words[0]");
+        assert_eq!(param(listed(&[], &[], &["x"])), "local_blend.exclude_words[0]");
     }
 
     #[test]
@@ -221,10 +170,7 @@ mod tests {
         let same = plan("a big cat on grass", &LocalBlendParams::default());
         assert_eq!(same, Err(EditError::LocalBlendNoWords));
         let empty = LocalBlendParams {
-            words: BlendWords::Listed {
-                source: Some(vec![]),
-                target: Some(vec![]),
-            },
+            words: BlendWords::Listed { source: Some(vec![]), target: Some(vec![]) },
             ..LocalBlendParams::default()
         };
         assert_eq!(plan("a dog", &empty), Err(EditError::LocalBlendNoWords));
@@ -233,11 +179,7 @@ mod tests {
     #[test]
     fn ranges_are_checked() {
         let code = |threshold, start| {
-            let params = LocalBlendParams {
-                threshold,
-                start,
-                ..LocalBlendParams::default()
-            };
+            let params = LocalBlendParams { threshold, start, ..LocalBlendParams::default() };
             plan("a dog on grass", &params).map_err(|error| error.code())
         };
         assert_eq!(code(1.0, 0.2), Err("invalid_threshold"));
@@ -247,9 +189,6 @@ mod tests {
         let (source, target) = (prompt("a cat"), prompt("a dog"));
         let words = auto(&source, &target).1.words;
         let never = BlendPlan::new(&source, &target, &words, &LocalBlendParams::default(), 0);
-        assert_eq!(
-            never.expect_err("no step").code(),
-            "local_blend_never_applies"
-        );
+        assert_eq!(never.expect_err("no step").code(), "local_blend_never_applies");
     }
 }

@@ -1,8 +1,8 @@
 //! The equalizer: a factor per target token.
 //!
 //! Contract: `c` of the method's linear form, \[`max_tokens`\], 1 where nothing is asked; later entries override
-//! earlier ones on the same token (`get_equalizer` of the published code). Factors act on injected attention only, so an
-//! entry on a word whose maps are never injected is an error.
+//! earlier ones on the same token (`get_equalizer` of the published code). Factors act on injected attention only, so
+//! an entry on a word whose maps are never injected is an error.
 
 use super::align::Alignment;
 use super::error::{EditError, PromptSide};
@@ -24,28 +24,16 @@ pub(super) fn factors(
     for (at, Equalize { word, strength }) in entries.iter().enumerate() {
         let param = format!("equalizer[{at}].word");
         if !strength.is_finite() {
-            return Err(EditError::InvalidStrength {
-                strength: *strength,
-                param: format!("equalizer[{at}].strength"),
-            });
+            return Err(EditError::InvalidStrength { strength: *strength, param: format!("equalizer[{at}].strength") });
         }
         let Some(tokens) = target.find(word) else {
             let prompts = [target];
-            return Err(EditError::word_not_found(
-                word,
-                PromptSide::Target,
-                &prompts,
-                param,
-            ));
+            return Err(EditError::word_not_found(word, PromptSide::Target, &prompts, param));
         };
         let acts = |&token: &usize| gates.opens(token) && takes_any(alignment, token);
         // A factor of 1 asks for nothing, so it may do nothing.
         if *strength != 1.0 && !tokens.iter().any(acts) {
-            return Err(EditError::EqualizerNoEffect {
-                word: word.clone(),
-                steps: gates.steps(),
-                param,
-            });
+            return Err(EditError::EqualizerNoEffect { word: word.clone(), steps: gates.steps(), param });
         }
         for token in tokens {
             factors[token] = *strength;
@@ -69,15 +57,9 @@ mod tests {
 
     fn factors_of(entries: &[(&str, f32)], dog: Window) -> Result<Vec<f32>, EditError> {
         let target = prompt("a dog, a chinchilla");
-        let cross = CrossReplaceSteps {
-            default: Window { lo: 0.0, hi: 1.0 },
-            words: vec![(text("dog"), dog)],
-        };
+        let cross = CrossReplaceSteps { default: Window { lo: 0.0, hi: 1.0 }, words: vec![(text("dog"), dog)] };
         let gates = GateTable::new(&target, &cross, 4)?;
-        let entries = entries.iter().map(|&(word, strength)| Equalize {
-            word: text(word),
-            strength,
-        });
+        let entries = entries.iter().map(|&(word, strength)| Equalize { word: text(word), strength });
         let entries: Vec<_> = entries.collect();
         factors(&target, &entries, &gates, &reweight(&target, &target)?)
     }
@@ -89,10 +71,7 @@ mod tests {
     fn a_strength_stands_on_all_tokens_of_its_word_and_the_later_one_holds() {
         let entries = [("a", 3.0), ("chinchilla", -2.0), ("dog", 4.0), ("dog", 5.0)];
         let factors = factors_of(&entries, ON).expect("valid");
-        assert_eq!(
-            factors[..9],
-            [1.0, 3.0, 5.0, 1.0, 3.0, -2.0, -2.0, -2.0, 1.0]
-        );
+        assert_eq!(factors[..9], [1.0, 3.0, 5.0, 1.0, 3.0, -2.0, -2.0, -2.0, 1.0]);
         assert_eq!(factors.len(), 77);
     }
 
@@ -108,10 +87,7 @@ mod tests {
     #[test]
     fn words_must_be_there_and_strengths_finite() {
         let error = factors_of(&[("cat", 2.0)], ON).expect_err("no cat");
-        assert_eq!(
-            (error.code(), error.param()),
-            ("word_not_found", "equalizer[0].word".into())
-        );
+        assert_eq!((error.code(), error.param()), ("word_not_found", "equalizer[0].word".into()));
         let error = factors_of(&[("dog", f32::NAN)], ON).expect_err("no number");
         assert_eq!(error.param(), "equalizer[0].strength");
     }

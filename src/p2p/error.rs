@@ -20,38 +20,21 @@ pub enum EditError {
     },
     /// A prompt has more tokens than the text encoder takes.
     #[error("the prompt has {tokens} tokens; at most {max_tokens} fit")]
-    PromptTooLong {
-        tokens: usize,
-        max_tokens: usize,
-        param: String,
-    },
+    PromptTooLong { tokens: usize, max_tokens: usize, param: String },
     /// `replace` needs a word for every word.
     #[error(
         "replace needs prompts of equally many words, but the source prompt has {source_words} and the prompt {target_words}"
     )]
-    ReplaceWordCount {
-        source_words: usize,
-        target_words: usize,
-    },
+    ReplaceWordCount { source_words: usize, target_words: usize },
     /// `reweight` was asked for with another prompt.
-    #[error(
-        "reweight keeps the prompt, but the tokens of the prompt differ from the source prompt's"
-    )]
+    #[error("reweight keeps the prompt, but the tokens of the prompt differ from the source prompt's")]
     ReweightChangesPrompt,
     /// A window is none.
     #[error("{window}")]
-    InvalidWindow {
-        window: InvalidWindow,
-        param: String,
-    },
+    InvalidWindow { window: InvalidWindow, param: String },
     /// A window that is not off selects no step.
     #[error("the window from {lo} to {hi} selects none of the {steps} steps")]
-    WindowSelectsNoStep {
-        lo: f64,
-        hi: f64,
-        steps: usize,
-        param: String,
-    },
+    WindowSelectsNoStep { lo: f64, hi: f64, steps: usize, param: String },
     /// An equalizer strength is not a finite number.
     #[error("the strength of an equalizer must be a finite number, not {strength}")]
     InvalidStrength { strength: f32, param: String },
@@ -59,11 +42,7 @@ pub enum EditError {
     #[error(
         "the equalizer on {word} does nothing: at none of the {steps} steps are the word's attention maps injected"
     )]
-    EqualizerNoEffect {
-        word: WordRef,
-        steps: usize,
-        param: String,
-    },
+    EqualizerNoEffect { word: WordRef, steps: usize, param: String },
     /// A local blend without a word that selects a part of the image.
     #[error("the local blend has no words: none are given, and no words of the prompts differ")]
     LocalBlendNoWords,
@@ -128,31 +107,19 @@ impl EditError {
             Self::ReplaceWordCount { .. } | Self::ReweightChangesPrompt => "prompt".to_owned(),
             Self::LocalBlendNoWords => "local_blend".to_owned(),
             Self::InvalidThreshold { .. } => "local_blend.threshold".to_owned(),
-            Self::LocalBlendNeverApplies { .. } | Self::InvalidStart { .. } => {
-                "local_blend.start".to_owned()
-            }
+            Self::LocalBlendNeverApplies { .. } | Self::InvalidStart { .. } => "local_blend.start".to_owned(),
         }
     }
 
     /// A word that is not in a prompt.
-    pub(super) fn word_not_found(
-        word: &WordRef,
-        side: PromptSide,
-        prompts: &[&Prompt],
-        param: String,
-    ) -> Self {
+    pub(super) fn word_not_found(word: &WordRef, side: PromptSide, prompts: &[&Prompt], param: String) -> Self {
         let mut words: Vec<String> = Vec::new();
         for word in prompts.iter().flat_map(|prompt| prompt.word_list()) {
             if !words.contains(&word) {
                 words.push(word);
             }
         }
-        Self::WordNotFound {
-            word: word.clone(),
-            prompt: side,
-            words,
-            param,
-        }
+        Self::WordNotFound { word: word.clone(), prompt: side, words, param }
     }
 }
 
@@ -160,10 +127,7 @@ impl InvalidWindow {
     /// The error of a request whose field at `param` holds these bounds.
     #[must_use]
     pub fn at(self, param: impl Into<String>) -> EditError {
-        EditError::InvalidWindow {
-            window: self,
-            param: param.into(),
-        }
+        EditError::InvalidWindow { window: self, param: param.into() }
     }
 }
 
@@ -200,10 +164,7 @@ mod tests {
     fn a_missing_word_is_named_with_the_words_there_are() {
         let (cat, dog) = (prompt("a cat, a hat - here"), prompt("a dog on grass"));
         let error = not_found(text("dgo"), PromptSide::Target, &[&dog]);
-        assert_eq!(
-            error.to_string(),
-            "the prompt has no word \"dgo\"; its words are: a, dog, on, grass"
-        );
+        assert_eq!(error.to_string(), "the prompt has no word \"dgo\"; its words are: a, dog, on, grass");
         assert_eq!(error.code(), "word_not_found");
         assert_eq!(error.param(), "equalizer[0].word");
         assert_eq!(
@@ -220,9 +181,6 @@ mod tests {
     fn a_window_learns_its_field_from_the_request() {
         let error = InvalidWindow { lo: 0.5, hi: 0.2 }.at("self_replace_steps");
         assert_eq!(error.param(), "self_replace_steps");
-        assert_eq!(
-            error.to_string(),
-            "a window needs 0 <= low <= high <= 1, not [0.5, 0.2]"
-        );
+        assert_eq!(error.to_string(), "a window needs 0 <= low <= high <= 1, not [0.5, 0.2]");
     }
 }

@@ -20,10 +20,7 @@ impl TokenMatrix {
     /// All zeros.
     #[must_use]
     pub fn zeros(size: usize) -> Self {
-        Self {
-            size,
-            data: vec![0.0; size * size],
-        }
+        Self { size, data: vec![0.0; size * size] }
     }
 
     /// Ones on the diagonal.
@@ -90,10 +87,7 @@ impl TokenMatrix {
             // A plain product would leave -0.0 under a negative factor.
             pairs.map(|(&value, &factor)| if value == 0.0 { 0.0 } else { value * factor })
         });
-        Self {
-            size: self.size,
-            data: scaled.collect(),
-        }
+        Self { size: self.size, data: scaled.collect() }
     }
 
     /// True where every number is zero.

@@ -38,9 +38,11 @@ mod schedule;
 mod sequence;
 
 #[cfg(test)]
+mod plan_properties;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod published;
+mod published_tests;
 #[cfg(test)]
 mod testing;
 

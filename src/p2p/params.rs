@@ -51,10 +51,7 @@ pub enum BlendWords {
     #[default]
     DifferingWords,
     /// Those given; on a side without a list, those in which that side's prompt differs.
-    Listed {
-        source: Option<Vec<WordRef>>,
-        target: Option<Vec<WordRef>>,
-    },
+    Listed { source: Option<Vec<WordRef>>, target: Option<Vec<WordRef>> },
 }
 
 impl EditParams {
@@ -62,10 +59,7 @@ impl EditParams {
     /// paper's examples mostly do; no equalizer, no local blend.
     #[must_use]
     pub fn new(edit_type: EditType) -> Self {
-        Self {
-            edit_type,
-            ..Self::default()
-        }
+        Self { edit_type, ..Self::default() }
     }
 }
 
@@ -83,20 +77,12 @@ impl Default for EditParams {
 
 impl Default for CrossReplaceSteps {
     fn default() -> Self {
-        Self {
-            default: Window { lo: 0.0, hi: 0.8 },
-            words: Vec::new(),
-        }
+        Self { default: Window { lo: 0.0, hi: 0.8 }, words: Vec::new() }
     }
 }
 
 impl Default for LocalBlendParams {
     fn default() -> Self {
-        Self {
-            words: BlendWords::DifferingWords,
-            exclude: Vec::new(),
-            threshold: 0.3,
-            start: 0.2,
-        }
+        Self { words: BlendWords::DifferingWords, exclude: Vec::new(), threshold: 0.3, start: 0.2 }
     }
 }

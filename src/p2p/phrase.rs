@@ -94,9 +94,7 @@ fn opens(run: &[Word]) -> bool {
 
 /// Index of the first word after the run's first that opens a phrase; the run's length where none does.
 fn phrase_start(run: &[Word]) -> usize {
-    (1..run.len())
-        .find(|&at| is_opener(&run[at]) || run[at - 1].text.ends_with(','))
-        .unwrap_or(run.len())
+    (1..run.len()).find(|&at| is_opener(&run[at]) || run[at - 1].text.ends_with(',')).unwrap_or(run.len())
 }
 
 fn is_opener(word: &Word) -> bool {

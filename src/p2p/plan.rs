@@ -74,12 +74,7 @@ impl EditPlan {
     /// # Errors
     /// Any [`EditError`]: words that are not there, prompts that the edit type cannot align, ranges, and parameters
     /// that would silently do nothing.
-    pub fn new(
-        source: &Prompt,
-        target: &Prompt,
-        params: &EditParams,
-        steps: usize,
-    ) -> Result<Self, EditError> {
+    pub fn new(source: &Prompt, target: &Prompt, params: &EditParams, steps: usize) -> Result<Self, EditError> {
         fits(source, target.max_tokens(), "source.prompt")?;
         fits(target, target.max_tokens(), "prompt")?;
         let (edit_type, alignment) = match params.edit_type {
@@ -89,27 +84,14 @@ impl EditPlan {
             EditType::Reweight => (EditType::Reweight, reweight(source, target)?),
         };
         let gates = GateTable::new(target, &params.cross_replace, steps)?;
-        let self_window = params
-            .self_replace
-            .checked_range(steps, steps, "self_replace_steps")?;
+        let self_window = params.self_replace.checked_range(steps, steps, "self_replace_steps")?;
         let equalizer = equalizer::factors(target, &params.equalizer, &gates, &alignment)?;
         let blend = params.local_blend.as_ref();
-        let blend = blend
-            .map(|blend| BlendPlan::new(source, target, &alignment.words, blend, steps))
-            .transpose()?;
+        let blend = blend.map(|blend| BlendPlan::new(source, target, &alignment.words, blend, steps)).transpose()?;
         let identity = source.ids() == target.ids()
             && alignment.map.is_identity()
             && equalizer.iter().all(|&factor| factor == 1.0);
-        Ok(Self {
-            edit_type,
-            phases: phases(&gates),
-            alignment,
-            gates,
-            equalizer,
-            self_window,
-            blend,
-            identity,
-        })
+        Ok(Self { edit_type, phases: phases(&gates), alignment, gates, equalizer, self_window, blend, identity })
     }
 
     /// Number of steps.
@@ -145,18 +127,13 @@ impl EditPlan {
         let tokens = self.gates.row(step).iter().zip(&self.equalizer);
         let tokens = tokens.zip(&self.alignment.has_source);
         let (taken, own): (Vec<f32>, Vec<f32>) = tokens
-            .map(|((&gate, &factor), &has_source)| {
-                if has_source {
-                    (gate * factor, 1.0 - gate)
-                } else {
-                    (0.0, gate * factor + 1.0 - gate)
-                }
-            })
+            .map(
+                |((&gate, &factor), &has_source)| {
+                    if has_source { (gate * factor, 1.0 - gate) } else { (0.0, gate * factor + 1.0 - gate) }
+                },
+            )
             .unzip();
-        CrossInjection {
-            from_source: self.alignment.map.scale_columns(&taken),
-            own,
-        }
+        CrossInjection { from_source: self.alignment.map.scale_columns(&taken), own }
     }
 
     /// The phase of a step: steps of one phase have the same A and B, so these can be kept per phase.
@@ -198,20 +175,14 @@ fn fits(prompt: &Prompt, max_tokens: usize, param: &str) -> Result<(), EditError
     if prompt.len() <= max_tokens {
         return Ok(());
     }
-    Err(EditError::PromptTooLong {
-        tokens: prompt.len(),
-        max_tokens,
-        param: param.to_owned(),
-    })
+    Err(EditError::PromptTooLong { tokens: prompt.len(), max_tokens, param: param.to_owned() })
 }
 
 /// The distinct rows of the gate table: the phase of every step, and the first step of every phase.
 fn phases(gates: &GateTable) -> (Vec<usize>, Vec<usize>) {
     let mut first_steps: Vec<usize> = Vec::new();
     let of_step = (0..gates.steps()).map(|step| {
-        let known = first_steps
-            .iter()
-            .position(|&first| gates.row(first) == gates.row(step));
+        let known = first_steps.iter().position(|&first| gates.row(first) == gates.row(step));
         known.unwrap_or_else(|| {
             first_steps.push(step);
             first_steps.len() - 1

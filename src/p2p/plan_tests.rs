@@ -10,13 +10,7 @@ fn planned(source: &str, target: &str, params: &EditParams) -> Result<EditPlan, 
 }
 
 fn equalized(edit_type: EditType, word: &str, strength: f32) -> EditParams {
-    EditParams {
-        equalizer: vec![Equalize {
-            word: text(word),
-            strength,
-        }],
-        ..EditParams::new(edit_type)
-    }
+    EditParams { equalizer: vec![Equalize { word: text(word), strength }], ..EditParams::new(edit_type) }
 }
 
 fn column(injection: &CrossInjection, token: usize) -> f32 {
@@ -103,10 +97,7 @@ fn steps_of_one_gate_row_are_one_phase() {
 #[test]
 fn a_gate_that_shuts_again_returns_to_its_first_phase() {
     let params = EditParams {
-        cross_replace: CrossReplaceSteps {
-            default: Window { lo: 0.2, hi: 0.4 },
-            words: vec![],
-        },
+        cross_replace: CrossReplaceSteps { default: Window { lo: 0.2, hi: 0.4 }, words: vec![] },
         ..EditParams::default()
     };
     let plan = planned("a cat", "a dog", &params).expect("valid");
@@ -116,21 +107,12 @@ fn a_gate_that_shuts_again_returns_to_its_first_phase() {
 
 #[test]
 fn what_would_do_nothing_is_an_error() {
-    let small = EditParams {
-        self_replace: Window { lo: 0.0, hi: 0.05 },
-        ..EditParams::default()
-    };
+    let small = EditParams { self_replace: Window { lo: 0.0, hi: 0.05 }, ..EditParams::default() };
     let error = planned("a cat", "a dog", &small).expect_err("int(0.5) = 0");
     let told = (error.code(), error.param());
-    assert_eq!(
-        told,
-        ("window_selects_no_step", "self_replace_steps".into())
-    );
+    assert_eq!(told, ("window_selects_no_step", "self_replace_steps".into()));
 
-    let blend = EditParams {
-        local_blend: Some(LocalBlendParams::default()),
-        ..EditParams::default()
-    };
+    let blend = EditParams { local_blend: Some(LocalBlendParams::default()), ..EditParams::default() };
     let error = planned("a cat", "a cat", &blend).expect_err("nothing differs");
     assert_eq!(error.param(), "local_blend");
     let plan = planned("a cat", "a dog", &blend).expect("valid");
@@ -138,10 +120,7 @@ fn what_would_do_nothing_is_an_error() {
 
     let off = Window { lo: 0.0, hi: 0.0 };
     let all_off = EditParams {
-        cross_replace: CrossReplaceSteps {
-            default: off,
-            words: vec![],
-        },
+        cross_replace: CrossReplaceSteps { default: off, words: vec![] },
         self_replace: off,
         ..equalized(EditType::Auto, "dog", 2.0)
     };
@@ -165,14 +144,8 @@ fn edit_types_that_do_not_fit_say_so() {
 fn a_prompt_that_does_not_fit_is_refused() {
     let long = "word ".repeat(76);
     let error = planned("a cat", &long, &EditParams::default()).expect_err("78 tokens");
-    assert_eq!(
-        (error.code(), error.param()),
-        ("prompt_too_long", "prompt".into())
-    );
-    assert_eq!(
-        error.to_string(),
-        "the prompt has 78 tokens; at most 77 fit"
-    );
+    assert_eq!((error.code(), error.param()), ("prompt_too_long", "prompt".into()));
+    assert_eq!(error.to_string(), "the prompt has 78 tokens; at most 77 fit");
     let error = planned(&long, "a cat", &EditParams::default()).expect_err("78 tokens");
     assert_eq!(error.param(), "source.prompt");
 }

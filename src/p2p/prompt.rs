@@ -46,15 +46,8 @@ impl Prompt {
     #[must_use]
     pub fn new(text: &str, ids: Vec<u32>, spans: Vec<Range<usize>>, max_tokens: usize) -> Self {
         debug_assert_eq!(ids.len(), spans.len(), "one span a token");
-        let words = word_ranges(text)
-            .map(|range| Word::new(text, range, &spans))
-            .collect();
-        Self {
-            text: text.to_owned(),
-            ids,
-            words,
-            max_tokens,
-        }
+        let words = word_ranges(text).map(|range| Word::new(text, range, &spans)).collect();
+        Self { text: text.to_owned(), ids, words, max_tokens }
     }
 
     /// The text as it was given.
@@ -114,19 +107,11 @@ impl Prompt {
     }
 
     fn find_text(&self, text: &str) -> Vec<usize> {
-        let mut exact = self
-            .words
-            .iter()
-            .filter(|word| word.text == text)
-            .peekable();
+        let mut exact = self.words.iter().filter(|word| word.text == text).peekable();
         if exact.peek().is_some() {
             return exact.flat_map(|word| word.tokens.clone()).collect();
         }
-        let phrase: Vec<String> = text
-            .split_whitespace()
-            .map(normalize)
-            .filter(|key| !key.is_empty())
-            .collect();
+        let phrase: Vec<String> = text.split_whitespace().map(normalize).filter(|key| !key.is_empty()).collect();
         if phrase.is_empty() {
             return Vec::new();
         }
@@ -157,10 +142,7 @@ impl Word {
     fn new(text: &str, range: Range<usize>, spans: &[Range<usize>]) -> Self {
         let word = &text[range.clone()];
         let core = strip(word);
-        let trimmed = word.len()
-            - word
-                .trim_start_matches(|c: char| !c.is_alphanumeric())
-                .len();
+        let trimmed = word.len() - word.trim_start_matches(|c: char| !c.is_alphanumeric()).len();
         let core_start = range.start + trimmed;
         Self {
             text: word.to_owned(),
@@ -173,11 +155,7 @@ impl Word {
     /// What two words are compared by when case and punctuation are put aside; the word itself where it is
     /// punctuation only.
     pub(super) fn key(&self) -> &str {
-        if self.key.is_empty() {
-            &self.text
-        } else {
-            &self.key
-        }
+        if self.key.is_empty() { &self.text } else { &self.key }
     }
 }
 
@@ -195,9 +173,7 @@ fn word_ranges(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut rest = 0;
     std::iter::from_fn(move || {
         let start = rest + text[rest..].find(|c: char| !c.is_whitespace())?;
-        let end = text[start..]
-            .find(char::is_whitespace)
-            .map_or(text.len(), |length| start + length);
+        let end = text[start..].find(char::is_whitespace).map_or(text.len(), |length| start + length);
         rest = end;
         Some(start..end)
     })

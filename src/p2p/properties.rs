@@ -1,139 +1,121 @@
-//! What holds for any two prompts: agreement with the published code, and the laws of the linear form.
+//! What holds for any two prompts, however they are aligned.
+//!
+//! Contract: every property stands by itself, as a law or as a naive definition. Agreement with the published code is
+//! a matter of data, in `published_tests`.
 
-use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
 
-use super::published;
-use super::testing::{MAX_TOKENS, pieces, prompt};
+use super::testing::{MAX_TOKENS, any_prompt, equally_many_words, pure_addition, related};
 use super::*;
 
-/// Words of one to three tokens, some of them phrase openers, some with punctuation, which is a token more.
-fn word() -> impl Strategy<Value = &'static str> {
-    select(vec![
-        "a",
-        "cat",
-        "dog",
-        "bird",
-        "tiger",
-        "squirrel",
-        "chinchilla",
-        "in",
-        "with",
-        "on",
-        "snow",
-        "snow,",
-        "Cat",
-        "(dog)",
-        "bench,",
-        "watercolor",
-    ])
-}
-
-fn words(
-    count: impl Into<proptest::collection::SizeRange>,
-) -> impl Strategy<Value = Vec<&'static str>> {
-    vec(word(), count)
-}
-
-fn any_prompt() -> impl Strategy<Value = Prompt> {
-    words(1..10).prop_map(|words| prompt(&words.join(" ")))
-}
-
-fn equally_many_words() -> impl Strategy<Value = (Prompt, Prompt)> {
-    (1_usize..10)
-        .prop_flat_map(|count| (words(count), words(count)))
-        .prop_map(|(x, y)| (prompt(&x.join(" ")), prompt(&y.join(" "))))
-}
-
-/// A prompt, and one with words put in anywhere.
-fn pure_addition() -> impl Strategy<Value = (Prompt, Prompt)> {
-    (words(1..8), vec((any::<Index>(), word()), 1..5)).prop_map(|(source, added)| {
-        let mut target = source.clone();
-        for (at, word) in added {
-            target.insert(at.index(target.len() + 1), word);
+/// The most pairs that an alignment in order of the first `i` and `j` elements has, at \[i\]\[j\].
+fn most_pairs(x: &[u32], y: &[u32]) -> Vec<Vec<usize>> {
+    let mut most = vec![vec![0; y.len() + 1]; x.len() + 1];
+    for (i, from) in x.iter().enumerate() {
+        for (j, to) in y.iter().enumerate() {
+            let without = most[i][j + 1].max(most[i + 1][j]);
+            most[i + 1][j + 1] = if from == to { most[i][j] + 1 } else { without };
         }
-        (prompt(&source.join(" ")), prompt(&target.join(" ")))
-    })
-}
-
-/// A target that shares words with its source, so that runs between kept words come about.
-fn related() -> impl Strategy<Value = (Prompt, Prompt)> {
-    let edit = prop_oneof![3 => Just(None), 2 => words(0..4).prop_map(Some)];
-    vec((word(), edit), 1..8).prop_map(|parts| {
-        let source: Vec<_> = parts.iter().map(|part| part.0).collect();
-        let target: Vec<_> = parts
-            .into_iter()
-            .flat_map(|(word, edit)| edit.unwrap_or_else(|| vec![word]))
-            .collect();
-        (prompt(&source.join(" ")), prompt(&target.join(" ")))
-    })
-}
-
-fn window() -> impl Strategy<Value = Window> {
-    (0.0..=1.0_f64, 0.0..=1.0_f64).prop_map(|(a, b)| Window {
-        lo: a.min(b),
-        hi: a.max(b),
-    })
-}
-
-/// Every token injected at every step.
-fn always(edit_type: EditType) -> EditParams {
-    EditParams {
-        cross_replace: CrossReplaceSteps {
-            default: Window { lo: 0.0, hi: 1.0 },
-            words: vec![],
-        },
-        ..EditParams::new(edit_type)
     }
+    most
 }
 
-fn published_replace(source: &Prompt, target: &Prompt) -> Vec<Vec<f32>> {
-    let cut = |prompt: &Prompt| -> Vec<String> {
-        let text = prompt.text();
-        pieces(text)
-            .into_iter()
-            .map(|span| text[span].to_owned())
-            .collect()
+/// A column with a single one.
+fn one_at(row: usize) -> Vec<f32> {
+    (0..MAX_TOKENS).map(|at| if at == row { 1.0 } else { 0.0 }).collect()
+}
+
+/// What a target token takes in all where `from` tokens stand for `to`.
+fn sum_of_spread(from: usize, to: usize) -> f32 {
+    if from == to { 1.0 } else { from as f32 / to as f32 }
+}
+
+/// The tokens of an entry's words without the punctuation around them: the source's and the target's.
+fn core_tokens(entry: &AlignedWords, source: &Prompt, target: &Prompt) -> (Vec<usize>, Vec<usize>) {
+    let of = |prompt: &Prompt, words: &[usize]| -> Vec<usize> {
+        words.iter().flat_map(|&word| prompt.words()[word].core_tokens.clone()).collect()
     };
-    let (x, y) = (cut(source), cut(target));
-    let x: Vec<&str> = x.iter().map(String::as_str).collect();
-    let y: Vec<&str> = y.iter().map(String::as_str).collect();
-    published::replacement_mapper((source.text(), &x), (target.text(), &y), MAX_TOKENS)
-}
-
-/// Number of tokens of the entry's sides that a target token of it is spread over: source over target, or 1.
-fn expected_sum(entry: &AlignedWords) -> f32 {
-    let (from, to) = (entry.source_tokens.len(), entry.target_tokens.len());
-    if entry.relation == Relation::Replaced && from != to {
-        from as f32 / to as f32
-    } else {
-        1.0
-    }
+    (of(source, &entry.source_words), of(target, &entry.target_words))
 }
 
 proptest! {
     #[test]
-    fn replace_is_the_published_mapper((source, target) in equally_many_words()) {
+    fn replace_is_the_identity_where_words_have_as_many_tokens((source, target) in equally_many_words()) {
         let alignment = replace(&source, &target).expect("equally many words");
-        let published = published_replace(&source, &target);
-        let rows: Vec<Vec<f32>> = alignment.map.rows().map(<[f32]>::to_vec).collect();
-        prop_assert_eq!(rows, published);
+        let as_many = |(x, y): (&Word, &Word)| x.tokens.len() == y.tokens.len();
+        if source.words().iter().zip(target.words()).all(as_many) {
+            prop_assert!(alignment.map.is_identity());
+        }
         prop_assert!(alignment.has_source.iter().all(|&has| has));
     }
 
     #[test]
-    fn refine_is_the_published_mapper(source in any_prompt(), target in any_prompt()) {
-        let alignment = refine(&source, &target);
-        let (mapper, alphas) = published::refinement_mapper(source.ids(), target.ids(), MAX_TOKENS);
-        for token in 0..MAX_TOKENS {
-            prop_assert_eq!(alignment.has_source[token], alphas[token] == 1.0);
-            let column: Vec<f32> = alignment.map.column(token).collect();
-            let mut expected = vec![0.0; MAX_TOKENS];
-            if let Ok(from) = usize::try_from(mapper[token]) {
-                expected[from] = 1.0;
+    fn replace_takes_words_for_words_up_to_the_last_that_differs((source, target) in equally_many_words()) {
+        let alignment = replace(&source, &target).expect("equally many words");
+        let last = alignment.words.iter().rposition(|entry| entry.relation == Relation::Replaced);
+        let led = last.map_or(0, |last| last + 1);
+        prop_assert_eq!(alignment.map.column(0).collect::<Vec<_>>(), one_at(0));
+        for entry in &alignment.words[..led] {
+            let (from, to) = (&entry.source_tokens, &entry.target_tokens);
+            for (at, &token) in to.iter().enumerate() {
+                let column: Vec<f32> = alignment.map.column(token).collect();
+                if from.len() == to.len() {
+                    prop_assert_eq!(column, one_at(from[at]));
+                    continue;
+                }
+                for (source, &weight) in column.iter().enumerate() {
+                    let share = if from.contains(&source) { 1.0 / to.len() as f32 } else { 0.0 };
+                    prop_assert_eq!(weight, share);
+                }
             }
-            prop_assert_eq!(column, expected);
+        }
+    }
+
+    #[test]
+    fn replace_keeps_positions_after_the_last_word_that_differs((source, target) in equally_many_words()) {
+        let alignment = replace(&source, &target).expect("equally many words");
+        let replaced = || alignment.words.iter().filter(|entry| entry.relation == Relation::Replaced);
+        let tail = replaced().next_back().and_then(|entry| entry.target_tokens.last()).map_or(0, |last| last + 1);
+        let from: usize = replaced().map(|entry| entry.source_tokens.len()).sum();
+        let to: usize = replaced().map(|entry| entry.target_tokens.len()).sum();
+        // The source comes to its end first where its words had more tokens, and nothing is left for the last columns.
+        let end = MAX_TOKENS - from.saturating_sub(to);
+        for token in tail..MAX_TOKENS {
+            let expected = if token < end { one_at(token) } else { vec![0.0; MAX_TOKENS] };
+            prop_assert_eq!(alignment.map.column(token).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn refine_pairs_equal_tokens_in_order_as_many_and_as_early_as_can_be(
+        source in any_prompt(),
+        target in any_prompt(),
+    ) {
+        let alignment = refine(&source, &target);
+        let mut pairs = Vec::new();
+        for token in 0..target.len() {
+            let from = alignment.map.column(token).position(|weight| weight != 0.0);
+            let expected = from.map_or(vec![0.0; MAX_TOKENS], one_at);
+            prop_assert_eq!(alignment.map.column(token).collect::<Vec<_>>(), expected);
+            prop_assert_eq!(alignment.has_source[token], from.is_some());
+            pairs.extend(from.map(|from| (from, token)));
+        }
+        prop_assert!(pairs.iter().all(|&(from, to)| source.ids()[from] == target.ids()[to]));
+        prop_assert!(pairs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1));
+
+        // The most pairs there can be; of two target tokens for the last pair the earlier one, then of two source
+        // tokens the earlier one, and so on before it.
+        let most = most_pairs(source.ids(), target.ids());
+        prop_assert_eq!(pairs.len(), most[source.len()][target.len()]);
+        let mut end = source.len();
+        for (before, &(from, to)) in pairs.iter().enumerate().rev() {
+            prop_assert_eq!((most[end][to], most[end][to + 1]), (before, before + 1));
+            prop_assert_eq!((most[from][to + 1], most[from + 1][to + 1]), (before, before + 1));
+            end = from;
+        }
+        for token in target.len()..MAX_TOKENS {
+            prop_assert_eq!(alignment.map.column(token).collect::<Vec<_>>(), one_at(token));
+            prop_assert!(alignment.has_source[token]);
         }
     }
 
@@ -176,16 +158,48 @@ proptest! {
         for (token, &has_source) in alignment.has_source.iter().enumerate() {
             let sum: f32 = alignment.map.column(token).sum();
             let entry = alignment.words.iter().find(|entry| entry.target_tokens.contains(&token));
-            let expected = match (has_source, entry) {
-                (false, _) => 0.0,
-                (true, Some(entry)) => expected_sum(entry),
-                (true, None) => 1.0,
+            let replaced = entry.filter(|entry| entry.relation == Relation::Replaced);
+            let expected = match replaced.map(|entry| (entry, core_tokens(entry, &source, &target))) {
+                _ if !has_source => 0.0,
+                Some((_, (from, to))) if !from.is_empty() && to.contains(&token) => sum_of_spread(from.len(), to.len()),
+                Some((entry, (from, to))) if from.is_empty() || to.is_empty() => {
+                    sum_of_spread(entry.source_tokens.len(), entry.target_tokens.len())
+                }
+                _ => 1.0,
             };
             prop_assert!((sum - expected).abs() < 1e-5, "{token}: {sum}, not {expected}");
             if let Some(entry) = entry {
                 let takes = matches!(entry.relation, Relation::Replaced | Relation::Kept);
                 prop_assert!(takes || !has_source);
-                prop_assert!(entry.relation != Relation::Replaced || has_source);
+            }
+        }
+    }
+
+    #[test]
+    fn substituted_words_take_from_words_and_punctuation_from_the_same_ending((source, target) in related()) {
+        let alignment = super::auto::word_by_word(&source, &target);
+        for entry in alignment.words.iter().filter(|entry| entry.relation == Relation::Replaced) {
+            let (from, to) = core_tokens(entry, &source, &target);
+            let words_on_both_sides = !from.is_empty() && !to.is_empty();
+            for &token in &entry.target_tokens {
+                let takes_from = || (0..MAX_TOKENS).filter(|&source| alignment.map.get(source, token) != 0.0);
+                if !words_on_both_sides || to.contains(&token) {
+                    prop_assert!(alignment.has_source[token]);
+                    prop_assert!(!words_on_both_sides || takes_from().all(|source| from.contains(&source)));
+                    continue;
+                }
+                // A mark has a source exactly where it and all after it end both runs, past the words.
+                let back = entry.target_tokens.iter().filter(|&&after| after >= token).count();
+                let ends = |prompt: &Prompt, tokens: &[usize], core: &[usize]| -> Option<Vec<u32>> {
+                    let ending = &tokens[tokens.len().checked_sub(back)?..];
+                    let past = ending.iter().all(|mark| !core.contains(mark));
+                    past.then(|| ending.iter().map(|&mark| prompt.ids()[mark]).collect())
+                };
+                let of_target = ends(&target, &entry.target_tokens, &to);
+                let common = of_target.is_some() && of_target == ends(&source, &entry.source_tokens, &from);
+                prop_assert_eq!(alignment.has_source[token], common);
+                let expected = common.then(|| entry.source_tokens[entry.source_tokens.len() - back]);
+                prop_assert_eq!(takes_from().collect::<Vec<_>>(), Vec::from_iter(expected));
             }
         }
     }
@@ -209,150 +223,5 @@ proptest! {
                 }
             }
         }
-    }
-
-    #[test]
-    fn gates_are_the_published_table(
-        target in any_prompt(),
-        default in window(),
-        own in vec((any::<Index>(), window()), 0..4),
-        steps in 1_usize..60,
-    ) {
-        let words: Vec<(WordRef, Window)> = own
-            .into_iter()
-            .map(|(at, window)| (WordRef::Index(at.index(target.words().len())), window))
-            .collect();
-        let cross_replace = CrossReplaceSteps { default, words };
-        let Ok(table) = GateTable::new(&target, &cross_replace, steps) else {
-            // A window that selects no step; what that is has its own tests.
-            return Err(TestCaseError::reject("no step"));
-        };
-        let words: Vec<_> = cross_replace
-            .words
-            .iter()
-            .map(|(word, window)| (target.find(word).expect("a word"), (window.lo, window.hi)))
-            .collect();
-        let published =
-            published::time_words_alpha(steps, (default.lo, default.hi), &words, MAX_TOKENS);
-        for (step, row) in published.iter().enumerate() {
-            prop_assert_eq!(table.row(step), &row[..]);
-        }
-    }
-
-    #[test]
-    fn a_window_is_refused_exactly_where_it_opens_no_step(window in window(), steps in 1_usize..60) {
-        let target = prompt("a cat");
-        let cross_replace = CrossReplaceSteps { default: window, words: vec![] };
-        let table = GateTable::new(&target, &cross_replace, steps);
-        let published = published::time_words_alpha(steps, (window.lo, window.hi), &[], 1);
-        let opens = published[..steps].iter().any(|row| row[0] == 1.0);
-        prop_assert_eq!(table.is_ok(), opens || window.is_off());
-    }
-
-    #[test]
-    fn an_edit_to_itself_is_the_identity(source in any_prompt(), window in window(), kind in 0..4_usize) {
-        use EditType::{Auto, Refine, Replace, Reweight};
-        let steps = 4;
-        let params = EditParams {
-            cross_replace: CrossReplaceSteps { default: window, words: vec![] },
-            ..EditParams::new([Auto, Replace, Refine, Reweight][kind])
-        };
-        let Ok(plan) = EditPlan::new(&source, &source, &params, steps) else {
-            return Err(TestCaseError::reject("no step"));
-        };
-        prop_assert!(plan.is_identity());
-        let gates = GateTable::new(&source, &params.cross_replace, steps).expect("valid");
-        for step in 0..steps {
-            let (gate, injection) = (gates.row(step), plan.cross(step));
-            // A = diag(a), B = diag(1 - a): together all ones.
-            let diagonal = TokenMatrix::identity(MAX_TOKENS).scale_columns(gate);
-            prop_assert_eq!(&injection.from_source, &diagonal);
-            for (token, gate) in gate.iter().enumerate() {
-                let sum: f32 = injection.from_source.column(token).sum();
-                prop_assert_eq!(injection.own[token], 1.0 - gate);
-                prop_assert_eq!(sum + injection.own[token], 1.0);
-            }
-        }
-    }
-
-    #[test]
-    fn the_linear_form_is_the_published_forward(
-        (source, target) in related(),
-        strength in -3.0..3.0_f32,
-        at in any::<Index>(),
-        attention in vec(0.0..1.0_f32, 2 * MAX_TOKENS),
-        step in 0..10_usize,
-    ) {
-        prop_assume!(!target.words().is_empty());
-        let word = WordRef::Index(at.index(target.words().len()));
-        let mut params = always(EditType::Refine);
-        params.cross_replace.default.hi = 0.5;
-        params.equalizer = vec![Equalize { word: word.clone(), strength }];
-        let plan = EditPlan::new(&source, &target, &params, 10).expect("valid");
-        let injection = plan.cross(step);
-        let (mapper, alphas) = published::refinement_mapper(source.ids(), target.ids(), MAX_TOKENS);
-        let (base, own) = attention.split_at(MAX_TOKENS);
-        let scaled = target.find(&word).expect("a word");
-        for token in 0..MAX_TOKENS {
-            // AttentionRefine, AttentionReweight and the gate of AttentionControlEdit, one after the other.
-            let from = usize::try_from(mapper[token]).map_or(base[MAX_TOKENS - 1], |from| base[from]);
-            let refined = from * alphas[token] + own[token] * (1.0 - alphas[token]);
-            let equalizer = if scaled.contains(&token) { strength } else { 1.0 };
-            let gate = if step < 5 { 1.0 } else { 0.0 };
-            let published = refined * equalizer * gate + (1.0 - gate) * own[token];
-            let taken: f32 = injection.from_source.column(token).zip(base).map(|(w, b)| w * b).sum();
-            prop_assert!((taken + injection.own[token] * own[token] - published).abs() < 1e-6);
-        }
-    }
-
-    #[test]
-    fn steps_of_one_phase_inject_the_same((source, target) in related(), default in window(), own in window()) {
-        prop_assume!(!target.words().is_empty());
-        let words = vec![(WordRef::Index(0), own)];
-        let params = EditParams {
-            cross_replace: CrossReplaceSteps { default, words },
-            ..EditParams::default()
-        };
-        let Ok(plan) = EditPlan::new(&source, &target, &params, 6) else {
-            return Err(TestCaseError::reject("no step"));
-        };
-        for step in 0..plan.steps() {
-            prop_assert_eq!(plan.cross(step), plan.cross(plan.phases()[plan.phase(step)]));
-        }
-    }
-
-    #[test]
-    fn the_blend_mask_is_the_published_one(
-        (map_h, map_w) in (1..9_usize, 1..9_usize),
-        (h, w) in (1..20_usize, 1..20_usize),
-        values in vec(prop_oneof![2 => Just(0.0), 3 => 0.0..4.0_f32], 2 * 8 * 8 * 4),
-        chosen in vec(vec(any::<bool>(), 4), 4),
-        threshold in 0.0..0.99_f32,
-    ) {
-        let tokens = |side: usize| -> Vec<usize> { (0..4).filter(|&token| chosen[side][token]).collect() };
-        let plan = BlendPlan {
-            source_tokens: tokens(0),
-            target_tokens: tokens(1),
-            exclude_source: tokens(2),
-            exclude_target: tokens(3),
-            threshold,
-            start_step: 0,
-        };
-        let length = map_h * map_w * 4;
-        let (source, target) = (&values[..length], &values[length..2 * length]);
-        let published = |maps: &[f32], side: usize, pool| {
-            let alpha: Vec<f32> = chosen[side].iter().map(|&set| if set { 1.0 } else { 0.0 }).collect();
-            let maps: Vec<Vec<Vec<f32>>> = maps
-                .chunks(map_w * 4)
-                .map(|line| line.chunks(4).map(<[f32]>::to_vec).collect())
-                .collect();
-            published::get_mask(&maps, &alpha, pool, (h, w), threshold).concat()
-        };
-        let (from, to) = (published(source, 0, true), published(target, 1, true));
-        let (not_from, not_to) = (published(source, 2, false), published(target, 3, false));
-        let expected: Vec<bool> = (0..h * w)
-            .map(|at| (from[at] || to[at]) && !(not_from[at] || not_to[at]))
-            .collect();
-        prop_assert_eq!(blend_mask(&plan, source, target, map_h, map_w, h, w), expected);
     }
 }

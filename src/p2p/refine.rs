@@ -1,8 +1,8 @@
 //! `refine`: the target says more than the source, exactly as the published `AttentionRefine` maps tokens.
 //!
 //! Contract: the matrix and flags are the mapper and `alphas` of `get_mapper` (`seq_aligner.py`): token ids, BOS and
-//! EOS included, aligned globally; a target token with a counterpart takes its map, one without keeps its own; positions
-//! past the target's end map to themselves, even where the source is longer.
+//! EOS included, aligned globally; a target token with a counterpart takes its map, one without keeps its own;
+//! positions past the target's end map to themselves, even where the source is longer.
 
 use super::align::{AlignedWords, Alignment, Relation, joined, tokens};
 use super::matrix::TokenMatrix;
@@ -21,11 +21,7 @@ pub fn refine(source: &Prompt, target: &Prompt) -> Alignment {
         map.set(from, to, 1.0);
         has_source[to] = true;
     }
-    Alignment {
-        map,
-        has_source,
-        words: words(source, target, &pairs),
-    }
+    Alignment { map, has_source, words: words(source, target, &pairs) }
 }
 
 /// A target word is kept where any of its tokens has a counterpart; a source word is removed where none has.
@@ -34,11 +30,7 @@ fn words(source: &Prompt, target: &Prompt, pairs: &[(usize, usize)]) -> Vec<Alig
     // The first source word that has not been told of. Pairs ascend, so one pass puts removed words at their place.
     let mut next = 0;
     for (at, word) in target.words().iter().enumerate() {
-        let used: Vec<usize> = pairs
-            .iter()
-            .filter(|(_, to)| word.tokens.contains(to))
-            .map(|&(from, _)| from)
-            .collect();
+        let used: Vec<usize> = pairs.iter().filter(|(_, to)| word.tokens.contains(to)).map(|&(from, _)| from).collect();
         let source_words = words_of(source, &used);
         if let Some(&last) = source_words.last() {
             // Also words amid the used ones: the tokens of "snow," may come from "snow" and from a later comma.
@@ -47,11 +39,7 @@ fn words(source: &Prompt, target: &Prompt, pairs: &[(usize, usize)]) -> Vec<Alig
             next = next.max(last + 1);
         }
         entries.push(AlignedWords {
-            relation: if source_words.is_empty() {
-                Relation::Added
-            } else {
-                Relation::Kept
-            },
+            relation: if source_words.is_empty() { Relation::Added } else { Relation::Kept },
             target: joined(target, &[at]),
             source: joined(source, &source_words),
             target_tokens: tokens(target, &[at]),
@@ -84,15 +72,7 @@ mod tests {
 
     fn told(alignment: &Alignment) -> Vec<(&str, Option<&str>, Option<&str>)> {
         let entries = alignment.words.iter();
-        entries
-            .map(|w| {
-                (
-                    w.relation.as_str(),
-                    w.source.as_deref(),
-                    w.target.as_deref(),
-                )
-            })
-            .collect()
+        entries.map(|w| (w.relation.as_str(), w.source.as_deref(), w.target.as_deref())).collect()
     }
 
     #[test]
@@ -107,11 +87,7 @@ mod tests {
         assert_eq!(alignment.map.get(5, 5), 1.0);
         assert_eq!(
             told(&alignment),
-            [
-                ("kept", Some("a"), Some("a")),
-                ("added", None, Some("big")),
-                ("kept", Some("cat"), Some("cat")),
-            ]
+            [("kept", Some("a"), Some("a")), ("added", None, Some("big")), ("kept", Some("cat"), Some("cat")),]
         );
         assert_eq!(alignment.words[2].source_tokens, [2]);
     }
@@ -150,10 +126,7 @@ mod tests {
     #[test]
     fn a_word_amid_those_that_a_target_word_comes_from_is_removed() {
         let alignment = refine(&prompt("snow a bench,"), &prompt("snow,"));
-        let expected = [
-            ("removed", Some("a"), None),
-            ("kept", Some("snow bench,"), Some("snow,")),
-        ];
+        let expected = [("removed", Some("a"), None), ("kept", Some("snow bench,"), Some("snow,"))];
         assert_eq!(told(&alignment), expected);
     }
 }

@@ -29,19 +29,11 @@ pub fn replace(source: &Prompt, target: &Prompt) -> Result<Alignment, EditError>
 pub(super) fn by_position(source: &Prompt, target: &Prompt) -> Alignment {
     let words = source.words().iter().zip(target.words()).enumerate();
     let aligned = words.map(|(at, (from, to))| {
-        let relation = if from.text == to.text {
-            Relation::Kept
-        } else {
-            Relation::Replaced
-        };
+        let relation = if from.text == to.text { Relation::Kept } else { Relation::Replaced };
         AlignedWords::new(relation, source, vec![at], target, vec![at])
     });
     let words: Vec<_> = aligned.collect();
-    Alignment {
-        map: mapper(&words, target.max_tokens()),
-        has_source: vec![true; target.max_tokens()],
-        words,
-    }
+    Alignment { map: mapper(&words, target.max_tokens()), has_source: vec![true; target.max_tokens()], words }
 }
 
 /// `get_replacement_mapper_`: walks source position `i` and target position `j` through the prompts together.
@@ -103,11 +95,7 @@ mod tests {
     fn one_token_for_one_is_the_identity() {
         let alignment = aligned("a cat on it", "a dog on it");
         assert!(alignment.map.is_identity());
-        let relations: Vec<_> = alignment
-            .words
-            .iter()
-            .map(|w| w.relation.as_str())
-            .collect();
+        let relations: Vec<_> = alignment.words.iter().map(|w| w.relation.as_str()).collect();
         assert_eq!(relations, ["kept", "replaced", "kept", "kept"]);
     }
 
@@ -144,22 +132,14 @@ mod tests {
     #[test]
     fn the_numbers_of_words_must_agree() {
         let error = replace(&prompt("a cat"), &prompt("a big cat"));
-        let expected = EditError::ReplaceWordCount {
-            source_words: 2,
-            target_words: 3,
-        };
+        let expected = EditError::ReplaceWordCount { source_words: 2, target_words: 3 };
         assert_eq!(error, Err(expected));
     }
 
     #[test]
     fn words_without_tokens_are_walked_past() {
         let source = Prompt::new("a b c", vec![0, 4, 6, 1], vec![0..0, 0..1, 4..5, 0..0], 8);
-        let target = Prompt::new(
-            "a x d",
-            vec![0, 4, 5, 7, 1],
-            vec![0..0, 0..1, 2..3, 4..5, 0..0],
-            8,
-        );
+        let target = Prompt::new("a x d", vec![0, 4, 5, 7, 1], vec![0..0, 0..1, 2..3, 4..5, 0..0], 8);
         let map = by_position(&source, &target).map;
         assert_eq!(map.column(2).sum::<f32>(), 0.0);
         assert_eq!(map.get(2, 3), 1.0);

@@ -42,11 +42,7 @@ impl Window {
     /// [`InvalidWindow`] unless `0 <= lo <= hi <= 1`.
     pub fn new(lo: f64, hi: f64) -> Result<Self, InvalidWindow> {
         // Written so that a NaN fails.
-        if 0.0 <= lo && lo <= hi && hi <= 1.0 {
-            Ok(Self { lo, hi })
-        } else {
-            Err(InvalidWindow { lo, hi })
-        }
+        if 0.0 <= lo && lo <= hi && hi <= 1.0 { Ok(Self { lo, hi }) } else { Err(InvalidWindow { lo, hi }) }
     }
 
     /// The first part of the steps: `[0, fraction]`.
@@ -71,34 +67,20 @@ impl Window {
 
     /// The rows that the window selects, having checked that it is a window and, unless it is off, selects one of the
     /// steps.
-    pub(super) fn checked_range(
-        &self,
-        rows: usize,
-        steps: usize,
-        param: &str,
-    ) -> Result<Range<usize>, EditError> {
+    pub(super) fn checked_range(&self, rows: usize, steps: usize, param: &str) -> Result<Range<usize>, EditError> {
         // The fields are public: what did not come through `new` is checked here.
         let window = Self::new(self.lo, self.hi).map_err(|invalid| invalid.at(param))?;
         let range = window.range(rows);
         let used = range.start..range.end.min(steps);
         if used.is_empty() && !window.is_off() {
-            return Err(EditError::WindowSelectsNoStep {
-                lo: self.lo,
-                hi: self.hi,
-                steps,
-                param: param.to_owned(),
-            });
+            return Err(EditError::WindowSelectsNoStep { lo: self.lo, hi: self.hi, steps, param: param.to_owned() });
         }
         Ok(range)
     }
 }
 
 /// `int(bound * rows)` of Python.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss
-)]
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(super) fn bound(bound: f64, rows: usize) -> usize {
     (bound * rows as f64) as usize
 }
@@ -109,25 +91,12 @@ impl GateTable {
     /// # Errors
     /// [`EditError::WordNotFound`] for a word that the target lacks, [`EditError::WindowSelectsNoStep`] for a window
     /// that is not off and opens no row that is used, [`EditError::InvalidWindow`].
-    pub fn new(
-        target: &Prompt,
-        cross_replace: &CrossReplaceSteps,
-        steps: usize,
-    ) -> Result<Self, EditError> {
+    pub fn new(target: &Prompt, cross_replace: &CrossReplaceSteps, steps: usize) -> Result<Self, EditError> {
         let (rows, width) = (steps + 1, target.max_tokens());
-        let mut table = Self {
-            steps,
-            width,
-            data: vec![0.0; rows * width],
-        };
-        let default_param = if cross_replace.words.is_empty() {
-            "cross_replace_steps"
-        } else {
-            "cross_replace_steps.default_"
-        };
-        let default = cross_replace
-            .default
-            .checked_range(rows, steps, default_param)?;
+        let mut table = Self { steps, width, data: vec![0.0; rows * width] };
+        let default_param =
+            if cross_replace.words.is_empty() { "cross_replace_steps" } else { "cross_replace_steps.default_" };
+        let default = cross_replace.default.checked_range(rows, steps, default_param)?;
         table.set(&(0..width).collect::<Vec<_>>(), &default);
         for (word, window) in &cross_replace.words {
             let param = match word {
@@ -135,9 +104,9 @@ impl GateTable {
                 WordRef::Index(index) => format!("cross_replace_steps.{index}"),
             };
             let range = window.checked_range(rows, steps, &param)?;
-            let tokens = target.find(word).ok_or_else(|| {
-                EditError::word_not_found(word, PromptSide::Target, &[target], param)
-            })?;
+            let tokens = target
+                .find(word)
+                .ok_or_else(|| EditError::word_not_found(word, PromptSide::Target, &[target], param))?;
             table.set(&tokens, &range);
         }
         Ok(table)
@@ -188,18 +157,10 @@ mod tests {
         (0..=table.steps()).filter(open).collect()
     }
 
-    fn table(
-        default: Window,
-        words: &[(&str, Window)],
-        steps: usize,
-    ) -> Result<GateTable, EditError> {
+    fn table(default: Window, words: &[(&str, Window)], steps: usize) -> Result<GateTable, EditError> {
         let words = words.iter().map(|&(word, window)| (text(word), window));
         let words = words.collect();
-        GateTable::new(
-            &prompt("a dog on grass"),
-            &CrossReplaceSteps { default, words },
-            steps,
-        )
+        GateTable::new(&prompt("a dog on grass"), &CrossReplaceSteps { default, words }, steps)
     }
 
     #[test]

@@ -1,9 +1,13 @@
-//! What the tests of this module share: a toy tokenizer and short ways to write things.
+//! What the tests of this module share: a toy tokenizer, short ways to write things, and prompts at random.
 //!
 //! The tokenizer cuts words into pieces of four letters (what is left after two pieces is the third) and makes every
 //! punctuation mark a token of its own; ids do not depend on case. It knows nothing of any model.
 
-use super::{Prompt, WordRef};
+use proptest::collection::{SizeRange, vec};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::{Prompt, Window, WordRef};
 
 pub const MAX_TOKENS: usize = 77;
 
@@ -24,7 +28,7 @@ pub fn text(word: &str) -> WordRef {
 }
 
 /// Byte ranges of the tokens of `text`, BOS and EOS aside.
-pub fn pieces(text: &str) -> Vec<std::ops::Range<usize>> {
+fn pieces(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut spans: Vec<std::ops::Range<usize>> = Vec::new();
     let (mut letters, mut run) = (0, 0);
     for (at, c) in text.char_indices() {
@@ -58,4 +62,71 @@ fn id(piece: &str) -> u32 {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     }
     hash | 4
+}
+
+/// Words of one to three tokens, some of them phrase openers, some with punctuation, which is a token more.
+pub fn word() -> impl Strategy<Value = &'static str> {
+    select(vec![
+        "a",
+        "cat",
+        "dog",
+        "bird",
+        "tiger",
+        "squirrel",
+        "chinchilla",
+        "in",
+        "with",
+        "on",
+        "snow",
+        "snow,",
+        "Cat",
+        "(dog)",
+        "bench,",
+        "bird.",
+        "-",
+        "watercolor",
+    ])
+}
+
+/// Words in any order.
+pub fn words(count: impl Into<SizeRange>) -> impl Strategy<Value = Vec<&'static str>> {
+    vec(word(), count)
+}
+
+/// A prompt of some words.
+pub fn any_prompt() -> impl Strategy<Value = Prompt> {
+    words(1..10).prop_map(|words| prompt(&words.join(" ")))
+}
+
+/// Two prompts of as many words.
+pub fn equally_many_words() -> impl Strategy<Value = (Prompt, Prompt)> {
+    (1_usize..10)
+        .prop_flat_map(|count| (words(count), words(count)))
+        .prop_map(|(x, y)| (prompt(&x.join(" ")), prompt(&y.join(" "))))
+}
+
+/// A prompt, and one with words put in anywhere.
+pub fn pure_addition() -> impl Strategy<Value = (Prompt, Prompt)> {
+    (words(1..8), vec((any::<Index>(), word()), 1..5)).prop_map(|(source, added)| {
+        let mut target = source.clone();
+        for (at, word) in added {
+            target.insert(at.index(target.len() + 1), word);
+        }
+        (prompt(&source.join(" ")), prompt(&target.join(" ")))
+    })
+}
+
+/// A target that shares words with its source, so that runs between kept words come about.
+pub fn related() -> impl Strategy<Value = (Prompt, Prompt)> {
+    let edit = prop_oneof![3 => Just(None), 2 => words(0..4).prop_map(Some)];
+    vec((word(), edit), 1..8).prop_map(|parts| {
+        let source: Vec<_> = parts.iter().map(|part| part.0).collect();
+        let target: Vec<_> = parts.into_iter().flat_map(|(word, edit)| edit.unwrap_or_else(|| vec![word])).collect();
+        (prompt(&source.join(" ")), prompt(&target.join(" ")))
+    })
+}
+
+/// Bounds in order, without regard to whether they select a step.
+pub fn window() -> impl Strategy<Value = Window> {
+    (0.0..=1.0_f64, 0.0..=1.0_f64).prop_map(|(a, b)| Window { lo: a.min(b), hi: a.max(b) })
 }

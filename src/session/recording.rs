@@ -39,12 +39,7 @@ impl RecordingLayout {
         tokens: usize,
         latent_values: usize,
     ) -> Self {
-        Self {
-            sites,
-            blend_level,
-            tokens,
-            latent_values,
-        }
+        Self { sites, blend_level, tokens, latent_values }
     }
 
     /// The number of attention layers.
@@ -222,7 +217,9 @@ impl Recording {
             .map(|step| {
                 let attention = step.attention.iter().flatten();
                 let tensors = attention.flat_map(|a| std::iter::once(&a.queries).chain(&a.keys));
-                tensors.map(tensor_bytes).sum::<u64>() + step.maps.len() as u64 * F32_BYTES + tensor_bytes(&step.latents)
+                tensors.map(tensor_bytes).sum::<u64>()
+                    + step.maps.len() as u64 * F32_BYTES
+                    + tensor_bytes(&step.latents)
             })
             .sum();
         of_steps + self.contexts.conditional.bytes() + self.contexts.unconditional.bytes() + tensor_bytes(&self.noise)

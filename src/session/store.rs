@@ -116,10 +116,7 @@ impl SessionStore {
     /// A store for at most `budget` bytes of recordings and `max_sessions` sessions of any tier.
     pub fn new(budget: u64, max_sessions: usize) -> Self {
         Self {
-            budget: Arc::new(Budget {
-                limit: budget,
-                used: AtomicU64::new(0),
-            }),
+            budget: Arc::new(Budget { limit: budget, used: AtomicU64::new(0) }),
             max_sessions: max_sessions.max(1),
             inner: Mutex::default(),
         }
@@ -160,10 +157,7 @@ impl SessionStore {
         let budget = &self.budget;
         let grow = |used: u64| used.checked_add(bytes).filter(|total| *total <= budget.limit);
         budget.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, grow).ok()?;
-        Some(Reservation {
-            bytes,
-            budget: Arc::clone(budget),
-        })
+        Some(Reservation { bytes, budget: Arc::clone(budget) })
     }
 
     /// Keeps a complete recording.

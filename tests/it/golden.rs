@@ -51,9 +51,7 @@ fn every_stage_of_every_case_follows_the_published_path() {
         if !case.join("trace.safetensors").is_file() {
             continue;
         }
-        let model = loaded
-            .entry(name.clone())
-            .or_insert_with(|| Model::load(&model(&name), &Device::Cpu).unwrap());
+        let model = loaded.entry(name.clone()).or_insert_with(|| Model::load(&model(&name), &Device::Cpu).unwrap());
         follow(model, &case);
     }
 }

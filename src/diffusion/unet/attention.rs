@@ -171,14 +171,7 @@ impl Attention {
 
     /// The layer as it stands on a map of `height` x `width` positions.
     pub fn site(&self, height: usize, width: usize) -> AttentionSite {
-        AttentionSite {
-            index: self.index,
-            kind: self.kind,
-            height,
-            width,
-            heads: self.heads,
-            head_dim: self.head_dim,
-        }
+        AttentionSite { index: self.index, kind: self.kind, height, width, heads: self.heads, head_dim: self.head_dim }
     }
 
     /// Keys and values of text embeddings `[tokens, text_width]`.

@@ -49,9 +49,7 @@ fn load_transformers(
     next_site: &mut usize,
 ) -> Loaded<Vec<Transformer>> {
     let (groups, linear) = (config.norm_num_groups, config.use_linear_projection);
-    (0..count)
-        .map(|i| Transformer::load(&scope.at("attentions").at(i), level, groups, linear, next_site))
-        .collect()
+    (0..count).map(|i| Transformer::load(&scope.at("attentions").at(i), level, groups, linear, next_site)).collect()
 }
 
 impl DownBlock {
@@ -121,12 +119,7 @@ impl DownBlock {
 
 impl MidBlock {
     /// Loads the middle block, at the coarsest level.
-    pub fn load(
-        scope: &Scope<'_>,
-        config: &UNetConfig,
-        resnet: ResnetOptions,
-        next_site: &mut usize,
-    ) -> Loaded<Self> {
+    pub fn load(scope: &Scope<'_>, config: &UNetConfig, resnet: ResnetOptions, next_site: &mut usize) -> Loaded<Self> {
         let level = &config.levels[config.levels.len() - 1];
         let channels = level.channels;
         let attentions = usize::from(config.mid_attention);

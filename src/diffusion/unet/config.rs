@@ -21,10 +21,9 @@ impl PerLevel {
         match self {
             Self::All(value) => Ok(vec![*value; count]),
             Self::Each(values) if values.len() == count => Ok(values.clone()),
-            Self::Each(values) => Err(ModelError::config(
-                FILE,
-                format!("`{key}` has {} values for {count} blocks", values.len()),
-            )),
+            Self::Each(values) => {
+                Err(ModelError::config(FILE, format!("`{key}` has {} values for {count} blocks", values.len())))
+            }
         }
     }
 }
@@ -172,7 +171,8 @@ impl UNetConfig {
     fn from_raw(raw: RawConfig) -> Result<Self, ModelError> {
         for (key, wanted) in UNSUPPORTED_UNLESS {
             if let Some(value) = raw.rest.get(*key).filter(|value| !value.is_null()) {
-                let same = value.to_string() == *wanted || (value.as_f64().is_some() && value.as_f64() == wanted.parse().ok());
+                let same =
+                    value.to_string() == *wanted || (value.as_f64().is_some() && value.as_f64() == wanted.parse().ok());
                 if !same {
                     let detail = format!("`{key}` {value} is not supported, {wanted} is wanted");
                     return Err(ModelError::config(FILE, detail));
@@ -181,7 +181,8 @@ impl UNetConfig {
         }
         let count = raw.block_out_channels.len();
         if count == 0 || raw.down_block_types.len() != count || raw.up_block_types.len() != count {
-            let detail = "`block_out_channels`, `down_block_types` and `up_block_types` must have the same length, at least 1";
+            let detail =
+                "`block_out_channels`, `down_block_types` and `up_block_types` must have the same length, at least 1";
             return Err(ModelError::config(FILE, detail));
         }
         let layers = raw.layers_per_block.levels("layers_per_block", count)?;
@@ -189,9 +190,7 @@ impl UNetConfig {
             Some(heads) => heads.levels("num_attention_heads", count)?,
             None => raw.attention_head_dim.levels("attention_head_dim", count)?,
         };
-        let transformer_layers = raw
-            .transformer_layers_per_block
-            .levels("transformer_layers_per_block", count)?;
+        let transformer_layers = raw.transformer_layers_per_block.levels("transformer_layers_per_block", count)?;
         let cross_dims = raw.cross_attention_dim.levels("cross_attention_dim", count)?;
         let activation = Activation::parse(&raw.act_fn)
             .ok_or_else(|| ModelError::config(FILE, format!("`act_fn` {:?} is not supported", raw.act_fn)))?;
@@ -199,7 +198,8 @@ impl UNetConfig {
             Some("UNetMidBlock2DCrossAttn") => true,
             Some("UNetMidBlock2D") => false,
             other => {
-                let detail = format!("`mid_block_type` {other:?} is not supported, \"UNetMidBlock2DCrossAttn\" is wanted");
+                let detail =
+                    format!("`mid_block_type` {other:?} is not supported, \"UNetMidBlock2DCrossAttn\" is wanted");
                 return Err(ModelError::config(FILE, detail));
             }
         };
@@ -237,9 +237,7 @@ impl UNetConfig {
 
 impl LevelConfig {
     fn check(&self, groups: usize, attends: bool) -> Result<(), ModelError> {
-        let Self {
-            channels, heads, layers, ..
-        } = *self;
+        let Self { channels, heads, layers, .. } = *self;
         let wrong = if layers == 0 {
             Some("`layers_per_block` must be at least 1".to_owned())
         } else if groups == 0 || !channels.is_multiple_of(groups) {
@@ -259,7 +257,9 @@ fn has_attention(key: &str, block: &str, direction: &str) -> Result<bool, ModelE
     } else if block == format!("{direction}Block2D") {
         Ok(false)
     } else {
-        let detail = format!("`{key}` {block:?} is not supported, \"{direction}Block2D\" and \"CrossAttn{direction}Block2D\" are");
+        let detail = format!(
+            "`{key}` {block:?} is not supported, \"{direction}Block2D\" and \"CrossAttn{direction}Block2D\" are"
+        );
         Err(ModelError::config(FILE, detail))
     }
 }

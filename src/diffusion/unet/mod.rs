@@ -24,10 +24,7 @@ use super::files::ModelFiles;
 use super::nn::{Activation, ResnetOptions, conv2d, group_norm};
 use super::weights::Weights;
 
-const WEIGHTS: &[&str] = &[
-    "unet/diffusion_pytorch_model.safetensors",
-    "unet/diffusion_pytorch_model.fp16.safetensors",
-];
+const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
 
 /// A prompt as the UNet reads it: keys and values for every cross-attention layer, computed once.
 #[derive(Debug, Clone)]
@@ -93,15 +90,7 @@ impl UNet {
             let skip = channels_at(level_index.saturating_sub(1));
             let scope = root.at("up_blocks").at(index);
             let upsample = index != last;
-            up_blocks.push(UpBlock::load(
-                &scope,
-                &config,
-                level,
-                (input, skip),
-                upsample,
-                resnet,
-                &mut next_site,
-            )?);
+            up_blocks.push(UpBlock::load(&scope, &config, level, (input, skip), upsample, resnet, &mut next_site)?);
         }
         Ok(Self {
             timestep_embedding: TimestepEmbedding::load(&root.at("time_embedding"), &config)?,

@@ -45,11 +45,7 @@ impl Transformer {
         next_site: &mut usize,
     ) -> std::result::Result<Self, ModelError> {
         let channels = level.channels;
-        let projection = if linear_projection {
-            Linear::load
-        } else {
-            Linear::load_from_conv1x1
-        };
+        let projection = if linear_projection { Linear::load } else { Linear::load_from_conv1x1 };
         Ok(Self {
             norm: group_norm(&scope.at("norm"), channels, groups, GROUP_NORM_EPS)?,
             proj_in: projection(&scope.at("proj_in"), channels, channels)?,
@@ -80,9 +76,7 @@ impl Transformer {
 
     /// The transformer's attention layers on a map of `height` x `width`, in the order in which they run.
     pub fn sites(&self, height: usize, width: usize) -> impl Iterator<Item = AttentionSite> + '_ {
-        self.blocks
-            .iter()
-            .flat_map(move |block| [block.attn1.site(height, width), block.attn2.site(height, width)])
+        self.blocks.iter().flat_map(move |block| [block.attn1.site(height, width), block.attn2.site(height, width)])
     }
 
     /// Keys and values of one prompt's embeddings `[tokens, width]`, put at their sites' places.

@@ -1,0 +1,124 @@
+//! The command line: `serve` (also without a word), `edit` and `openapi`.
+
+mod edit;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use candle_core::Device;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{ConfigError, Options, Settings};
+use crate::diffusion::{ModelError, ModelFiles, embedded};
+use crate::engine::{EngineConfig, EngineError};
+
+/// Why a command ended without having done its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration is not one to start with.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The model could not be loaded.
+    #[error("model: {0}")]
+    Model(#[from] ModelError),
+    /// The parameters of an edit are at fault.
+    #[error("{0}")]
+    Request(String),
+    /// The engine did not do it.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A file or a socket failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl CliError {
+    fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { what: what.into(), source }
+    }
+}
+
+/// Image editing by editing the prompt: Prompt-to-Prompt on Stable Diffusion, as a service and on the command line.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the HTTP API (the same as no command).
+    Serve(ServeArgs),
+    /// Makes one edit without a server and writes both images.
+    #[command(after_help = edit::EXAMPLES)]
+    Edit(Box<edit::EditArgs>),
+    /// Prints the contract as an OpenAPI document.
+    Openapi,
+}
+
+#[derive(Debug, clap::Args)]
+struct ServeArgs {
+    /// A TOML file with any of these settings.
+    #[arg(long, env = "REPROMPT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Shows every setting and where it came from, and ends.
+    #[arg(long)]
+    print_config: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Runs the command line and tells how it ended.
+pub fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
+        None => serve_with(cli.serve, &matches),
+        Some(Command::Serve(args)) => serve_with(args, matches.subcommand_matches("serve").unwrap_or(&matches)),
+        Some(Command::Edit(args)) => edit::run(*args),
+        Some(Command::Openapi) => {
+            print!("{}", crate::api::openapi::yaml());
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("reprompt: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve_with(args: ServeArgs, matches: &ArgMatches) -> Result<(), CliError> {
+    let file = args.config.as_deref().map(Options::from_file).transpose()?.unwrap_or_default();
+    let settings = Settings::new(args.options, &file)?;
+    if args.print_config {
+        print!("{}", settings.describe(matches, &file));
+        return Ok(());
+    }
+    serve::run(&settings)
+}
+
+fn model_files(settings: &Settings) -> ModelFiles {
+    settings.model.clone().map_or_else(embedded::demo, ModelFiles::Folder)
+}
+
+fn engine_config(settings: &Settings) -> EngineConfig {
+    EngineConfig {
+        device: Device::Cpu,
+        max_batch_rows: settings.max_batch_rows,
+        queue_limit: settings.queue_limit,
+        recordings_memory_bytes: settings.recordings_memory_bytes.as_u64(),
+        max_sessions: settings.max_sessions,
+    }
+}

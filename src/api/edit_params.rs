@@ -58,10 +58,11 @@ impl EditSpec {
                 Some(value) => cross_replace(value)?,
                 None => defaults.cross_replace,
             },
-            self_replace: match &body.self_replace_steps {
-                Some(value) => window(value, "self_replace_steps")?,
-                None => defaults.self_replace,
-            },
+            self_replace: body
+                .self_replace_steps
+                .as_ref()
+                .map(|value| window(value, "self_replace_steps"))
+                .transpose()?,
             equalizer: equalizer(&body)?,
             local_blend: local_blend(&body)?,
         };

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use axum::extract::Request;
+use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -26,7 +27,13 @@ pub async fn request_id(request: Request, next: Next) -> Response {
     let response = next.run(request).instrument(span.clone()).await;
     let problem = response.extensions().get::<Problem>().cloned();
     let mut response = match &problem {
-        Some(problem) => problem.render(&id),
+        Some(problem) => {
+            // What axum says of the methods that an address takes belongs to the problem too.
+            let allow = response.headers().get(ALLOW).cloned();
+            let mut rendered = problem.render(&id);
+            rendered.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
+            rendered
+        }
         None => response,
     };
     if let Ok(value) = HeaderValue::from_str(&id) {

@@ -40,20 +40,19 @@ impl Tokenizer {
         let invalid = |error: tokenizers::Error| ModelError::Tokenizer(error.to_string());
         let config: Value = model.json_if_present("tokenizer/tokenizer_config.json")?.unwrap_or_default();
         let specials: Value = model.json_if_present("tokenizer/special_tokens_map.json")?.unwrap_or_default();
-        let special = |key: &str, default: &str| {
-            [&config[key], &specials[key]]
-                .into_iter()
-                .find_map(|token| token.as_str().or_else(|| token["content"].as_str()))
-                .unwrap_or(default)
-                .to_owned()
+        // The older file wins where both name a token, as in transformers: Stable Diffusion 2 pads with "!" by it.
+        let special = |key: &str, default: &str| -> Special {
+            let given = [&specials[key], &config[key]].into_iter().find_map(Special::read);
+            given.unwrap_or_else(|| Special { content: default.to_owned(), normalized: false })
         };
         let start = special("bos_token", "<|startoftext|>");
         let end = special("eos_token", "<|endoftext|>");
-        let padding = special("pad_token", &end);
+        let padding = special("pad_token", &end.content);
+        let unknown = special("unk_token", &end.content);
         let mut pipeline = match model.read("tokenizer/vocab.json")? {
             Some(vocab) => {
                 let merges = model.require("tokenizer/merges.txt")?;
-                let definition = clip_pipeline(&vocab, &merges, &special("unk_token", &end), &[&start, &end])?;
+                let definition = clip_pipeline(&vocab, &merges, &unknown, &[&start, &end, &unknown, &padding])?;
                 Pipeline::from_bytes(definition).map_err(invalid)?
             }
             None => Pipeline::from_bytes(model.require("tokenizer/tokenizer.json")?).map_err(invalid)?,
@@ -65,7 +64,7 @@ impl Tokenizer {
                 .token_to_id(token)
                 .ok_or_else(|| ModelError::Tokenizer(format!("the vocabulary has no token `{token}`")))
         };
-        let (start, end, padding) = (id(&start)?, id(&end)?, id(&padding)?);
+        let (start, end, padding) = (id(&start.content)?, id(&end.content)?, id(&padding.content)?);
         Ok(Self { pipeline, start, end, padding, max_tokens })
     }
 
@@ -115,8 +114,23 @@ impl Tokenizer {
     }
 }
 
+/// A token with a meaning of its own, found in a text before anything else.
+struct Special {
+    content: String,
+    /// Whether it is looked for in the lower-cased text.
+    normalized: bool,
+}
+
+impl Special {
+    /// A token is given by its text, or by an object that says more.
+    fn read(value: &Value) -> Option<Self> {
+        let content = value.as_str().or_else(|| value["content"].as_str())?.to_owned();
+        Some(Self { content, normalized: value["normalized"].as_bool().unwrap_or(false) })
+    }
+}
+
 /// The definition of CLIP's pipeline in the format of `tokenizer.json`.
-fn clip_pipeline(vocab: &[u8], merges: &[u8], unknown: &str, specials: &[&str]) -> Result<Vec<u8>, ModelError> {
+fn clip_pipeline(vocab: &[u8], merges: &[u8], unknown: &Special, specials: &[&Special]) -> Result<Vec<u8>, ModelError> {
     let vocab: Value =
         serde_json::from_slice(vocab).map_err(|error| ModelError::config("tokenizer/vocab.json", error.to_string()))?;
     let merges =
@@ -127,13 +141,13 @@ fn clip_pipeline(vocab: &[u8], merges: &[u8], unknown: &str, specials: &[&str]) 
         .map(|line| line.split_once(' ').map(|(a, b)| [a, b.trim_end()]))
         .collect::<Option<_>>()
         .ok_or_else(|| ModelError::config("tokenizer/merges.txt", "a line is not a pair of tokens"))?;
-    let added: Vec<Value> = specials
-        .iter()
-        .map(|content| {
-            json!({"id": vocab[*content], "content": content, "special": true, "single_word": false,
-                   "lstrip": false, "rstrip": false, "normalized": false})
-        })
-        .collect();
+    let mut added: Vec<Value> = Vec::new();
+    for Special { content, normalized } in specials {
+        if !added.iter().any(|token| token["content"] == **content) {
+            added.push(json!({"id": vocab[content], "content": content, "special": true, "single_word": false,
+                              "lstrip": false, "rstrip": false, "normalized": normalized}));
+        }
+    }
     let definition = json!({
         "version": "1.0",
         "added_tokens": added,
@@ -146,7 +160,7 @@ fn clip_pipeline(vocab: &[u8], merges: &[u8], unknown: &str, specials: &[&str]) 
             {"type": "Split", "pattern": {"Regex": WORD_PATTERN}, "behavior": "Removed", "invert": true},
             {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
         ]},
-        "model": {"type": "BPE", "vocab": vocab, "merges": merges, "unk_token": unknown,
+        "model": {"type": "BPE", "vocab": vocab, "merges": merges, "unk_token": unknown.content,
                   "continuing_subword_prefix": "", "end_of_word_suffix": "</w>", "fuse_unk": false},
     });
     serde_json::to_vec(&definition).map_err(|error| ModelError::Tokenizer(error.to_string()))

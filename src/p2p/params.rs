@@ -14,8 +14,9 @@ pub struct EditParams {
     pub edit_type: EditType,
     /// When cross-attention maps are injected.
     pub cross_replace: CrossReplaceSteps,
-    /// When self-attention maps are injected.
-    pub self_replace: Window,
+    /// When self-attention maps are injected; `None`: during the first 0.4 of the steps. A window that was asked for
+    /// must select a step, the default need not where there are very few.
+    pub self_replace: Option<Window>,
     /// Factors on the attention that words of the target get; of two on one token the later holds.
     pub equalizer: Vec<Equalize>,
     /// Keeps the source image outside the parts that words select.
@@ -63,12 +64,15 @@ impl EditParams {
     }
 }
 
+/// The window of self-attention where none is asked for.
+pub(super) const DEFAULT_SELF_REPLACE: Window = Window { lo: 0.0, hi: 0.4 };
+
 impl Default for EditParams {
     fn default() -> Self {
         Self {
             edit_type: EditType::Auto,
             cross_replace: CrossReplaceSteps::default(),
-            self_replace: Window { lo: 0.0, hi: 0.4 },
+            self_replace: None,
             equalizer: Vec::new(),
             local_blend: None,
         }

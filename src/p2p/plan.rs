@@ -19,7 +19,7 @@ use super::blend_plan::BlendPlan;
 use super::equalizer;
 use super::error::EditError;
 use super::matrix::TokenMatrix;
-use super::params::EditParams;
+use super::params::{DEFAULT_SELF_REPLACE, EditParams};
 use super::prompt::Prompt;
 use super::refine::refine;
 use super::replace::replace;
@@ -84,7 +84,10 @@ impl EditPlan {
             EditType::Reweight => (EditType::Reweight, reweight(source, target)?),
         };
         let gates = GateTable::new(target, &params.cross_replace, steps)?;
-        let self_window = params.self_replace.checked_range(steps, steps, "self_replace_steps")?;
+        let self_window = match params.self_replace {
+            Some(window) => window.checked_range(steps, steps, "self_replace_steps")?,
+            None => DEFAULT_SELF_REPLACE.range(steps),
+        };
         let equalizer = equalizer::factors(target, &params.equalizer, &gates, &alignment)?;
         let blend = params.local_blend.as_ref();
         let blend = blend.map(|blend| BlendPlan::new(source, target, &alignment.words, blend, steps)).transpose()?;

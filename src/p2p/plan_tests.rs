@@ -107,7 +107,7 @@ fn a_gate_that_shuts_again_returns_to_its_first_phase() {
 
 #[test]
 fn what_would_do_nothing_is_an_error() {
-    let small = EditParams { self_replace: Window { lo: 0.0, hi: 0.05 }, ..EditParams::default() };
+    let small = EditParams { self_replace: Some(Window { lo: 0.0, hi: 0.05 }), ..EditParams::default() };
     let error = planned("a cat", "a dog", &small).expect_err("int(0.5) = 0");
     let told = (error.code(), error.param());
     assert_eq!(told, ("window_selects_no_step", "self_replace_steps".into()));
@@ -121,7 +121,7 @@ fn what_would_do_nothing_is_an_error() {
     let off = Window { lo: 0.0, hi: 0.0 };
     let all_off = EditParams {
         cross_replace: CrossReplaceSteps { default: off, words: vec![] },
-        self_replace: off,
+        self_replace: Some(off),
         ..equalized(EditType::Auto, "dog", 2.0)
     };
     let error = planned("a cat", "a dog", &all_off).expect_err("gates are shut");

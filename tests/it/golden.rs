@@ -2,14 +2,16 @@
 //!
 //! A stage test names the first stage that leaves the path: tokens, text embeddings, noise, timesteps, the UNet's
 //! output at the first step, each step's latents, the blend mask, the image.
+//!
+//! `REPROMPT_GOLDEN=FOLDER` runs another collection: `FOLDER/cases/*` on `FOLDER/models/*`.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use reprompt::api::{edit_params::EditSpec, source};
-use reprompt::diffusion::Model;
+use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::engine::PreparedEdit;
 use reprompt::engine::run::{EditRun, Run, SourceRun, denoise, forward, recording_layout};
 use reprompt::session::SessionStore;
@@ -17,20 +19,36 @@ use serde_json::Value;
 
 use crate::support::{Service, config, difference, fixtures, image, model, pixels};
 
-/// Latents and embeddings are numbers around 1; f32 rounding over 8 to 20 steps stays far below this.
-const TOLERANCE: f64 = 2e-3;
+/// How far a stage may be off, as a part of its largest value (latents of random weights reach 60): PyTorch's own
+/// f32 and f64 runs differ by a tenth of this.
+const TOLERANCE: f64 = 2e-4;
 
-/// All cases of a folder of fixtures, with the name of the model that each runs on.
-fn cases(folder: &str) -> Vec<(String, std::path::PathBuf)> {
-    let mut cases: Vec<_> = std::fs::read_dir(fixtures().join(folder))
+/// A case: its folder, and the name of the model that it runs on.
+struct Case {
+    folder: PathBuf,
+    model: String,
+}
+
+fn collection() -> Option<PathBuf> {
+    std::env::var_os("REPROMPT_GOLDEN").map(PathBuf::from)
+}
+
+fn cases() -> Vec<Case> {
+    let folder = collection().map_or_else(|| fixtures().join("golden"), |folder| folder.join("cases"));
+    let mut folders: Vec<_> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.join("request.json").is_file())
-        .map(|path| (std::fs::read_to_string(path.join("model")).unwrap().trim().to_owned(), path))
         .collect();
-    cases.sort();
-    assert!(!cases.is_empty(), "no cases in {folder}");
-    cases
+    folders.sort();
+    assert!(!folders.is_empty(), "no cases in {}", folder.display());
+    let model = |folder: &Path| std::fs::read_to_string(folder.join("model")).unwrap().trim().to_owned();
+    folders.into_iter().map(|folder| Case { model: model(&folder), folder }).collect()
+}
+
+fn files(name: &str) -> ModelFiles {
+    let folder = collection().map(|folder| folder.join("models").join(name));
+    folder.filter(|folder| folder.is_dir()).map_or_else(|| model(name), ModelFiles::Folder)
 }
 
 fn request(case: &Path) -> Value {
@@ -39,20 +57,22 @@ fn request(case: &Path) -> Value {
 
 fn assert_close(case: &Path, stage: &str, found: &Tensor, wanted: &Tensor) {
     assert_eq!(found.dims(), wanted.dims(), "{}: {stage}", case.display());
-    let worst = (found - wanted).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
-    let worst = f64::from(worst.to_scalar::<f32>().unwrap());
-    assert!(worst < TOLERANCE, "{}: {stage} is off by {worst}", case.display());
+    let largest = |tensor: &Tensor| -> f64 {
+        let largest = tensor.abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+        f64::from(largest.to_scalar::<f32>().unwrap())
+    };
+    let (off, scale) = (largest(&(found - wanted).unwrap()), largest(wanted).max(1.0));
+    assert!(off < TOLERANCE * scale, "{}: {stage} is off by {off} of {scale}", case.display());
 }
 
 #[test]
 fn every_stage_of_every_case_follows_the_published_path() {
     let mut loaded: HashMap<String, Model> = HashMap::new();
-    for (name, case) in cases("golden") {
-        if !case.join("trace.safetensors").is_file() {
-            continue;
+    for Case { folder, model } in cases() {
+        if folder.join("trace.safetensors").is_file() {
+            let load = || Model::load(&files(&model), &Device::Cpu).unwrap();
+            follow(loaded.entry(model.clone()).or_insert_with(load), &folder);
         }
-        let model = loaded.entry(name.clone()).or_insert_with(|| Model::load(&model(&name), &Device::Cpu).unwrap());
-        follow(model, &case);
     }
 }
 
@@ -112,20 +132,19 @@ fn follow(model: &Model, case: &Path) {
         let found = run.last_mask().expect("a mask where there is one");
         let off = found.iter().zip(&wanted).filter(|(found, wanted)| **found != (**wanted > 0.5)).count();
         assert_eq!(off, 0, "{}: {off} positions of the blend mask differ", case.display());
-        assert!(found.contains(&true) && found.contains(&false), "{}: a mask that says something", case.display());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_gives_its_image_over_http() {
     let mut services: HashMap<String, Service> = HashMap::new();
-    for (name, case) in cases("golden") {
-        if !services.contains_key(&name) {
-            services.insert(name.clone(), Service::start(model(&name), config()).await);
+    for Case { folder: case, model } in cases() {
+        if !services.contains_key(&model) {
+            services.insert(model.clone(), Service::start(files(&model), config()).await);
         }
         let mut body = request(&case);
         body["include_source"] = true.into();
-        let answer = services[&name].post("/v1/edits", &body).await;
+        let answer = services[&model].post("/v1/edits", &body).await;
         let json = answer.json();
         assert_eq!(answer.status, 200, "{}: {json}", case.display());
         for (role, file) in [("source", "source.png"), ("edit", "edited.png")] {

@@ -3,5 +3,8 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod edits;
 mod golden;
+mod model;
+mod problems;
 mod support;

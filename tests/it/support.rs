@@ -53,6 +53,7 @@ pub fn config() -> EngineConfig {
 }
 
 /// A service of its own, with its model loaded.
+#[derive(Clone)]
 pub struct Service {
     pub state: Arc<AppState>,
     router: Router,

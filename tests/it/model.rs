@@ -1,0 +1,158 @@
+//! The model's parts against PyTorch, transformers and diffusers, and what is said of models that are not right.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use reprompt::diffusion::tokenizer::Tokenizer;
+use reprompt::diffusion::{Model, ModelFiles, noise};
+use serde_json::Value;
+
+use crate::support::{fixture_model, fixtures, model};
+
+fn stages(name: &str) -> std::collections::HashMap<String, Tensor> {
+    candle_core::safetensors::load(fixtures().join("stages").join(name), &Device::Cpu).unwrap()
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
+    let difference = (a.to_dtype(DType::F32).unwrap() - b.to_dtype(DType::F32).unwrap()).unwrap();
+    difference.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar().unwrap()
+}
+
+#[test]
+fn texts_have_the_tokens_that_transformers_gives_them() {
+    for name in ["tiny-sd1", "sd2", "demo"] {
+        let tokenizer = Tokenizer::load(&model(name), 77).unwrap();
+        let path = fixtures().join("stages").join(format!("{name}.tokens.json"));
+        let wanted: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert!(wanted.len() > 100);
+        for entry in wanted {
+            let text = entry["prompt"].as_str().unwrap();
+            let ids: Vec<u64> = tokenizer.encode(text).unwrap().ids.into_iter().map(u64::from).collect();
+            assert_eq!(Value::from(ids), entry["ids"], "{name}: {text:?}");
+        }
+    }
+}
+
+#[test]
+fn tokens_know_the_part_of_the_text_that_they_stand_for() {
+    let tokenizer = Tokenizer::load(&model("tiny-sd1"), 77).unwrap();
+    let text = "A  Chinchilla, café";
+    let tokens = tokenizer.encode(text).unwrap();
+    let parts: Vec<&str> = tokens.spans.iter().map(|span| &text[span.clone()]).collect();
+    assert_eq!(parts.first(), Some(&""));
+    assert_eq!(parts.last(), Some(&""));
+    assert_eq!(parts.concat(), "AChinchilla,café");
+    assert!(parts.contains(&",") && parts.contains(&"café"));
+}
+
+#[test]
+fn seeds_draw_the_noise_that_pytorch_draws() {
+    for (name, wanted) in stages("noise.safetensors") {
+        let (size, seed) = name.split_once("_s").unwrap();
+        let seed = seed.parse().unwrap();
+        let drawn = noise::randn(seed, size.trim_start_matches('n').parse().unwrap());
+        let drawn = Tensor::new(drawn, &Device::Cpu).unwrap();
+        assert!(largest_difference(&drawn, &wanted) < 1e-5, "{name}");
+    }
+}
+
+#[test]
+fn the_autoencoder_and_the_schedule_are_those_of_diffusers() {
+    let model = Model::load(&fixture_model("sd1-other"), &Device::Cpu).unwrap();
+    let wanted = stages("sd1-other.safetensors");
+    let scale = 0.2;
+    let encoded = model.vae().encode(&wanted["image"]).unwrap();
+    assert!(largest_difference(&encoded.mean, &(&wanted["mean"] * scale).unwrap()) < 1e-4);
+    assert!(largest_difference(&encoded.log_variance, &wanted["logvar"]) < 1e-3);
+    let decoded = model.vae().decode(&(&wanted["latent"] * scale).unwrap()).unwrap();
+    assert!(largest_difference(&decoded, &wanted["decoded"]) < 1e-3);
+    let alphas = Tensor::new(model.info.scheduler.alphas_cumprod(), &Device::Cpu).unwrap();
+    assert!(largest_difference(&alphas, &wanted["alphas_cumprod"]) < 1e-6);
+    for steps in [7, 50] {
+        let timesteps: Vec<f32> =
+            model.info.scheduler.timesteps(steps).unwrap().into_iter().map(|t| t as f32).collect();
+        assert_eq!(timesteps, wanted[&format!("timesteps_leading_{steps}")].to_vec1::<f32>().unwrap());
+    }
+}
+
+/// A copy of a fixture model that a test may damage.
+fn copy(name: &str) -> (tempfile::TempDir, PathBuf) {
+    fn copy_folder(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy_folder(&entry.path(), &to);
+            } else {
+                std::fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+    let ModelFiles::Folder(from) = fixture_model(name) else { unreachable!("a folder") };
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join(name);
+    copy_folder(&from, &to);
+    (folder, to)
+}
+
+fn error_of(folder: &Path) -> String {
+    Model::load(&ModelFiles::Folder(folder.to_owned()), &Device::Cpu).unwrap_err().to_string()
+}
+
+fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    change(&mut value);
+    std::fs::write(path, value.to_string()).unwrap();
+}
+
+#[test]
+fn a_tensor_of_another_shape_is_named_with_both_shapes() {
+    let (_guard, folder) = copy("sd2");
+    change_json(&folder.join("unet/config.json"), |config| config["block_out_channels"][1] = 24.into());
+    let error = error_of(&folder);
+    assert!(error.contains("unet/diffusion_pytorch_model.safetensors"), "{error}");
+    assert!(error.contains("down_blocks.1.resnets.0") && error.contains("16") && error.contains("24"), "{error}");
+}
+
+#[test]
+fn a_tensor_that_is_missing_is_named_with_the_shape_that_is_wanted() {
+    let (_guard, folder) = copy("sd2");
+    change_json(&folder.join("unet/config.json"), |config| config["layers_per_block"] = 3.into());
+    let error = error_of(&folder);
+    assert!(error.contains("is missing") && error.contains("resnets."), "{error}");
+}
+
+#[test]
+fn another_architecture_is_refused_by_its_configuration() {
+    let (_guard, folder) = copy("sd2");
+    change_json(&folder.join("unet/config.json"), |config| config["addition_embed_type"] = "text_time".into());
+    let error = error_of(&folder);
+    assert!(error.contains("addition_embed_type") && error.contains("text_time"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_cut_off_damaged_or_missing_is_named() {
+    let (_guard, folder) = copy("sd2");
+    let path = folder.join("vae/diffusion_pytorch_model.safetensors");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let error = error_of(&folder);
+    assert!(error.contains("vae/diffusion_pytorch_model.safetensors") && error.contains("cut off"), "{error}");
+    std::fs::write(&path, b"<html>").unwrap();
+    assert!(error_of(&folder).contains("vae/diffusion_pytorch_model.safetensors"));
+    std::fs::remove_file(&path).unwrap();
+    let error = error_of(&folder);
+    assert!(error.contains("has no vae/diffusion_pytorch_model.safetensors"), "{error}");
+}
+
+#[test]
+fn parts_that_do_not_fit_together_are_refused() {
+    let (_guard, folder) = copy("sd2");
+    let ModelFiles::Folder(other) = fixture_model("sd1-other") else { unreachable!("a folder") };
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(other.join("text_encoder").join(file), folder.join("text_encoder").join(file)).unwrap();
+    }
+    let error = error_of(&folder);
+    assert!(error.contains("cross_attention_dim") && error.contains("40") && error.contains("48"), "{error}");
+}

@@ -20,7 +20,7 @@ use crate::session::{SessionId, Source};
 ///
 /// The source is run and recorded unless it is already; the same source is found again by its content.
 #[utoipa::path(
-    post, path = "/v1/edits", tag = "edits",
+    post, path = "/v1/edits", operation_id = "create_edit", tag = "edits",
     request_body(content = EditRequest, example = json!({
         "source": {"prompt": "a cat on the beach", "seed": 3}, "prompt": "a dog on the beach"
     })),
@@ -42,7 +42,7 @@ pub async fn create(
 
 /// Edits a session's source.
 #[utoipa::path(
-    post, path = "/v1/sessions/{id}/edits", tag = "edits",
+    post, path = "/v1/sessions/{id}/edits", operation_id = "create_session_edit", tag = "edits",
     params(("id" = String, Path, description = "The session")),
     request_body(content = EditBody, example = json!({"prompt": "a dog on the beach"})),
     responses(

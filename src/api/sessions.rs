@@ -25,7 +25,7 @@ const OUTPUT_FIELDS: [&str; 3] = ["response_format", "output_format", "output_co
 ///
 /// The same source again is the same session, and nothing is recomputed.
 #[utoipa::path(
-    post, path = "/v1/sessions", tag = "sessions",
+    post, path = "/v1/sessions", operation_id = "create_session", tag = "sessions",
     request_body(content = SessionRequest, example = json!({"source": {"prompt": "a cat on the beach", "seed": 3}})),
     responses(
         (status = 201, description = "Recorded; `Location` tells where", body = SessionResponse),
@@ -71,7 +71,7 @@ pub async fn create(
 
 /// Lists the sessions, the most recently used first.
 #[utoipa::path(
-    get, path = "/v1/sessions", tag = "sessions",
+    get, path = "/v1/sessions", operation_id = "list_sessions", tag = "sessions",
     responses((status = 200, description = "All sessions", body = SessionList))
 )]
 pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList>, Problem> {
@@ -83,7 +83,7 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList
 
 /// Tells of a session.
 #[utoipa::path(
-    get, path = "/v1/sessions/{id}", tag = "sessions",
+    get, path = "/v1/sessions/{id}", operation_id = "get_session", tag = "sessions",
     params(("id" = String, Path, description = "The session")),
     responses(
         (status = 200, description = "The session", body = SessionResponse),
@@ -100,7 +100,7 @@ pub async fn show(
 
 /// The source's image; it is run again if only the source is left of the session.
 #[utoipa::path(
-    get, path = "/v1/sessions/{id}/image", tag = "sessions",
+    get, path = "/v1/sessions/{id}/image", operation_id = "get_session_image", tag = "sessions",
     params(("id" = String, Path, description = "The session")),
     responses(
         (status = 200, description = "The image: PNG, or what is accepted", content(
@@ -131,7 +131,7 @@ pub async fn image(
 
 /// Forgets a session.
 #[utoipa::path(
-    delete, path = "/v1/sessions/{id}", tag = "sessions",
+    delete, path = "/v1/sessions/{id}", operation_id = "delete_session", tag = "sessions",
     params(("id" = String, Path, description = "The session")),
     responses(
         (status = 204, description = "Forgotten"),

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::schema::{CrossWindowsSchema, LocalBlendSchema, WindowSchema, WordSchema, WordsSchema};
+
 /// What an image is made from. Only the prompt is required; the rest defaults to the model's own.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -63,29 +65,29 @@ pub struct EditBody {
     /// When cross-attention is the source's: a fraction of the steps, a window `[0.0, 0.8]`, or windows per word
     /// `{"default_": 0.8, "tiger": [0.0, 0.2]}`. 0.8 by default, 0 turns it off.
     #[serde(default)]
-    #[schema(value_type = Option<Object>, example = json!(0.8))]
+    #[schema(value_type = Option<CrossWindowsSchema>, example = json!(0.8))]
     pub cross_replace_steps: Option<Value>,
     /// When self-attention is the source's: a fraction of the steps or a window. 0.4 by default, 0 turns it off.
     #[serde(default)]
-    #[schema(value_type = Option<Object>, example = json!(0.4))]
+    #[schema(value_type = Option<WindowSchema>, example = json!(0.4))]
     pub self_replace_steps: Option<Value>,
     /// Factors on the attention to words of the target prompt.
     #[serde(default)]
     pub equalizer: Option<Vec<EqualizerEntry>>,
     /// Words, in place of `equalizer`.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<WordSchema>>)]
     pub equalizer_words: Option<Vec<Value>>,
     /// One strength for each of `equalizer_words`.
     #[serde(default)]
     pub equalizer_strengths: Option<Vec<f64>>,
     /// Keeps the source outside the words' parts of the image: an object, or `true` for the words that differ.
     #[serde(default)]
-    #[schema(value_type = Option<LocalBlendBody>)]
+    #[schema(value_type = Option<LocalBlendSchema>)]
     pub local_blend: Option<Value>,
     /// `[source words, target words]`, each a word or a list of words, in place of `local_blend`.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<WordsSchema>>)]
     pub local_blend_words: Option<Vec<Value>>,
     /// Whether the source's image stands in the answer too.
     #[serde(default)]
@@ -135,7 +137,7 @@ pub struct OutputBody {
 #[serde(deny_unknown_fields)]
 pub struct EqualizerEntry {
     /// A word of the target prompt, a phrase, or a 0-based word index.
-    #[schema(value_type = String, example = "dog")]
+    #[schema(value_type = WordSchema, example = "dog")]
     pub word: Value,
     /// Above 1 more of it, below 1 less, negative against it.
     #[schema(example = 2.0)]
@@ -148,15 +150,15 @@ pub struct EqualizerEntry {
 pub struct LocalBlendBody {
     /// Words of the source prompt (or 0-based indices); absent: those that differ.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["cat"]))]
+    #[schema(value_type = Option<WordsSchema>, example = json!(["cat"]))]
     pub source_words: Option<Value>,
     /// Words of the target prompt (or 0-based indices); absent: those that differ.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["dog"]))]
+    #[schema(value_type = Option<WordsSchema>, example = json!(["dog"]))]
     pub target_words: Option<Value>,
     /// Words of either prompt whose parts of the image stay as they are.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<WordsSchema>)]
     pub exclude_words: Option<Value>,
     /// What part of the highest attention a position must pass.
     #[serde(default)]

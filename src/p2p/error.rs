@@ -8,6 +8,7 @@ use super::prompt::{Prompt, WordRef};
 /// Why an edit cannot be planned.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "each message says what its fields are")]
 pub enum EditError {
     /// A word is not in the prompt that it is looked up in.
     #[error("{prompt} {word}; {} {}", prompt.listing(), words.join(", "))]
@@ -61,14 +62,18 @@ pub enum EditError {
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("a window needs 0 <= low <= high <= 1, not [{lo}, {hi}]")]
 pub struct InvalidWindow {
+    /// The lower bound.
     pub lo: f64,
+    /// The upper bound.
     pub hi: f64,
 }
 
 /// The prompt that a word was looked up in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PromptSide {
+    /// The source's.
     Source,
+    /// The target's.
     Target,
     /// Both, where one of them would do.
     Either,

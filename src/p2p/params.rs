@@ -52,7 +52,12 @@ pub enum BlendWords {
     #[default]
     DifferingWords,
     /// Those given; on a side without a list, those in which that side's prompt differs.
-    Listed { source: Option<Vec<WordRef>>, target: Option<Vec<WordRef>> },
+    Listed {
+        /// Words of the source.
+        source: Option<Vec<WordRef>>,
+        /// Words of the target.
+        target: Option<Vec<WordRef>>,
+    },
 }
 
 impl EditParams {

@@ -13,7 +13,9 @@ use super::prompt::{Prompt, WordRef};
 /// A part of the steps, as fractions: from `lo`, up to but without `hi`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Window {
+    /// Where it begins, 0 to 1.
     pub lo: f64,
+    /// Where it ends, `lo` to 1.
     pub hi: f64,
 }
 

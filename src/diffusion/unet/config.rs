@@ -1,6 +1,7 @@
 //! `unet/config.json`, as diffusers' `UNet2DConditionModel` writes it, checked for what this UNet supports.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::diffusion::error::ModelError;
 use crate::diffusion::files::ModelFiles;
@@ -63,7 +64,7 @@ struct RawConfig {
     #[serde(default = "one")]
     downsample_padding: usize,
     #[serde(flatten)]
-    rest: serde_json::Map<String, serde_json::Value>,
+    rest: Map<String, Value>,
 }
 
 fn default_mid_block() -> Option<String> {
@@ -170,13 +171,9 @@ impl UNetConfig {
 
     fn from_raw(raw: RawConfig) -> Result<Self, ModelError> {
         for (key, wanted) in UNSUPPORTED_UNLESS {
-            if let Some(value) = raw.rest.get(*key).filter(|value| !value.is_null()) {
-                let same =
-                    value.to_string() == *wanted || (value.as_f64().is_some() && value.as_f64() == wanted.parse().ok());
-                if !same {
-                    let detail = format!("`{key}` {value} is not supported, {wanted} is wanted");
-                    return Err(ModelError::config(FILE, detail));
-                }
+            if let Some(value) = raw.rest.get(*key).filter(|value| !value.is_null() && !says(value, wanted)) {
+                let detail = format!("`{key}` {value} is not supported, {wanted} is wanted");
+                return Err(ModelError::config(FILE, detail));
             }
         }
         let count = raw.block_out_channels.len();
@@ -233,6 +230,12 @@ impl UNetConfig {
             downsample_padding: raw.downsample_padding,
         })
     }
+}
+
+/// Whether a value is the one written as `wanted`; 1 and 1.0 are the same number.
+fn says(value: &Value, wanted: &str) -> bool {
+    let wanted: Value = serde_json::from_str(wanted).unwrap_or_default();
+    *value == wanted || value.as_f64().is_some_and(|number| Some(number) == wanted.as_f64())
 }
 
 impl LevelConfig {

@@ -14,6 +14,7 @@
 //! | [`session`] | sources, their ids, their recordings, and the budget for these |
 //! | [`p2p`] | the method: pure functions from prompts and parameters to a plan |
 //! | [`diffusion`] | the model: tokenizer, text encoder, UNet, VAE, scheduler, noise, weights |
+//! | [`kernels`] | operations that candle lacks or does slowly |
 //! | [`media`], [`telemetry`] | images in and out; log lines |
 
 pub mod api;
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod diffusion;
 pub mod engine;
+pub mod kernels;
 pub mod media;
 pub mod p2p;
 pub mod session;

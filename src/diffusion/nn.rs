@@ -1,14 +1,15 @@
 //! The few layers that the text encoder, the UNet and the VAE share, loaded with checked shapes.
 //!
 //! Every layer computes each row of a batch on its own: a row's bytes do not depend on what shares its batch.
-//! candle's convolutions and norms do so already; its matrix product folds the batch into one larger product,
+//! Convolutions and norms do so already; candle's matrix product folds the batch into one larger product,
 //! whose blocking (and so whose rounding) depends on the number of rows, so [`Linear`] takes the rows one by one.
 
 use candle_core::{D, Module, Result, Tensor};
-use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, LayerNorm};
+use candle_nn::{GroupNorm, LayerNorm};
 
 use super::error::ModelError;
 use super::weights::Scope;
+use crate::kernels::Conv2d;
 
 /// `y = x W^T + b` on the last axis.
 #[derive(Debug, Clone)]
@@ -64,10 +65,9 @@ pub fn conv2d(
     stride: usize,
     padding: usize,
 ) -> std::result::Result<Conv2d, ModelError> {
-    let config = Conv2dConfig { stride, padding, ..Conv2dConfig::default() };
     let weight = scope.tensor("weight", &[output, input, kernel, kernel])?;
     let bias = scope.tensor("bias", &[output])?;
-    Ok(Conv2d::new(weight, Some(bias), config))
+    Ok(Conv2d::new(weight, &bias, stride, padding)?)
 }
 
 /// Group norm over `[rows, channels, h, w]`.

@@ -2,7 +2,7 @@
 //! channels. Latents on this side are scaled as the UNet sees them.
 
 use candle_core::{Device, Module, Result, Tensor};
-use candle_nn::{Conv2d, GroupNorm};
+use candle_nn::GroupNorm;
 use serde::Deserialize;
 
 use super::error::ModelError;
@@ -10,6 +10,7 @@ use super::files::ModelFiles;
 use super::nn::{Activation, Linear, ResnetBlock, ResnetOptions, conv2d, group_norm};
 use super::unet::attend;
 use super::weights::{Scope, Weights};
+use crate::kernels::Conv2d;
 
 const CONFIG: &str = "vae/config.json";
 const WEIGHTS: &[&str] = &["vae/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.fp16.safetensors"];

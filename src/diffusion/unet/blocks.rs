@@ -2,7 +2,6 @@
 //! skip connections of the way down, and an upsampling convolution).
 
 use candle_core::{Module, Result, Tensor};
-use candle_nn::Conv2d;
 
 use super::attention::{AttentionControl, AttentionSite, KeyValue};
 use super::config::{LevelConfig, UNetConfig};
@@ -10,6 +9,7 @@ use super::transformer::Transformer;
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{ResnetBlock, ResnetOptions, conv2d};
 use crate::diffusion::weights::Scope;
+use crate::kernels::Conv2d;
 
 /// Each row's keys and values, by attention layer.
 type Text<'a> = [&'a [Option<KeyValue>]];

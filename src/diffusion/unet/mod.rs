@@ -10,7 +10,7 @@ mod timestep;
 mod transformer;
 
 use candle_core::{Device, Module, Result, Tensor};
-use candle_nn::{Conv2d, GroupNorm};
+use candle_nn::GroupNorm;
 
 pub use attention::{
     AttentionCall, AttentionControl, AttentionKind, AttentionSite, KeyValue, NoControl, attend, attention_probabilities,
@@ -23,6 +23,7 @@ use super::error::ModelError;
 use super::files::ModelFiles;
 use super::nn::{Activation, ResnetOptions, conv2d, group_norm};
 use super::weights::Weights;
+use crate::kernels::Conv2d;
 
 const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
 

@@ -134,6 +134,9 @@ pub struct Options {
     /// What to compute in.
     #[arg(long, env = "REPROMPT_DTYPE")]
     pub dtype: Option<DtypeChoice>,
+    /// Threads of a tensor operation; without it, one for small models and one a core for large ones.
+    #[arg(long, env = "REPROMPT_THREADS")]
+    pub threads: Option<usize>,
     /// Rows of one UNet pass at most; a source or an edit takes two.
     #[arg(long, env = "REPROMPT_MAX_BATCH_ROWS", value_name = "ROWS")]
     pub max_batch_rows: Option<usize>,
@@ -162,6 +165,8 @@ pub struct Settings {
     pub device: DeviceChoice,
     /// What to compute in.
     pub dtype: DtypeChoice,
+    /// Threads of a tensor operation; `None` goes by the model's size.
+    pub threads: Option<usize>,
     /// Rows of one UNet pass at most.
     pub max_batch_rows: usize,
     /// Jobs that may wait.
@@ -181,6 +186,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             device: DeviceChoice::Auto,
             dtype: DtypeChoice::Auto,
+            threads: None,
             max_batch_rows: 8,
             queue_limit: 256,
             recordings_memory_bytes: ByteSize::gib(4),
@@ -213,6 +219,7 @@ impl Options {
             listen: self.listen.or(fallback.listen),
             device: self.device.or(fallback.device),
             dtype: self.dtype.or(fallback.dtype),
+            threads: self.threads.or(fallback.threads),
             max_batch_rows: self.max_batch_rows.or(fallback.max_batch_rows),
             queue_limit: self.queue_limit.or(fallback.queue_limit),
             recordings_memory_bytes: self.recordings_memory_bytes.or(fallback.recordings_memory_bytes),
@@ -232,6 +239,7 @@ impl Settings {
             listen: options.listen.unwrap_or(defaults.listen),
             device: options.device.unwrap_or(defaults.device),
             dtype: options.dtype.unwrap_or(defaults.dtype),
+            threads: options.threads,
             max_batch_rows: options.max_batch_rows.unwrap_or(defaults.max_batch_rows),
             queue_limit: options.queue_limit.unwrap_or(defaults.queue_limit),
             recordings_memory_bytes: options.recordings_memory_bytes.unwrap_or(defaults.recordings_memory_bytes),
@@ -248,6 +256,9 @@ impl Settings {
         if self.max_batch_rows < ROWS_PER_RUN {
             let allowed = format!("at least {ROWS_PER_RUN}, the rows of one image, are needed");
             return refuse("max_batch_rows", self.max_batch_rows.to_string(), &allowed);
+        }
+        if self.threads == Some(0) {
+            return refuse("threads", "0".to_owned(), "at least 1 is needed");
         }
         if self.queue_limit == 0 || self.queue_limit > tokio::sync::Semaphore::MAX_PERMITS {
             return refuse("queue_limit", self.queue_limit.to_string(), "at least 1 job must be able to wait");
@@ -274,11 +285,13 @@ impl Settings {
         let name =
             |value: Option<clap::builder::PossibleValue>| value.map_or_else(String::new, |v| text(&v.get_name()));
         let model = self.model.as_ref().map(|model| text(&model.display()));
-        let rows: [(&str, String, bool); 9] = [
+        let threads = self.threads.map(|threads| threads.to_string());
+        let rows: [(&str, String, bool); 10] = [
             ("model", model.unwrap_or_default(), file.model.is_some()),
             ("listen", text(&self.listen), file.listen.is_some()),
             ("device", text(&self.device), file.device.is_some()),
             ("dtype", name(self.dtype.to_possible_value()), file.dtype.is_some()),
+            ("threads", threads.unwrap_or_default(), file.threads.is_some()),
             ("max_batch_rows", self.max_batch_rows.to_string(), file.max_batch_rows.is_some()),
             ("queue_limit", self.queue_limit.to_string(), file.queue_limit.is_some()),
             ("recordings_memory_bytes", text(&self.recordings_memory_bytes), file.recordings_memory_bytes.is_some()),

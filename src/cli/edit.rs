@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::{CliError, engine_config, model_files};
+use super::{CliError, engine_config, limit_threads, model_files};
 use crate::api::edit_params::{EditSpec, Output};
 use crate::api::problem::Problem;
 use crate::api::source;
@@ -79,6 +79,9 @@ pub struct EditArgs {
     /// A folder in the diffusers layout; without it, the embedded model.
     #[arg(long, env = "REPROMPT_MODEL", value_name = "FOLDER")]
     model: Option<PathBuf>,
+    /// Threads of a tensor operation.
+    #[arg(long, env = "REPROMPT_THREADS")]
+    threads: Option<usize>,
 }
 
 impl EditArgs {
@@ -129,7 +132,11 @@ fn equalizer(entry: &str) -> Result<Value, CliError> {
 pub fn run(args: EditArgs) -> Result<(), CliError> {
     telemetry::start(LogFormat::Pretty, "warn");
     let mut body = args.body()?;
-    let settings = Settings::new(Options { model: args.model.clone(), ..Options::default() }, &Options::default())?;
+    let settings = Settings::new(
+        Options { model: args.model.clone(), threads: args.threads, ..Options::default() },
+        &Options::default(),
+    )?;
+    limit_threads(&settings);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -109,6 +109,20 @@ fn serve_with(args: ServeArgs, matches: &ArgMatches) -> Result<(), CliError> {
     serve::run(&settings)
 }
 
+/// Models with less than this are computed with one thread: on two idle cores the embedded model gains nothing from
+/// the second, and takes more than twice the time when another process keeps that one busy.
+const SMALL_MODEL_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Settles how many threads tensor operations use. The first thing that a command does: it must find no other thread.
+fn limit_threads(settings: &Settings) {
+    let small = model_files(settings).bytes() < SMALL_MODEL_BYTES;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = settings.threads.unwrap_or(if small { 1 } else { cores });
+    if !crate::kernels::threads::limit(threads) {
+        eprintln!("reprompt: threads: cannot be set on this system, RAYON_NUM_THREADS counts");
+    }
+}
+
 fn model_files(settings: &Settings) -> ModelFiles {
     settings.model.clone().map_or_else(embedded::demo, ModelFiles::Folder)
 }

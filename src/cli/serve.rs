@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CliError, engine_config, model_files};
+use super::{CliError, engine_config, limit_threads, model_files};
 use crate::api::{self, AppState};
 use crate::config::Settings;
 use crate::engine::{Engine, Loaded};
@@ -14,6 +14,7 @@ use crate::telemetry;
 /// Serves. The socket is open while the model is being loaded, so that probes find it; a model that cannot be loaded
 /// ends the process.
 pub fn run(settings: &Settings) -> Result<(), CliError> {
+    limit_threads(settings);
     telemetry::start(settings.log_format, "info");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

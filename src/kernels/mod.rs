@@ -1,7 +1,9 @@
 //! Operations that candle lacks or does slowly.
 //!
 //! - [`conv2d`]: convolution on the CPU as one matrix product a row, patches gathered by whole lines
+//! - [`threads`]: how many threads an operation may use
 
 pub mod conv2d;
+pub mod threads;
 
 pub use conv2d::Conv2d;

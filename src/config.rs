@@ -189,7 +189,7 @@ impl Default for Settings {
             threads: None,
             max_batch_rows: 8,
             queue_limit: 256,
-            recordings_memory_bytes: ByteSize::gib(4),
+            recordings_memory_bytes: ByteSize::gib(8),
             max_sessions: 10_000,
             log_format: LogFormat::Pretty,
         }
@@ -201,14 +201,17 @@ impl Options {
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|error| {
+        let invalid = |error: &toml::de::Error, key: String| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let key = if key == "." { String::new() } else { format!("{key}: ") };
             ConfigError::Invalid {
                 path: path.to_owned(),
                 line: before.matches('\n').count() + 1,
-                detail: error.message().replace('\n', ", "),
+                detail: format!("{key}{}", error.message().replace('\n', ", ")),
             }
-        })
+        };
+        let document = toml::Deserializer::parse(&text).map_err(|error| invalid(&error, ".".to_owned()))?;
+        serde_path_to_error::deserialize(document).map_err(|error| invalid(error.inner(), error.path().to_string()))
     }
 
     /// Fills in what is not given from `fallback`.
@@ -350,6 +353,8 @@ mod tests {
             "{unknown}"
         );
         assert!(!unknown.contains('\n'));
+        let dtype = file("dtype = \"f8\"").unwrap_err();
+        assert!(dtype.contains("dtype") && dtype.contains("f8") && dtype.contains("bf16"), "{dtype}");
         let device = file("device = \"tpu\"").unwrap_err();
         assert!(device.contains("tpu") && device.contains("cuda:N"), "{device}");
         let rows = Options { max_batch_rows: Some(1), ..Options::default() };

@@ -10,8 +10,8 @@ use crate::media::OutputFormat;
 pub enum Form {
     /// JSON with the images as base64.
     Json,
-    /// The image itself; the rest stands in headers.
-    Image(OutputFormat),
+    /// The image itself, in this format or in that of the request; the rest stands in headers.
+    Image(Option<OutputFormat>),
 }
 
 /// The form that the `Accept` header prefers; JSON without one.
@@ -43,8 +43,11 @@ fn served(range: &str) -> Option<Form> {
     let range = range.to_ascii_lowercase();
     match range.as_str() {
         "*/*" | "application/*" | "application/json" => Some(Form::Json),
-        "image/*" => Some(Form::Image(OutputFormat::Png)),
-        other => OutputFormat::ALL.into_iter().find(|format| format.content_type() == other).map(Form::Image),
+        "image/*" => Some(Form::Image(None)),
+        other => OutputFormat::ALL
+            .into_iter()
+            .find(|format| format.content_type() == other)
+            .map(|format| Form::Image(Some(format))),
     }
 }
 
@@ -63,9 +66,10 @@ mod tests {
     fn json_unless_an_image_is_liked_better() {
         assert_eq!(form(&HeaderMap::new()), Ok(Form::Json));
         assert_eq!(of("*/*"), Ok(Form::Json));
-        assert_eq!(of("image/png"), Ok(Form::Image(OutputFormat::Png)));
-        assert_eq!(of("image/webp, application/json;q=0.5"), Ok(Form::Image(OutputFormat::Webp)));
+        assert_eq!(of("image/png"), Ok(Form::Image(Some(OutputFormat::Png))));
+        assert_eq!(of("image/webp, application/json;q=0.5"), Ok(Form::Image(Some(OutputFormat::Webp))));
         assert_eq!(of("image/jpeg;q=0.4, application/json"), Ok(Form::Json));
+        assert_eq!(of("image/*"), Ok(Form::Image(None)));
         assert_eq!(of("text/html"), Err(Code::NotAcceptable));
         assert_eq!(of("image/png;q=0"), Err(Code::NotAcceptable));
     }

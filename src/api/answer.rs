@@ -97,7 +97,7 @@ pub async fn edit(
         put(&mut headers, "x-reprompt-edit-type", body.edit_type);
         put_json(&mut headers, "x-reprompt-alignment", &body.alignment);
         put_json(&mut headers, "x-reprompt-timings-ms", &body.timings_ms);
-        return bare_image(edited, Output { format, ..output }, headers).await;
+        return bare_image(edited, output.in_format(format), headers).await;
     }
     if include_source {
         body.data.push(image_data("source", &outcome.source_image, output).await?);
@@ -152,7 +152,7 @@ pub async fn recorded_session(
         put(&mut headers, "x-reprompt-seed", &body.source.seed.to_string());
         put(&mut headers, "x-reprompt-size", &body.size);
         put_json(&mut headers, "x-reprompt-timings-ms", &timings(&outcome.timings));
-        return bare_image(&outcome.source_image, Output { format, ..output }, headers).await;
+        return bare_image(&outcome.source_image, output.in_format(format), headers).await;
     }
     body.recording = Some(outcome.recording.as_str());
     body.data = Some(vec![image_data("source", &outcome.source_image, output).await?]);
@@ -186,11 +186,18 @@ fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
+/// Longer values are left out of headers.
+const MAX_JSON_HEADER: usize = 2048;
+
 /// Puts JSON into a header, everything outside ASCII escaped.
 fn put_json(headers: &mut HeaderMap, name: &'static str, value: &impl Serialize) {
     let Ok(json) = serde_json::to_string(value) else {
         return;
     };
+    // Proxies refuse answers whose headers do not fit into a few kilobytes.
+    if json.len() > MAX_JSON_HEADER {
+        return;
+    }
     let mut ascii = String::with_capacity(json.len());
     let mut units = [0; 2];
     for character in json.chars() {

@@ -1,16 +1,19 @@
 //! Reading a JSON body: media type, size, syntax and fields, each with a problem of its own that names the field.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::problem::{Code, Problem};
 
-/// Larger bodies are refused. A 4096 x 4096 photograph as base64 stays below.
-pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Larger bodies are refused: prompts and numbers take a few kilobytes.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// A body that is too large is read and thrown away up to here before it is refused, because many clients send all of
+/// it before they look at the answer.
+const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 
 /// A JSON object that was sent as such.
 #[derive(Debug)]
@@ -19,32 +22,41 @@ pub struct JsonObject(pub Map<String, Value>);
 impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        check_content_type(request.headers())?;
-        let too_large = || {
-            let megabytes = MAX_BODY_BYTES / (1024 * 1024);
-            Problem::new(Code::BodyTooLarge, format!("a body may have {megabytes} MiB"))
-        };
-        // Refused before it is read, where the client says its size.
-        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|bytes| bytes > MAX_BODY_BYTES as u64) {
-            return Err(too_large());
-        }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
-            match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-                _ => Problem::new(Code::InvalidJson, "the body could not be read to its end"),
-            }
-        })?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let content_type = check_content_type(request.headers());
+        let bytes = collect(request.into_body()).await?;
+        content_type?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Problem::new(Code::InvalidJson, format!("the body is not JSON: {error}")))?;
         match value {
             Value::Object(object) => Ok(Self(object)),
             other => {
-                Err(Problem::new(Code::InvalidJson, format!("the body must be a JSON object, not {}", kind(&other))))
+                let detail = format!("the body must be a JSON object, not {}", kind(&other));
+                Err(Problem::new(Code::InvalidJson, detail))
             }
         }
     }
+}
+
+/// Reads a body to its end, keeping no more of it than is allowed.
+async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let (mut kept, mut total) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::new(Code::InvalidJson, "the body could not be read to its end"))?;
+        let data = frame.into_data().unwrap_or_default();
+        total += data.len();
+        if total <= MAX_BODY_BYTES {
+            kept.extend_from_slice(&data);
+        } else if total > MAX_DISCARDED_BYTES {
+            break;
+        } else {
+            kept = Vec::new();
+        }
+    }
+    if total > MAX_BODY_BYTES {
+        return Err(Problem::new(Code::BodyTooLarge, format!("a body may have {MAX_BODY_BYTES} bytes")));
+    }
+    Ok(kept)
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {

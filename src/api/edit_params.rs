@@ -1,6 +1,6 @@
 //! From the wire to the domain: sources, edit parameters and output options that are valid by construction.
 //!
-//! Every problem names its field as the client wrote it, relative to the object that the field stands in.
+//! Every problem names its field by the name that the contract gives it, also where a client used an older one.
 
 use serde_json::{Map, Value};
 
@@ -13,6 +13,8 @@ use crate::p2p::{
 };
 
 const DEFAULT_QUALITY: u8 = 90;
+/// Lists have no more entries than this: a prompt has fewer tokens.
+const MAX_ENTRIES: usize = 256;
 
 /// How images are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +82,19 @@ impl EditSpec {
     }
 }
 
+impl Default for Output {
+    fn default() -> Self {
+        Self { format: OutputFormat::Png, quality: DEFAULT_QUALITY }
+    }
+}
+
 impl Output {
+    /// The same in the format that the `Accept` header names, if it names one.
+    #[must_use]
+    pub fn in_format(self, format: Option<OutputFormat>) -> Self {
+        Self { format: format.unwrap_or(self.format), ..self }
+    }
+
     /// Checks how images are wanted.
     pub fn new(body: &OutputBody) -> Result<Self, Problem> {
         if let Some(other) = body.response_format.as_deref().filter(|format| *format != "b64_json") {
@@ -124,6 +138,7 @@ fn cross_replace(value: &Value) -> Result<CrossReplaceSteps, Problem> {
     let Value::Object(windows) = value else {
         return Ok(CrossReplaceSteps { default: window(value, FIELD)?, words: Vec::new() });
     };
+    check_entries(windows.len(), FIELD)?;
     let mut steps = CrossReplaceSteps {
         // As the published code: words without a `default_` leave everything else injected throughout.
         default: Window { lo: 0.0, hi: 1.0 },
@@ -174,6 +189,7 @@ fn equalizer(body: &EditBody) -> Result<Vec<Equalize>, Problem> {
                 return conflict("equalizer_strengths", "as many strengths as `equalizer_words` are wanted");
             }
         };
+    check_entries(entries.len(), field)?;
     let read_entry = |(at, entry): (usize, EqualizerEntry)| {
         // The strength is checked where the plan is made: beyond f32 it is infinite there.
         #[allow(clippy::cast_possible_truncation)]
@@ -231,10 +247,18 @@ fn local_blend(body: &EditBody) -> Result<Option<LocalBlendParams>, Problem> {
 fn word_list(value: &Value, path: &str) -> Result<Vec<WordRef>, Problem> {
     match value {
         Value::Array(words) => {
+            check_entries(words.len(), path)?;
             words.iter().enumerate().map(|(at, value)| word(value, &format!("{path}[{at}]"))).collect()
         }
         one => Ok(vec![word(one, path)?]),
     }
+}
+
+fn check_entries(count: usize, path: &str) -> Result<(), Problem> {
+    if count <= MAX_ENTRIES {
+        return Ok(());
+    }
+    Err(Problem::new(Code::InvalidValue, format!("{count} entries are too many, {MAX_ENTRIES} are possible")).at(path))
 }
 
 /// A word of a prompt: its text, or its 0-based index.

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
+use super::accept::Form;
 use super::body::JsonObject;
 use super::edit_params::EditSpec;
-use super::problem::Problem;
-use super::sessions::known_source;
+use super::problem::{Code, Problem};
+use super::sessions::{SessionPath, known_source};
 use super::wire::{EditBody, EditRequest, EditResponse};
 use super::{AppState, accept, answer, problem, source};
 use crate::engine::{PreparedEdit, Work};
-use crate::session::{SessionId, Source};
+use crate::session::Source;
 
 /// Edits a source by its prompt, in one call.
 ///
@@ -54,11 +55,11 @@ pub async fn create(
 )]
 pub async fn create_in_session(
     State(state): State<Arc<AppState>>,
-    Path(id): Path<String>,
+    SessionPath(id): SessionPath,
     headers: HeaderMap,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
-    let source = known_source(&state, &SessionId::from_client(&id))?;
+    let source = known_source(&state, &id)?;
     edit(&state, &headers, source, body).await
 }
 
@@ -71,6 +72,10 @@ async fn edit(
     let form = accept::form(headers)?;
     let model = state.engine.model()?;
     let spec = EditSpec::parse(body)?;
+    if spec.include_source && matches!(form, Form::Image(_)) {
+        let detail = "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
+        return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
+    }
     let prompt = spec.prompt.as_deref().unwrap_or(&source.prompt);
     source::check_prompt(model, prompt, "prompt")?;
     let edit = PreparedEdit::new(model, &source, prompt, &spec.params)?;

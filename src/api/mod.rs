@@ -22,7 +22,6 @@ pub mod wire;
 
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -60,7 +59,6 @@ pub fn router(state: Arc<AppState>) -> Router {
             )
         })
         .with_state(state)
-        .layer(DefaultBodyLimit::max(body::MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(request_id::request_id))
 }

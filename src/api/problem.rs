@@ -47,7 +47,6 @@ macro_rules! codes {
 codes! {
     InvalidJson, "invalid_json", BAD_REQUEST, "The body is not JSON";
     UnknownField, "unknown_field", BAD_REQUEST, "The body has a field that this call does not know";
-    InvalidQuery, "invalid_query", BAD_REQUEST, "The path or the query cannot be read";
     NotFound, "not_found", NOT_FOUND, "There is nothing at this address";
     SessionNotFound, "session_not_found", NOT_FOUND, "There is no such session";
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method";
@@ -72,6 +71,7 @@ codes! {
     InvalidThreshold, "invalid_threshold", UNPROCESSABLE_ENTITY, "A threshold is out of range";
     InvalidStart, "invalid_start", UNPROCESSABLE_ENTITY, "A start is out of range";
     InvalidEdit, "invalid_edit", UNPROCESSABLE_ENTITY, "The edit cannot be carried out";
+    Diverged, "diverged", UNPROCESSABLE_ENTITY, "The image came out as no numbers";
     QueueFull, "queue_full", TOO_MANY_REQUESTS, "Too many jobs are waiting";
     Internal, "internal_error", INTERNAL_SERVER_ERROR, "Something went wrong on this side";
     Loading, "loading", SERVICE_UNAVAILABLE, "The model is being loaded";
@@ -199,6 +199,7 @@ impl From<EngineError> for Problem {
             EngineError::Stalled => Self::new(Code::WorkerStalled, detail),
             EngineError::QueueFull { retry_after, .. } => Self::new(Code::QueueFull, detail).retry_after(retry_after),
             EngineError::SourceTooLarge { .. } => Self::new(Code::SourceTooLarge, detail).at("source"),
+            EngineError::Diverged => Self::new(Code::Diverged, detail),
             EngineError::Failed(_) => {
                 tracing::error!(%error, "a job failed");
                 Self::new(Code::Internal, "the job failed; the server's log says more under this request's id")

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Map, Value};
@@ -15,7 +16,6 @@ use super::problem::{Code, Problem};
 use super::wire::{OutputBody, SessionList, SessionRequest, SessionResponse};
 use super::{AppState, accept, answer, problem, source};
 use crate::engine::{RecordingUse, Work};
-use crate::media::OutputFormat;
 use crate::session::{SessionId, SessionView, Source};
 
 /// Fields of [`OutputBody`], to tell them from a source's where both stand at the top of a body.
@@ -54,11 +54,9 @@ pub async fn create(
     };
     let source = Arc::new(source);
     let outcome = state.engine.submit(Work::Record { source: Arc::clone(&source) })?.outcome().await?;
-    let view = match state.engine.sessions().view(&outcome.session) {
-        Some(view) => view,
-        // Forgotten again before the answer was written: it is told of as it was.
-        None => return Err(not_found(&outcome.session)),
-    };
+    // Where it was forgotten again in the meantime, it is told of as what is left of it: its source.
+    let view = state.engine.sessions().view(&outcome.session);
+    let view = view.unwrap_or_else(|| SessionView::of_source(&outcome.session, &source));
     let mut response = answer::recorded_session(&model.name, &view, &outcome, output, form).await?;
     if outcome.recording != RecordingUse::Hit {
         *response.status_mut() = StatusCode::CREATED;
@@ -92,10 +90,11 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList
 )]
 pub async fn show(
     State(state): State<Arc<AppState>>,
-    Path(id): Path<String>,
+    SessionPath(id): SessionPath,
 ) -> Result<Json<SessionResponse>, Problem> {
     let model = state.engine.model()?;
-    Ok(Json(answer::session(&model.name, &known_view(&state, &SessionId::from_client(&id))?)))
+    let view = state.engine.sessions().view(&id).ok_or_else(|| not_found(&id))?;
+    Ok(Json(answer::session(&model.name, &view)))
 }
 
 /// The source's image; it is run again if only the source is left of the session.
@@ -111,21 +110,19 @@ pub async fn show(
 )]
 pub async fn image(
     State(state): State<Arc<AppState>>,
-    Path(id): Path<String>,
+    SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let id = SessionId::from_client(&id);
-    let format = match accept::form(&headers)? {
-        Form::Image(format) => format,
-        // `*/*`, or nothing: there is no JSON form of an image.
-        Form::Json => OutputFormat::Png,
+    let output = match accept::form(&headers)? {
+        Form::Image(Some(format)) => Output { format, ..Output::default() },
+        // `image/*`, `*/*`, or nothing: there is no JSON form of an image.
+        Form::Image(None) | Form::Json => Output::default(),
     };
     let source = known_source(&state, &id)?;
     let image = match state.engine.sessions().image(&id) {
         Some(image) => image,
         None => state.engine.submit(Work::Record { source })?.outcome().await?.source_image,
     };
-    let output = Output { format, ..Output::new(&OutputBody::default())? };
     answer::bare_image(&image, output, HeaderMap::new()).await
 }
 
@@ -138,9 +135,25 @@ pub async fn image(
         (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn forget(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    let id = SessionId::from_client(&id);
-    if state.engine.sessions().remove(&id) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
+pub async fn forget(State(state): State<Arc<AppState>>, SessionPath(id): SessionPath) -> Result<StatusCode, Problem> {
+    let forgotten = id.clone();
+    // Giving back gigabytes of tensors takes its time.
+    let was_known = tokio::task::spawn_blocking(move || state.engine.sessions().remove(&forgotten)).await;
+    if was_known.unwrap_or(false) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
+}
+
+/// The session that a path names.
+#[derive(Debug)]
+pub struct SessionPath(pub SessionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| Self(SessionId::from_client(&id)))
+            .map_err(|_| Problem::new(Code::SessionNotFound, "there is no session whose id is not text").at("id"))
+    }
 }
 
 fn take_output(body: &mut Map<String, Value>) -> Map<String, Value> {
@@ -150,10 +163,6 @@ fn take_output(body: &mut Map<String, Value>) -> Map<String, Value> {
 /// The source of a session.
 pub fn known_source(state: &AppState, id: &SessionId) -> Result<Arc<Source>, Problem> {
     state.engine.sessions().source(id).ok_or_else(|| not_found(id))
-}
-
-fn known_view(state: &AppState, id: &SessionId) -> Result<SessionView, Problem> {
-    state.engine.sessions().view(id).ok_or_else(|| not_found(id))
 }
 
 fn not_found(id: &SessionId) -> Problem {

@@ -13,7 +13,23 @@ const MAX_GUIDANCE: f64 = 100.0;
 /// The schedulers there are.
 pub const SCHEDULER: &str = "ddim";
 
-/// Takes the source out of a request's body: the object `source`, or the short form `source_prompt`.
+/// Fields of a source that may stand beside `source_prompt`, where there is no object `source`.
+const FLAT_FIELDS: [&str; 11] = [
+    "negative_prompt",
+    "seed",
+    "num_inference_steps",
+    "steps",
+    "guidance_scale",
+    "cfg_scale",
+    "width",
+    "height",
+    "size",
+    "scheduler",
+    "sampler_name",
+];
+
+/// Takes the source out of a request's body: the object `source`, or `source_prompt` with the source's other fields
+/// beside it.
 pub fn take(body: &mut Map<String, Value>) -> Result<Map<String, Value>, Problem> {
     let short = body.remove("source_prompt");
     let mut source = match (body.remove("source"), &short) {
@@ -22,7 +38,7 @@ pub fn take(body: &mut Map<String, Value>) -> Result<Map<String, Value>, Problem
             let detail = format!("an object is wanted, not {}", kind(&other));
             return Err(Problem::new(Code::InvalidValue, detail).at("source"));
         }
-        (None, Some(_)) => Map::new(),
+        (None, Some(_)) => FLAT_FIELDS.iter().filter_map(|field| body.remove_entry(*field)).collect(),
         (None, None) => return Err(Problem::new(Code::MissingField, "missing field `source`").at("source")),
     };
     if let Some(prompt) = short
@@ -44,6 +60,7 @@ fn check(request: SourceRequest, model: &ModelInfo) -> Result<Source, Problem> {
     let invalid = |field: &str, detail: String| Err(Problem::new(Code::InvalidValue, detail).at(field));
     let negative_prompt = request.negative_prompt.clone().unwrap_or_default();
     check_prompt(model, &request.prompt, "prompt")?;
+    check_length(&negative_prompt, "negative_prompt")?;
     model.tokenizer.encode_prompt(&negative_prompt).map_err(|error| prompt_problem(&error, "negative_prompt"))?;
     let steps = request.num_inference_steps.unwrap_or(model.defaults.num_inference_steps);
     if let Err(error) = model.scheduler.timesteps(steps) {
@@ -70,13 +87,25 @@ fn check(request: SourceRequest, model: &ModelInfo) -> Result<Source, Problem> {
     })
 }
 
+/// Longer prompts are refused before they are tokenized: no 77 tokens of any language take as many bytes.
+const MAX_PROMPT_BYTES: usize = 4096;
+
 /// A prompt must have a word, and fit into the text encoder.
 pub fn check_prompt(model: &ModelInfo, prompt: &str, field: &str) -> Result<(), Problem> {
+    check_length(prompt, field)?;
     if prompt.trim().is_empty() {
         return Err(Problem::new(Code::EmptyPrompt, "the prompt has no words").at(field));
     }
     model.tokenizer.encode_prompt(prompt).map_err(|error| prompt_problem(&error, field))?;
     Ok(())
+}
+
+fn check_length(prompt: &str, field: &str) -> Result<(), Problem> {
+    if prompt.len() <= MAX_PROMPT_BYTES {
+        return Ok(());
+    }
+    let detail = format!("the prompt has {} bytes, at most {MAX_PROMPT_BYTES} are read", prompt.len());
+    Err(Problem::new(Code::PromptTooLong, detail).at(field))
 }
 
 fn size(request: &SourceRequest, model: &ModelInfo) -> Result<(usize, usize), Problem> {

@@ -55,6 +55,15 @@ pub struct EditArgs {
     /// Width and height, such as 512x512.
     #[arg(long)]
     size: Option<String>,
+    /// Width in pixels.
+    #[arg(long, conflicts_with = "size")]
+    width: Option<usize>,
+    /// Height in pixels.
+    #[arg(long, conflicts_with = "size")]
+    height: Option<usize>,
+    /// ddim is the one there is.
+    #[arg(long, visible_alias = "sampler-name")]
+    scheduler: Option<String>,
     /// auto, replace, refine or reweight.
     #[arg(long)]
     edit_type: Option<String>,
@@ -100,6 +109,9 @@ impl EditArgs {
             ("num_inference_steps", self.steps.map(Value::from)),
             ("guidance_scale", self.guidance_scale.map(Value::from)),
             ("size", self.size.clone().map(Value::from)),
+            ("width", self.width.map(Value::from)),
+            ("height", self.height.map(Value::from)),
+            ("scheduler", self.scheduler.clone().map(Value::from)),
         ];
         let edit = [
             ("source", Some(Value::Object(given(source)))),
@@ -121,7 +133,9 @@ fn given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Valu
 }
 
 fn equalizer(entry: &str) -> Result<Value, CliError> {
-    let pair = entry.rsplit_once('=').and_then(|(word, strength)| Some((word, strength.parse::<f64>().ok()?)));
+    let pair = entry.rsplit_once('=').and_then(|(word, strength)| {
+        Some((word, strength.parse::<f64>().ok().filter(|strength| strength.is_finite())?))
+    });
     let (word, strength) = pair.ok_or_else(|| {
         CliError::Request(format!("--equalizer: {entry} is not a word and a strength, such as snow=2"))
     })?;
@@ -153,10 +167,10 @@ pub fn run(args: EditArgs) -> Result<(), CliError> {
         source::check_prompt(model, &prompt, "prompt").map_err(refused)?;
         let edit = PreparedEdit::new(model, &source, &prompt, &spec.params).map_err(|error| refused(error.into()))?;
         print_alignment(&source, &prompt, &edit);
-        let outcome = follow(&engine, Work::Edit { source: Arc::new(source), edit }).await?;
-        let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
         std::fs::create_dir_all(&args.output)
             .map_err(CliError::io(format!("--output: cannot make {}", args.output.display())))?;
+        let outcome = follow(&engine, Work::Edit { source: Arc::new(source), edit }).await?;
+        let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
         for (name, image) in [("source", &outcome.source_image), ("edited", edited)] {
             let path = args.output.join(name).with_extension(spec.output.format.as_str());
             write(&path, image, spec.output)?;

@@ -1,15 +1,20 @@
 //! `reprompt serve`: the HTTP service until it is told to end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::{CliError, engine_config, limit_threads, model_files};
 use crate::api::{self, AppState};
 use crate::config::Settings;
-use crate::engine::{Engine, Loaded};
+use crate::engine::{Engine, EngineError, Loaded};
 use crate::telemetry;
+
+/// How long requests in flight may take to be answered when the service is told to end.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Serves. The socket is open while the model is being loaded, so that probes find it; a model that cannot be loaded
 /// ends the process.
@@ -32,15 +37,24 @@ async fn serve(settings: &Settings) -> Result<(), CliError> {
         .map_err(CliError::io("cannot start the worker"))?;
     let state = Arc::new(AppState { engine });
     tracing::info!("listening on http://{address}");
+    let (draining, begun) = oneshot::channel();
     let for_shutdown = Arc::clone(&state);
-    let server = axum::serve(listener, api::router(state)).with_graceful_shutdown(async move {
+    let server = axum::serve(listener, api::router(Arc::clone(&state))).with_graceful_shutdown(async move {
         told_to_end().await;
         tracing::info!("shutting down: requests in flight are answered, new ones refused");
         for_shutdown.engine.drain();
+        // The receiver is gone only when serving has ended for another reason.
+        let _ = draining.send(());
     });
     tokio::select! {
+        biased;
         ended = server.into_future() => ended.map_err(CliError::io("the server failed")),
         error = failure(loaded) => Err(error),
+        () = state.engine.ended() => Err(EngineError::Stalled.into()),
+        () = cut_short(begun) => {
+            tracing::warn!("shutting down with requests unanswered");
+            Ok(())
+        }
     }
 }
 
@@ -49,6 +63,17 @@ async fn failure(loaded: Loaded) -> CliError {
     match loaded.await {
         Ok(Err(error)) => error.into(),
         Ok(Ok(())) | Err(_) => std::future::pending().await,
+    }
+}
+
+/// Once draining has begun: until its time is up, or a second signal comes.
+async fn cut_short(begun: oneshot::Receiver<()>) {
+    if begun.await.is_err() {
+        return std::future::pending().await;
+    }
+    tokio::select! {
+        () = tokio::time::sleep(DRAIN_DEADLINE) => {}
+        () = told_to_end() => {}
     }
 }
 

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::error::ModelError;
 
@@ -82,19 +83,14 @@ impl ModelFiles {
         self.read(file)?.ok_or_else(|| self.missing(file))
     }
 
-    /// A JSON file that must be there, as `T`.
+    /// A JSON file that must be there, as `T`. A key that is null counts as left out.
     pub fn json<T: DeserializeOwned>(&self, file: &str) -> Result<T, ModelError> {
-        let bytes = self.require(file)?;
-        serde_json::from_slice(&bytes).map_err(|error| ModelError::config(file, error.to_string()))
+        parse(file, &self.require(file)?)
     }
 
     /// A JSON file as `T`, or `None` where the model has no such file.
     pub fn json_if_present<T: DeserializeOwned>(&self, file: &str) -> Result<Option<T>, ModelError> {
-        let Some(bytes) = self.read(file)? else {
-            return Ok(None);
-        };
-        let parsed = serde_json::from_slice(&bytes).map_err(|error| ModelError::config(file, error.to_string()))?;
-        Ok(Some(parsed))
+        self.read(file)?.map(|bytes| parse(file, &bytes)).transpose()
     }
 
     /// The first of `candidates` that the model has; the error names the first one.
@@ -153,6 +149,21 @@ impl ModelFiles {
         };
         ModelError::MissingFile { model, file: file.to_owned() }
     }
+}
+
+fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, ModelError> {
+    let mut value: Value =
+        serde_json::from_slice(bytes).map_err(|error| ModelError::config(file, format!("not JSON: {error}")))?;
+    if let Value::Object(keys) = &mut value {
+        keys.retain(|_, value| !value.is_null());
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let key = error.path().to_string();
+        ModelError::config(
+            file,
+            if key == "." { error.inner().to_string() } else { format!("`{key}`: {}", error.inner()) },
+        )
+    })
 }
 
 fn find(files: &'static [EmbeddedFile], wanted: &str) -> Option<&'static [u8]> {

@@ -107,12 +107,17 @@ impl Model {
         let vae = Vae::load(files, device)?;
         check_widths(&unet, &vae, text_config.hidden_size)?;
         let vae_factor = vae.config().factor();
+        let scheduler = Ddim::load(files)?;
+        let defaults: SamplingDefaults = files.json_if_present(DEFAULTS_FILE)?.unwrap_or_default();
+        if let Err(error) = scheduler.timesteps(defaults.num_inference_steps) {
+            return Err(ModelError::config(DEFAULTS_FILE, format!("`num_inference_steps`: {error}")));
+        }
         let info = ModelInfo {
             name: files.name(),
             fingerprint: files.fingerprint()?,
             tokenizer,
-            scheduler: Ddim::load(files)?,
-            defaults: files.json_if_present(DEFAULTS_FILE)?.unwrap_or_default(),
+            scheduler,
+            defaults,
             native_size: unet.config().sample_size.unwrap_or(DEFAULT_SAMPLE_SIZE) * vae_factor,
             vae_factor,
             min_side: vae_factor << (unet.config().levels.len() - 1),

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use super::error::ModelError;
 use super::files::ModelFiles;
 
+/// Models are trained on 1000; a table of this many is no burden.
+const MAX_TRAIN_TIMESTEPS: usize = 100_000;
 const FILE: &str = "scheduler/scheduler_config.json";
 
 /// What the UNet's output stands for.
@@ -50,6 +52,7 @@ struct SchedulerConfig {
     steps_offset: usize,
     set_alpha_to_one: bool,
     rescale_betas_zero_snr: bool,
+    trained_betas: Option<serde_json::Value>,
 }
 
 impl Default for SchedulerConfig {
@@ -64,6 +67,7 @@ impl Default for SchedulerConfig {
             steps_offset: 1,
             set_alpha_to_one: false,
             rescale_betas_zero_snr: false,
+            trained_betas: None,
         }
     }
 }
@@ -83,8 +87,12 @@ impl Ddim {
     }
 
     fn new(config: SchedulerConfig) -> std::result::Result<Self, ModelError> {
-        if config.num_train_timesteps < 2 {
-            return Err(ModelError::config(FILE, "`num_train_timesteps` must be at least 2"));
+        if !(2..=MAX_TRAIN_TIMESTEPS).contains(&config.num_train_timesteps) {
+            let detail = format!("`num_train_timesteps` must be 2 to {MAX_TRAIN_TIMESTEPS}");
+            return Err(ModelError::config(FILE, detail));
+        }
+        if config.trained_betas.is_some() {
+            return Err(ModelError::config(FILE, "`trained_betas` is not supported, null is wanted"));
         }
         let mut betas = betas(&config);
         if config.rescale_betas_zero_snr {

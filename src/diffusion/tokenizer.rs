@@ -143,6 +143,9 @@ fn clip_pipeline(vocab: &[u8], merges: &[u8], unknown: &Special, specials: &[&Sp
         .ok_or_else(|| ModelError::config("tokenizer/merges.txt", "a line is not a pair of tokens"))?;
     let mut added: Vec<Value> = Vec::new();
     for Special { content, normalized } in specials {
+        if vocab[content].is_null() {
+            return Err(ModelError::Tokenizer(format!("the vocabulary has no token `{content}`")));
+        }
         if !added.iter().any(|token| token["content"] == **content) {
             added.push(json!({"id": vocab[content], "content": content, "special": true, "single_word": false,
                               "lstrip": false, "rstrip": false, "normalized": normalized}));

@@ -40,6 +40,9 @@ pub enum EngineError {
         /// Bytes that recordings may take.
         budget: u64,
     },
+    /// The latents left the range of numbers, as strengths or a guidance far too high make them.
+    #[error("the latents are not numbers any more: a strength or the guidance scale is far too high")]
+    Diverged,
     /// The job failed; the text is for logs, not for clients.
     #[error("the job failed: {0}")]
     Failed(String),
@@ -184,11 +187,6 @@ impl JobHandle {
     /// Waits for the job. Dropping the future cancels the job.
     pub async fn outcome(self) -> Result<Outcome, EngineError> {
         self.result.await.unwrap_or_else(|_| Err(EngineError::Failed("the worker is gone".to_owned())))
-    }
-
-    /// Waits for the job on a thread that may block.
-    pub fn blocking_outcome(self) -> Result<Outcome, EngineError> {
-        self.result.blocking_recv().unwrap_or_else(|_| Err(EngineError::Failed("the worker is gone".to_owned())))
     }
 
     /// The job's progress, to be watched.

@@ -31,8 +31,9 @@ use self::job::Ticket;
 use crate::diffusion::{ModelError, ModelFiles, ModelInfo};
 use crate::session::SessionStore;
 
-/// A worker that has not shown itself for this long is not ready: one step of the largest batch fits in many times.
-const STALLED_AFTER: Duration = Duration::from_secs(180);
+/// A worker that has not shown itself for this long is not ready. It shows itself after every step of a batch, and the
+/// largest step of a large model on a slow processor takes minutes.
+const STALLED_AFTER: Duration = Duration::from_secs(600);
 /// An image may have this many times the pixels that the model was trained on: attention takes the square of it.
 const MAX_PIXELS_SCALE: usize = 4;
 /// What a client is told to wait before any job has been timed.
@@ -64,6 +65,8 @@ struct Shared {
     started: Instant,
     /// Milliseconds after `started` at which the worker last came around.
     heartbeat: AtomicU64,
+    /// Whether the worker's thread has ended.
+    ended: watch::Sender<bool>,
     /// Milliseconds that a job takes, averaged over the last ones.
     job_millis: AtomicU64,
 }
@@ -111,14 +114,16 @@ impl Engine {
             draining: AtomicBool::new(false),
             started: Instant::now(),
             heartbeat: AtomicU64::new(0),
+            ended: watch::Sender::new(false),
             job_millis: AtomicU64::new(0),
         });
         let (jobs, incoming) = mpsc::channel();
         let (loaded, loaded_receiver) = oneshot::channel();
         let for_worker = Arc::clone(&shared);
-        let worker = std::thread::Builder::new()
-            .name("reprompt-worker".to_owned())
-            .spawn(move || worker::run(&files, &config, &for_worker, &incoming, loaded))?;
+        let worker = std::thread::Builder::new().name("reprompt-worker".to_owned()).spawn(move || {
+            let _ended = TellEnd(&for_worker.ended);
+            worker::run(&files, &config, &for_worker, &incoming, loaded);
+        })?;
         let engine = Self { shared, jobs, worker: Mutex::new(Some(worker)) };
         Ok((engine, loaded_receiver))
     }
@@ -141,10 +146,14 @@ impl Engine {
             return Err(EngineError::Draining);
         }
         let beat = Duration::from_millis(self.shared.heartbeat.load(Ordering::Relaxed));
-        if self.shared.started.elapsed().saturating_sub(beat) > STALLED_AFTER {
-            return Err(EngineError::Stalled);
-        }
-        Ok(())
+        let is_stalled = self.shared.started.elapsed().saturating_sub(beat) > STALLED_AFTER;
+        if is_stalled || *self.shared.ended.borrow() { Err(EngineError::Stalled) } else { Ok(()) }
+    }
+
+    /// Waits for the worker's thread to end, which it does of itself only when it has failed.
+    pub async fn ended(&self) {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = self.shared.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
     /// Takes no more work; what was taken is finished.
@@ -154,7 +163,10 @@ impl Engine {
 
     /// Queues a job, or says why not.
     pub fn submit(&self, work: Work) -> Result<JobHandle, EngineError> {
-        self.readiness()?;
+        self.model()?;
+        if self.shared.draining.load(Ordering::Acquire) {
+            return Err(EngineError::Draining);
+        }
         let place = match Arc::clone(&self.shared.places).try_acquire_owned() {
             Ok(place) => place,
             Err(TryAcquireError::NoPermits) => {
@@ -176,6 +188,15 @@ impl Engine {
             0 => FIRST_RETRY,
             millis => Duration::from_millis(millis).max(FIRST_RETRY),
         }
+    }
+}
+
+/// Tells that a thread has ended, however it has.
+struct TellEnd<'a>(&'a watch::Sender<bool>);
+
+impl Drop for TellEnd<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Candidate, CompatibilityKey, next_batch};
-use super::job::Progress;
+use super::job::{EngineError, Progress};
 use super::run::{ROWS_PER_RUN, Run, denoise, guarded};
 use crate::diffusion::Model;
 use crate::media::Image;
@@ -34,7 +34,7 @@ pub struct Finished {
     /// Of a source's run: its session, and its recording.
     pub source: Option<(SessionSource, Arc<Recording>)>,
     /// Its image, or what it failed of.
-    pub image: Result<Arc<Image>, String>,
+    pub image: Result<Arc<Image>, EngineError>,
     /// When its last step was taken.
     pub denoised: Instant,
     /// How long decoding took.
@@ -83,9 +83,10 @@ impl RunSet {
         Some(Progress { step: run.step(), steps: run.steps() })
     }
 
-    /// Gives up the runs that nobody wants any more.
-    pub fn retain(&mut self, is_wanted: impl Fn(RunKey) -> bool) {
-        self.runs.retain(|key, _| is_wanted(*key));
+    /// Gives up the runs that nobody wants any more, and tells the sessions of the sources among them.
+    pub fn retain(&mut self, is_wanted: impl Fn(RunKey) -> bool) -> Vec<SessionId> {
+        let given_up = self.runs.extract_if(.., |key, _| !is_wanted(*key));
+        given_up.filter_map(|(_, active)| active.session).map(|(session, _)| session).collect()
     }
 
     /// Takes one step of the runs whose turn it is, of at most `max_rows` rows together. A pass that fails is tried
@@ -141,7 +142,7 @@ impl Active {
     fn finish(self, key: RunKey, model: &Model, denoised: Instant) -> Finished {
         let started = Instant::now();
         let image = match self.failed {
-            Some(error) => Err(error),
+            Some(error) => Err(EngineError::Failed(error)),
             None => decode(model, &self.run).map(Arc::new),
         };
         let recording = match &self.run {
@@ -161,8 +162,12 @@ fn step_together(model: &Model, members: &mut [&mut Active]) -> Result<(), Strin
     Ok(())
 }
 
-fn decode(model: &Model, run: &Run) -> Result<Image, String> {
-    let rgb = guarded(|| model.decode(run.latents()))?;
+fn decode(model: &Model, run: &Run) -> Result<Image, EngineError> {
+    let is_finite = || run.latents().abs()?.sum_all()?.to_scalar::<f32>().map(f32::is_finite);
+    if !guarded(is_finite).map_err(EngineError::Failed)? {
+        return Err(EngineError::Diverged);
+    }
+    let rgb = guarded(|| model.decode(run.latents())).map_err(EngineError::Failed)?;
     let key = CompatibilityKey::of(run);
     Ok(Image { width: key.width * model.info.vae_factor, height: key.height * model.info.vae_factor, rgb })
 }

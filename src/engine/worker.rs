@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::job::{EngineError, Outcome, PreparedEdit, RecordingUse, Ticket, Timings, Work};
-use super::run::{EditRun, ROWS_PER_RUN, Run, SourceRun, recording_layout};
+use super::run::{EditRun, ROWS_PER_RUN, Run, SourceRun, guarded, recording_layout};
 use super::runs::{Finished, RunKey, RunSet};
 use super::{EngineConfig, Shared};
 use crate::diffusion::unet::NoControl;
@@ -47,6 +47,7 @@ pub(super) fn run(
         model,
         shared,
         max_batch_rows: config.max_batch_rows,
+        max_jobs: config.queue_limit.max(config.max_batch_rows),
         queue: VecDeque::new(),
         runs: RunSet::default(),
         jobs: Vec::new(),
@@ -116,6 +117,8 @@ struct Worker<'a> {
     model: Model,
     shared: &'a Shared,
     max_batch_rows: usize,
+    /// Jobs that have started at most: those that wait for a run of somebody else's add no rows, but are not free.
+    max_jobs: usize,
     queue: VecDeque<Ticket>,
     runs: RunSet,
     jobs: Vec<Job>,
@@ -145,12 +148,16 @@ impl Worker<'_> {
         self.queue.retain(|ticket| !ticket.is_cancelled());
         self.jobs.retain(|job| !job.ticket.is_cancelled());
         let jobs = &self.jobs;
-        self.runs.retain(|key| jobs.iter().any(|job| job.waits_for(key)));
+        for session in self.runs.retain(|key| jobs.iter().any(|job| job.waits_for(key))) {
+            self.shared.store.abandon(&session);
+        }
     }
 
     /// Starts jobs in the order of their arrival, while their rows and their recordings fit.
     fn start_jobs(&mut self) {
-        while let Some(ticket) = self.queue.pop_front() {
+        while self.jobs.len() < self.max_jobs
+            && let Some(ticket) = self.queue.pop_front()
+        {
             let session = ticket.work.source().session_id(&self.model.info.fingerprint);
             let rows = self.runs.rows();
             if rows > 0 && rows + self.rows_of(&ticket.work, &session) > self.max_batch_rows {
@@ -166,6 +173,8 @@ impl Worker<'_> {
                 Err(NotStarted::Failed(ticket, error)) => {
                     tracing::warn!(%error, "a job could not be started");
                     ticket.answer(Err(error));
+                    // A source's run that was added for it must not hold memory that the next job is refused for.
+                    self.drop_cancelled();
                 }
             }
         }
@@ -190,10 +199,7 @@ impl Worker<'_> {
             Work::Edit { edit, .. } if edit.plan.is_identity() => EditState::SameAsSource,
             Work::Edit { source: from, edit } => match self.start_edit(from, &source, edit) {
                 Ok(run) => EditState::Running(run),
-                Err(error) => {
-                    let error = EngineError::Failed(error.to_string());
-                    return Err(NotStarted::Failed(Box::new(ticket), error));
-                }
+                Err(error) => return Err(NotStarted::Failed(Box::new(ticket), error)),
             },
         };
         // The place in the queue is free for the next one.
@@ -232,24 +238,24 @@ impl Worker<'_> {
                 false => Ok(None),
             };
         };
-        let run = SourceRun::new(&self.model, source, layout, reservation)
-            .map_err(|error| EngineError::Failed(error.to_string()))?;
+        let run = started(|| SourceRun::new(&self.model, source, layout, reservation))?;
         let recording_use = match self.shared.store.source(session) {
             Some(_) => RecordingUse::Replayed,
             None => RecordingUse::Created,
         };
+        self.shared.store.begin(session);
         let session = (session.clone(), Arc::clone(source));
         let run = self.runs.add(Run::Source(Box::new(run)), Some(session));
         Ok(Some((recording_use, SourceState::Running(run))))
     }
 
-    fn start_edit(&mut self, from: &Source, source: &SourceState, edit: &PreparedEdit) -> Result<RunKey, ModelError> {
+    fn start_edit(&mut self, from: &Source, source: &SourceState, edit: &PreparedEdit) -> Result<RunKey, EngineError> {
         let recording = match source {
             SourceState::Recorded(recorded) => Some(Arc::clone(&recorded.recording)),
             SourceState::Running(run) => self.runs.recording(*run),
         };
-        let recording = recording.ok_or_else(|| ModelError::Schedule("the source's run is gone".to_owned()))?;
-        let run = EditRun::new(&self.model, from, recording, &edit.prompt, Arc::clone(&edit.plan))?;
+        let recording = recording.ok_or_else(|| EngineError::Failed("the source's run is gone".to_owned()))?;
+        let run = started(|| EditRun::new(&self.model, from, recording, &edit.prompt, Arc::clone(&edit.plan)))?;
         Ok(self.runs.add(Run::Edit(Box::new(run)), None))
     }
 
@@ -261,6 +267,7 @@ impl Worker<'_> {
             }
         }
         for finished in self.runs.take_finished(&self.model) {
+            self.shared.beat();
             self.keep_recording(&finished);
             let (waiting, others) =
                 std::mem::take(&mut self.jobs).into_iter().partition(|job| job.waits_for(finished.key));
@@ -270,7 +277,7 @@ impl Worker<'_> {
                     Ok(()) => self.jobs.push(job),
                     Err(error) => {
                         tracing::error!(session = %job.session, %error, "a job failed");
-                        job.ticket.answer(Err(EngineError::Failed(error)));
+                        job.ticket.answer(Err(error));
                     }
                 }
             }
@@ -278,7 +285,10 @@ impl Worker<'_> {
         for job in std::mem::take(&mut self.jobs) {
             match job.into_answer() {
                 Ok((ticket, outcome, took)) => {
-                    self.shared.record_job(took);
+                    // What was there already says nothing of how long work takes.
+                    if !outcome.timings.denoise.is_zero() {
+                        self.shared.record_job(took);
+                    }
                     ticket.answer(Ok(outcome));
                 }
                 Err(unfinished) => self.jobs.push(*unfinished),
@@ -287,11 +297,23 @@ impl Worker<'_> {
     }
 
     fn keep_recording(&self, finished: &Finished) {
-        if let (Some(((session, source), recording)), Ok(image)) = (&finished.source, &finished.image) {
-            let recorded = Recorded { recording: Arc::clone(recording), image: Arc::clone(image) };
-            self.shared.store.insert(session, source, recorded);
+        let Some(((session, source), recording)) = &finished.source else {
+            return;
+        };
+        match &finished.image {
+            Ok(image) => {
+                let recorded = Recorded { recording: Arc::clone(recording), image: Arc::clone(image) };
+                self.shared.store.insert(session, source, recorded);
+            }
+            Err(_) => self.shared.store.abandon(session),
         }
     }
+}
+
+/// Starts a run; a panic in the model counts as an error.
+fn started<T>(start: impl FnOnce() -> Result<T, ModelError>) -> Result<T, EngineError> {
+    let result = guarded(|| Ok(start())).map_err(EngineError::Failed)?;
+    result.map_err(|error| EngineError::Failed(error.to_string()))
 }
 
 impl Job {
@@ -311,7 +333,7 @@ impl Job {
     }
 
     /// Takes over what one of its runs came to.
-    fn take(&mut self, finished: &Finished) -> Result<(), String> {
+    fn take(&mut self, finished: &Finished) -> Result<(), EngineError> {
         let image = finished.image.clone()?;
         match &finished.source {
             Some((_, recording)) => {

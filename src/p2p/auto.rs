@@ -33,10 +33,10 @@ pub fn auto(source: &Prompt, target: &Prompt) -> (EditType, Alignment) {
     }
 }
 
-/// True where the target has all words of the source, in their order.
+/// True where the target has all words of the source, punctuation and case aside, in their order.
 fn only_adds(source: &[Word], target: &[Word]) -> bool {
     let mut rest = target.iter();
-    source.iter().all(|word| rest.any(|other| other.text == word.text))
+    source.iter().all(|word| rest.any(|other| other.key() == word.key()))
 }
 
 /// Aligns words that both prompts have, in order, and then the runs between them.
@@ -309,8 +309,7 @@ mod tests {
         let source = Prompt::new("Cat", vec![0, 8, 1], spans, 8);
         let spans = vec![0..0, 0..1, 1..3, 4..7, 8..10, 0..0];
         let target = Prompt::new("cat big on", vec![0, 9, 10, 11, 12, 1], spans, 8);
-        let (edit_type, alignment) = auto(&source, &target);
-        assert_eq!(edit_type, EditType::Auto);
+        let alignment = word_by_word(&source, &target);
         assert_eq!((alignment.map.get(1, 1), alignment.map.get(1, 2)), (0.5, 0.5));
     }
 }

@@ -186,11 +186,6 @@ impl Recording {
         self.steps.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Whether every step is there.
-    pub fn is_complete(&self) -> bool {
-        self.recorded_steps() == self.total_steps
-    }
-
     /// A step, if it has been written.
     pub fn step(&self, step: usize) -> Option<Arc<StepRecord>> {
         self.steps.read().unwrap_or_else(PoisonError::into_inner).get(step).cloned()

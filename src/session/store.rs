@@ -1,6 +1,6 @@
 //! All sessions of this process, within a budget of bytes for recordings and a limit on their number.
 //!
-//! The store never holds more bytes than its budget: a recording reserves its bytes before its first step is run,
+//! The store never holds more bytes of recordings than its budget: a recording reserves its bytes before its first step is run,
 //! and recordings that nobody reads are given up, least recently used first, to make room. A session that has
 //! lost its recording is still known by its source and is recorded again when it is next asked for.
 
@@ -109,6 +109,8 @@ pub struct SessionStore {
 #[derive(Debug, Default)]
 struct Inner {
     sessions: HashMap<SessionId, Session>,
+    /// Sessions whose source is being run, and whether they were forgotten since.
+    running: HashMap<SessionId, bool>,
     tick: u64,
 }
 
@@ -132,25 +134,37 @@ impl SessionStore {
         self.budget.used.load(Ordering::Acquire)
     }
 
-    /// Reserves bytes, giving up recordings that nobody reads where it must. `None` where even that is not enough.
+    /// Reserves bytes, giving up recordings that nobody reads where it must. `None` where even that would not be
+    /// enough; then nothing is given up.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        loop {
-            if let Some(reservation) = self.try_reserve(bytes) {
-                return Some(reservation);
-            }
-            let mut inner = self.lock();
-            let idle = |session: &Session| {
-                session.recorded.as_ref().is_some_and(|recorded| Arc::strong_count(&recorded.recording) == 1)
-            };
-            let oldest = inner
-                .sessions
-                .iter_mut()
-                .filter(|(_, session)| idle(session))
-                .min_by_key(|(_, session)| session.last_tick);
-            let (id, session) = oldest?;
-            tracing::debug!(session = %id, "recording given up to make room");
-            session.recorded = None;
+        if bytes > self.budget.limit {
+            return None;
         }
+        // Tensors are given back after the lock.
+        let mut given_up = Vec::new();
+        let mut inner = self.lock();
+        if let Some(reservation) = self.try_reserve(bytes) {
+            return Some(reservation);
+        }
+        let mut idle: Vec<_> = inner.sessions.iter_mut().filter(|(_, session)| session.is_idle()).collect();
+        let idle_bytes: u64 = idle.iter().filter_map(|(_, session)| session.recording_bytes()).sum();
+        let missing = (self.used() + bytes).saturating_sub(self.budget.limit);
+        if idle_bytes < missing {
+            return None;
+        }
+        idle.sort_by_key(|(_, session)| session.last_tick);
+        let mut freed = 0;
+        for (id, session) in idle {
+            if freed >= missing {
+                break;
+            }
+            tracing::debug!(session = %id, "recording given up to make room");
+            freed += session.recording_bytes().unwrap_or(0);
+            given_up.push(session.recorded.take());
+        }
+        drop(inner);
+        drop(given_up);
+        self.try_reserve(bytes)
     }
 
     fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
@@ -160,9 +174,22 @@ impl SessionStore {
         Some(Reservation { bytes, budget: Arc::clone(budget) })
     }
 
-    /// Keeps a complete recording.
+    /// Notes that a session's source is being run, so that [`Self::remove`] holds for it already.
+    pub fn begin(&self, id: &SessionId) {
+        self.lock().running.insert(id.clone(), false);
+    }
+
+    /// Takes back [`Self::begin`] where the run came to nothing.
+    pub fn abandon(&self, id: &SessionId) {
+        self.lock().running.remove(id);
+    }
+
+    /// Keeps a complete recording, unless the session was forgotten while it was run.
     pub fn insert(&self, id: &SessionId, source: &Arc<Source>, recorded: Recorded) {
         let mut inner = self.lock();
+        if inner.running.remove(id) == Some(true) {
+            return;
+        }
         inner.tick += 1;
         let now = SystemTime::now();
         let tick = inner.tick;
@@ -174,7 +201,8 @@ impl SessionStore {
             last_used: now,
             last_tick: tick,
         });
-        session.recorded = Some(recorded);
+        // Tensors of what is replaced or pushed out are given back after the lock.
+        let mut given_up = vec![session.recorded.replace(recorded)];
         session.last_used = now;
         session.last_tick = tick;
         while inner.sessions.len() > self.max_sessions {
@@ -182,8 +210,9 @@ impl SessionStore {
             let Some(oldest) = oldest.map(|(id, _)| id.clone()) else {
                 break;
             };
-            inner.sessions.remove(&oldest);
+            given_up.push(inner.sessions.remove(&oldest).and_then(|session| session.recorded));
         }
+        drop(inner);
     }
 
     /// The recording of a session, if it has one; counts as a use.
@@ -223,9 +252,15 @@ impl SessionStore {
         sessions.into_iter().map(|(id, session)| session.view(id)).collect()
     }
 
-    /// Forgets a session; whether it was known. Jobs that read its recording keep it until they end.
+    /// Forgets a session, also one whose source is being run; whether there was one. Jobs that read its recording keep
+    /// it until they end.
     pub fn remove(&self, id: &SessionId) -> bool {
-        self.lock().sessions.remove(id).is_some()
+        let mut inner = self.lock();
+        let is_running = inner.running.get_mut(id).map(|forgotten| *forgotten = true).is_some();
+        let removed = inner.sessions.remove(id);
+        // Tensors are given back after the lock.
+        drop(inner);
+        removed.is_some() || is_running
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -233,9 +268,34 @@ impl SessionStore {
     }
 }
 
+impl SessionView {
+    /// A session of which nothing but its source is left.
+    pub fn of_source(id: &SessionId, source: &Arc<Source>) -> Self {
+        let now = SystemTime::now();
+        Self {
+            id: id.clone(),
+            source: Arc::clone(source),
+            tier: Tier::Source,
+            recording_bytes: 0,
+            hits: 0,
+            created: now,
+            last_used: now,
+        }
+    }
+}
+
 impl Session {
+    /// Whether it is recorded and no job reads it.
+    fn is_idle(&self) -> bool {
+        self.recorded.as_ref().is_some_and(|recorded| Arc::strong_count(&recorded.recording) == 1)
+    }
+
+    fn recording_bytes(&self) -> Option<u64> {
+        self.recorded.as_ref().map(|recorded| recorded.recording.bytes())
+    }
+
     fn view(&self, id: &SessionId) -> SessionView {
-        let recording = self.recorded.as_ref().map(|recorded| recorded.recording.bytes());
+        let recording = self.recording_bytes();
         SessionView {
             id: id.clone(),
             source: Arc::clone(&self.source),

@@ -214,11 +214,57 @@ async fn memory_for_recordings_is_kept_and_given_up_sessions_are_known() {
     assert_eq!(again["session"]["recording"], "replayed");
     assert_eq!(image(&again, "edit"), image(&service.post("/v1/edits", &swap(1)).await.json(), "edit"));
 
+    let far_too_large = json!({"source": {"prompt": "a cat", "steps": 500, "size": "256x256"}, "prompt": "a dog"});
+    assert_eq!(small.post("/v1/edits", &far_too_large).await.json()["code"], "source_too_large");
+    assert_eq!(small.state.engine.sessions().used(), 2 * bytes, "what is refused gives up nothing");
+
     let tiny = Service::start(embedded::demo(), EngineConfig { recordings_memory_bytes: bytes - 1, ..config() }).await;
     let refused = tiny.post("/v1/edits", &swap(1)).await.json();
     assert_eq!((&refused["code"], &refused["param"]), (&json!("source_too_large"), &json!("source")));
     let shorter = json!({"source": {"prompt": "a cat", "steps": 3}, "prompt": "a dog"});
     assert_eq!(tiny.post("/v1/edits", &shorter).await.status, 200, "the service serves on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_forgotten_while_it_is_recorded_stays_forgotten() {
+    let service = Service::demo().await;
+    let id =
+        service.post("/v1/sessions", &json!({"source": source(1)})).await.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/sessions/{id}");
+    assert_eq!(service.delete(&path).await.status, 204);
+    let running = service.clone();
+    let job = tokio::spawn(async move { running.post("/v1/edits", &swap(1)).await });
+    while service.delete(&path).await.status != 204 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(job.await.unwrap().status, 200);
+    assert_eq!(service.get(&path).await.status, 404);
+    assert_eq!(service.state.engine.sessions().used(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_other_services_mean_the_same() {
+    let service = Service::demo().await;
+    let flat = json!({"source_prompt": "a cat on the beach", "target_prompt": "a dog on the beach", "steps": 5,
+                      "cfg_scale": 4, "seed": 1, "sampler_name": "ddim"});
+    let nested = json!({"source": {"prompt": "a cat on the beach", "num_inference_steps": 5, "guidance_scale": 4.0,
+                        "seed": 1, "scheduler": "ddim"}, "prompt": "a dog on the beach"});
+    let (flat, nested) =
+        (service.post("/v1/edits", &flat).await.json(), service.post("/v1/edits", &nested).await.json());
+    assert_eq!(flat["session"]["id"], nested["session"]["id"]);
+    assert_eq!(nested["session"]["recording"], "hit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_push_each_other_out_are_still_answered() {
+    let service = Service::start(embedded::demo(), EngineConfig { max_sessions: 1, ..config() }).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for seed in 0..4 {
+        let service = service.clone();
+        tasks.spawn(async move { service.post("/v1/sessions", &json!({"source": source(seed)})).await.status });
+    }
+    assert!(tasks.join_all().await.into_iter().all(|status| status == 201));
+    assert_eq!(service.get("/v1/sessions").await.json()["data"].as_array().unwrap().len(), 1);
 }
 
 fn long_work(seed: u64) -> Work {

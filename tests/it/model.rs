@@ -132,6 +132,32 @@ fn another_architecture_is_refused_by_its_configuration() {
 }
 
 #[test]
+fn what_is_switched_off_or_left_to_its_default_is_no_matter() {
+    let (_guard, folder) = copy("sd2");
+    let load = || Model::load(&ModelFiles::Folder(folder.clone()), &Device::Cpu);
+    let wanted = load().unwrap().info.scheduler.alphas_cumprod().to_vec();
+    change_json(&folder.join("unet/config.json"), |config| {
+        config["mid_block_only_cross_attention"] = false.into();
+        config["only_cross_attention"] = serde_json::json!([false, false, false, false]);
+        config["norm_eps"] = Value::Null;
+        config["sample_size"] = serde_json::json!([32, 32]);
+    });
+    change_json(&folder.join("scheduler/scheduler_config.json"), |config| {
+        config["timestep_spacing"] = Value::Null;
+        config["trained_betas"] = Value::Null;
+    });
+    assert_eq!(load().unwrap().info.scheduler.alphas_cumprod(), wanted);
+    change_json(&folder.join("scheduler/scheduler_config.json"), |config| config["trained_betas"] = [0.1].into());
+    assert!(error_of(&folder).contains("trained_betas"));
+    change_json(&folder.join("scheduler/scheduler_config.json"), |config| {
+        config["trained_betas"] = Value::Null;
+        config["prediction_type"] = "sample".into();
+    });
+    let error = error_of(&folder);
+    assert!(error.contains("`prediction_type`") && error.contains("v_prediction"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_cut_off_damaged_or_missing_is_named() {
     let (_guard, folder) = copy("sd2");
     let path = folder.join("vae/diffusion_pytorch_model.safetensors");

@@ -40,6 +40,8 @@ async fn every_mistake_has_its_problem() {
         (422, "word_not_found", "local_blend.exclude_words[0]", dog_blend("exclude_words", json!(["sky"]))),
         (422, "prompt_too_long", "prompt", edit_with("/prompt", json!(ninety_tokens))),
         (422, "prompt_too_long", "source.prompt", edit_with("/source/prompt", json!(ninety_tokens))),
+        (422, "prompt_too_long", "prompt", edit_with("/prompt", json!(format!("a{}cat", " ".repeat(5000))))),
+        (422, "prompt_too_long", "source.negative_prompt", edit_with("/source", json!({"prompt": "a", "negative_prompt": ninety_tokens}))),
         (422, "replace_word_count", "prompt", {
             let mut body = edit_with("/prompt", json!("a big dog on the beach"));
             body["edit_type"] = json!("replace");
@@ -57,6 +59,8 @@ async fn every_mistake_has_its_problem() {
         }),
         (422, "invalid_strength", "equalizer[0].strength", edit_and("equalizer", json!([{"word": "dog", "strength": 1e300}]))),
         (422, "invalid_value", "equalizer[0].strength", edit_and("equalizer", json!([{"word": "dog", "strength": "NaN"}]))),
+        (422, "invalid_value", "equalizer", edit_and("equalizer", json!(vec![json!({"word": "dog", "strength": 2}); 300]))),
+        (422, "diverged", "", edit_and("equalizer", json!([{"word": "dog", "strength": 1e38}]))),
         (422, "invalid_threshold", "local_blend.threshold", dog_blend("threshold", json!(1.0))),
         (422, "invalid_start", "local_blend.start", dog_blend("start", json!(1.0))),
         (422, "local_blend_no_words", "local_blend", {
@@ -88,7 +92,7 @@ async fn every_mistake_has_its_problem() {
         let problem = answer.json();
         assert_eq!(problem["code"], code, "{body}: {problem}");
         assert_eq!((answer.status.as_u16(), &problem["status"]), (status, &json!(status)), "{problem}");
-        assert_eq!(problem["param"], param, "{problem}");
+        assert_eq!(problem["param"].as_str().unwrap_or_default(), param, "{problem}");
         assert_eq!(answer.header("content-type"), "application/problem+json");
         assert_eq!(problem["request_id"], answer.header("x-request-id"));
         assert_eq!(problem["type"], format!("urn:reprompt:problem:{code}"));
@@ -145,7 +149,7 @@ async fn addresses_methods_and_sessions_that_are_not_there() {
     let service = Service::demo().await;
     let unknown = service.post("/v1/sessions/ses_0/edits", &json!({"prompt": "a dog"})).await;
     assert_eq!((unknown.status, unknown.json()["code"].as_str()), (StatusCode::NOT_FOUND, Some("session_not_found")));
-    for path in ["/v1/sessions/ses_0", "/v1/sessions/ses_0/image"] {
+    for path in ["/v1/sessions/ses_0", "/v1/sessions/ses_0/image", "/v1/sessions/%ff", "/v1/sessions/%ff/image"] {
         assert_eq!(service.get(path).await.json()["code"], "session_not_found");
     }
     assert_eq!(service.delete("/v1/sessions/ses_0").await.json()["code"], "session_not_found");
@@ -158,6 +162,10 @@ async fn addresses_methods_and_sessions_that_are_not_there() {
     assert_eq!(method.header("allow"), "POST");
     let accept = service.post_accepting("/v1/edits", &edit(), "text/html").await;
     assert_eq!(accept.json()["code"], "not_acceptable");
+    let mut both = edit();
+    both["include_source"] = true.into();
+    let bare = service.post_accepting("/v1/edits", &both, "image/png").await.json();
+    assert_eq!((&bare["code"], &bare["param"]), (&json!("invalid_value"), &json!("include_source")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

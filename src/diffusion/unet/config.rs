@@ -35,7 +35,7 @@ struct RawConfig {
     in_channels: usize,
     out_channels: usize,
     #[serde(default)]
-    sample_size: Option<usize>,
+    sample_size: Option<PerLevel>,
     block_out_channels: Vec<usize>,
     down_block_types: Vec<String>,
     up_block_types: Vec<String>,
@@ -43,6 +43,7 @@ struct RawConfig {
     mid_block_type: Option<String>,
     layers_per_block: PerLevel,
     /// The number of heads: diffusers keeps the misleading name for old files.
+    #[serde(default = "eight_heads")]
     attention_head_dim: PerLevel,
     #[serde(default)]
     num_attention_heads: Option<PerLevel>,
@@ -72,6 +73,9 @@ fn default_mid_block() -> Option<String> {
 }
 fn one_for_all() -> PerLevel {
     PerLevel::All(1)
+}
+fn eight_heads() -> PerLevel {
+    PerLevel::All(8)
 }
 fn default_groups() -> usize {
     32
@@ -218,7 +222,12 @@ impl UNetConfig {
         Ok(Self {
             in_channels: raw.in_channels,
             out_channels: raw.out_channels,
-            sample_size: raw.sample_size,
+            sample_size: match raw.sample_size {
+                Some(PerLevel::All(side)) => Some(side),
+                // Height and width: one side serves as the default for both.
+                Some(PerLevel::Each(sides)) => sides.first().copied(),
+                None => None,
+            },
             levels,
             mid_attention,
             use_linear_projection: raw.use_linear_projection,
@@ -232,10 +241,17 @@ impl UNetConfig {
     }
 }
 
-/// Whether a value is the one written as `wanted`; 1 and 1.0 are the same number.
+/// Whether a value is the one written as `wanted`; 1 and 1.0 are the same number, null and false are both off, and a
+/// list says what all of its values say.
 fn says(value: &Value, wanted: &str) -> bool {
+    if let Value::Array(values) = value {
+        return values.iter().all(|value| says(value, wanted));
+    }
     let wanted: Value = serde_json::from_str(wanted).unwrap_or_default();
-    *value == wanted || value.as_f64().is_some_and(|number| Some(number) == wanted.as_f64())
+    let is_off = |value: &Value| matches!(value, Value::Null | Value::Bool(false));
+    *value == wanted
+        || is_off(value) && is_off(&wanted)
+        || value.as_f64().is_some_and(|number| Some(number) == wanted.as_f64())
 }
 
 impl LevelConfig {

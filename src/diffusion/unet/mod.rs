@@ -111,11 +111,6 @@ impl UNet {
         &self.config
     }
 
-    /// The number of attention layers of both kinds; sites are numbered below it.
-    pub fn attention_layers(&self) -> usize {
-        self.attention_layers
-    }
-
     /// All attention layers for latents of `height` x `width`, in the order in which they run.
     pub fn sites(&self, height: usize, width: usize) -> Vec<AttentionSite> {
         // A downsampling convolution with stride 2 and padding 1 rounds up.

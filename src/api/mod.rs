@@ -15,7 +15,6 @@ pub mod health;
 pub mod openapi;
 pub mod problem;
 pub mod request_id;
-pub mod schema;
 pub mod sessions;
 pub mod source;
 pub mod wire;

@@ -1,11 +1,11 @@
-//! What the fields that may be one thing or another are documented as; they are read in [`super::edit_params`].
+//! What the fields that may be one thing or another are documented as.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::wire::LocalBlendBody;
+use super::request::LocalBlendBody;
 
 /// A part of the steps.
 #[derive(Debug, Serialize, ToSchema)]

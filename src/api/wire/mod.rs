@@ -1,0 +1,14 @@
+//! What goes over the wire: the bodies of requests and answers, as they are documented.
+
+mod request;
+mod response;
+mod schema;
+
+pub use request::{
+    AlignRequest, EditBody, EditRequest, EqualizerEntry, LocalBlendBody, OutputBody, SessionRequest, SourceRequest,
+};
+pub use response::{
+    AlignResponse, AlignedWordsBody, EditResponse, ImageData, SessionList, SessionRef, SessionResponse, SourceBody,
+    TierBytes, TimingsBody, TokenBody,
+};
+pub use schema::{CrossWindowsSchema, LocalBlendSchema, WindowSchema, WordSchema, WordsSchema};

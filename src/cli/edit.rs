@@ -171,6 +171,7 @@ pub fn run(args: EditArgs) -> Result<(), CliError> {
             .map_err(CliError::io(format!("--output: cannot make {}", args.output.display())))?;
         let outcome = follow(&engine, Work::Edit { source: Arc::new(source), edit }).await?;
         let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
+        println!("took {:.1} s", outcome.timings.total.as_secs_f64());
         for (name, image) in [("source", &outcome.source_image), ("edited", edited)] {
             let path = args.output.join(name).with_extension(spec.output.format.as_str());
             write(&path, image, spec.output)?;
@@ -199,7 +200,7 @@ async fn follow(engine: &Engine, work: Work) -> Result<Outcome, CliError> {
     loop {
         tokio::select! {
             result = &mut outcome => {
-                bar.finish();
+                bar.finish_and_clear();
                 return Ok(result?);
             }
             Ok(()) = progress.changed() => {

@@ -137,9 +137,6 @@ impl SessionStore {
     /// Reserves bytes, giving up recordings that nobody reads where it must. `None` where even that would not be
     /// enough; then nothing is given up.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        if bytes > self.budget.limit {
-            return None;
-        }
         // Tensors are given back after the lock.
         let mut given_up = Vec::new();
         let mut inner = self.lock();
@@ -148,7 +145,7 @@ impl SessionStore {
         }
         let mut idle: Vec<_> = inner.sessions.iter_mut().filter(|(_, session)| session.is_idle()).collect();
         let idle_bytes: u64 = idle.iter().filter_map(|(_, session)| session.recording_bytes()).sum();
-        let missing = (self.used() + bytes).saturating_sub(self.budget.limit);
+        let missing = self.used().saturating_add(bytes).saturating_sub(self.budget.limit);
         if idle_bytes < missing {
             return None;
         }

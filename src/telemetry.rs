@@ -18,6 +18,6 @@ pub fn start(format: LogFormat, default: &str) {
     // A second start, in one process, would be a test's; the first one's format stays.
     let _ = match format {
         LogFormat::Pretty => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
     };
 }

@@ -54,13 +54,17 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
         }
     }
     if total > MAX_BODY_BYTES {
-        return Err(Problem::new(Code::BodyTooLarge, format!("a body may have {MAX_BODY_BYTES} bytes")));
+        return Err(Problem::new(Code::BodyTooLarge, format!("a body may have at most {MAX_BODY_BYTES} bytes")));
     }
     Ok(kept)
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+        let detail = format!("the content-encoding is {encoding:?}, bodies are taken as they are");
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
         return Ok(());

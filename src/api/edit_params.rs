@@ -197,7 +197,14 @@ fn equalizer(body: &EditBody) -> Result<Vec<Equalize>, Problem> {
         let path = if field == "equalizer" { format!("equalizer[{at}].word") } else { format!("{field}[{at}]") };
         Ok(Equalize { word: word(&entry.word, &path)?, strength })
     };
-    entries.into_iter().enumerate().map(read_entry).collect()
+    let entries: Vec<Equalize> = entries.into_iter().enumerate().map(read_entry).collect::<Result<_, Problem>>()?;
+    for (at, entry) in entries.iter().enumerate() {
+        if entries[..at].iter().any(|earlier| earlier.word == entry.word) {
+            let detail = format!("the word {} is given two strengths", entry.word);
+            return Err(Problem::new(Code::InvalidValue, detail).at(format!("equalizer[{at}].word")));
+        }
+    }
+    Ok(entries)
 }
 
 fn local_blend(body: &EditBody) -> Result<Option<LocalBlendParams>, Problem> {

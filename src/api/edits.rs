@@ -26,7 +26,9 @@ use crate::session::Source;
         "source": {"prompt": "a cat on the beach", "seed": 3}, "prompt": "a dog on the beach"
     })),
     responses(
-        (status = 200, description = "The edited image", body = EditResponse),
+        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
+            (EditResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")
+        )),
         (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
@@ -47,7 +49,9 @@ pub async fn create(
     params(("id" = String, Path, description = "The session")),
     request_body(content = EditBody, example = json!({"prompt": "a dog on the beach"})),
     responses(
-        (status = 200, description = "The edited image", body = EditResponse),
+        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
+            (EditResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")
+        )),
         (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
         (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),

@@ -8,7 +8,7 @@ use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::problem::Problem;
@@ -24,7 +24,9 @@ pub async fn request_id(request: Request, next: Next) -> Response {
     let id = client_id(&request).unwrap_or_else(|| Uuid::new_v4().to_string());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", request_id = %id, %method, path);
+    let gone = ClientGone(Some(span.clone()));
     let response = next.run(request).instrument(span.clone()).await;
+    gone.answered();
     let problem = response.extensions().get::<Problem>().cloned();
     let mut response = match &problem {
         Some(problem) => {
@@ -40,13 +42,30 @@ pub async fn request_id(request: Request, next: Next) -> Response {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     span.in_scope(|| {
-        let (status, took) = (response.status().as_u16(), started.elapsed());
+        let (status, took_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
         match problem {
-            Some(problem) => tracing::info!(status, ?took, code = problem.code().as_str(), "answered"),
-            None => tracing::info!(status, ?took, "answered"),
+            Some(problem) => tracing::info!(status, took_ms, code = problem.code().as_str(), "answered"),
+            None => tracing::info!(status, took_ms, "answered"),
         }
     });
     response
+}
+
+/// Says so where a request is dropped before it is answered: its client has gone away.
+struct ClientGone(Option<Span>);
+
+impl ClientGone {
+    fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for ClientGone {
+    fn drop(&mut self) {
+        if let Some(span) = &self.0 {
+            span.in_scope(|| tracing::info!("the client went away before the answer, its job is cancelled"));
+        }
+    }
 }
 
 fn client_id(request: &Request) -> Option<String> {

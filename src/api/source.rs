@@ -138,7 +138,7 @@ fn size(request: &SourceRequest, model: &ModelInfo) -> Result<(usize, usize), Pr
     }
     let max_pixels = max_pixels(model);
     if width.checked_mul(height).is_none_or(|pixels| pixels > max_pixels) {
-        let detail = format!("{width}x{height} cannot be made: an image may have {max_pixels} pixels");
+        let detail = format!("{width}x{height} cannot be made: an image may have at most {max_pixels} pixels");
         return unsupported(fields[0], detail);
     }
     Ok((width, height))

@@ -145,6 +145,10 @@ fn equalizer(entry: &str) -> Result<Value, CliError> {
 /// Makes the edit, with a progress bar, and writes the images.
 pub fn run(args: EditArgs) -> Result<(), CliError> {
     telemetry::start(LogFormat::Pretty, "warn");
+    if args.to.is_none() && args.edit_type.as_deref() != Some("reweight") {
+        let detail = "--to: a target prompt is wanted, except with --edit-type reweight";
+        return Err(CliError::Request(detail.to_owned()));
+    }
     let mut body = args.body()?;
     let settings = Settings::new(
         Options { model: args.model.clone(), threads: args.threads, ..Options::default() },
@@ -181,8 +185,14 @@ pub fn run(args: EditArgs) -> Result<(), CliError> {
     })
 }
 
+/// A problem in the words of the command line.
 fn refused(problem: Problem) -> CliError {
-    let field = problem.param().map(|param| format!("{param}: ")).unwrap_or_default();
+    let field = match problem.param() {
+        None => String::new(),
+        Some("source.prompt") => "--prompt: ".to_owned(),
+        Some("prompt") => "--to: ".to_owned(),
+        Some(param) => format!("{param}: "),
+    };
     CliError::Request(format!("{field}{}", problem.detail()))
 }
 

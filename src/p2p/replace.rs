@@ -29,7 +29,11 @@ pub fn replace(source: &Prompt, target: &Prompt) -> Result<Alignment, EditError>
 pub(super) fn by_position(source: &Prompt, target: &Prompt) -> Alignment {
     let words = source.words().iter().zip(target.words()).enumerate();
     let aligned = words.map(|(at, (from, to))| {
-        let relation = if from.text == to.text { Relation::Kept } else { Relation::Replaced };
+        // The published matrix goes by the text; to the model, "A" and "a" are the same word.
+        let ids = |prompt: &Prompt, tokens: &[usize]| tokens.iter().map(|&at| prompt.ids()[at]).collect::<Vec<_>>();
+        let is_kept =
+            from.text == to.text || !from.tokens.is_empty() && ids(source, &from.tokens) == ids(target, &to.tokens);
+        let relation = if is_kept { Relation::Kept } else { Relation::Replaced };
         AlignedWords::new(relation, source, vec![at], target, vec![at])
     });
     let words: Vec<_> = aligned.collect();

@@ -106,8 +106,14 @@ impl GateTable {
                 WordRef::Index(index) => format!("cross_replace_steps.{index}"),
             };
             let range = window.checked_range(rows, steps, &param)?;
+            // Keys of a JSON object are texts, also where a word's index is meant.
+            let by_index = || match word {
+                WordRef::Text(text) => target.find(&WordRef::Index(text.parse().ok()?)),
+                WordRef::Index(_) => None,
+            };
             let tokens = target
                 .find(word)
+                .or_else(by_index)
                 .ok_or_else(|| EditError::word_not_found(word, PromptSide::Target, &[target], param))?;
             table.set(&tokens, &range);
         }

@@ -171,27 +171,19 @@ pub struct LocalBlendBody {
 }
 
 /// `POST /v1/edits`: a source, and an edit of it.
-///
-/// Documents the body; it is read part by part, which keeps the paths of fields in problems.
+// The fields of an edit are put beside the source in `openapi`: `allOf` cannot join two closed objects.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct EditRequest {
     /// The source.
     pub source: SourceRequest,
-    /// The edit.
-    #[serde(flatten)]
-    pub edit: EditBody,
 }
 
 /// `POST /v1/sessions`: a source to be run and recorded. The source's fields may also stand at the top.
-///
-/// Documents the body, as [`EditRequest`] does.
+// The fields of the output are put beside the source in `openapi`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct SessionRequest {
     /// The source.
     pub source: SourceRequest,
-    /// How the source's image is wanted.
-    #[serde(flatten)]
-    pub output: OutputBody,
 }
 
 /// `POST /v1/align`: two prompts, nothing is run.

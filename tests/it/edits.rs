@@ -186,7 +186,8 @@ async fn auto_aligns_words_of_unequal_numbers() {
         (edit_type, words),
         (json!("refine"), json!([[null, "at", "added", [], [6]], [null, "night", "added", [], [7]]]))
     );
-    assert_eq!(align("a cat", "a dog").await.0, "replace");
+    let (edit_type, words) = align("a cat", "A dog").await;
+    assert_eq!((edit_type, words), (json!("replace"), json!([["cat", "dog", "replaced", [2], [2]]])));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,6 +254,17 @@ async fn names_of_other_services_mean_the_same() {
         (service.post("/v1/edits", &flat).await.json(), service.post("/v1/edits", &nested).await.json());
     assert_eq!(flat["session"]["id"], nested["session"]["id"]);
     assert_eq!(nested["session"]["recording"], "hit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_may_name_its_word_by_index() {
+    let service = Service::demo().await;
+    let with = async |key: &str| {
+        let mut body = swap(1);
+        body["cross_replace_steps"] = json!({"default_": 0.8, key: 0.2});
+        image(&service.post("/v1/edits", &body).await.json(), "edit")
+    };
+    assert_eq!(with("1").await, with("dog").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

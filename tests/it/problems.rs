@@ -60,6 +60,8 @@ async fn every_mistake_has_its_problem() {
         (422, "invalid_strength", "equalizer[0].strength", edit_and("equalizer", json!([{"word": "dog", "strength": 1e300}]))),
         (422, "invalid_value", "equalizer[0].strength", edit_and("equalizer", json!([{"word": "dog", "strength": "NaN"}]))),
         (422, "invalid_value", "equalizer", edit_and("equalizer", json!(vec![json!({"word": "dog", "strength": 2}); 300]))),
+        (422, "invalid_value", "equalizer[1].word", edit_and("equalizer", json!(vec![json!({"word": "dog", "strength": 2}); 2]))),
+        (422, "word_not_found", "cross_replace_steps.5", edit_and("cross_replace_steps", json!({"5": 0.5}))),
         (422, "diverged", "", edit_and("equalizer", json!([{"word": "dog", "strength": 1e38}]))),
         (422, "invalid_threshold", "local_blend.threshold", dog_blend("threshold", json!(1.0))),
         (422, "invalid_start", "local_blend.start", dog_blend("start", json!(1.0))),

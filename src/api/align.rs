@@ -31,8 +31,8 @@ pub async fn align(
     let model = state.engine.model()?;
     let request: AlignRequest = read(body, "")?;
     let edit_type = edit_type(request.edit_type.as_deref())?;
-    check_prompt(model, &request.source_prompt, "source_prompt")?;
-    check_prompt(model, &request.prompt, "prompt")?;
+    check_prompt(&request.source_prompt, "source_prompt")?;
+    check_prompt(&request.prompt, "prompt")?;
     let prompt = |text, field| tokenize(model, text).map_err(|error| prompt_problem(&error, field));
     let source = prompt(&request.source_prompt, "source_prompt")?;
     let target = prompt(&request.prompt, "prompt")?;

@@ -81,7 +81,7 @@ async fn edit(
         return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
     }
     let prompt = spec.prompt.as_deref().unwrap_or(&source.prompt);
-    source::check_prompt(model, prompt, "prompt")?;
+    source::check_prompt(prompt, "prompt")?;
     let edit = PreparedEdit::new(model, &source, prompt, &spec.params)?;
     let work = Work::Edit { source: Arc::clone(&source), edit: edit.clone() };
     let outcome = state.engine.submit(work)?.outcome().await?;

@@ -168,7 +168,7 @@ pub fn run(args: EditArgs) -> Result<(), CliError> {
             source::take(&mut body).and_then(|object| source::parse(object, "source", model)).map_err(refused)?;
         let spec = EditSpec::parse(body).map_err(refused)?;
         let prompt = spec.prompt.clone().unwrap_or_else(|| source.prompt.clone());
-        source::check_prompt(model, &prompt, "prompt").map_err(refused)?;
+        source::check_prompt(&prompt, "prompt").map_err(refused)?;
         let edit = PreparedEdit::new(model, &source, &prompt, &spec.params).map_err(|error| refused(error.into()))?;
         print_alignment(&source, &prompt, &edit);
         std::fs::create_dir_all(&args.output)

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use candle_core::{Device, Result, Tensor};
 
 use crate::diffusion::unet::{
-    AttentionCall, AttentionControl, AttentionKind, NoControl, TextContext, attend, attention_probabilities,
+    AttentionCall, AttentionControl, AttentionKind, AttentionSite, NoControl, TextContext, attend,
+    attention_probabilities,
 };
 use crate::p2p::{CrossInjection, EditPlan, TokenMatrix};
 use crate::session::recording::{RecordedAttention, SourceContexts};
@@ -72,6 +73,16 @@ impl MapSum {
         Ok(())
     }
 
+    /// The attended values of a call, its maps added where local blend reads them.
+    fn attend(&mut self, site: &AttentionSite, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+        if !self.layout.is_blend_site(site) {
+            return attend(queries, keys, values);
+        }
+        let probabilities = attention_probabilities(queries, keys)?;
+        self.add(&probabilities)?;
+        probabilities.matmul(values)
+    }
+
     /// The mean, `[positions * tokens]`; empty where nothing was added.
     fn finish(&mut self) -> Result<Vec<f32>> {
         match self.sum.take() {
@@ -106,13 +117,7 @@ impl StepRecorder {
             return NoControl.attend(call);
         }
         let (queries, keys, values) = (call.queries()?, call.keys()?, call.values()?);
-        let attended = if self.layout.is_blend_site(&call.site) {
-            let probabilities = attention_probabilities(&queries, &keys)?;
-            self.maps.add(&probabilities)?;
-            probabilities.matmul(&values)?
-        } else {
-            attend(&queries, &keys, &values)?
-        };
+        let attended = self.maps.attend(&call.site, &queries, &keys, &values)?;
         let keys = (call.site.kind == AttentionKind::SelfAttention).then_some(keys);
         self.attention[call.site.index] = Some(RecordedAttention { queries, keys });
         Ok(attended)
@@ -233,12 +238,9 @@ impl StepEditor {
         }
         if let Some(own) = &injection.own {
             let (queries, keys, values) = (call.queries()?, call.keys()?, own.apply(&values)?);
-            let mine = if self.plan.blend().is_some() && self.layout.is_blend_site(&call.site) {
-                let probabilities = attention_probabilities(&queries, &keys)?;
-                self.maps.add(&probabilities)?;
-                probabilities.matmul(&values)?
-            } else {
-                attend(&queries, &keys, &values)?
+            let mine = match self.plan.blend() {
+                Some(_) => self.maps.attend(&call.site, &queries, &keys, &values)?,
+                None => attend(&queries, &keys, &values)?,
             };
             attended = Some(match attended {
                 Some(from_source) => (from_source + mine)?,

@@ -14,7 +14,7 @@ use super::problem::{Code, Problem};
 use super::sessions::{SessionPath, known_source};
 use super::wire::{EditBody, EditRequest, EditResponse};
 use super::{AppState, accept, answer, problem, source};
-use crate::engine::{PreparedEdit, Work};
+use crate::engine::{JobOptions, PreparedEdit, Work};
 use crate::session::Source;
 
 /// Edits a source by its prompt, in one call.
@@ -84,6 +84,6 @@ async fn edit(
     source::check_prompt(prompt, "prompt")?;
     let edit = PreparedEdit::new(model, &source, prompt, &spec.params)?;
     let work = Work::Edit { source: Arc::clone(&source), edit: edit.clone() };
-    let outcome = state.engine.submit(work)?.outcome().await?;
+    let outcome = state.engine.submit(work, JobOptions::default())?.outcome().await?;
     answer::edit(&model.name, &source, &edit, spec.include_source, &outcome, spec.output, form).await
 }

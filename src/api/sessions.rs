@@ -15,7 +15,7 @@ use super::edit_params::Output;
 use super::problem::{Code, Problem};
 use super::wire::{OutputBody, SessionList, SessionRequest, SessionResponse};
 use super::{AppState, accept, answer, problem, source};
-use crate::engine::{RecordingUse, Work};
+use crate::engine::{JobOptions, RecordingUse, Work};
 use crate::session::{SessionId, SessionView, Source};
 
 /// Fields of [`OutputBody`], to tell them from a source's where both stand at the top of a body.
@@ -53,7 +53,8 @@ pub async fn create(
         source::parse(body, "", model)?
     };
     let source = Arc::new(source);
-    let outcome = state.engine.submit(Work::Record { source: Arc::clone(&source) })?.outcome().await?;
+    let outcome =
+        state.engine.submit(Work::Record { source: Arc::clone(&source) }, JobOptions::default())?.outcome().await?;
     // Where it was forgotten again in the meantime, it is told of as what is left of it: its source.
     let view = state.engine.sessions().view(&outcome.session);
     let view = view.unwrap_or_else(|| SessionView::of_source(&outcome.session, &source));
@@ -121,7 +122,7 @@ pub async fn image(
     let source = known_source(&state, &id)?;
     let image = match state.engine.sessions().image(&id) {
         Some(image) => image,
-        None => state.engine.submit(Work::Record { source })?.outcome().await?.source_image,
+        None => state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image,
     };
     answer::bare_image(&image, output, HeaderMap::new()).await
 }

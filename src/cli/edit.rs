@@ -15,7 +15,7 @@ use crate::api::edit_params::{EditSpec, Output};
 use crate::api::problem::Problem;
 use crate::api::source;
 use crate::config::{LogFormat, Options, Settings};
-use crate::engine::{Engine, EngineError, Outcome, PreparedEdit, Work};
+use crate::engine::{Engine, EngineError, JobOptions, Outcome, PreparedEdit, Work};
 use crate::media::Image;
 use crate::p2p::{AlignedWords, Relation};
 use crate::session::Source;
@@ -198,7 +198,7 @@ fn refused(problem: Problem) -> CliError {
 
 /// Runs the job and shows how far it is.
 async fn follow(engine: &Engine, work: Work) -> Result<Outcome, CliError> {
-    let handle = engine.submit(work)?;
+    let mut handle = engine.submit(work, JobOptions::default())?;
     let mut progress = handle.progress();
     let bar = ProgressBar::new(0);
     // The template is a constant; a bar without it is still a bar.
@@ -214,7 +214,7 @@ async fn follow(engine: &Engine, work: Work) -> Result<Outcome, CliError> {
                 return Ok(result?);
             }
             Ok(()) = progress.changed() => {
-                let now = *progress.borrow_and_update();
+                let now = progress.borrow_and_update().clone();
                 bar.set_length(now.steps as u64);
                 bar.set_position(now.step as u64);
             }

@@ -12,6 +12,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::config::{ConfigError, Options, Settings};
 use crate::diffusion::{ModelError, ModelFiles, embedded};
 use crate::engine::{EngineConfig, EngineError};
+use crate::session::SessionLimits;
 
 /// Why a command ended without having done its work.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +133,10 @@ fn engine_config(settings: &Settings) -> EngineConfig {
         device: Device::Cpu,
         max_batch_rows: settings.max_batch_rows,
         queue_limit: settings.queue_limit,
-        recordings_memory_bytes: settings.recordings_memory_bytes.as_u64(),
-        max_sessions: settings.max_sessions,
+        sessions: SessionLimits {
+            memory_bytes: settings.recordings_memory_bytes.as_u64(),
+            max_sessions: settings.max_sessions,
+            ..SessionLimits::default()
+        },
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Dropping a [`JobHandle`] cancels its job: the worker sees it before its next step.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
@@ -10,7 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use crate::diffusion::{ModelError, ModelInfo};
 use crate::media::Image;
 use crate::p2p::{EditError, EditParams, EditPlan, Prompt};
-use crate::session::{SessionId, Source};
+use crate::session::{AttentionMaps, SessionId, Source};
+pub use crate::telemetry::metrics::{CancelReason, RecordingUse};
 
 /// Why the engine did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -115,28 +116,6 @@ impl Work {
     }
 }
 
-/// Where the source of an answer came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordingUse {
-    /// It was run and recorded for this job.
-    Created,
-    /// It was recorded already, or being recorded for somebody else.
-    Hit,
-    /// It was known, but its recording had been given up: it was run again.
-    Replayed,
-}
-
-impl RecordingUse {
-    /// The name in answers.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Hit => "hit",
-            Self::Replayed => "replayed",
-        }
-    }
-}
-
 /// How long the parts of a job took.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Timings {
@@ -163,35 +142,94 @@ pub struct Outcome {
     pub source_image: Arc<Image>,
     /// The edit's image; `None` for a recording.
     pub edited_image: Option<Arc<Image>>,
+    /// The source's attention, step by step.
+    pub source_maps: AttentionMaps,
+    /// The edit's attention to its target prompt, all steps summed; where [`JobOptions::attention`] asks for it.
+    pub edited_maps: Option<AttentionMaps>,
     /// How long it took.
     pub timings: Timings,
 }
 
+/// What is wanted of a job besides its result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JobOptions {
+    /// Previews on the way, at even distances; see [`Progress::previews`].
+    pub previews: usize,
+    /// Whether the edit's attention is wanted.
+    pub attention: bool,
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It waits for its turn.
+    Queued {
+        /// Jobs before it, those that run not counted.
+        position: usize,
+        /// When it is likely to start.
+        estimated_wait: Duration,
+    },
+    /// It has started.
+    Running,
+}
+
+/// An image on its way: the VAE's reading of the sample that the model predicts at a step.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// Steps done.
+    pub step: usize,
+    /// The image.
+    pub image: Arc<Image>,
+}
+
 /// How far a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone)]
 pub struct Progress {
+    /// Where it stands.
+    pub stage: Stage,
     /// Steps done of its own run.
     pub step: usize,
-    /// Steps of its own run; 0 while it waits.
+    /// Steps of its own run; 0 before it is known.
     pub steps: usize,
+    /// All previews so far.
+    pub previews: Vec<Preview>,
 }
+
+impl Default for Progress {
+    fn default() -> Self {
+        let stage = Stage::Queued { position: 0, estimated_wait: Duration::ZERO };
+        Self { stage, step: 0, steps: 0, previews: Vec::new() }
+    }
+}
+
+/// Why a job was cancelled, where somebody said so; written at most once.
+type Cancelled = OnceLock<CancelReason>;
 
 /// The client's end of a job.
 #[derive(Debug)]
 pub struct JobHandle {
     pub(super) result: oneshot::Receiver<Result<Outcome, EngineError>>,
     pub(super) progress: watch::Receiver<Progress>,
+    pub(super) cancelled: Arc<Cancelled>,
 }
 
 impl JobHandle {
-    /// Waits for the job. Dropping the future cancels the job.
-    pub async fn outcome(self) -> Result<Outcome, EngineError> {
-        self.result.await.unwrap_or_else(|_| Err(EngineError::Failed("the worker is gone".to_owned())))
+    /// Waits for the job; may be waited for again where the waiting was given up. To be called until it has answered
+    /// once, not after.
+    pub async fn outcome(&mut self) -> Result<Outcome, EngineError> {
+        (&mut self.result).await.unwrap_or_else(|_| Err(EngineError::Failed("the worker is gone".to_owned())))
     }
 
     /// The job's progress, to be watched.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
+    }
+
+    /// Cancels the job: it takes part in no step that has not begun. Dropping the handle cancels too, as
+    /// [`CancelReason::Disconnected`].
+    pub fn cancel(self, reason: CancelReason) {
+        // Nobody else can have said so: the handle is consumed.
+        let _ = self.cancelled.set(reason);
     }
 }
 
@@ -202,6 +240,8 @@ pub(super) struct Ticket {
     pub submitted: Instant,
     pub result: oneshot::Sender<Result<Outcome, EngineError>>,
     pub progress: watch::Sender<Progress>,
+    pub options: JobOptions,
+    pub cancelled: Arc<Cancelled>,
     /// The place in the queue, given up when the job starts.
     pub place: Option<OwnedSemaphorePermit>,
 }
@@ -210,6 +250,11 @@ impl Ticket {
     /// Whether nobody waits for the result any more.
     pub fn is_cancelled(&self) -> bool {
         self.result.is_closed()
+    }
+
+    /// Why nobody waits any more.
+    pub fn cancel_reason(&self) -> CancelReason {
+        self.cancelled.get().copied().unwrap_or(CancelReason::Disconnected)
     }
 
     /// Answers; a client that has left in the meantime is no error.

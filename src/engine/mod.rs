@@ -24,12 +24,14 @@ use candle_core::Device;
 use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
 pub use job::{
-    EngineError, JobHandle, Outcome, PrepareError, PreparedEdit, Progress, RecordingUse, Timings, Work, tokenize,
+    CancelReason, EngineError, JobHandle, JobOptions, Outcome, PrepareError, PreparedEdit, Preview, Progress,
+    RecordingUse, Stage, Timings, Work, tokenize,
 };
 
 use self::job::Ticket;
 use crate::diffusion::{ModelError, ModelFiles, ModelInfo};
-use crate::session::SessionStore;
+use crate::session::{SessionLimits, SessionStore};
+use crate::telemetry::metrics::Metrics;
 
 /// A worker that has not shown itself for this long is not ready. It shows itself after every step of a batch, and the
 /// largest step of a large model on a slow processor takes minutes.
@@ -48,10 +50,8 @@ pub struct EngineConfig {
     pub max_batch_rows: usize,
     /// Jobs that may wait.
     pub queue_limit: usize,
-    /// Bytes that recordings may take.
-    pub recordings_memory_bytes: u64,
-    /// Sessions that are remembered, recorded or not.
-    pub max_sessions: usize,
+    /// How much of sources is kept, and where.
+    pub sessions: SessionLimits,
 }
 
 /// What the worker's thread and the engine's handles share.
@@ -59,6 +59,7 @@ pub struct EngineConfig {
 struct Shared {
     model: OnceLock<Arc<ModelInfo>>,
     store: SessionStore,
+    metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
     queue_limit: usize,
     draining: AtomicBool,
@@ -106,9 +107,11 @@ pub fn max_pixels(model: &ModelInfo) -> usize {
 impl Engine {
     /// Starts the worker, which loads the model; jobs are taken once it has.
     pub fn start(files: ModelFiles, config: EngineConfig) -> std::io::Result<(Self, Loaded)> {
+        let metrics = Arc::new(Metrics::new().map_err(std::io::Error::other)?);
         let shared = Arc::new(Shared {
             model: OnceLock::new(),
-            store: SessionStore::new(config.recordings_memory_bytes, config.max_sessions),
+            store: SessionStore::new(config.sessions.memory_bytes, config.sessions.max_sessions),
+            metrics: Arc::clone(&metrics),
             places: Arc::new(Semaphore::new(config.queue_limit)),
             queue_limit: config.queue_limit,
             draining: AtomicBool::new(false),
@@ -138,6 +141,11 @@ impl Engine {
         &self.shared.store
     }
 
+    /// The metrics of this engine and of what is built on it.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
     /// Whether jobs would be taken and answered: the model is loaded, the worker came around lately, and the process
     /// is not about to end.
     pub fn readiness(&self) -> Result<(), EngineError> {
@@ -162,7 +170,7 @@ impl Engine {
     }
 
     /// Queues a job, or says why not.
-    pub fn submit(&self, work: Work) -> Result<JobHandle, EngineError> {
+    pub fn submit(&self, work: Work, options: JobOptions) -> Result<JobHandle, EngineError> {
         self.model()?;
         if self.shared.draining.load(Ordering::Acquire) {
             return Err(EngineError::Draining);
@@ -177,9 +185,18 @@ impl Engine {
         };
         let (result, result_receiver) = oneshot::channel();
         let (progress, progress_receiver) = watch::channel(Progress::default());
-        let ticket = Ticket { work, submitted: Instant::now(), result, progress, place: Some(place) };
+        let cancelled = Arc::default();
+        let ticket = Ticket {
+            work,
+            submitted: Instant::now(),
+            result,
+            progress,
+            options,
+            cancelled: Arc::clone(&cancelled),
+            place: Some(place),
+        };
         self.jobs.send(ticket).map_err(|_| EngineError::Stalled)?;
-        Ok(JobHandle { result: result_receiver, progress: progress_receiver })
+        Ok(JobHandle { result: result_receiver, progress: progress_receiver, cancelled })
     }
 
     /// When a place in the queue is likely to be free: the time of an average job.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Candidate, CompatibilityKey, next_batch};
-use super::job::{EngineError, Progress};
+use super::job::{EngineError, Progress, Stage};
 use super::run::{ROWS_PER_RUN, Run, denoise, guarded};
 use crate::diffusion::Model;
 use crate::media::Image;
@@ -80,7 +80,7 @@ impl RunSet {
     /// How far a run is.
     pub fn progress(&self, key: RunKey) -> Option<Progress> {
         let run = &self.runs.get(&key)?.run;
-        Some(Progress { step: run.step(), steps: run.steps() })
+        Some(Progress { stage: Stage::Running, step: run.step(), steps: run.steps(), previews: Vec::new() })
     }
 
     /// Gives up the runs that nobody wants any more, and tells the sessions of the sources among them.

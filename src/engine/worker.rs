@@ -369,8 +369,15 @@ impl Job {
             decode: self.decode,
             total: self.ticket.submitted.elapsed(),
         };
-        let outcome =
-            Outcome { session: self.session, recording: self.recording_use, source_image, edited_image, timings };
+        let outcome = Outcome {
+            session: self.session,
+            recording: self.recording_use,
+            source_maps: recorded.recording.maps(),
+            edited_maps: None,
+            source_image,
+            edited_image,
+            timings,
+        };
         Ok((self.ticket, outcome, self.started.elapsed()))
     }
 }

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use candle_core::Tensor;
 
+use super::maps::AttentionMaps;
 use super::store::Reservation;
 use crate::diffusion::unet::{AttentionKind, AttentionSite, TextContext};
 
@@ -189,6 +190,14 @@ impl Recording {
     /// A step, if it has been written.
     pub fn step(&self, step: usize) -> Option<Arc<StepRecord>> {
         self.steps.read().unwrap_or_else(PoisonError::into_inner).get(step).cloned()
+    }
+
+    /// The maps of all steps so far.
+    pub fn maps(&self) -> AttentionMaps {
+        let (height, width) = self.layout.blend_level().unwrap_or((0, 0));
+        let steps = self.steps.read().unwrap_or_else(PoisonError::into_inner);
+        let steps = steps.iter().map(|step| step.maps.as_slice().into()).collect();
+        AttentionMaps { height, width, tokens: self.layout.tokens(), steps }
     }
 
     /// Writes the next step.

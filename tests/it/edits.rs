@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Service, config, difference, image, pixels};
 use reprompt::diffusion::embedded;
-use reprompt::engine::{EngineConfig, EngineError, Work};
-use reprompt::session::Source;
+use reprompt::engine::{EngineConfig, EngineError, JobOptions, Work};
+use reprompt::session::{SessionLimits, Source};
 
 fn source(seed: u64) -> Value {
     json!({"prompt": "a cat on the beach", "seed": seed, "num_inference_steps": 5})
@@ -198,7 +198,7 @@ async fn memory_for_recordings_is_kept_and_given_up_sessions_are_known() {
         .as_u64()
         .unwrap();
     let budget = bytes * 2 + bytes / 2;
-    let small = Service::start(embedded::demo(), EngineConfig { recordings_memory_bytes: budget, ..config() }).await;
+    let small = Service::start(embedded::demo(), limited(budget)).await;
     let mut first = String::new();
     for seed in 1..=4 {
         let session = small.post("/v1/edits", &swap(seed)).await.json();
@@ -219,7 +219,7 @@ async fn memory_for_recordings_is_kept_and_given_up_sessions_are_known() {
     assert_eq!(small.post("/v1/edits", &far_too_large).await.json()["code"], "source_too_large");
     assert_eq!(small.state.engine.sessions().used(), 2 * bytes, "what is refused gives up nothing");
 
-    let tiny = Service::start(embedded::demo(), EngineConfig { recordings_memory_bytes: bytes - 1, ..config() }).await;
+    let tiny = Service::start(embedded::demo(), limited(bytes - 1)).await;
     let refused = tiny.post("/v1/edits", &swap(1)).await.json();
     assert_eq!((&refused["code"], &refused["param"]), (&json!("source_too_large"), &json!("source")));
     let shorter = json!({"source": {"prompt": "a cat", "steps": 3}, "prompt": "a dog"});
@@ -269,7 +269,11 @@ async fn a_window_may_name_its_word_by_index() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_push_each_other_out_are_still_answered() {
-    let service = Service::start(embedded::demo(), EngineConfig { max_sessions: 1, ..config() }).await;
+    let service = Service::start(
+        embedded::demo(),
+        EngineConfig { sessions: SessionLimits { max_sessions: 1, ..SessionLimits::default() }, ..config() },
+    )
+    .await;
     let mut tasks = tokio::task::JoinSet::new();
     for seed in 0..4 {
         let service = service.clone();
@@ -277,6 +281,10 @@ async fn sessions_that_push_each_other_out_are_still_answered() {
     }
     assert!(tasks.join_all().await.into_iter().all(|status| status == 201));
     assert_eq!(service.get("/v1/sessions").await.json()["data"].as_array().unwrap().len(), 1);
+}
+
+fn limited(memory_bytes: u64) -> EngineConfig {
+    EngineConfig { sessions: SessionLimits { memory_bytes, ..SessionLimits::default() }, ..config() }
 }
 
 fn long_work(seed: u64) -> Work {
@@ -299,7 +307,7 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
     let engine = &service.state.engine;
     let mut held = Vec::new();
     let refused = loop {
-        match engine.submit(long_work(held.len() as u64)) {
+        match engine.submit(long_work(held.len() as u64), JobOptions::default()) {
             Ok(handle) => held.push(handle),
             Err(error) => break error,
         }

@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use reprompt::api::{self, AppState};
 use reprompt::diffusion::{ModelFiles, embedded};
 use reprompt::engine::{Engine, EngineConfig};
+use reprompt::session::SessionLimits;
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -47,8 +48,7 @@ pub fn config() -> EngineConfig {
         device: Device::Cpu,
         max_batch_rows: 8,
         queue_limit: 32,
-        recordings_memory_bytes: 1 << 30,
-        max_sessions: 1000,
+        sessions: SessionLimits { memory_bytes: 1 << 30, ..SessionLimits::default() },
     }
 }
 

@@ -1,4 +1,8 @@
-//! Log lines, for people or as JSON. `RUST_LOG` filters them; without it the service tells of what it does.
+//! Log lines, for people or as JSON, and [`metrics`]. `RUST_LOG` filters the lines; without it the service tells of what
+//! it does.
+
+pub mod labels;
+pub mod metrics;
 
 use std::io::IsTerminal;
 

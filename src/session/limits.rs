@@ -1,0 +1,37 @@
+//! How much of sources is kept, and where.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Budgets of the tiers in bytes, each kept exactly, and limits on sessions of any tier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionLimits {
+    /// Recordings on the device. On the processor the device's memory is the host's, and 0 is what it should be.
+    pub device_bytes: u64,
+    /// Recordings in the memory of the host.
+    pub memory_bytes: u64,
+    /// Trajectories (latents, mean maps, images), always in the memory of the host.
+    pub trajectory_bytes: u64,
+    /// Files; nothing is written where [`Self::dir`] is `None`.
+    pub disk_bytes: u64,
+    /// Where files are kept.
+    pub dir: Option<PathBuf>,
+    /// Sessions that are remembered, recorded or not.
+    pub max_sessions: usize,
+    /// Sessions that were not used for so long are forgotten.
+    pub ttl: Option<Duration>,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            device_bytes: 0,
+            memory_bytes: 8 << 30,
+            trajectory_bytes: 1 << 30,
+            disk_bytes: 32 << 30,
+            dir: None,
+            max_sessions: 10_000,
+            ttl: None,
+        }
+    }
+}

@@ -127,7 +127,12 @@ pub fn session(model: &str, view: &SessionView) -> SessionResponse {
             scheduler: SCHEDULER,
         },
         tier: view.tier.as_str(),
-        bytes: TierBytes { memory: view.recording_bytes },
+        bytes: TierBytes {
+            device: view.bytes.device,
+            memory: view.bytes.memory,
+            disk: view.bytes.disk,
+            trajectory: view.bytes.trajectory,
+        },
         hits: view.hits,
         recording: None,
         data: None,

@@ -76,6 +76,7 @@ codes! {
     Internal, "internal_error", INTERNAL_SERVER_ERROR, "Something went wrong on this side";
     Loading, "loading", SERVICE_UNAVAILABLE, "The model is being loaded";
     Draining, "draining", SERVICE_UNAVAILABLE, "The server is about to end";
+    DeviceLost, "device_lost", SERVICE_UNAVAILABLE, "The device has failed";
     WorkerStalled, "worker_stalled", SERVICE_UNAVAILABLE, "The worker does not answer";
 }
 
@@ -196,6 +197,7 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::Loading => Self::new(Code::Loading, detail).retry_after(LOADING_RETRY),
             EngineError::Draining => Self::new(Code::Draining, detail).retry_after(LOADING_RETRY),
+            EngineError::DeviceLost => Self::new(Code::DeviceLost, detail),
             EngineError::Stalled => Self::new(Code::WorkerStalled, detail),
             EngineError::QueueFull { retry_after, .. } => Self::new(Code::QueueFull, detail).retry_after(retry_after),
             EngineError::SourceTooLarge { .. } => Self::new(Code::SourceTooLarge, detail).at("source"),

@@ -10,8 +10,8 @@ use candle_core::Device;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{ConfigError, Options, Settings};
-use crate::diffusion::{ModelError, ModelFiles, embedded};
-use crate::engine::{EngineConfig, EngineError};
+use crate::diffusion::{ModelFiles, embedded};
+use crate::engine::{EngineConfig, EngineError, LoadError};
 use crate::session::SessionLimits;
 
 /// Why a command ended without having done its work.
@@ -20,9 +20,9 @@ pub enum CliError {
     /// The configuration is not one to start with.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The model could not be loaded.
-    #[error("model: {0}")]
-    Model(#[from] ModelError),
+    /// The model could not be loaded, or what it needs is not there.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The parameters of an edit are at fault.
     #[error("{0}")]
     Request(String),

@@ -131,16 +131,19 @@ impl Model {
         &self.device
     }
 
-    /// A prompt as the UNet reads it.
-    pub fn encode_prompt(&self, prompt: &str) -> std::result::Result<TextContext, ModelError> {
-        let tokens = self.info.tokenizer.encode_prompt(prompt)?;
-        let embeddings = self.text_embeddings(&tokens.ids)?;
-        Ok(self.unet.text_context(&embeddings)?)
+    /// Prompts as the UNet reads them, encoded in one pass; what one comes to does not depend on the others.
+    pub fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
+        let tokens = prompts.iter().map(|prompt| self.info.tokenizer.encode_prompt(prompt));
+        let ids = tokens.map(|tokens| Ok(tokens?.ids)).collect::<std::result::Result<Vec<_>, ModelError>>()?;
+        let embeddings = self.text_embeddings(&ids)?;
+        let contexts = (0..prompts.len()).map(|row| self.unet.text_context(&embeddings.get(row)?));
+        Ok(contexts.collect::<Result<_>>()?)
     }
 
-    /// Token ids -> the text encoder's embeddings, `[1, max tokens, width]`.
-    pub fn text_embeddings(&self, ids: &[u32]) -> Result<Tensor> {
-        self.text_encoder.forward(&self.info.tokenizer.pad(ids))
+    /// Token ids of one or more prompts -> the text encoder's embeddings, `[prompts, max tokens, width]`.
+    pub fn text_embeddings(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
+        let padded: Vec<Vec<u32>> = ids.iter().map(|ids| self.info.tokenizer.pad(ids)).collect();
+        self.text_encoder.forward(&padded)
     }
 
     /// The noise that a seed stands for, `[1, channels, height / factor, width / factor]` for sides in pixels.
@@ -156,15 +159,15 @@ impl Model {
         self.unet.sites(h, w)
     }
 
-    /// Latents `[1, channels, h, w]` -> the image's bytes, row by row, RGB.
-    pub fn decode(&self, latents: &Tensor) -> Result<Vec<u8>> {
-        let image = self.vae.decode(latents)?.squeeze(0)?;
+    /// Latents `[images, channels, h, w]` -> each image's bytes, row by row, RGB; what one comes to does not depend on
+    /// the others.
+    pub fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {
         // As diffusers turns arrays into images: to 0..1, clamped, times 255, rounded.
-        let image = ((image / 2.0)? + 0.5)?.clamp(0.0, 1.0)?.permute((1, 2, 0))?;
-        let values = image.flatten_all()?.to_vec1::<f32>()?;
+        let images = ((self.vae.decode(latents)? / 2.0)? + 0.5)?.clamp(0.0, 1.0)?.permute((0, 2, 3, 1))?;
+        let images = images.flatten_from(1)?.to_vec2::<f32>()?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let bytes = values.into_iter().map(|value| (value * 255.0).round_ties_even() as u8).collect();
-        Ok(bytes)
+        let bytes = |image: Vec<f32>| image.into_iter().map(|value| (value * 255.0).round_ties_even() as u8).collect();
+        Ok(images.into_iter().map(bytes).collect())
     }
 
     /// The autoencoder.

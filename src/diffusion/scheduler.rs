@@ -163,6 +163,17 @@ impl Ddim {
         (latents * of_latents)? + (output * of_output)?
     }
 
+    /// The sample that the model predicts at `timestep` (`pred_original_sample` of the same function): latents and the
+    /// guided model output to latents without noise.
+    pub fn predicted(&self, output: &Tensor, timestep: usize, latents: &Tensor) -> Result<Tensor> {
+        let alpha = f64::from(self.alphas_cumprod[timestep]);
+        let (signal, noise) = (alpha.sqrt(), (1.0 - alpha).sqrt());
+        match self.config.prediction_type {
+            PredictionType::Epsilon => (latents - (output * noise)?)? / signal,
+            PredictionType::VPrediction => (latents * signal)? - (output * noise)?,
+        }
+    }
+
     fn coefficients(&self, timestep: usize, steps: usize) -> (f64, f64) {
         let alpha = f64::from(self.alphas_cumprod[timestep]);
         let previous = timestep.checked_sub(self.config.num_train_timesteps / steps);

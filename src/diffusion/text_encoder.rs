@@ -104,10 +104,13 @@ impl TextEncoder {
         self.vocab_size
     }
 
-    /// Padded token ids (as many as there are positions) -> `[1, positions, width]`.
-    pub fn forward(&self, ids: &[u32]) -> Result<Tensor> {
-        let ids = Tensor::new(ids, self.token_embedding.device())?;
-        let mut x = (self.token_embedding.index_select(&ids, 0)? + &self.position_embedding)?.unsqueeze(0)?;
+    /// Padded token ids of each prompt (as many as there are positions) -> `[prompts, positions, width]`.
+    pub fn forward(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
+        let embed = |ids: &Vec<u32>| {
+            let ids = Tensor::new(ids.as_slice(), self.token_embedding.device())?;
+            self.token_embedding.index_select(&ids, 0)? + &self.position_embedding
+        };
+        let mut x = Tensor::stack(&ids.iter().map(embed).collect::<Result<Vec<_>>>()?, 0)?;
         for layer in &self.layers {
             x = layer.forward(&x, &self.causal_mask)?;
         }

@@ -1,9 +1,9 @@
 //! Which runs share a forward pass.
 
-use super::run::{ROWS_PER_RUN, Run};
+use super::run::Run;
 
 /// What rows of one batch must have in common; everything else (prompt, timestep, schedule, guidance) is a row's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CompatibilityKey {
     /// Height of the latents.
     pub height: usize,
@@ -26,57 +26,94 @@ pub struct Candidate {
     pub run: u64,
     /// What it can share a pass with.
     pub key: CompatibilityKey,
+    /// Rows that it adds.
+    pub rows: usize,
     /// When it last took a step; smaller is longer ago.
     pub last_tick: u64,
 }
 
-/// The runs of the next batch: the run that has waited longest, and those of its key that waited next longest, as
-/// many as `max_rows` allows (one run at least).
+/// The runs of the next batch: the run that has waited longest, and of those of its key, in the order in which they
+/// wait, all that fit into `max_rows` with it. A run that does not fit lets smaller ones pass, but is served before
+/// them as soon as it has waited longest.
 pub fn next_batch(candidates: &[Candidate], max_rows: usize) -> Vec<u64> {
     let mut waiting = candidates.to_vec();
     waiting.sort_by_key(|candidate| candidate.last_tick);
     let Some(first) = waiting.first().copied() else {
         return Vec::new();
     };
-    waiting
-        .iter()
-        .filter(|candidate| candidate.key == first.key)
-        .take((max_rows / ROWS_PER_RUN).max(1))
-        .map(|candidate| candidate.run)
-        .collect()
+    let mut left = max_rows.max(first.rows);
+    let mut batch = Vec::new();
+    for candidate in waiting.iter().filter(|candidate| candidate.key == first.key) {
+        if candidate.rows <= left {
+            left -= candidate.rows;
+            batch.push(candidate.run);
+        }
+    }
+    batch
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn candidate(run: u64, side: usize, last_tick: u64) -> Candidate {
-        Candidate { run, key: CompatibilityKey { height: side, width: side }, last_tick }
+    fn candidate(run: u64, side: usize, rows: usize, last_tick: u64) -> Candidate {
+        Candidate { run, key: CompatibilityKey { height: side, width: side }, rows, last_tick }
     }
 
     #[test]
     fn a_batch_holds_one_key_only_and_the_longest_waiting_first() {
-        let waiting = [candidate(0, 16, 3), candidate(1, 8, 1), candidate(2, 16, 2), candidate(3, 8, 4)];
+        let waiting = [candidate(0, 16, 2, 3), candidate(1, 8, 2, 1), candidate(2, 16, 2, 2), candidate(3, 8, 2, 4)];
         assert_eq!(next_batch(&waiting, 8), [1, 3]);
         assert_eq!(next_batch(&waiting, 2), [1]);
     }
 
     #[test]
-    fn one_run_always_fits() {
-        assert_eq!(next_batch(&[candidate(5, 8, 0)], 1), [5]);
+    fn one_run_always_fits_and_a_replay_fills_a_gap() {
+        assert_eq!(next_batch(&[candidate(5, 8, 2, 0)], 1), [5]);
         assert!(next_batch(&[], 8).is_empty());
+        let waiting = [candidate(0, 8, 2, 0), candidate(1, 8, 2, 1), candidate(2, 8, 1, 2)];
+        assert_eq!(next_batch(&waiting, 3), [0, 2]);
     }
 
-    #[test]
-    fn nobody_starves_behind_a_popular_size() {
-        let mut runs: Vec<_> = (0..5).map(|run| candidate(run, if run == 4 { 8 } else { 16 }, 0)).collect();
-        let mut steps = [0; 5];
-        for tick in 1..=40 {
-            for run in next_batch(&runs, 4) {
-                runs[run as usize].last_tick = tick;
-                steps[run as usize] += 1;
+    proptest! {
+        /// Runs of any sizes and rows come at any time and stay for any number of steps: every batch holds one key,
+        /// its rows fit, no place is left that a waiting run would fit, and no run waits longer than it takes to
+        /// serve everybody who is there before it once.
+        #[test]
+        fn nobody_starves_whoever_comes(
+            arrivals in prop::collection::vec((0_u64..40, 0_usize..3, 1_usize..=2, 1_usize..8), 1..40),
+            max_rows in 2_usize..9,
+        ) {
+            let mut tick = 0;
+            let mut steps_left: Vec<usize> = arrivals.iter().map(|arrival| arrival.3).collect();
+            let mut last_tick: Vec<u64> = arrivals.iter().map(|arrival| arrival.0).collect();
+            while steps_left.iter().any(|&left| left > 0) {
+                tick += 1;
+                let waiting: Vec<_> = (0..arrivals.len())
+                    .filter(|&run| arrivals[run].0 < tick && steps_left[run] > 0)
+                    .map(|run| candidate(run as u64, arrivals[run].1, arrivals[run].2, last_tick[run]))
+                    .collect();
+                let batch = next_batch(&waiting, max_rows);
+                prop_assert_eq!(batch.is_empty(), waiting.is_empty());
+                let Some(oldest) = waiting.iter().min_by_key(|waiting| waiting.last_tick) else { continue };
+                let members: Vec<_> = waiting.iter().filter(|waiting| batch.contains(&waiting.run)).collect();
+                prop_assert!(members.iter().any(|member| member.last_tick == oldest.last_tick));
+                prop_assert!(members.iter().all(|member| member.key == members[0].key));
+                let rows: usize = members.iter().map(|member| member.rows).sum();
+                prop_assert!(rows <= max_rows);
+                let left_out = waiting.iter().filter(|waiting| !batch.contains(&waiting.run));
+                for left_out in left_out.filter(|left_out| left_out.key == members[0].key) {
+                    prop_assert!(rows + left_out.rows > max_rows);
+                }
+                for run in batch {
+                    let waited = tick - last_tick[run as usize].max(arrivals[run as usize].0);
+                    prop_assert!(waited <= arrivals.len() as u64 + 1, "{waited} ticks");
+                    last_tick[run as usize] = tick;
+                    steps_left[run as usize] -= 1;
+                }
             }
         }
-        assert!(steps.iter().all(|&steps| steps >= 10), "{steps:?}");
     }
 }

@@ -12,8 +12,7 @@ use crate::diffusion::unet::{
     attention_probabilities,
 };
 use crate::p2p::{CrossInjection, EditPlan, TokenMatrix};
-use crate::session::recording::{RecordedAttention, SourceContexts};
-use crate::session::{RecordingLayout, StepRecord};
+use crate::session::{CrossRecord, RecordingLayout, SelfRecord, SourceContexts, StepAttention, StepNeeds};
 
 /// How each row of a batch attends.
 #[derive(Debug)]
@@ -26,7 +25,7 @@ pub struct BatchControl<'a> {
 pub enum RowControl<'a> {
     /// To itself: the unconditional row of every run.
     Free,
-    /// To itself, while queries, keys and maps are kept: a source's conditional row.
+    /// To itself, while queries, keys and maps are kept: a source's conditional row, run for the first time or again.
     Record(&'a mut StepRecorder),
     /// As the plan of an edit says: an edit's conditional row.
     Edit(&'a mut StepEditor),
@@ -96,36 +95,67 @@ impl MapSum {
 #[derive(Debug)]
 pub struct StepRecorder {
     layout: Arc<RecordingLayout>,
-    attention: Vec<Option<RecordedAttention>>,
-    maps: MapSum,
+    needs: StepNeeds,
+    /// `None` where maps are not wanted.
+    maps: Option<MapSum>,
+    cross: CrossRecord,
+    self_attention: SelfRecord,
 }
 
 impl StepRecorder {
     /// A recorder for the layers of `layout`.
     pub fn new(layout: &Arc<RecordingLayout>) -> Self {
-        Self { layout: Arc::clone(layout), attention: Vec::new(), maps: MapSum::new(layout) }
+        Self {
+            layout: Arc::clone(layout),
+            needs: StepNeeds::default(),
+            maps: None,
+            cross: Vec::new(),
+            self_attention: Vec::new(),
+        }
     }
 
-    /// Prepares a step, and forgets what a step that failed half way has left.
-    pub fn begin(&mut self) {
-        self.attention = vec![None; self.layout.layers()];
-        self.maps = MapSum::new(&self.layout);
+    /// Prepares a step of which `needs`, and the mean maps if `maps`, are to be kept; forgets what a step that failed
+    /// half way has left.
+    pub fn begin(&mut self, needs: StepNeeds, maps: bool) {
+        self.needs = needs;
+        self.maps = maps.then(|| MapSum::new(&self.layout));
+        self.cross = vec![None; self.layout.layers()];
+        self.self_attention = vec![None; self.layout.layers()];
     }
 
     fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
-        if !self.layout.records(&call.site) {
+        let site = &call.site;
+        let keeps = self.layout.records(site)
+            && match site.kind {
+                AttentionKind::CrossAttention => self.needs.cross,
+                AttentionKind::SelfAttention => self.needs.self_attention,
+            };
+        let maps = self.maps.as_mut().filter(|_| self.layout.is_blend_site(site));
+        if !keeps && maps.is_none() {
             return NoControl.attend(call);
         }
         let (queries, keys, values) = (call.queries()?, call.keys()?, call.values()?);
-        let attended = self.maps.attend(&call.site, &queries, &keys, &values)?;
-        let keys = (call.site.kind == AttentionKind::SelfAttention).then_some(keys);
-        self.attention[call.site.index] = Some(RecordedAttention { queries, keys });
+        let attended = match maps {
+            Some(maps) => maps.attend(site, &queries, &keys, &values)?,
+            None => attend(&queries, &keys, &values)?,
+        };
+        match site.kind {
+            _ if !keeps => {}
+            AttentionKind::CrossAttention => self.cross[site.index] = Some(queries),
+            AttentionKind::SelfAttention => self.self_attention[site.index] = Some((queries, keys)),
+        }
         Ok(attended)
     }
 
-    /// The record of the step that ended in `latents`.
-    pub fn finish(&mut self, latents: Tensor) -> Result<StepRecord> {
-        Ok(StepRecord { attention: std::mem::take(&mut self.attention), maps: self.maps.finish()?, latents })
+    /// What the step has left: the attention that was wanted, and the mean maps, empty where they were not.
+    pub fn finish(&mut self) -> Result<(StepAttention, Arc<[f32]>)> {
+        let maps = self.maps.as_mut().map(MapSum::finish).transpose()?.unwrap_or_default();
+        let (cross, self_attention) = (std::mem::take(&mut self.cross), std::mem::take(&mut self.self_attention));
+        let attention = StepAttention {
+            cross: self.needs.cross.then(|| Arc::new(cross)),
+            self_attention: self.needs.self_attention.then(|| Arc::new(self_attention)),
+        };
+        Ok((attention, maps.into()))
     }
 }
 
@@ -186,15 +216,15 @@ pub struct StepEditor {
     plan: Arc<EditPlan>,
     /// One entry a phase of the plan.
     injections: Vec<InjectionTensors>,
-    /// The target's own maps of this step, where the plan blends.
-    maps: MapSum,
+    /// The target's own maps of this step, where they are wanted.
+    maps: Option<MapSum>,
     step: usize,
-    record: Option<Arc<StepRecord>>,
+    attention: StepAttention,
     source: Arc<SourceContexts>,
 }
 
 impl StepEditor {
-    /// An editor for `plan` over a recording of this layout and of these prompts.
+    /// An editor for `plan` over attention of this layout and of these prompts.
     pub fn new(
         plan: &Arc<EditPlan>,
         layout: &Arc<RecordingLayout>,
@@ -206,18 +236,18 @@ impl StepEditor {
             layout: Arc::clone(layout),
             plan: Arc::clone(plan),
             injections: injections.collect::<Result<_>>()?,
-            maps: MapSum::new(layout),
+            maps: None,
             step: 0,
-            record: None,
+            attention: StepAttention::default(),
             source: Arc::clone(source),
         })
     }
 
-    /// Prepares a step; `record` is what the source did there.
-    pub fn begin(&mut self, step: usize, record: Arc<StepRecord>) {
+    /// Prepares a step; `attention` is what the source did there, `maps` whether the target's maps are wanted.
+    pub fn begin(&mut self, step: usize, attention: StepAttention, maps: bool) {
         self.step = step;
-        self.record = Some(record);
-        self.maps = MapSum::new(&self.layout);
+        self.attention = attention;
+        self.maps = maps.then(|| MapSum::new(&self.layout));
     }
 
     fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
@@ -232,14 +262,14 @@ impl StepEditor {
         let values = call.values()?;
         let mut attended: Option<Tensor> = None;
         if let Some(from_source) = &injection.from_source {
-            let recorded = recorded(self.record.as_deref(), call)?;
+            let queries = layer(self.attention.cross.as_deref(), call)?;
             let keys = source_keys(&self.source.conditional, call)?;
-            attended = Some(attend(&recorded.queries, keys, &from_source.apply(&values)?)?);
+            attended = Some(attend(queries, keys, &from_source.apply(&values)?)?);
         }
         if let Some(own) = &injection.own {
             let (queries, keys, values) = (call.queries()?, call.keys()?, own.apply(&values)?);
-            let mine = match self.plan.blend() {
-                Some(_) => self.maps.attend(&call.site, &queries, &keys, &values)?,
+            let mine = match &mut self.maps {
+                Some(maps) => maps.attend(&call.site, &queries, &keys, &values)?,
                 None => attend(&queries, &keys, &values)?,
             };
             attended = Some(match attended {
@@ -258,26 +288,22 @@ impl StepEditor {
         if !self.plan.injects_self(self.step) || !self.layout.records(&call.site) {
             return NoControl.attend(call);
         }
-        let recorded = recorded(self.record.as_deref(), call)?;
-        let Some(keys) = &recorded.keys else {
-            candle_core::bail!("the recording has no self-attention keys at layer {}", call.site.index);
-        };
-        attend(&recorded.queries, keys, &call.values()?)
+        let (queries, keys) = layer(self.attention.self_attention.as_deref(), call)?;
+        attend(queries, keys, &call.values()?)
     }
 
     /// The target's maps of this step after injection, mean over layers and heads, `[positions * tokens]`: the
-    /// probabilities are mixed as the values were.
-    pub fn finish_maps(&mut self) -> Result<Vec<f32>> {
+    /// probabilities are mixed as the values were. `source` holds the source's maps of the step.
+    pub fn finish_maps(&mut self, source: &[f32]) -> Result<Vec<f32>> {
         let cross = &self.injections[self.plan.phase(self.step)].cross;
-        let source = self.record.as_ref().map_or(&[][..], |record| &record.maps);
-        let own = self.maps.finish()?;
+        let own = self.maps.as_mut().map(MapSum::finish).transpose()?.unwrap_or_default();
         Ok(mix_maps(source, &own, cross))
     }
 }
 
-fn recorded<'a>(record: Option<&'a StepRecord>, call: &AttentionCall<'_>) -> Result<&'a RecordedAttention> {
+fn layer<'a, T>(record: Option<&'a Vec<Option<T>>>, call: &AttentionCall<'_>) -> Result<&'a T> {
     let site = call.site.index;
-    match record.and_then(|record| record.attention.get(site)?.as_ref()) {
+    match record.and_then(|record| record.get(site)?.as_ref()) {
         Some(recorded) => Ok(recorded),
         None => candle_core::bail!("the recording holds nothing for attention layer {site}"),
     }

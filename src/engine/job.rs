@@ -5,6 +5,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::diffusion::{ModelError, ModelInfo};
@@ -44,6 +45,9 @@ pub enum EngineError {
     /// The latents left the range of numbers, as strengths or a guidance far too high make them.
     #[error("the latents are not numbers any more: a strength or the guidance scale is far too high")]
     Diverged,
+    /// The device failed: the process is about to end.
+    #[error("the device failed")]
+    DeviceLost,
     /// The job failed; the text is for logs, not for clients.
     #[error("the job failed: {0}")]
     Failed(String),
@@ -243,7 +247,27 @@ pub(super) struct Ticket {
     pub options: JobOptions,
     pub cancelled: Arc<Cancelled>,
     /// The place in the queue, given up when the job starts.
-    pub place: Option<OwnedSemaphorePermit>,
+    pub place: Option<Place>,
+}
+
+/// A place in the queue: it is counted as long as it is held.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    waiting: IntGauge,
+}
+
+impl Place {
+    pub fn new(permit: OwnedSemaphorePermit, waiting: IntGauge) -> Self {
+        waiting.inc();
+        Self { _permit: permit, waiting }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.waiting.dec();
+    }
 }
 
 impl Ticket {

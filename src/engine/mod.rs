@@ -1,16 +1,27 @@
 //! The engine: one thread that owns the model, a bounded queue of jobs in front of it, and the sessions.
 //!
 //! - [`job`]: what can be asked and what comes back
+//! - [`backend`]: what is asked of the model
 //! - [`control`]: attention as recorded and edited
-//! - [`run`]: a source or an edit, step by step
-//! - [`batch`]: who shares a forward pass, of the `runs` in progress
-//! - `worker`: the loop on the thread
+//! - [`run`]: a source, a replay or an edit, step by step; [`denoise`]: one step of several, with one pass
+//! - [`batch`]: who shares a pass, of the `runs` in progress
+//! - `worker`: the loop on the thread; `admission`, `feeding`, `finishing`: its parts, on the `active` sources and jobs
+//! - `estimate`, `clock`: what work costs, and where the time goes
 //!
 //! An [`Engine`] is a cheap handle. When the last one is dropped, the worker finishes what it has and ends.
 
+mod active;
+mod admission;
+pub mod backend;
 pub mod batch;
+mod clock;
 pub mod control;
+pub mod denoise;
+mod estimate;
+mod feeding;
+mod finishing;
 pub mod job;
+mod loading;
 pub mod run;
 mod runs;
 mod worker;
@@ -28,18 +39,22 @@ pub use job::{
     RecordingUse, Stage, Timings, Work, tokenize,
 };
 
-use self::job::Ticket;
-use crate::diffusion::{ModelError, ModelFiles, ModelInfo};
+use self::backend::Backend;
+use self::job::{Place, Ticket};
+use crate::diffusion::{ModelFiles, ModelInfo};
+use crate::session::spool::Spooled;
 use crate::session::{SessionLimits, SessionStore};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{JobKind, Metrics, RefuseReason};
+
+pub use loading::{LoadError, load};
 
 /// A worker that has not shown itself for this long is not ready. It shows itself after every step of a batch, and the
 /// largest step of a large model on a slow processor takes minutes.
 const STALLED_AFTER: Duration = Duration::from_secs(600);
 /// An image may have this many times the pixels that the model was trained on: attention takes the square of it.
 const MAX_PIXELS_SCALE: usize = 4;
-/// What a client is told to wait before any job has been timed.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// What a client is told to wait at least.
+const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 
 /// Limits of an engine.
 #[derive(Debug, Clone)]
@@ -58,7 +73,7 @@ pub struct EngineConfig {
 #[derive(Debug)]
 struct Shared {
     model: OnceLock<Arc<ModelInfo>>,
-    store: SessionStore,
+    store: Arc<SessionStore>,
     metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
     queue_limit: usize,
@@ -68,23 +83,34 @@ struct Shared {
     heartbeat: AtomicU64,
     /// Whether the worker's thread has ended.
     ended: watch::Sender<bool>,
-    /// Milliseconds that a job takes, averaged over the last ones.
-    job_millis: AtomicU64,
+    /// Whether it has ended because the device failed.
+    device_lost: AtomicBool,
+    /// Milliseconds after `started` at which the next place in the queue is likely to be free.
+    next_start: AtomicU64,
+}
+
+/// What the worker is told.
+enum Event {
+    /// A job has come.
+    Job(Box<Ticket>),
+    /// A file was read or written.
+    Files(Spooled),
+    /// Nobody will come any more.
+    End,
 }
 
 impl Shared {
     fn beat(&self) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.heartbeat.store(now, Ordering::Relaxed);
+        self.heartbeat.store(self.millis(Duration::ZERO), Ordering::Relaxed);
     }
 
-    fn record_job(&self, took: Duration) {
-        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
-        let average = match self.job_millis.load(Ordering::Relaxed) {
-            0 => took,
-            average => (average.saturating_mul(3).saturating_add(took)) / 4,
-        };
-        self.job_millis.store(average.max(1), Ordering::Relaxed);
+    fn set_next_start(&self, wait: Duration) {
+        self.next_start.store(self.millis(wait), Ordering::Relaxed);
+    }
+
+    /// Milliseconds after the start, `later` than now.
+    fn millis(&self, later: Duration) -> u64 {
+        u64::try_from(self.started.elapsed().saturating_add(later).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -92,12 +118,12 @@ impl Shared {
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
-    jobs: mpsc::Sender<Ticket>,
+    events: mpsc::Sender<Event>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Tells when the model is loaded, or why it is not.
-pub type Loaded = oneshot::Receiver<Result<(), ModelError>>;
+pub type Loaded = oneshot::Receiver<Result<(), LoadError>>;
 
 /// Pixels that an image of a model may have.
 pub fn max_pixels(model: &ModelInfo) -> usize {
@@ -107,28 +133,40 @@ pub fn max_pixels(model: &ModelInfo) -> usize {
 impl Engine {
     /// Starts the worker, which loads the model; jobs are taken once it has.
     pub fn start(files: ModelFiles, config: EngineConfig) -> std::io::Result<(Self, Loaded)> {
+        Self::start_with(config, move |config| load(&files, &config.device))
+    }
+
+    /// Starts the worker with a model that is made on its thread.
+    pub fn start_with(
+        config: EngineConfig,
+        load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError> + Send + 'static,
+    ) -> std::io::Result<(Self, Loaded)> {
         let metrics = Arc::new(Metrics::new().map_err(std::io::Error::other)?);
+        metrics.queue_limit.set(i64::try_from(config.queue_limit).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
             model: OnceLock::new(),
-            store: SessionStore::new(config.sessions.memory_bytes, config.sessions.max_sessions),
-            metrics: Arc::clone(&metrics),
+            store: Arc::new(SessionStore::new(config.sessions.clone(), Arc::clone(&metrics))),
+            metrics,
             places: Arc::new(Semaphore::new(config.queue_limit)),
             queue_limit: config.queue_limit,
             draining: AtomicBool::new(false),
             started: Instant::now(),
             heartbeat: AtomicU64::new(0),
             ended: watch::Sender::new(false),
-            job_millis: AtomicU64::new(0),
+            device_lost: AtomicBool::new(false),
+            next_start: AtomicU64::new(0),
         });
-        let (jobs, incoming) = mpsc::channel();
+        let (events, incoming) = mpsc::channel();
         let (loaded, loaded_receiver) = oneshot::channel();
-        let for_worker = Arc::clone(&shared);
+        let (for_worker, from_files) = (Arc::clone(&shared), events.clone());
         let worker = std::thread::Builder::new().name("reprompt-worker".to_owned()).spawn(move || {
             let _ended = TellEnd(&for_worker.ended);
-            worker::run(&files, &config, &for_worker, &incoming, loaded);
+            if let Some(model) = loading::begin(&config, &for_worker, load, from_files, loaded) {
+                // The reason was logged, and whoever holds a handle sees that the worker has ended.
+                let _ = worker::run(model, &config, &for_worker, &incoming);
+            }
         })?;
-        let engine = Self { shared, jobs, worker: Mutex::new(Some(worker)) };
-        Ok((engine, loaded_receiver))
+        Ok((Self { shared, events, worker: Mutex::new(Some(worker)) }, loaded_receiver))
     }
 
     /// The model, once it is loaded.
@@ -137,7 +175,7 @@ impl Engine {
     }
 
     /// The sessions.
-    pub fn sessions(&self) -> &SessionStore {
+    pub fn sessions(&self) -> &Arc<SessionStore> {
         &self.shared.store
     }
 
@@ -146,43 +184,65 @@ impl Engine {
         &self.shared.metrics
     }
 
+    /// All metrics in Prometheus' text format, as they are now.
+    pub fn metrics_text(&self) -> String {
+        self.shared.store.show_counts();
+        self.shared.metrics.ready.set(i64::from(self.readiness().is_ok()));
+        self.shared.metrics.text()
+    }
+
     /// Whether jobs would be taken and answered: the model is loaded, the worker came around lately, and the process
     /// is not about to end.
     pub fn readiness(&self) -> Result<(), EngineError> {
         self.model()?;
+        if *self.shared.ended.borrow() {
+            return Err(self.failure());
+        }
         if self.shared.draining.load(Ordering::Acquire) {
             return Err(EngineError::Draining);
         }
         let beat = Duration::from_millis(self.shared.heartbeat.load(Ordering::Relaxed));
         let is_stalled = self.shared.started.elapsed().saturating_sub(beat) > STALLED_AFTER;
-        if is_stalled || *self.shared.ended.borrow() { Err(EngineError::Stalled) } else { Ok(()) }
+        if is_stalled { Err(EngineError::Stalled) } else { Ok(()) }
     }
 
-    /// Waits for the worker's thread to end, which it does of itself only when it has failed.
+    /// Waits for the worker's thread to end, which it does of itself only when it has failed; then [`Self::failure`]
+    /// tells of what.
     pub async fn ended(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.shared.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// Takes no more work; what was taken is finished.
+    /// What the worker has ended of.
+    pub fn failure(&self) -> EngineError {
+        match self.shared.device_lost.load(Ordering::Acquire) {
+            true => EngineError::DeviceLost,
+            false => EngineError::Stalled,
+        }
+    }
+
+    /// Takes no more work: what runs is finished, what waits is refused.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Release);
     }
 
     /// Queues a job, or says why not.
     pub fn submit(&self, work: Work, options: JobOptions) -> Result<JobHandle, EngineError> {
-        self.model()?;
-        if self.shared.draining.load(Ordering::Acquire) {
-            return Err(EngineError::Draining);
-        }
-        let place = match Arc::clone(&self.shared.places).try_acquire_owned() {
-            Ok(place) => place,
+        let metrics = &self.shared.metrics;
+        self.readiness().inspect_err(|error| {
+            let is_draining = *error == EngineError::Draining;
+            metrics.jobs_refused.of(if is_draining { RefuseReason::Draining } else { RefuseReason::NotReady }).inc();
+        })?;
+        let permit = match Arc::clone(&self.shared.places).try_acquire_owned() {
+            Ok(permit) => permit,
             Err(TryAcquireError::NoPermits) => {
+                metrics.jobs_refused.of(RefuseReason::QueueFull).inc();
                 let waiting = self.shared.queue_limit;
                 return Err(EngineError::QueueFull { waiting, retry_after: self.retry_after() });
             }
             Err(TryAcquireError::Closed) => return Err(EngineError::Draining),
         };
+        let kind = if matches!(work, Work::Record { .. }) { JobKind::Record } else { JobKind::Edit };
         let (result, result_receiver) = oneshot::channel();
         let (progress, progress_receiver) = watch::channel(Progress::default());
         let cancelled = Arc::default();
@@ -193,18 +253,17 @@ impl Engine {
             progress,
             options,
             cancelled: Arc::clone(&cancelled),
-            place: Some(place),
+            place: Some(Place::new(permit, metrics.queue_jobs.clone())),
         };
-        self.jobs.send(ticket).map_err(|_| EngineError::Stalled)?;
+        self.events.send(Event::Job(Box::new(ticket))).map_err(|_| self.failure())?;
+        metrics.jobs_taken.of(kind).inc();
         Ok(JobHandle { result: result_receiver, progress: progress_receiver, cancelled })
     }
 
-    /// When a place in the queue is likely to be free: the time of an average job.
+    /// When a place in the queue is likely to be free: when the first of the jobs that run is likely to end.
     fn retry_after(&self) -> Duration {
-        match self.shared.job_millis.load(Ordering::Relaxed) {
-            0 => FIRST_RETRY,
-            millis => Duration::from_millis(millis).max(FIRST_RETRY),
-        }
+        let at = Duration::from_millis(self.shared.next_start.load(Ordering::Relaxed));
+        at.saturating_sub(self.shared.started.elapsed()).max(SHORTEST_RETRY)
     }
 }
 
@@ -219,9 +278,8 @@ impl Drop for TellEnd<'_> {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Closing the channel ends the worker once it has nothing left to do.
-        let (closed, _) = mpsc::channel();
-        drop(std::mem::replace(&mut self.jobs, closed));
+        // A worker that has ended already hears nothing of it.
+        let _ = self.events.send(Event::End);
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(worker) = worker
             && worker.join().is_err()

@@ -4,26 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use candle_core::Tensor;
+
+use super::backend::Backend;
 use super::batch::{Candidate, CompatibilityKey, next_batch};
-use super::job::{EngineError, Progress, Stage};
-use super::run::{ROWS_PER_RUN, Run, denoise, guarded};
-use crate::diffusion::Model;
+use super::denoise::{Failure, denoise, guarded};
+use super::job::EngineError;
+use super::run::Run;
 use crate::media::Image;
-use crate::session::{Recording, SessionId, Source};
+use crate::telemetry::metrics::{Metrics, RowKind};
 
 /// Names a run for as long as the worker lives.
 pub type RunKey = u64;
 
-/// The session that a source's run will become.
-pub type SessionSource = (SessionId, Arc<Source>);
+/// Pixels of the images that are decoded in one pass at most, to bound its memory.
+const MAX_DECODED_PIXELS: usize = 512 * 512;
 
 #[derive(Debug)]
 struct Active {
     run: Run,
     last_tick: u64,
-    /// Of a source's run.
-    session: Option<SessionSource>,
-    failed: Option<String>,
+    failed: Option<Failure>,
 }
 
 /// A run that has ended.
@@ -31,14 +32,27 @@ struct Active {
 pub struct Finished {
     /// Its name.
     pub key: RunKey,
-    /// Of a source's run: its session, and its recording.
-    pub source: Option<(SessionSource, Arc<Recording>)>,
-    /// Its image, or what it failed of.
-    pub image: Result<Arc<Image>, EngineError>,
+    /// The run, at its end or where it failed.
+    pub run: Run,
+    /// Its image (none of a replay), or what it failed of.
+    pub image: Result<Option<Arc<Image>>, EngineError>,
     /// When its last step was taken.
     pub denoised: Instant,
-    /// How long decoding took.
+    /// How long decoding took, others of its batch included.
     pub decode: Duration,
+}
+
+/// What a pass came to.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// The runs that took part.
+    pub runs: Vec<RunKey>,
+    /// Their size; `None` where nothing was run.
+    pub key: Option<CompatibilityKey>,
+    /// Rows of the pass.
+    pub rows: usize,
+    /// Time in the UNet.
+    pub took: Duration,
 }
 
 /// All runs in progress.
@@ -52,46 +66,44 @@ pub struct RunSet {
 impl RunSet {
     /// Rows that the runs add to a forward pass of all of them.
     pub fn rows(&self) -> usize {
-        self.runs.len() * ROWS_PER_RUN
+        self.runs.values().map(|active| active.run.rows()).sum()
     }
 
-    /// Adds a run; a source's comes with the session that it will become.
-    pub fn add(&mut self, run: Run, session: Option<SessionSource>) -> RunKey {
+    /// Adds a run.
+    pub fn add(&mut self, run: Run) -> RunKey {
         self.last_key += 1;
-        let active = Active { run, last_tick: self.tick, session, failed: None };
-        self.runs.insert(self.last_key, active);
+        self.runs.insert(self.last_key, Active { run, last_tick: self.tick, failed: None });
         self.last_key
     }
 
-    /// The run of a session's source, if it is being run.
-    pub fn of_session(&self, session: &SessionId) -> Option<RunKey> {
-        let is_wanted = |active: &Active| active.session.as_ref().is_some_and(|(id, _)| id == session);
-        self.runs.iter().find(|(_, active)| is_wanted(active)).map(|(key, _)| *key)
+    /// A run.
+    pub fn get(&self, key: RunKey) -> Option<&Run> {
+        self.runs.get(&key).map(|active| &active.run)
     }
 
-    /// What a source's run has recorded so far.
-    pub fn recording(&self, key: RunKey) -> Option<Arc<Recording>> {
-        match &self.runs.get(&key)?.run {
-            Run::Source(run) => Some(Arc::clone(run.recording())),
-            Run::Edit(_) => None,
-        }
+    /// A run, to be changed.
+    pub fn get_mut(&mut self, key: RunKey) -> Option<&mut Run> {
+        self.runs.get_mut(&key).map(|active| &mut active.run)
     }
 
-    /// How far a run is.
-    pub fn progress(&self, key: RunKey) -> Option<Progress> {
-        let run = &self.runs.get(&key)?.run;
-        Some(Progress { stage: Stage::Running, step: run.step(), steps: run.steps(), previews: Vec::new() })
+    /// Every run that has not failed.
+    pub fn iter(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values().filter(|active| active.failed.is_none()).map(|active| &active.run)
     }
 
-    /// Gives up the runs that nobody wants any more, and tells the sessions of the sources among them.
-    pub fn retain(&mut self, is_wanted: impl Fn(RunKey) -> bool) -> Vec<SessionId> {
-        let given_up = self.runs.extract_if(.., |key, _| !is_wanted(*key));
-        given_up.filter_map(|(_, active)| active.session).map(|(session, _)| session).collect()
+    /// Gives up the runs that nobody wants any more.
+    pub fn retain(&mut self, is_wanted: impl Fn(RunKey) -> bool) {
+        self.runs.retain(|key, _| is_wanted(*key));
+    }
+
+    /// Whether a run could take a step.
+    pub fn is_ready(&self) -> bool {
+        self.runs.values().any(|active| active.failed.is_none() && active.run.is_ready())
     }
 
     /// Takes one step of the runs whose turn it is, of at most `max_rows` rows together. A pass that fails is tried
-    /// again run by run, so that a failing run fails alone.
-    pub fn step(&mut self, model: &Model, max_rows: usize) {
+    /// again run by run, so that a failing run fails alone; the error is the device's.
+    pub fn step(&mut self, model: &dyn Backend, max_rows: usize, metrics: &Metrics) -> Result<Pass, Failure> {
         let candidates: Vec<_> = self
             .runs
             .iter()
@@ -99,75 +111,139 @@ impl RunSet {
             .map(|(key, active)| Candidate {
                 run: *key,
                 key: CompatibilityKey::of(&active.run),
+                rows: active.run.rows(),
                 last_tick: active.last_tick,
             })
             .collect();
         let batch = next_batch(&candidates, max_rows);
         if batch.is_empty() {
-            return;
+            return Ok(Pass::default());
         }
         self.tick += 1;
         let members = self.runs.iter_mut().filter(|(key, _)| batch.contains(key));
         let mut members: Vec<&mut Active> = members.map(|(_, active)| active).collect();
+        let mut pass = Pass { key: members.first().map(|active| CompatibilityKey::of(&active.run)), ..Pass::default() };
         for active in &mut members {
             active.last_tick = self.tick;
+            pass.rows += active.run.rows();
+            let rows = active.run.rows() as u64;
+            metrics.rows.of(active.run.kind()).inc_by(rows);
+            metrics.recomputed_steps.inc_by(u64::from(active.run.kind() == RowKind::Replay));
         }
-        let Err(error) = step_together(model, &mut members) else {
-            return;
-        };
-        if let [only] = members.as_mut_slice() {
-            only.failed = Some(error);
-            return;
-        }
-        tracing::warn!(%error, runs = members.len(), "a batch failed and is tried again run by run");
-        for active in members {
-            if let Err(error) = step_together(model, &mut [&mut *active]) {
-                active.failed = Some(error);
-            }
-        }
+        pass.took = step_members(model, &mut members)?;
+        pass.runs = batch;
+        Ok(pass)
     }
 
-    /// Takes out the runs that have ended, and decodes those that came to their end.
-    pub fn take_finished(&mut self, model: &Model) -> Vec<Finished> {
+    /// Takes out the runs that have ended, and decodes those that came to their end, several of one size in one pass.
+    pub fn take_finished(&mut self, model: &dyn Backend) -> Result<Vec<Finished>, Failure> {
         let denoised = Instant::now();
-        let has_ended = |active: &Active| active.failed.is_some() || active.run.is_done();
-        let ended: Vec<RunKey> =
-            self.runs.iter().filter(|(_, active)| has_ended(active)).map(|(key, _)| *key).collect();
-        let taken = ended.into_iter().filter_map(|key| Some((key, self.runs.remove(&key)?)));
-        taken.map(|(key, active)| active.finish(key, model, denoised)).collect()
+        let ended: Vec<_> =
+            self.runs.extract_if(.., |_, active| active.failed.is_some() || active.run.is_done()).collect();
+        let mut finished: Vec<Finished> = ended
+            .into_iter()
+            .map(|(key, active)| {
+                let image = active.failed.map_or(Ok(None), |failure| Err(EngineError::Failed(failure.to_string())));
+                Finished { key, run: active.run, image, denoised, decode: Duration::ZERO }
+            })
+            .collect();
+        decode_finished(model, &mut finished)?;
+        Ok(finished)
     }
 }
 
-impl Active {
-    fn finish(self, key: RunKey, model: &Model, denoised: Instant) -> Finished {
-        let started = Instant::now();
-        let image = match self.failed {
-            Some(error) => Err(EngineError::Failed(error)),
-            None => decode(model, &self.run).map(Arc::new),
-        };
-        let recording = match &self.run {
-            Run::Source(run) => Some(Arc::clone(run.recording())),
-            Run::Edit(_) => None,
-        };
-        Finished { key, source: self.session.zip(recording), image, denoised, decode: started.elapsed() }
+fn step_members(model: &dyn Backend, members: &mut [&mut Active]) -> Result<Duration, Failure> {
+    match step_together(model, members) {
+        Ok(took) => return Ok(took),
+        Err(failure @ Failure::Device(_)) => return Err(failure),
+        Err(failure) => {
+            if let [only] = members {
+                only.failed = Some(failure);
+                return Ok(Duration::ZERO);
+            }
+            tracing::warn!(error = %failure, runs = members.len(), "a batch failed and is tried again run by run");
+        }
     }
+    let mut took = Duration::ZERO;
+    for active in members {
+        match step_together(model, &mut [&mut **active]) {
+            Ok(alone) => took += alone,
+            Err(failure @ Failure::Device(_)) => return Err(failure),
+            Err(failure) => active.failed = Some(failure),
+        }
+    }
+    Ok(took)
 }
 
-fn step_together(model: &Model, members: &mut [&mut Active]) -> Result<(), String> {
+fn step_together(model: &dyn Backend, members: &mut [&mut Active]) -> Result<Duration, Failure> {
     let mut runs: Vec<&mut Run> = members.iter_mut().map(|active| &mut active.run).collect();
-    let results = denoise(model, &mut runs)?;
+    let (results, took) = denoise(model, &mut runs)?;
     for (active, result) in members.iter_mut().zip(results) {
-        active.failed = result.err();
+        match result {
+            Err(failure @ Failure::Device(_)) => return Err(failure),
+            result => active.failed = result.err(),
+        }
+    }
+    Ok(took)
+}
+
+fn decode_finished(model: &dyn Backend, finished: &mut [Finished]) -> Result<(), Failure> {
+    let mut by_size: BTreeMap<CompatibilityKey, Vec<usize>> = BTreeMap::new();
+    for (index, one) in finished.iter().enumerate() {
+        if one.image.is_ok() && one.run.kind() != RowKind::Replay {
+            by_size.entry(CompatibilityKey::of(&one.run)).or_default().push(index);
+        }
+    }
+    for (key, indices) in by_size {
+        let latents: Vec<Tensor> = indices.iter().map(|&index| finished[index].run.latents().clone()).collect();
+        let began = Instant::now();
+        let images = decode(model, key, &latents)?;
+        let took = began.elapsed();
+        for (index, image) in indices.into_iter().zip(images) {
+            finished[index].image = image.map(Some);
+            finished[index].decode = took;
+        }
     }
     Ok(())
 }
 
-fn decode(model: &Model, run: &Run) -> Result<Image, EngineError> {
-    let is_finite = || run.latents().abs()?.sum_all()?.to_scalar::<f32>().map(f32::is_finite);
-    if !guarded(is_finite).map_err(EngineError::Failed)? {
-        return Err(EngineError::Diverged);
+/// Decodes latents `[1, channels, h, w]` of one size, as many in a pass as memory allows. What fails together is tried
+/// again one by one; the error is the device's.
+pub fn decode(
+    model: &dyn Backend,
+    key: CompatibilityKey,
+    latents: &[Tensor],
+) -> Result<Vec<Result<Arc<Image>, EngineError>>, Failure> {
+    let factor = model.info().vae_factor;
+    let (width, height) = (key.width * factor, key.height * factor);
+    let image = |rgb| Arc::new(Image { width, height, rgb });
+    let at_once = (MAX_DECODED_PIXELS / (width * height)).max(1);
+    let mut images = Vec::with_capacity(latents.len());
+    for some in latents.chunks(at_once) {
+        match guarded(model, || model.decode(&Tensor::cat(some, 0)?)) {
+            Ok(decoded) => {
+                for (latents, rgb) in some.iter().zip(decoded) {
+                    images.push(is_finite(model, latents)?.map(|()| image(rgb)));
+                }
+            }
+            Err(failure @ Failure::Device(_)) => return Err(failure),
+            Err(failure) if some.len() == 1 => images.push(Err(EngineError::Failed(failure.to_string()))),
+            Err(_) => {
+                for one in some {
+                    images.extend(decode(model, key, std::slice::from_ref(one))?);
+                }
+            }
+        }
     }
-    let rgb = guarded(|| model.decode(run.latents())).map_err(EngineError::Failed)?;
-    let key = CompatibilityKey::of(run);
-    Ok(Image { width: key.width * model.info.vae_factor, height: key.height * model.info.vae_factor, rgb })
+    Ok(images)
+}
+
+fn is_finite(model: &dyn Backend, latents: &Tensor) -> Result<Result<(), EngineError>, Failure> {
+    let sum = guarded(model, || latents.abs()?.sum_all()?.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>());
+    match sum {
+        Ok(sum) if sum.is_finite() => Ok(Ok(())),
+        Ok(_) => Ok(Err(EngineError::Diverged)),
+        Err(failure @ Failure::Device(_)) => Err(failure),
+        Err(failure) => Ok(Err(EngineError::Failed(failure.to_string()))),
+    }
 }

@@ -3,6 +3,8 @@
 //! Contract: plain data. Words are as a person wrote them; [`EditPlan::new`](super::EditPlan::new) looks them up and
 //! checks every range.
 
+use std::ops::Range;
+
 use super::align::EditType;
 use super::prompt::WordRef;
 use super::schedule::{CrossReplaceSteps, Window};
@@ -66,6 +68,15 @@ impl EditParams {
     #[must_use]
     pub fn new(edit_type: EditType) -> Self {
         Self { edit_type, ..Self::default() }
+    }
+}
+
+impl EditParams {
+    /// The steps at which an edit without windows of its own reads the source's cross- and self-attention.
+    #[must_use]
+    pub fn default_windows(steps: usize) -> (Range<usize>, Range<usize>) {
+        let cross = CrossReplaceSteps::default().default.range(steps + 1);
+        (cross.start..cross.end.min(steps), DEFAULT_SELF_REPLACE.range(steps))
     }
 }
 

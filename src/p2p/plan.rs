@@ -33,6 +33,8 @@ pub struct EditPlan {
     gates: GateTable,
     /// The phase of every step, and the first step of every phase.
     phases: (Vec<usize>, Vec<usize>),
+    /// Whether the source's cross-attention is needed, by phase.
+    source_phases: Vec<bool>,
     equalizer: Vec<f32>,
     self_window: Range<usize>,
     blend: Option<BlendPlan>,
@@ -94,7 +96,19 @@ impl EditPlan {
         let identity = source.ids() == target.ids()
             && alignment.map.is_identity()
             && equalizer.iter().all(|&factor| factor == 1.0);
-        Ok(Self { edit_type, phases: phases(&gates), alignment, gates, equalizer, self_window, blend, identity })
+        let mut plan = Self {
+            edit_type,
+            phases: phases(&gates),
+            source_phases: Vec::new(),
+            alignment,
+            gates,
+            equalizer,
+            self_window,
+            blend,
+            identity,
+        };
+        plan.source_phases = plan.phases().iter().map(|&step| plan.cross(step).uses_source()).collect();
+        Ok(plan)
     }
 
     /// Number of steps.
@@ -146,6 +160,15 @@ impl EditPlan {
     #[must_use]
     pub fn phase(&self, step: usize) -> usize {
         self.phases.0[step]
+    }
+
+    /// Whether the source's cross-attention is needed at a step.
+    ///
+    /// # Panics
+    /// Where `step` is not below the number of steps.
+    #[must_use]
+    pub fn injects_cross(&self, step: usize) -> bool {
+        self.source_phases[self.phase(step)]
     }
 
     /// The first step of every phase: phase `p` is what [`cross`](Self::cross) says at step `phases()[p]`.

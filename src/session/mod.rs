@@ -1,19 +1,33 @@
 //! Sessions: sources that were run and recorded, found again by an id that follows from the source itself.
 //!
 //! - [`source`]: what a source is, and its id
-//! - [`recording`]: what is kept of a source's run, step by step, and exactly how many bytes that is
+//! - [`trajectory`], [`attention`]: what is kept of a source's run, step by step; [`layout`]: exactly how many bytes
+//!   that is; [`coverage`]: of which steps
 //! - [`maps`]: attention to each token, for heat maps
-//! - [`limits`]: how much may be kept, and where
-//! - [`store`]: all sessions, within a budget of bytes and a limit of numbers
+//! - [`store`]: all sessions; [`limits`], [`budget`]: how much of them may be kept, and where; [`tiers`], [`priority`]:
+//!   what is pushed out to make room
+//! - [`disk`]: files of recordings; [`spool`]: the thread that handles them; [`parts`]: recordings as files hold them
 
+pub mod attention;
+pub mod budget;
+pub mod coverage;
+pub mod disk;
+pub mod layout;
 pub mod limits;
 pub mod maps;
-pub mod recording;
+pub mod parts;
+pub mod priority;
 pub mod source;
+pub mod spool;
 pub mod store;
+mod tiers;
+pub mod trajectory;
 
+pub use attention::{AttentionLog, CrossRecord, SelfRecord, SourceContexts, StepAttention, StepNeeds};
+pub use coverage::{Coverage, StepSet};
+pub use layout::RecordingLayout;
 pub use limits::SessionLimits;
 pub use maps::AttentionMaps;
-pub use recording::{Recording, RecordingLayout, StepRecord};
 pub use source::{SessionId, Source};
-pub use store::{SessionStore, SessionView, Tier};
+pub use store::{SessionStore, SessionView};
+pub use trajectory::{Trajectory, TrajectoryStep};

@@ -1,36 +1,26 @@
-//! All sessions of this process, within a budget of bytes for recordings and a limit on their number.
+//! All sessions of this process and what is left of each, within the budgets of the tiers.
 //!
-//! The store never holds more bytes of recordings than its budget: a recording reserves its bytes before its first step is run,
-//! and recordings that nobody reads are given up, least recently used first, to make room. A session that has
-//! lost its recording is still known by its source and is recorded again when it is next asked for.
+//! A tier never holds more bytes than its budget: bytes are reserved before they are written, and what nobody reads is
+//! pushed out to make room, the least worth first ([`super::priority`]). What is pushed out of one tier is found in
+//! the next: device, memory, files, trajectory, source. A session whose every byte is gone is still known by its
+//! source. Tensors are given back outside the lock.
+//!
+//! [`super::tiers`] has the pushing out, [`super::spool`] the files.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use super::recording::Recording;
+use super::attention::AttentionLog;
+use super::budget::{Budget, Reservation};
+use super::disk::{FoundSession, Part, Writing};
+use super::limits::SessionLimits;
+use super::priority::Clock;
 use super::source::{SessionId, Source};
+use super::spool::Spool;
+use super::trajectory::Trajectory;
 use crate::media::Image;
-
-/// What is left of a session, from the most to the least useful.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tier {
-    /// Recorded: an edit reads the source instead of running it.
-    Memory,
-    /// Only known by its source: it is run again when it is needed.
-    Source,
-}
-
-impl Tier {
-    /// The tier's name in answers.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Source => "source",
-        }
-    }
-}
+use crate::telemetry::metrics::{Metrics, Tier};
 
 /// What may be told of a session.
 #[derive(Debug, Clone)]
@@ -39,229 +29,346 @@ pub struct SessionView {
     pub id: SessionId,
     /// What it was made from.
     pub source: Arc<Source>,
-    /// What is left of it.
+    /// The best tier that holds it.
     pub tier: Tier,
-    /// Bytes of its recording.
-    pub recording_bytes: u64,
+    /// Bytes by tier; none for [`Tier::Source`].
+    pub bytes: TierBytes,
     /// Edits and sessions that found it recorded.
     pub hits: u64,
-    /// When it was first recorded.
+    /// When it was first recorded here.
     pub created: SystemTime,
     /// When it was last recorded or found.
     pub last_used: SystemTime,
 }
 
-/// A complete recording and the source's image.
+/// Bytes of a session in each tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TierBytes {
+    /// On the device.
+    pub device: u64,
+    /// In the memory of the host.
+    pub memory: u64,
+    /// In files.
+    pub disk: u64,
+    /// Of the trajectory, in the memory of the host.
+    pub trajectory: u64,
+}
+
+/// What the worker finds of a session.
 #[derive(Debug, Clone)]
-pub struct Recorded {
-    /// The run.
-    pub recording: Arc<Recording>,
-    /// The source's image.
-    pub image: Arc<Image>,
+pub struct Known {
+    /// Its trajectory, where it is in memory.
+    pub trajectory: Option<Arc<Trajectory>>,
+    /// Its attention, where it is in memory or on the device.
+    pub attention: Option<(Tier, Arc<AttentionLog>)>,
+    /// What of it is in files.
+    pub parts: Vec<Part>,
 }
 
 #[derive(Debug)]
-struct Session {
-    source: Arc<Source>,
-    recorded: Option<Recorded>,
-    hits: u64,
-    created: SystemTime,
-    last_used: SystemTime,
+pub(super) struct Session {
+    pub source: Arc<Source>,
+    /// False while its first recording is not complete: it is not told of yet.
+    pub is_recorded: bool,
+    pub trajectory: Option<Arc<Trajectory>>,
+    pub attention: Option<(Tier, Arc<AttentionLog>)>,
+    pub files: Files,
+    /// Seconds that one row of its size takes.
+    pub row_seconds: f64,
+    pub hits: u64,
+    pub created: SystemTime,
+    pub last_used: SystemTime,
     /// Orders sessions by use, where clocks may stand still or jump.
-    last_tick: u64,
+    pub last_tick: u64,
+    /// The tiers' clocks at the last use.
+    pub clocks: Clocks,
 }
 
-/// Bytes in use of a limit, shared by everything that reserves.
+/// The files of a session.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    pub writing: Option<Arc<Writing>>,
+    pub source: Option<Reservation>,
+    pub parts: BTreeMap<Part, Reservation>,
+    /// Parts that are being written.
+    pub ordered: BTreeSet<Part>,
+}
+
+/// A clock for each tier that things are pushed out of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Clocks {
+    pub device: Clock,
+    pub memory: Clock,
+    pub disk: Clock,
+    pub trajectory: Clock,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    pub sessions: HashMap<SessionId, Session>,
+    pub clocks: Clocks,
+    tick: u64,
+}
+
+/// A budget for each tier that has one.
 #[derive(Debug)]
-struct Budget {
-    limit: u64,
-    used: AtomicU64,
-}
-
-/// Bytes of the budget, given back on drop.
-#[derive(Debug)]
-pub struct Reservation {
-    bytes: u64,
-    budget: Arc<Budget>,
-}
-
-impl Reservation {
-    /// Bytes reserved.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::AcqRel);
-    }
+pub(super) struct Budgets {
+    pub device: Arc<Budget>,
+    pub memory: Arc<Budget>,
+    pub disk: Arc<Budget>,
+    pub trajectory: Arc<Budget>,
 }
 
 /// All sessions.
 #[derive(Debug)]
 pub struct SessionStore {
-    budget: Arc<Budget>,
-    max_sessions: usize,
+    pub(super) limits: SessionLimits,
+    pub(super) budgets: Budgets,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) spool: OnceLock<Spool>,
     inner: Mutex<Inner>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    sessions: HashMap<SessionId, Session>,
-    /// Sessions whose source is being run, and whether they were forgotten since.
-    running: HashMap<SessionId, bool>,
-    tick: u64,
-}
-
 impl SessionStore {
-    /// A store for at most `budget` bytes of recordings and `max_sessions` sessions of any tier.
-    pub fn new(budget: u64, max_sessions: usize) -> Self {
-        Self {
-            budget: Arc::new(Budget { limit: budget, used: AtomicU64::new(0) }),
-            max_sessions: max_sessions.max(1),
-            inner: Mutex::default(),
+    /// An empty store with these limits.
+    pub fn new(limits: SessionLimits, metrics: Arc<Metrics>) -> Self {
+        let budget = |tier, limit: u64| {
+            metrics.recording_budget_bytes.of(tier).set(i64::try_from(limit).unwrap_or(i64::MAX));
+            Budget::new(limit, metrics.recording_bytes.of(tier), metrics.recording_peak_bytes.of(tier))
+        };
+        let budgets = Budgets {
+            device: budget(Tier::Device, limits.device_bytes),
+            memory: budget(Tier::Memory, limits.memory_bytes),
+            disk: budget(Tier::Disk, if limits.dir.is_some() { limits.disk_bytes } else { 0 }),
+            trajectory: budget(Tier::Trajectory, limits.trajectory_bytes),
+        };
+        Self { limits, budgets, metrics, spool: OnceLock::new(), inner: Mutex::default() }
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &SessionLimits {
+        &self.limits
+    }
+
+    /// Bytes that a tier holds now, those in the making included; 0 for [`Tier::Source`].
+    pub fn used(&self, tier: Tier) -> u64 {
+        self.budget(tier).map_or(0, |budget| budget.used())
+    }
+
+    pub(super) fn budget(&self, tier: Tier) -> Option<&Arc<Budget>> {
+        match tier {
+            Tier::Device => Some(&self.budgets.device),
+            Tier::Memory => Some(&self.budgets.memory),
+            Tier::Disk => Some(&self.budgets.disk),
+            Tier::Trajectory => Some(&self.budgets.trajectory),
+            Tier::Source => None,
         }
     }
 
-    /// The most bytes that recordings may take.
-    pub fn budget(&self) -> u64 {
-        self.budget.limit
-    }
-
-    /// Bytes that recordings take now, those in the making included.
-    pub fn used(&self) -> u64 {
-        self.budget.used.load(Ordering::Acquire)
-    }
-
-    /// Reserves bytes, giving up recordings that nobody reads where it must. `None` where even that would not be
-    /// enough; then nothing is given up.
-    pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        // Tensors are given back after the lock.
-        let mut given_up = Vec::new();
+    /// Notes that a session's source is being run, so that [`Self::remove`] holds for it already. Whether it was
+    /// recorded before.
+    pub fn begin(&self, id: &SessionId, source: &Arc<Source>) -> bool {
         let mut inner = self.lock();
-        if let Some(reservation) = self.try_reserve(bytes) {
-            return Some(reservation);
-        }
-        let mut idle: Vec<_> = inner.sessions.iter_mut().filter(|(_, session)| session.is_idle()).collect();
-        let idle_bytes: u64 = idle.iter().filter_map(|(_, session)| session.recording_bytes()).sum();
-        let missing = self.used().saturating_add(bytes).saturating_sub(self.budget.limit);
-        if idle_bytes < missing {
-            return None;
-        }
-        idle.sort_by_key(|(_, session)| session.last_tick);
-        let mut freed = 0;
-        for (id, session) in idle {
-            if freed >= missing {
-                break;
-            }
-            tracing::debug!(session = %id, "recording given up to make room");
-            freed += session.recording_bytes().unwrap_or(0);
-            given_up.push(session.recorded.take());
-        }
+        let session = inner.use_session(id, source);
+        let was_recorded = session.is_recorded;
         drop(inner);
-        drop(given_up);
-        self.try_reserve(bytes)
+        self.write_source(id, source);
+        was_recorded
     }
 
-    fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
-        let budget = &self.budget;
-        let grow = |used: u64| used.checked_add(bytes).filter(|total| *total <= budget.limit);
-        budget.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, grow).ok()?;
-        Some(Reservation { bytes, budget: Arc::clone(budget) })
-    }
-
-    /// Notes that a session's source is being run, so that [`Self::remove`] holds for it already.
-    pub fn begin(&self, id: &SessionId) {
-        self.lock().running.insert(id.clone(), false);
-    }
-
-    /// Takes back [`Self::begin`] where the run came to nothing.
+    /// Takes back [`Self::begin`] where the run came to nothing: a session that never was recorded is none.
     pub fn abandon(&self, id: &SessionId) {
-        self.lock().running.remove(id);
+        let mut inner = self.lock();
+        let gone = match inner.sessions.get(id) {
+            Some(session) if !session.is_recorded => inner.sessions.remove(id),
+            _ => None,
+        };
+        drop(inner);
+        if gone.is_some() {
+            self.remove_files(id);
+        }
     }
 
-    /// Keeps a complete recording, unless the session was forgotten while it was run.
-    pub fn insert(&self, id: &SessionId, source: &Arc<Source>, recorded: Recorded) {
+    /// Keeps a complete run, unless its session was forgotten meanwhile: whether it was kept.
+    pub fn complete(&self, id: &SessionId, trajectory: &Arc<Trajectory>, row_seconds: f64) -> bool {
         let mut inner = self.lock();
-        if inner.running.remove(id) == Some(true) {
-            return;
+        let Some(session) = inner.sessions.get_mut(id) else {
+            return false;
+        };
+        session.is_recorded = true;
+        session.row_seconds = row_seconds;
+        let replaced = session.trajectory.replace(Arc::clone(trajectory));
+        let given_up = self.enforce_count(&mut inner);
+        drop(inner);
+        drop(replaced);
+        for (id, _) in &given_up {
+            self.remove_files(id);
         }
+        true
+    }
+
+    /// Adds a trajectory that was read from files.
+    pub fn attach_trajectory(&self, id: &SessionId, trajectory: &Arc<Trajectory>) {
+        let mut inner = self.lock();
+        let replaced = inner.sessions.get_mut(id).and_then(|s| s.trajectory.replace(Arc::clone(trajectory)));
+        drop(inner);
+        drop(replaced);
+    }
+
+    /// Adds a log of attention, which may still be filled.
+    pub fn attach_attention(&self, id: &SessionId, tier: Tier, log: &Arc<AttentionLog>) {
+        let mut inner = self.lock();
+        let replaced = inner.sessions.get_mut(id).and_then(|s| s.attention.replace((tier, Arc::clone(log))));
+        drop(inner);
+        drop(replaced);
+    }
+
+    /// What there is of a session that was recorded.
+    pub fn find(&self, id: &SessionId) -> Option<Known> {
+        let inner = self.lock();
+        let session = inner.sessions.get(id).filter(|session| session.is_recorded)?;
+        Some(Known {
+            trajectory: session.trajectory.clone(),
+            attention: session.attention.clone(),
+            parts: session.files.parts.keys().copied().collect(),
+        })
+    }
+
+    /// Counts a use of a session; as a hit where all of it that was wanted was found, in `tier` at the lowest.
+    pub fn used_by_job(&self, id: &SessionId, found_in: Option<Tier>, row_seconds: f64) {
+        if let Some(tier) = found_in {
+            self.metrics.hits.of(tier).inc();
+        }
+        let mut inner = self.lock();
         inner.tick += 1;
-        let now = SystemTime::now();
-        let tick = inner.tick;
-        let session = inner.sessions.entry(id.clone()).or_insert_with(|| Session {
-            source: Arc::clone(source),
-            recorded: None,
-            hits: 0,
-            created: now,
-            last_used: now,
-            last_tick: tick,
-        });
-        // Tensors of what is replaced or pushed out are given back after the lock.
-        let mut given_up = vec![session.recorded.replace(recorded)];
-        session.last_used = now;
-        session.last_tick = tick;
-        while inner.sessions.len() > self.max_sessions {
-            let oldest = inner.sessions.iter().min_by_key(|(_, session)| session.last_tick);
-            let Some(oldest) = oldest.map(|(id, _)| id.clone()) else {
-                break;
-            };
-            given_up.push(inner.sessions.remove(&oldest).and_then(|session| session.recorded));
+        let (tick, clocks) = (inner.tick, inner.clocks);
+        if let Some(session) = inner.sessions.get_mut(id) {
+            session.hits += u64::from(found_in.is_some());
+            session.row_seconds = row_seconds;
+            session.used(tick, clocks);
         }
         drop(inner);
+        if let Some(spool) = self.spool.get() {
+            spool.touch(id);
+        }
     }
 
-    /// The recording of a session, if it has one; counts as a use.
-    pub fn find_recorded(&self, id: &SessionId) -> Option<Recorded> {
-        let mut inner = self.lock();
-        inner.tick += 1;
-        let tick = inner.tick;
-        let session = inner.sessions.get_mut(id)?;
-        let recorded = session.recorded.clone()?;
-        session.hits += 1;
-        session.last_used = SystemTime::now();
-        session.last_tick = tick;
-        Some(recorded)
-    }
-
-    /// The source of a known session, whatever its tier.
+    /// The source of a session, whatever its tier.
     pub fn source(&self, id: &SessionId) -> Option<Arc<Source>> {
-        self.lock().sessions.get(id).map(|session| Arc::clone(&session.source))
+        let inner = self.lock();
+        inner.sessions.get(id).filter(|session| session.is_recorded).map(|session| Arc::clone(&session.source))
     }
 
-    /// The image of a recorded session.
+    /// The image of a session whose trajectory is in memory.
     pub fn image(&self, id: &SessionId) -> Option<Arc<Image>> {
         let inner = self.lock();
-        Some(Arc::clone(&inner.sessions.get(id)?.recorded.as_ref()?.image))
+        inner.sessions.get(id)?.trajectory.as_ref()?.image().cloned()
     }
 
     /// What may be told of a session.
     pub fn view(&self, id: &SessionId) -> Option<SessionView> {
-        self.lock().sessions.get(id).map(|session| session.view(id))
+        let inner = self.lock();
+        inner.sessions.get(id).filter(|session| session.is_recorded).map(|session| session.view(id))
     }
 
     /// All sessions, the most recently used first.
     pub fn views(&self) -> Vec<SessionView> {
         let inner = self.lock();
-        let mut sessions: Vec<_> = inner.sessions.iter().collect();
+        let mut sessions: Vec<_> = inner.sessions.iter().filter(|(_, session)| session.is_recorded).collect();
         sessions.sort_by_key(|(_, session)| std::cmp::Reverse(session.last_tick));
         sessions.into_iter().map(|(id, session)| session.view(id)).collect()
     }
 
-    /// Forgets a session, also one whose source is being run; whether there was one. Jobs that read its recording keep
-    /// it until they end.
-    pub fn remove(&self, id: &SessionId) -> bool {
-        let mut inner = self.lock();
-        let is_running = inner.running.get_mut(id).map(|forgotten| *forgotten = true).is_some();
-        let removed = inner.sessions.remove(id);
-        // Tensors are given back after the lock.
-        drop(inner);
-        removed.is_some() || is_running
+    /// Sets the gauges of sessions by tier.
+    pub fn show_counts(&self) {
+        let views = self.views();
+        for tier in <Tier as crate::telemetry::labels::Label>::ALL {
+            let count = views.iter().filter(|view| view.tier == *tier).count();
+            self.metrics.sessions.of(*tier).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    /// Forgets a session in every tier, also one whose source is being run; whether there was one. Jobs that read it
+    /// keep what they read until they end.
+    pub fn remove(&self, id: &SessionId) -> bool {
+        let removed = self.lock().sessions.remove(id);
+        let was_there = removed.is_some();
+        drop(removed);
+        if was_there {
+            self.remove_files(id);
+        }
+        was_there
+    }
+
+    /// Forgets the sessions that were not used within the time to live before `now`.
+    pub fn sweep(&self, now: SystemTime) {
+        let Some(ttl) = self.limits.ttl else {
+            return;
+        };
+        let mut inner = self.lock();
+        let is_old = |session: &Session| {
+            now.duration_since(session.last_used).unwrap_or(Duration::ZERO) >= ttl && session.is_recorded
+        };
+        let old: Vec<_> = inner.sessions.extract_if(|_, session| is_old(session)).collect();
+        drop(inner);
+        for (id, _) in &old {
+            tracing::debug!(session = %id, "forgotten, it was not used for long");
+            self.remove_files(id);
+        }
+    }
+
+    /// Takes over the sessions that were found in files.
+    pub(super) fn adopt(&self, found: FoundSession, source: Option<Reservation>, parts: BTreeMap<Part, Reservation>) {
+        let mut inner = self.lock();
+        let session = inner.use_session(&found.id, &Arc::new(found.source));
+        session.is_recorded = true;
+        (session.created, session.last_used) = (found.last_used, found.last_used);
+        session.files.source = source;
+        session.files.parts = parts;
+        let given_up = self.enforce_count(&mut inner);
+        drop(inner);
+        for (id, _) in &given_up {
+            self.remove_files(id);
+        }
+    }
+
+    /// Takes out the least recently used sessions above the limit on their number.
+    fn enforce_count(&self, inner: &mut Inner) -> Vec<(SessionId, Session)> {
+        let mut given_up = Vec::new();
+        while inner.sessions.len() > self.limits.max_sessions.max(1) {
+            let recorded = inner.sessions.iter().filter(|(_, session)| session.is_recorded);
+            let Some(oldest) = recorded.min_by_key(|(_, session)| session.last_tick).map(|(id, _)| id.clone()) else {
+                break;
+            };
+            given_up.extend(inner.sessions.remove_entry(&oldest));
+        }
+        given_up
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn use_session(&mut self, id: &SessionId, source: &Arc<Source>) -> &mut Session {
+        self.tick += 1;
+        let (tick, clocks, now) = (self.tick, self.clocks, SystemTime::now());
+        let session = self.sessions.entry(id.clone()).or_insert_with(|| Session {
+            source: Arc::clone(source),
+            is_recorded: false,
+            trajectory: None,
+            attention: None,
+            files: Files::default(),
+            row_seconds: 1.0,
+            hits: 0,
+            created: now,
+            last_used: now,
+            last_tick: tick,
+            clocks,
+        });
+        session.used(tick, clocks);
+        session
     }
 }
 
@@ -273,7 +380,7 @@ impl SessionView {
             id: id.clone(),
             source: Arc::clone(source),
             tier: Tier::Source,
-            recording_bytes: 0,
+            bytes: TierBytes::default(),
             hits: 0,
             created: now,
             last_used: now,
@@ -282,44 +389,41 @@ impl SessionView {
 }
 
 impl Session {
-    /// Whether it is recorded and no job reads it.
-    fn is_idle(&self) -> bool {
-        self.recorded.as_ref().is_some_and(|recorded| Arc::strong_count(&recorded.recording) == 1)
-    }
-
-    fn recording_bytes(&self) -> Option<u64> {
-        self.recorded.as_ref().map(|recorded| recorded.recording.bytes())
+    fn used(&mut self, tick: u64, clocks: Clocks) {
+        self.last_used = SystemTime::now();
+        self.last_tick = tick;
+        self.clocks = clocks;
     }
 
     fn view(&self, id: &SessionId) -> SessionView {
-        let recording = self.recording_bytes();
+        let files = self.files.source.iter().chain(self.files.parts.values());
+        let mut bytes = TierBytes {
+            disk: files.map(Reservation::bytes).sum(),
+            trajectory: self.trajectory.as_ref().map_or(0, |trajectory| trajectory.bytes()),
+            ..TierBytes::default()
+        };
+        let tier = match &self.attention {
+            Some((Tier::Device, log)) => {
+                bytes.device = log.bytes();
+                Tier::Device
+            }
+            Some((_, log)) => {
+                bytes.memory = log.bytes();
+                Tier::Memory
+            }
+            None if self.files.parts.keys().any(|part| *part != Part::Trajectory) => Tier::Disk,
+            None if self.trajectory.is_some() => Tier::Trajectory,
+            None if !self.files.parts.is_empty() => Tier::Disk,
+            None => Tier::Source,
+        };
         SessionView {
             id: id.clone(),
             source: Arc::clone(&self.source),
-            tier: if recording.is_some() { Tier::Memory } else { Tier::Source },
-            recording_bytes: recording.unwrap_or(0),
+            tier,
+            bytes,
             hits: self.hits,
             created: self.created,
             last_used: self.last_used,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::SessionStore;
-
-    #[test]
-    fn a_budget_is_never_exceeded_and_given_back_to_the_byte() {
-        let store = SessionStore::new(100, 10);
-        let first = store.reserve(60).unwrap();
-        assert!(store.reserve(41).is_none());
-        let second = store.reserve(40).unwrap();
-        assert_eq!(store.used(), 100);
-        drop(first);
-        assert_eq!(store.used(), 40);
-        drop(second);
-        assert_eq!(store.used(), 0);
-        assert!(store.reserve(101).is_none());
     }
 }

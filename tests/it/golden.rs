@@ -13,8 +13,10 @@ use candle_core::{Device, Tensor};
 use reprompt::api::{edit_params::EditSpec, source};
 use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::engine::PreparedEdit;
-use reprompt::engine::run::{EditRun, Run, SourceRun, denoise, forward, recording_layout};
-use reprompt::session::SessionStore;
+use reprompt::engine::denoise::{denoise, forward};
+use reprompt::engine::run::{EditRun, Run, SourceRun, needs_of, recording_layout};
+use reprompt::session::{AttentionLog, SessionLimits, SessionStore, SourceContexts, Trajectory};
+use reprompt::telemetry::metrics::{Metrics, Tier};
 use serde_json::Value;
 
 use crate::support::{Service, config, difference, fixtures, image, model, pixels};
@@ -88,7 +90,7 @@ fn follow(model: &Model, case: &Path) {
         let wanted: Vec<i64> = trace["input_ids"].get(row).unwrap().to_vec1().unwrap();
         let padded: Vec<i64> = model.info.tokenizer.pad(&ids).into_iter().map(i64::from).collect();
         assert_eq!(padded, wanted, "{}: tokens of {text:?}", case.display());
-        let embeddings = model.text_embeddings(&ids).unwrap().squeeze(0).unwrap();
+        let embeddings = model.text_embeddings(&[ids.clone()]).unwrap().squeeze(0).unwrap();
         assert_close(case, "text embeddings", &embeddings, &trace["text_embeddings"].get(row).unwrap());
     }
     let noise = model.noise(source.seed, source.height, source.width).unwrap();
@@ -97,32 +99,44 @@ fn follow(model: &Model, case: &Path) {
         model.info.scheduler.timesteps(source.steps).unwrap().into_iter().map(|t| t as i64).collect();
     assert_eq!(timesteps, trace["timesteps"].to_vec1::<i64>().unwrap(), "{}: timesteps", case.display());
 
-    let store = SessionStore::new(1 << 30, 1);
-    let layout = recording_layout(model, source.height, source.width);
-    let reserved = store.reserve(layout.bytes(source.steps)).unwrap();
-    let source_run = SourceRun::new(model, &source, layout, reserved).unwrap();
-    let recording = Arc::clone(source_run.recording());
+    let store = SessionStore::new(SessionLimits::default(), Arc::new(Metrics::new().unwrap()));
     let edit = PreparedEdit::new(&model.info, &source, &prompt, &spec.params).unwrap();
-    let mut source_run = Run::Source(Box::new(source_run));
+    let layout = Arc::new(recording_layout(model, source.height, source.width));
+    let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps)).unwrap();
+    let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, source.steps, room));
+    let mut contexts = model.encode_prompts(&[&source.negative_prompt, &source.prompt, &edit.prompt]).unwrap();
+    let (target, conditional, unconditional) =
+        (contexts.pop().unwrap(), contexts.pop().unwrap(), contexts.pop().unwrap());
+    let contexts = Arc::new(SourceContexts { conditional, unconditional });
+    let needs = needs_of(&edit.plan);
+    let room = store.reserve(Tier::Memory, layout.context_bytes() + layout.bytes(&needs)).unwrap();
+    let log =
+        Arc::new(AttentionLog::kept(Arc::clone(&layout), Arc::clone(&contexts), needs.clone(), source.steps, room));
+    let records = Some((Arc::clone(&log), needs));
+    let guidance = source.guidance_scale;
+    let source_run = SourceRun::new(model, guidance, Arc::clone(&trajectory), contexts, records).unwrap();
+    let mut source_run = Run::Source(source_run);
 
     let first = forward(model, &mut [&mut source_run]).unwrap();
     let eps = |row: usize| trace["eps_step0"].narrow(0, row, 1).unwrap();
     assert_close(case, "unconditional output of the source", &first.narrow(0, 0, 1).unwrap(), &eps(0));
     assert_close(case, "conditional output of the source", &first.narrow(0, 1, 1).unwrap(), &eps(2));
     for step in 0..source.steps {
-        denoise(model, &mut [&mut source_run]).unwrap().remove(0).unwrap();
+        denoise(model, &mut [&mut source_run]).unwrap().0.remove(0).unwrap();
         let wanted = trace["latents"].get(step).unwrap().narrow(0, 0, 1).unwrap();
         assert_close(case, &format!("source latents after step {step}"), source_run.latents(), &wanted);
     }
-    assert_eq!(recording.bytes(), recording.measured_bytes(), "{}: a recording's bytes", case.display());
+    assert_eq!(log.bytes(), log.measured_bytes(), "{}: bytes of attention", case.display());
+    let image = source.width * source.height * 3;
+    assert_eq!(trajectory.bytes(), trajectory.measured_bytes() + image as u64, "{}: a trajectory", case.display());
 
-    let edit_run = EditRun::new(model, &source, Arc::clone(&recording), &edit.prompt, Arc::clone(&edit.plan)).unwrap();
-    let mut edit_run = Run::Edit(Box::new(edit_run));
+    let edit_run = EditRun::new(model, guidance, trajectory, log, target, Arc::clone(&edit.plan), false).unwrap();
+    let mut edit_run = Run::Edit(edit_run);
     let first = forward(model, &mut [&mut edit_run]).unwrap();
     assert_close(case, "unconditional output of the edit", &first.narrow(0, 0, 1).unwrap(), &eps(1));
     assert_close(case, "conditional output of the edit", &first.narrow(0, 1, 1).unwrap(), &eps(3));
     for step in 0..source.steps {
-        denoise(model, &mut [&mut edit_run]).unwrap().remove(0).unwrap();
+        denoise(model, &mut [&mut edit_run]).unwrap().0.remove(0).unwrap();
         let wanted = trace["latents"].get(step).unwrap().narrow(0, 1, 1).unwrap();
         assert_close(case, &format!("edited latents after step {step}"), edit_run.latents(), &wanted);
     }

@@ -97,7 +97,8 @@ pub struct SessionResponse {
     pub source: SourceBody,
     /// Width and height in pixels.
     pub size: String,
-    /// The best tier that holds it: `memory`, or `source` where it would be run again.
+    /// The best tier that holds it: `device`, `memory`, `disk`; `trajectory`, where attention is computed again from the
+    /// latents; `source`, where it is run again.
     pub tier: &'static str,
     /// Bytes per tier.
     pub bytes: TierBytes,
@@ -117,8 +118,14 @@ pub struct SessionResponse {
 /// Bytes of a recording, by where they lie.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TierBytes {
-    /// In memory.
+    /// Attention, on the device.
+    pub device: u64,
+    /// Attention, in the memory of the host.
     pub memory: u64,
+    /// Files.
+    pub disk: u64,
+    /// Latents, mean maps and the image, in the memory of the host.
+    pub trajectory: u64,
 }
 
 /// A source with all its settings.

@@ -125,12 +125,11 @@ impl UNet {
         down.chain(mid).chain(up).collect()
     }
 
-    /// Keys and values of a prompt's embeddings `[1, tokens, width]` for every cross-attention layer.
+    /// Keys and values of a prompt's embeddings `[tokens, width]` for every cross-attention layer.
     pub fn text_context(&self, embeddings: &Tensor) -> Result<TextContext> {
-        let embeddings = embeddings.squeeze(0)?;
         let mut key_values = vec![None; self.attention_layers];
         for transformer in self.transformers() {
-            transformer.key_values(&embeddings, &mut key_values)?;
+            transformer.key_values(embeddings, &mut key_values)?;
         }
         Ok(TextContext { key_values })
     }

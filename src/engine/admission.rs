@@ -1,0 +1,323 @@
+//! Starting jobs in the order of their arrival, while their rows and their recordings fit.
+//!
+//! Everything that a job will hold is reserved here, before its first step: the source's trajectory, and the attention
+//! that its edit reads. A job that finds no room waits at the head of the queue until others give it back; one whose
+//! source is larger than the whole budget gets a log of a few steps that passes along with it.
+
+use std::sync::Arc;
+
+use super::active::{ActiveSource, EditState, Job, NotStarted, Passing, SharedLog, TrajectoryState};
+use super::batch::CompatibilityKey;
+use super::job::{EngineError, RecordingUse, Ticket, Work};
+use super::run::{ROWS_PER_REPLAY, ROWS_PER_RUN, needs_of, recording_layout};
+use super::worker::{Queued, Worker};
+use crate::p2p::EditParams;
+use crate::session::attention::PASSING_STEPS;
+use crate::session::budget::Reservation;
+use crate::session::disk::Part;
+use crate::session::store::Known;
+use crate::session::{AttentionLog, Coverage, SessionId, Source, StepSet, parts};
+use crate::telemetry::metrics::{JobEnd, Tier};
+
+/// Why something is not reserved.
+enum NoRoom {
+    /// Others hold it.
+    Now,
+    /// It is more than there is.
+    Ever { bytes: u64, budget: u64 },
+}
+
+impl Worker<'_> {
+    /// Starts jobs while they fit. Whether any was started or refused.
+    pub(super) fn start_jobs(&mut self) -> bool {
+        let mut changed = false;
+        while self.jobs.len() < self.max_jobs
+            && let Some(queued) = self.queue.pop_front()
+        {
+            let rows = self.rows_running();
+            if rows > 0 && rows + self.rows_of(&queued.ticket.work, &queued.session) > self.max_batch_rows {
+                self.queue.push_front(queued);
+                break;
+            }
+            let (session, rows) = (queued.session.clone(), queued.rows);
+            match self.start(queued.ticket, queued.session) {
+                Ok(()) => changed = true,
+                Err(NotStarted::NoRoom(ticket)) => {
+                    self.queue.push_front(Queued { ticket: *ticket, session, rows });
+                    break;
+                }
+                Err(NotStarted::Failed(ticket, error)) => {
+                    tracing::warn!(%error, "a job could not be started");
+                    self.metrics().jobs.of(JobEnd::Failed).inc();
+                    ticket.answer(Err(error));
+                    changed = true;
+                }
+            }
+            // A source that was opened for a job that did not start must hold no memory that the next one needs.
+            self.retire_sources();
+        }
+        changed
+    }
+
+    /// Rows of the runs in progress, and of those that will begin as soon as their source is read.
+    fn rows_running(&self) -> usize {
+        let waiting = self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting)).count();
+        self.runs.rows() + waiting * ROWS_PER_RUN
+    }
+
+    /// Rows that a job would add to those that run.
+    pub(super) fn rows_of(&self, work: &Work, session: &SessionId) -> usize {
+        let needs = self.needs(work);
+        let active = self.sources.get(session);
+        let known = if active.is_none() { self.store().find(session) } else { None };
+        let runs_source = active.is_none()
+            && known
+                .as_ref()
+                .is_none_or(|known| known.trajectory.is_none() && !known.parts.contains(&Part::Trajectory));
+        let Work::Edit { edit, .. } = work else {
+            return usize::from(runs_source) * ROWS_PER_RUN;
+        };
+        if edit.plan.is_identity() {
+            return usize::from(runs_source) * ROWS_PER_RUN;
+        }
+        let mut there = match (active.map(|active| &active.log), &known) {
+            (Some(SharedLog::Open { coming, .. }), _) => coming.clone(),
+            (Some(SharedLog::Reserved { promised, .. }), _) => promised.clone(),
+            (_, Some(Known { attention: Some((_, log)), .. })) => log.present(),
+            _ => Coverage::none(work.source().steps),
+        };
+        known.iter().flat_map(|known| &known.parts).for_each(|part| parts::insert(&mut there, *part));
+        let replays = !runs_source && !needs.minus(&there).is_empty();
+        (1 + usize::from(runs_source)) * ROWS_PER_RUN + usize::from(replays) * ROWS_PER_REPLAY
+    }
+
+    /// What a job reads of its source's attention; for a recording, what edits without windows of their own will read.
+    pub(super) fn needs(&self, work: &Work) -> Coverage {
+        match work {
+            Work::Edit { edit, .. } => needs_of(&edit.plan),
+            Work::Record { source } => {
+                let (cross, own) = EditParams::default_windows(source.steps);
+                Coverage {
+                    cross: StepSet::range(source.steps, cross),
+                    self_attention: StepSet::range(source.steps, own),
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, ticket: Ticket, session: SessionId) -> Result<(), NotStarted> {
+        let is_new = !self.sources.contains_key(&session);
+        let mut recording_use = RecordingUse::Hit;
+        if is_new {
+            let source = Arc::clone(ticket.work.source());
+            match self.open_source(&session, &source) {
+                Ok((active, found)) => {
+                    recording_use = found;
+                    self.sources.insert(session.clone(), active);
+                }
+                Err(no_room) => return Err(self.not_started(ticket, &no_room)),
+            }
+        }
+        let (edit, passing) = match &ticket.work {
+            Work::Record { .. } => {
+                // Attention is recorded on the way where there is room for it; the source is what was asked for.
+                if recording_use != RecordingUse::Hit {
+                    let needs = self.needs(&ticket.work);
+                    let _ = self.reserve_kept(&session, &needs);
+                }
+                self.count_use(&session, recording_use);
+                (EditState::None, None)
+            }
+            Work::Edit { edit, .. } if edit.plan.is_identity() => {
+                self.count_use(&session, recording_use);
+                (EditState::SameAsSource, None)
+            }
+            Work::Edit { .. } => {
+                let needs = self.needs(&ticket.work);
+                match self.reserve_attention(&session, &needs) {
+                    Ok(passing) => (EditState::Waiting, passing),
+                    Err(no_room) => return Err(self.not_started(ticket, &no_room)),
+                }
+            }
+        };
+        let mut job = Job::new(ticket, session, recording_use, edit);
+        job.passing = passing;
+        self.metrics().queue_seconds.observe(job.started.duration_since(job.ticket.submitted).as_secs_f64());
+        self.metrics().running_jobs.inc();
+        // The place in the queue is free for the next one.
+        job.ticket.place = None;
+        self.jobs.push(job);
+        Ok(())
+    }
+
+    /// Counts the use of a source whose attention is not read.
+    fn count_use(&self, session: &SessionId, recording_use: RecordingUse) {
+        let Some(active) = self.sources.get(session) else {
+            return;
+        };
+        let is_read = matches!(active.trajectory, TrajectoryState::Reading);
+        let found = if is_read { Tier::Disk } else { Tier::Trajectory };
+        let hit = (recording_use == RecordingUse::Hit).then_some(found);
+        self.store().used_by_job(session, hit, self.row_seconds(&active.source));
+    }
+
+    /// A job without room waits, unless nothing that could give room back is under way.
+    fn not_started(&self, ticket: Ticket, no_room: &NoRoom) -> NotStarted {
+        match *no_room {
+            NoRoom::Now => NotStarted::NoRoom(Box::new(ticket)),
+            NoRoom::Ever { bytes, budget } => {
+                NotStarted::Failed(Box::new(ticket), EngineError::SourceTooLarge { bytes, budget })
+            }
+        }
+    }
+
+    /// Whether something is under way that will give memory back.
+    fn room_will_come(&self) -> bool {
+        !self.jobs.is_empty() || self.store().files_pending() > 0
+    }
+
+    /// A source as it is found: in memory, in files, or to be run.
+    fn open_source(
+        &mut self,
+        session: &SessionId,
+        source: &Arc<Source>,
+    ) -> Result<(ActiveSource, RecordingUse), NoRoom> {
+        let layout = Arc::new(recording_layout(&*self.model, source.height, source.width));
+        let known = self.store().find(session);
+        let ready = known.as_ref().and_then(|known| known.trajectory.clone());
+        let log = known.as_ref().and_then(|known| known.attention.clone());
+        let mut reserved = None;
+        let (trajectory, recording_use) = match ready {
+            Some(trajectory) => (TrajectoryState::Ready(trajectory), RecordingUse::Hit),
+            None => {
+                reserved = Some(self.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps))?);
+                let is_in_file = known.is_some_and(|known| known.parts.contains(&Part::Trajectory));
+                if is_in_file && self.store().read_part(session, Part::Trajectory) {
+                    (TrajectoryState::Reading, RecordingUse::Hit)
+                } else {
+                    let was_recorded = self.store().begin(session, source);
+                    let found = if was_recorded { RecordingUse::Replayed } else { RecordingUse::Created };
+                    (TrajectoryState::Wanted, found)
+                }
+            }
+        };
+        let log = match log {
+            // Attention is of use only with the trajectory that it belongs to.
+            Some((tier, log)) if matches!(trajectory, TrajectoryState::Ready(_)) => {
+                let (tier, log) = self.promoted(session, tier, log);
+                let coming = log.present();
+                SharedLog::Open { tier, log, coming }
+            }
+            _ => SharedLog::None,
+        };
+        let source = Arc::clone(source);
+        Ok((ActiveSource { source, layout, trajectory, reserved, log, replay: None }, recording_use))
+    }
+
+    /// A recording in memory is brought to the device where the device has room for it.
+    fn promoted(&mut self, session: &SessionId, tier: Tier, log: Arc<AttentionLog>) -> (Tier, Arc<AttentionLog>) {
+        let device = self.model.device().clone();
+        if tier != Tier::Memory || self.store().limit(Tier::Device) < log.bytes() {
+            return (tier, log);
+        }
+        let Some(reservation) = self.store().reserve(Tier::Device, log.bytes()) else {
+            return (tier, log);
+        };
+        match log.moved_to(&device, reservation) {
+            Ok(moved) => {
+                self.metrics().promotions.of(Tier::Memory).inc();
+                let moved = Arc::new(moved);
+                self.store().attach_attention(session, Tier::Device, &moved);
+                (Tier::Device, moved)
+            }
+            Err(error) => {
+                tracing::warn!(%error, %session, "a recording could not be copied to the device");
+                (tier, log)
+            }
+        }
+    }
+
+    fn reserve(&self, tier: Tier, bytes: u64) -> Result<Reservation, NoRoom> {
+        let budget = self.store().limit(tier);
+        match self.store().reserve(tier, bytes) {
+            Some(reservation) => Ok(reservation),
+            None if bytes <= budget && self.room_will_come() => Err(NoRoom::Now),
+            None => Err(NoRoom::Ever { bytes, budget }),
+        }
+    }
+
+    /// Room for the attention that an edit reads: in the log that all edits share, or in one of its own.
+    fn reserve_attention(&mut self, session: &SessionId, needs: &Coverage) -> Result<Option<Passing>, NoRoom> {
+        let no_room = match self.reserve_kept(session, needs) {
+            Ok(()) => return Ok(None),
+            Err(NoRoom::Now) => return Err(NoRoom::Now),
+            Err(no_room) => no_room,
+        };
+        let Some(active) = self.sources.get(session) else {
+            return Err(no_room);
+        };
+        let bytes = active.layout.context_bytes() + active.layout.bytes(&Coverage::first(PASSING_STEPS));
+        self.reserve(Tier::Memory, bytes).map(|reservation| Some(Passing::Reserved(reservation)))
+    }
+
+    /// Room in the log that all edits of a source share, for what is not promised yet.
+    fn reserve_kept(&mut self, session: &SessionId, needs: &Coverage) -> Result<(), NoRoom> {
+        let Some(active) = self.sources.get(session) else {
+            return Ok(());
+        };
+        let (held, more, at) = match &active.log {
+            SharedLog::None => (0, needs.clone(), None),
+            SharedLog::Reserved { tier, reservation, promised } => {
+                (reservation.bytes(), needs.minus(promised), Some(*tier))
+            }
+            SharedLog::Open { tier, log, .. } => (log.bytes(), needs.minus(&log.promised()), Some(*tier)),
+        };
+        if at.is_some() && more.is_empty() {
+            return Ok(());
+        }
+        let prompts = if at.is_none() { active.layout.context_bytes() } else { 0 };
+        let bytes = active.layout.bytes(&more) + prompts;
+        let tiers: &[Tier] = at.as_ref().map_or(&[Tier::Device, Tier::Memory], std::slice::from_ref);
+        let mut no_room = NoRoom::Ever { bytes, budget: 0 };
+        for &tier in tiers {
+            if held + bytes > self.store().limit(tier) {
+                if !matches!(no_room, NoRoom::Now) {
+                    no_room = NoRoom::Ever { bytes: held + bytes, budget: self.store().limit(tier) };
+                }
+                continue;
+            }
+            match self.reserve(tier, bytes) {
+                Ok(reservation) => {
+                    self.promise(session, tier, &more, reservation);
+                    return Ok(());
+                }
+                Err(error) => no_room = error,
+            }
+        }
+        Err(no_room)
+    }
+
+    fn promise(&mut self, session: &SessionId, tier: Tier, more: &Coverage, new: Reservation) {
+        let Some(active) = self.sources.get_mut(session) else {
+            return;
+        };
+        match &mut active.log {
+            SharedLog::Open { log, .. } => log.promise(more, new),
+            SharedLog::Reserved { reservation, promised, .. } => {
+                reservation.absorb(new);
+                *promised = promised.union(more);
+            }
+            none @ SharedLog::None => *none = SharedLog::Reserved { tier, reservation: new, promised: more.clone() },
+        }
+    }
+
+    /// Seconds that a row of a source's size takes.
+    pub(super) fn row_seconds(&self, source: &Source) -> f64 {
+        self.estimate.row(self.key_of(source))
+    }
+
+    pub(super) fn key_of(&self, source: &Source) -> CompatibilityKey {
+        let factor = self.model.info().vae_factor;
+        CompatibilityKey { height: source.height / factor, width: source.width / factor }
+    }
+}

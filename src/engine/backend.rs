@@ -1,0 +1,93 @@
+//! What the engine asks of a model: the seam at which tests put a quick or a faulty one.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Error, Result, Tensor};
+
+use crate::diffusion::unet::{AttentionControl, AttentionSite, TextContext};
+use crate::diffusion::{Model, ModelError, ModelInfo};
+
+/// A model on its device, as the worker's thread uses it.
+pub trait Backend {
+    /// What may be known elsewhere.
+    fn info(&self) -> &Arc<ModelInfo>;
+
+    /// Where tensors live.
+    fn device(&self) -> &Device;
+
+    /// The attention layers at an image size in pixels.
+    fn sites(&self, height: usize, width: usize) -> Vec<AttentionSite>;
+
+    /// Prompts as the UNet reads them, encoded in one pass.
+    fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError>;
+
+    /// The noise that a seed stands for, `[1, channels, h, w]` for sides in pixels.
+    fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor>;
+
+    /// The UNet: `latents` `[rows, channels, h, w]`, a timestep and a prompt for each row -> the same shape.
+    fn forward(
+        &self,
+        latents: &Tensor,
+        timesteps: &[usize],
+        contexts: &[&TextContext],
+        control: &mut dyn AttentionControl,
+    ) -> Result<Tensor>;
+
+    /// `latents` `[images, channels, h, w]` -> each image's bytes, row by row, RGB.
+    fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>>;
+
+    /// Whether an error says that the device itself has failed, so that nothing that comes after can succeed.
+    fn is_device_failure(&self, error: &Error) -> bool {
+        is_of_device(error)
+    }
+}
+
+/// A device's memory that is full is no failure: the job is too large, the next one may not be.
+const OUT_OF_MEMORY: &str = "OUT_OF_MEMORY";
+
+fn is_of_device(error: &Error) -> bool {
+    match error {
+        Error::Cuda(error) => !error.to_string().contains(OUT_OF_MEMORY),
+        Error::Metal(_) => true,
+        Error::Context { inner, .. } | Error::WithPath { inner, .. } | Error::WithBacktrace { inner, .. } => {
+            is_of_device(inner)
+        }
+        _ => false,
+    }
+}
+
+impl Backend for Model {
+    fn info(&self) -> &Arc<ModelInfo> {
+        &self.info
+    }
+
+    fn device(&self) -> &Device {
+        self.device()
+    }
+
+    fn sites(&self, height: usize, width: usize) -> Vec<AttentionSite> {
+        self.sites(height, width)
+    }
+
+    fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
+        self.encode_prompts(prompts)
+    }
+
+    fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
+        self.noise(seed, height, width)
+    }
+
+    fn forward(
+        &self,
+        latents: &Tensor,
+        timesteps: &[usize],
+        contexts: &[&TextContext],
+        control: &mut dyn AttentionControl,
+    ) -> Result<Tensor> {
+        self.unet.forward(latents, timesteps, contexts, control)
+    }
+
+    fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {
+        self.decode(latents)
+    }
+}

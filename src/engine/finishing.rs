@@ -1,0 +1,297 @@
+//! What has come to its end: runs are taken out, recordings kept, jobs answered; and what of a job may be told before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use candle_core::Tensor;
+
+use super::active::{ActiveSource, EditState, Job, SharedLog, TrajectoryState};
+use super::batch::CompatibilityKey;
+use super::denoise::{Failure, guarded};
+use super::job::{EngineError, Preview, Progress, Stage, Work};
+use super::run::Run;
+use super::runs::{Finished, RunKey, decode};
+use super::worker::{Queued, Worker};
+use crate::session::disk::Part;
+use crate::session::{AttentionMaps, SessionId, parts};
+use crate::telemetry::metrics::{JobEnd, JobKind, WorkerPart};
+
+impl Worker<'_> {
+    /// Takes out what has ended and answers the jobs that have all. Whether there was anything; the error is the
+    /// device's.
+    pub(super) fn finish(&mut self) -> Result<bool, Failure> {
+        let finished = self.runs.take_finished(&*self.model)?;
+        let decode: Duration = finished.iter().map(|one| one.decode).max().unwrap_or_default();
+        self.clock.split(WorkerPart::Decode, decode);
+        let mut has_moved = !finished.is_empty();
+        for one in finished {
+            if !one.decode.is_zero() {
+                self.estimate.decoded(CompatibilityKey::of(&one.run), 1, one.decode);
+            }
+            self.take_finished(one);
+        }
+        for job in std::mem::take(&mut self.jobs) {
+            let kind = kind_of(&job.ticket.work);
+            let (recording_use, session) = (job.recording_use, job.session.clone());
+            match job.into_answer(self.sources.get(&session)) {
+                Ok((ticket, outcome)) => {
+                    self.metrics().jobs.of(JobEnd::Succeeded).inc();
+                    self.metrics().recordings.of(recording_use).inc();
+                    self.metrics().job_seconds.of(kind).observe(outcome.timings.total.as_secs_f64());
+                    if !outcome.timings.denoise.is_zero() {
+                        ticket.progress.send_modify(|progress| progress.step = progress.steps);
+                    }
+                    ticket.answer(Ok(outcome));
+                    has_moved = true;
+                }
+                Err(unfinished) => self.jobs.push(*unfinished),
+            }
+        }
+        self.retire_sources();
+        Ok(has_moved)
+    }
+
+    /// Hands over what a run came to.
+    fn take_finished(&mut self, finished: Finished) {
+        let owner = self.sources.iter().find(|(_, active)| active.run() == Some(finished.key));
+        let replay_of = self.sources.iter().find(|(_, active)| active.replay == Some(finished.key));
+        match (&finished.run, owner, replay_of) {
+            (Run::Source(_), Some((session, _)), _) => {
+                let session = session.clone();
+                self.source_finished(&session, finished);
+            }
+            (Run::Replay(_), _, Some((session, _))) => {
+                let session = session.clone();
+                match finished.image {
+                    Ok(_) => {
+                        self.sources.get_mut(&session).into_iter().for_each(|active| active.replay = None);
+                        self.persist(&session);
+                    }
+                    Err(error) => self.fail_source(&session, &error),
+                }
+            }
+            _ => self.job_finished(finished),
+        }
+    }
+
+    fn source_finished(&mut self, session: &SessionId, finished: Finished) {
+        let (image, Run::Source(run)) = (finished.image, &finished.run) else {
+            return;
+        };
+        let image = match image {
+            Ok(image) => image,
+            Err(error) => return self.fail_source(session, &error),
+        };
+        let trajectory = Arc::clone(run.trajectory());
+        image.into_iter().for_each(|image| trajectory.set_image(image));
+        for job in self.jobs.iter_mut().filter(|job| job.session == *session) {
+            if matches!(job.edit, EditState::None | EditState::SameAsSource) {
+                job.denoised = Some(finished.denoised);
+                job.decode = finished.decode;
+            }
+        }
+        let Some(active) = self.sources.get_mut(session) else {
+            return;
+        };
+        active.trajectory = TrajectoryState::Ready(Arc::clone(&trajectory));
+        let log = match &active.log {
+            SharedLog::Open { tier, log, .. } => Some((*tier, Arc::clone(log))),
+            _ => None,
+        };
+        let row_seconds = self.sources.get(session).map_or(0.0, |active| self.row_seconds(&active.source));
+        if self.store().complete(session, &trajectory, row_seconds) {
+            if let Some((tier, log)) = &log {
+                self.store().attach_attention(session, *tier, log);
+            }
+            self.persist(session);
+        }
+    }
+
+    /// An edit, or a replay that serves one job alone.
+    fn job_finished(&mut self, finished: Finished) {
+        let Some(at) = self.jobs.iter().position(|job| job.own_runs().any(|key| key == finished.key)) else {
+            return;
+        };
+        let image = match finished.image {
+            Ok(image) => image,
+            Err(error) => {
+                let job = self.jobs.remove(at);
+                return self.fail(job, error);
+            }
+        };
+        let (Some(image), Run::Edit(run)) = (image, &finished.run) else {
+            return;
+        };
+        let job = &mut self.jobs[at];
+        let (height, width) = run.layout().blend_level().unwrap_or((0, 0));
+        let maps = run.summed_maps().filter(|_| job.ticket.options.attention);
+        let maps =
+            maps.map(|sum| AttentionMaps { height, width, tokens: run.layout().tokens(), steps: vec![sum.into()] });
+        job.edit = EditState::Done(image, maps);
+        job.denoised = Some(finished.denoised);
+        job.decode = finished.decode;
+    }
+
+    /// Writes what there is of a complete source to files, where there are files.
+    fn persist(&self, session: &SessionId) {
+        let Some(active) = self.sources.get(session) else {
+            return;
+        };
+        let Some(trajectory) = active.ready() else {
+            return;
+        };
+        let pinned = Arc::clone(trajectory);
+        self.store().write_part(session, Part::Trajectory, || parts::of_trajectory(trajectory), pinned);
+        let SharedLog::Open { log, .. } = &active.log else {
+            return;
+        };
+        for step in 0..trajectory.total_steps() {
+            let attention = log.step(step);
+            for part in parts::parts_of(step, &attention) {
+                let tensors = || parts::of_attention(part, &attention);
+                self.store().write_part(session, part, tensors, Arc::clone(log) as _);
+            }
+        }
+    }
+
+    /// Lets go of sources that no job is left for, and of the runs that nobody wants.
+    pub(super) fn retire_sources(&mut self) {
+        let is_wanted = |session: &SessionId| self.jobs.iter().any(|job| job.session == *session);
+        let unwanted: Vec<_> = self.sources.keys().filter(|session| !is_wanted(session)).cloned().collect();
+        for session in unwanted {
+            self.persist(&session);
+            if let Some(active) = self.sources.remove(&session) {
+                self.let_go(&session, active);
+            }
+        }
+        let (jobs, sources) = (&self.jobs, &self.sources);
+        self.runs.retain(|key| {
+            jobs.iter().flat_map(Job::own_runs).any(|wanted| wanted == key)
+                || sources.values().any(|active| active.run() == Some(key) || active.replay == Some(key))
+        });
+    }
+
+    fn let_go(&self, session: &SessionId, active: ActiveSource) {
+        if let SharedLog::Open { log, .. } = &active.log {
+            log.settle();
+        }
+        if active.ready().is_none() {
+            self.store().abandon(session);
+        }
+    }
+
+    /// Fails one job.
+    pub(super) fn fail(&self, job: Job, error: EngineError) {
+        tracing::error!(session = %job.session, %error, "a job failed");
+        self.metrics().jobs.of(JobEnd::Failed).inc();
+        job.ticket.answer(Err(error));
+    }
+
+    /// Fails the jobs of a source that has failed, those that have all they need of it excepted.
+    pub(super) fn fail_source(&mut self, session: &SessionId, error: &EngineError) {
+        for job in std::mem::take(&mut self.jobs) {
+            if job.session == *session && !matches!(job.edit, EditState::Done(..)) {
+                self.fail(job, error.clone());
+            } else {
+                self.jobs.push(job);
+            }
+        }
+        if let Some(active) = self.sources.get_mut(session) {
+            active.replay = None;
+        }
+        self.retire_sources();
+    }
+
+    /// Makes the previews that are due after a pass.
+    pub(super) fn preview(&mut self, stepped: &[RunKey]) -> Result<(), Failure> {
+        let mut due: BTreeMap<CompatibilityKey, Vec<(usize, usize, Tensor)>> = BTreeMap::new();
+        for (at, job) in self.jobs.iter().enumerate() {
+            let key = job.shown_run(self.sources.get(&job.session)).filter(|key| stepped.contains(key));
+            let Some(run) = key.and_then(|key| self.runs.get(key)) else {
+                continue;
+            };
+            if job.preview_steps.contains(&run.step()) {
+                let predicted = guarded(&*self.model, || run.predicted(&self.model.info().scheduler));
+                if let Ok(Some(latents)) = predicted {
+                    due.entry(CompatibilityKey::of(run)).or_default().push((at, run.step(), latents));
+                }
+            }
+        }
+        for (key, wanted) in due {
+            let latents: Vec<Tensor> = wanted.iter().map(|(_, _, latents)| latents.clone()).collect();
+            let model = &*self.model;
+            let (images, took) = self.clock.count(WorkerPart::Decode, || decode(model, key, &latents));
+            self.estimate.decoded(key, latents.len(), took);
+            for ((at, step, _), image) in wanted.into_iter().zip(images?) {
+                // A preview that cannot be made is none; the image itself will tell.
+                if let (Ok(image), Some(job)) = (image, self.jobs.get_mut(at)) {
+                    job.previews.push(Preview { step, image });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells everybody where they stand.
+    pub(super) fn publish(&mut self) {
+        for job in &self.jobs {
+            let run = job.shown_run(self.sources.get(&job.session)).and_then(|key| self.runs.get(key));
+            let steps = job.ticket.work.source().steps;
+            let step = run.map_or(0, Run::step);
+            job.ticket.progress.send_if_modified(|progress| {
+                let is_new = progress.stage != Stage::Running
+                    || progress.step != step && run.is_some()
+                    || progress.previews.len() != job.previews.len();
+                if is_new {
+                    let step = step.max(progress.step);
+                    *progress = Progress { stage: Stage::Running, step, steps, previews: job.previews.clone() };
+                }
+                is_new
+            });
+        }
+        self.metrics().running_jobs.set(i64::try_from(self.jobs.len()).unwrap_or(i64::MAX));
+        self.metrics().running_rows.set(i64::try_from(self.runs.rows()).unwrap_or(i64::MAX));
+        let mut wait = self.next_start();
+        self.shared.set_next_start(wait);
+        for (position, queued) in self.queue.iter().enumerate() {
+            let stage = Stage::Queued { position, estimated_wait: wait };
+            let progress = &queued.ticket.progress;
+            progress.send_if_modified(|progress| std::mem::replace(&mut progress.stage, stage) != stage);
+            wait += self.cost(queued);
+        }
+    }
+
+    /// When the first of the jobs that run is likely to end: runs share the device step by step, so until the one with
+    /// the fewest steps left is done, every other one takes as many.
+    fn next_start(&self) -> Duration {
+        let ends = self.runs.iter().filter(|run| run.steps_left() > 0 && !matches!(run, Run::Replay(_))).map(|run| {
+            let steps = run.steps_left();
+            let others = self.runs.iter().map(|other| {
+                #[allow(clippy::cast_precision_loss)]
+                let rows = (other.steps_left().min(steps) * other.rows()) as f64;
+                rows * self.estimate.row(CompatibilityKey::of(other))
+            });
+            others.sum::<f64>() + self.estimate.decode(CompatibilityKey::of(run))
+        });
+        Duration::try_from_secs_f64(ends.fold(f64::INFINITY, f64::min)).unwrap_or_default()
+    }
+
+    /// What a job that waits is likely to take of the device's time.
+    fn cost(&self, queued: &Queued) -> Duration {
+        let source = queued.ticket.work.source();
+        let key = self.key_of(source);
+        #[allow(clippy::cast_precision_loss)]
+        let rows = (queued.rows * source.steps) as f64;
+        let seconds = rows * self.estimate.row(key) + self.estimate.decode(key);
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+    }
+}
+
+/// What a job asks for, for metrics.
+pub(super) fn kind_of(work: &Work) -> JobKind {
+    match work {
+        Work::Record { .. } => JobKind::Record,
+        Work::Edit { .. } => JobKind::Edit,
+    }
+}

@@ -1,0 +1,84 @@
+//! The worker's beginning: the model is loaded and warmed up, and what an earlier process has recorded is found.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use candle_core::Device;
+use tokio::sync::oneshot;
+
+use super::backend::Backend;
+use super::{EngineConfig, Event, Shared};
+use crate::diffusion::unet::NoControl;
+use crate::diffusion::{Model, ModelError, ModelFiles};
+use crate::session::disk::DiskError;
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The model could not be loaded.
+    #[error("model: {0}")]
+    Model(#[from] ModelError),
+    /// The folder of recordings cannot be used.
+    #[error("recordings_dir: {} cannot be used: {source}", dir.display())]
+    Recordings {
+        /// The folder.
+        dir: PathBuf,
+        /// Why not.
+        source: DiskError,
+    },
+}
+
+/// Loads a model and makes its smallest image's last step, so that the first job finds everything warm.
+///
+/// # Errors
+/// Whatever is wrong with the model's files.
+pub fn load(files: &ModelFiles, device: &Device) -> Result<Box<dyn Backend>, LoadError> {
+    let started = Instant::now();
+    let model = Model::load(files, device)?;
+    let side = model.info.min_side;
+    let contexts = model.encode_prompts(&[""])?;
+    let contexts: Vec<_> = contexts.iter().collect();
+    let noise = model.noise(0, side, side).map_err(ModelError::from)?;
+    let output = model.unet.forward(&noise, &[0], &contexts, &mut NoControl).map_err(ModelError::from)?;
+    model.decode(&output).map_err(ModelError::from)?;
+    let took = started.elapsed();
+    tracing::info!(model = %model.info.name, fingerprint = %&model.info.fingerprint[..16], ?took, "model loaded");
+    Ok(Box::new(model))
+}
+
+/// Makes everything ready and tells whoever waits for it; `None` where that failed.
+pub(super) fn begin(
+    config: &EngineConfig,
+    shared: &Shared,
+    load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError>,
+    events: Sender<Event>,
+    loaded: oneshot::Sender<Result<(), LoadError>>,
+) -> Option<Box<dyn Backend>> {
+    let ready = load(config).and_then(|model| {
+        let told = move |spooled| {
+            // The worker has ended before the files have: nobody needs to know.
+            let _ = events.send(Event::Files(spooled));
+        };
+        let opened = shared.store.open_files(&model.info().fingerprint, told);
+        let dir = || config.sessions.dir.clone().unwrap_or_default();
+        opened.map_err(|source| LoadError::Recordings { dir: dir(), source })?;
+        Ok(model)
+    });
+    match ready {
+        Ok(model) => {
+            shared.beat();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            shared.metrics.process_start.set(now.as_secs_f64());
+            shared.model.set(Arc::clone(model.info())).ok()?;
+            let _ = loaded.send(Ok(()));
+            Some(model)
+        }
+        Err(error) => {
+            let _ = loaded.send(Err(error));
+            None
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Files of recordings, written and read on a thread of their own: what is wanted now is read before anything is
+//! written, and the worker is told of every end.
+//!
+//! A write holds the bytes that its file takes (reserved before) and keeps what it writes from being pushed out of
+//! memory, so that both budgets stay exact.
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use candle_core::Tensor;
+
+use super::budget::Reservation;
+use super::disk::{DiskError, Folder, Part, TensorForm, Writing};
+use super::source::{SessionId, Source};
+use super::store::SessionStore;
+use crate::telemetry::metrics::{FileFault, Tier};
+
+/// Tensors by name.
+pub type Tensors = Vec<(String, Tensor)>;
+
+/// What has ended.
+#[derive(Debug)]
+pub enum Spooled {
+    /// A part was read, or not.
+    Read {
+        /// The session.
+        session: SessionId,
+        /// The part.
+        part: Part,
+        /// Its tensors; what was wrong was logged, counted and cleared away.
+        tensors: Option<Tensors>,
+    },
+    /// Something was written, or not.
+    Written,
+}
+
+/// The files of one model's recordings, and the thread that handles them.
+#[derive(Debug)]
+pub struct Spool {
+    folder: Arc<Folder>,
+    orders: Option<Sender<Order>>,
+    /// Orders that have not ended.
+    pending: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Order {
+    Read { session: SessionId, part: Part },
+    Source { session: SessionId, source: Arc<Source>, writing: Arc<Writing>, reservation: Reservation },
+    Write(WriteOrder),
+}
+
+struct WriteOrder {
+    session: SessionId,
+    part: Part,
+    tensors: Tensors,
+    writing: Arc<Writing>,
+    reservation: Reservation,
+    /// Keeps what is written from being pushed out meanwhile.
+    pinned: Arc<dyn Any + Send + Sync>,
+}
+
+impl SessionStore {
+    /// Opens the folder of recordings, where one is configured, and takes over the sessions found there. `told` hears
+    /// of everything that has ended, on the thread that did it.
+    pub fn open_files(
+        self: &Arc<Self>,
+        fingerprint: &str,
+        told: impl Fn(Spooled) + Send + 'static,
+    ) -> Result<(), DiskError> {
+        let Some(dir) = &self.limits.dir else {
+            return Ok(());
+        };
+        let (folder, found) = Folder::open(Path::new(dir), fingerprint)?;
+        found.refused.iter().for_each(|fault| self.metrics.files_refused.of(*fault).inc());
+        let folder = Arc::new(folder);
+        let (orders, incoming) = channel();
+        let (store, for_thread) = (Arc::downgrade(self), Arc::clone(&folder));
+        let pending = Arc::new(AtomicUsize::new(0));
+        let still_pending = Arc::clone(&pending);
+        let thread = std::thread::Builder::new().name("reprompt-files".to_owned());
+        let thread = thread.spawn(move || {
+            serve(
+                &for_thread,
+                &incoming,
+                |fault| count(&store, fault),
+                |done, note| {
+                    if let Some(store) = store.upgrade() {
+                        note(&store);
+                    }
+                    still_pending.fetch_sub(1, Ordering::AcqRel);
+                    told(done);
+                },
+            );
+        });
+        let thread = thread.map_err(|source| DiskError::Io { path: dir.clone(), source })?;
+        let spool = Spool { folder, orders: Some(orders), pending, thread: Some(thread) };
+        let _ = self.spool.set(spool);
+        let mut sessions = found.sessions;
+        sessions.sort_by_key(|session| session.last_used);
+        let count = sessions.len();
+        for session in sessions {
+            let reserve = |bytes| self.reserve(Tier::Disk, bytes);
+            let source = reserve(session.source_bytes);
+            let mut parts = BTreeMap::new();
+            for (part, bytes) in &session.parts {
+                match reserve(*bytes) {
+                    Some(reservation) => drop(parts.insert(*part, reservation)),
+                    None => self.remove_file(&session.id, *part),
+                }
+            }
+            self.adopt(session, source, parts);
+        }
+        tracing::info!(sessions = count, dir = %dir.display(), "recordings found");
+        Ok(())
+    }
+
+    /// Asks for a part; a [`Spooled::Read`] will tell of it. Whether there are files at all.
+    pub fn read_part(&self, session: &SessionId, part: Part) -> bool {
+        self.order(Order::Read { session: session.clone(), part })
+    }
+
+    /// Writes a part where there is room for it and it is not there yet. `pinned` keeps what `tensors` are of from
+    /// being pushed out of memory until it is written. Whether a [`Spooled::Written`] will tell of it.
+    pub fn write_part(
+        &self,
+        session: &SessionId,
+        part: Part,
+        tensors: impl FnOnce() -> candle_core::Result<Tensors>,
+        pinned: Arc<dyn Any + Send + Sync>,
+    ) -> bool {
+        let Some(spool) = self.spool.get() else {
+            return false;
+        };
+        let writing = {
+            let mut inner = self.lock();
+            let Some(files) = inner.sessions.get_mut(session).map(|session| &mut session.files) else {
+                return false;
+            };
+            if files.parts.contains_key(&part) || !files.ordered.insert(part) {
+                return false;
+            }
+            Arc::clone(files.writing.get_or_insert_with(|| Arc::new(spool.folder.begin(session))))
+        };
+        let tensors = match tensors() {
+            Ok(tensors) => tensors,
+            Err(error) => {
+                tracing::warn!(%error, %session, %part, "a recording could not be copied for its file");
+                self.note_unwritten(session, part);
+                return false;
+            }
+        };
+        let forms: Vec<_> = tensors.iter().map(|(name, tensor)| TensorForm::of(name, tensor)).collect();
+        let bytes = spool.folder.bytes(session, part, &forms).inspect_err(|error| {
+            tracing::warn!(%error, %session, %part, "a recording cannot be written to a file");
+        });
+        let Some(reservation) = bytes.ok().and_then(|bytes| self.reserve(Tier::Disk, bytes)) else {
+            self.note_unwritten(session, part);
+            return false;
+        };
+        let session = session.clone();
+        self.order(Order::Write(WriteOrder { session, part, tensors, writing, reservation, pinned }))
+    }
+
+    /// Writes what a session is made from, where that is not there yet.
+    pub(super) fn write_source(&self, session: &SessionId, source: &Arc<Source>) {
+        let Some(spool) = self.spool.get() else {
+            return;
+        };
+        let mut inner = self.lock();
+        let Some(files) = inner.sessions.get_mut(session).map(|session| &mut session.files) else {
+            return;
+        };
+        let (is_there, is_begun) = (files.source.is_some(), files.writing.is_some());
+        let writing = Arc::clone(files.writing.get_or_insert_with(|| Arc::new(spool.folder.begin(session))));
+        drop(inner);
+        if is_there || is_begun {
+            return;
+        }
+        if let Some(reservation) = self.reserve(Tier::Disk, spool.folder.source_bytes(source)) {
+            let (session, source) = (session.clone(), Arc::clone(source));
+            self.order(Order::Source { session, source, writing, reservation });
+        }
+    }
+
+    /// Removes a file that counts no more.
+    pub(super) fn remove_file(&self, session: &SessionId, part: Part) {
+        if let Some(spool) = self.spool.get()
+            && let Err(error) = spool.folder.remove_part(session, part)
+        {
+            tracing::warn!(%error, %session, %part, "a recording's file could not be removed");
+        }
+    }
+
+    /// Removes all files of a session, also those that are being written.
+    pub(super) fn remove_files(&self, session: &SessionId) {
+        if let Some(spool) = self.spool.get()
+            && let Err(error) = spool.folder.remove_session(session)
+        {
+            tracing::warn!(%error, %session, "a session's files could not be removed");
+        }
+    }
+
+    /// Reads and writes that have not ended; each will be told of.
+    pub fn files_pending(&self) -> usize {
+        self.spool.get().map_or(0, |spool| spool.pending.load(Ordering::Acquire))
+    }
+
+    fn order(&self, order: Order) -> bool {
+        let Some(spool) = self.spool.get() else {
+            return false;
+        };
+        spool.pending.fetch_add(1, Ordering::AcqRel);
+        let is_taken = spool.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok());
+        if !is_taken {
+            spool.pending.fetch_sub(1, Ordering::AcqRel);
+        }
+        is_taken
+    }
+
+    /// Forgets a part whose file is gone or wrong.
+    pub fn lose_part(&self, session: &SessionId, part: Part) {
+        let mut inner = self.lock();
+        let lost = inner.sessions.get_mut(session).and_then(|session| session.files.parts.remove(&part));
+        drop(inner);
+        drop(lost);
+        self.remove_file(session, part);
+    }
+
+    /// Notes what was written, where its session is still the one that it was written for.
+    fn note_written(&self, session: &SessionId, part: Option<Part>, writing: &Arc<Writing>, reservation: Reservation) {
+        let mut inner = self.lock();
+        let Some(files) = inner.sessions.get_mut(session).map(|session| &mut session.files) else {
+            return;
+        };
+        if files.writing.as_ref().is_some_and(|current| Arc::ptr_eq(current, writing)) {
+            match part {
+                Some(part) => {
+                    files.ordered.remove(&part);
+                    files.parts.insert(part, reservation);
+                }
+                None => files.source = Some(reservation),
+            }
+        }
+    }
+
+    /// Notes that a part was not written after all.
+    fn note_unwritten(&self, session: &SessionId, part: Part) {
+        if let Some(session) = self.lock().sessions.get_mut(session) {
+            session.files.ordered.remove(&part);
+        }
+    }
+}
+
+fn count(store: &std::sync::Weak<SessionStore>, fault: FileFault) {
+    if let Some(store) = store.upgrade() {
+        store.metrics.files_refused.of(fault).inc();
+    }
+}
+
+impl Spool {
+    /// Marks a session as used, for whoever opens the folder next.
+    pub fn touch(&self, session: &SessionId) {
+        if let Err(error) = self.folder.touch(session)
+            && !matches!(error, DiskError::Missing)
+        {
+            tracing::warn!(%error, %session, "a session's file could not be marked as used");
+        }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // Closing the channel ends the thread once it has done what it was told.
+        self.orders = None;
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that handles files panicked");
+        }
+    }
+}
+
+type Note = Box<dyn FnOnce(&SessionStore)>;
+
+/// Does what is ordered, reads first, until nobody can order any more.
+fn serve(folder: &Folder, orders: &Receiver<Order>, fault: impl Fn(FileFault), done: impl Fn(Spooled, Note)) {
+    let (mut reads, mut writes) = (VecDeque::new(), VecDeque::new());
+    let mut is_open = true;
+    while is_open || !reads.is_empty() || !writes.is_empty() {
+        if reads.is_empty() && writes.is_empty() {
+            match orders.recv() {
+                Ok(order) => sort(order, &mut reads, &mut writes),
+                Err(_) => is_open = false,
+            }
+        }
+        while let Ok(order) = orders.try_recv() {
+            sort(order, &mut reads, &mut writes);
+        }
+        if let Some((session, part)) = reads.pop_front() {
+            let tensors = read(folder, &session, part, &fault);
+            let lost = tensors.is_none().then(|| (session.clone(), part));
+            let note = Box::new(move |store: &SessionStore| {
+                lost.iter().for_each(|(session, part)| store.lose_part(session, *part));
+            });
+            done(Spooled::Read { session, part, tensors }, note);
+        } else if let Some(order) = writes.pop_front() {
+            done(Spooled::Written, write(folder, order, &fault));
+        }
+    }
+}
+
+fn sort(order: Order, reads: &mut VecDeque<(SessionId, Part)>, writes: &mut VecDeque<Order>) {
+    match order {
+        Order::Read { session, part } => reads.push_back((session, part)),
+        order => writes.push_back(order),
+    }
+}
+
+fn read(folder: &Folder, session: &SessionId, part: Part, fault: impl Fn(FileFault)) -> Option<Tensors> {
+    match folder.read(session, part) {
+        Ok(tensors) => Some(tensors),
+        Err(DiskError::Missing) => None,
+        Err(error) => {
+            tracing::warn!(%error, %session, %part, "a recording's file is not taken, it is computed again");
+            error.fault().into_iter().for_each(fault);
+            None
+        }
+    }
+}
+
+fn write(folder: &Folder, order: Order, fault: impl Fn(FileFault)) -> Note {
+    let (session, part, writing, reservation, written) = match order {
+        Order::Source { session, source, writing, reservation } => {
+            let written = folder.write_source(&writing, &source);
+            (session, None, writing, reservation, written)
+        }
+        Order::Write(WriteOrder { session, part, tensors, writing, reservation, pinned }) => {
+            let written = folder.write(&writing, part, &tensors);
+            drop((tensors, pinned));
+            (session, Some(part), writing, reservation, written)
+        }
+        // Sorted out before.
+        Order::Read { .. } => return Box::new(|_| {}),
+    };
+    match written {
+        Ok(_) => Box::new(move |store| store.note_written(&session, part, &writing, reservation)),
+        Err(error) => {
+            if !matches!(error, DiskError::Forgotten) {
+                tracing::warn!(%error, %session, "a recording's file could not be written");
+                error.fault().into_iter().for_each(fault);
+            }
+            Box::new(move |store| part.iter().for_each(|part| store.note_unwritten(&session, *part)))
+        }
+    }
+}

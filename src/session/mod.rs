@@ -4,7 +4,7 @@
 //! - [`trajectory`], [`attention`]: what is kept of a source's run, step by step; [`layout`]: exactly how many bytes
 //!   that is; [`coverage`]: of which steps
 //! - [`maps`]: attention to each token, for heat maps
-//! - [`store`]: all sessions; [`limits`], [`budget`]: how much of them may be kept, and where; [`tiers`], [`priority`]:
+//! - [`store`]: all sessions, [`view`]: what may be told of one; [`limits`], [`budget`]: how much of them may be kept, and where; [`tiers`], [`priority`]:
 //!   what is pushed out to make room
 //! - [`disk`]: files of recordings; [`spool`]: the thread that handles them; [`parts`]: recordings as files hold them
 
@@ -22,6 +22,7 @@ pub mod spool;
 pub mod store;
 mod tiers;
 pub mod trajectory;
+pub mod view;
 
 pub use attention::{AttentionLog, CrossRecord, SelfRecord, SourceContexts, StepAttention, StepNeeds};
 pub use coverage::{Coverage, StepSet};
@@ -29,5 +30,6 @@ pub use layout::RecordingLayout;
 pub use limits::SessionLimits;
 pub use maps::AttentionMaps;
 pub use source::{SessionId, Source};
-pub use store::{SessionStore, SessionView};
+pub use store::SessionStore;
 pub use trajectory::{Trajectory, TrajectoryStep};
+pub use view::{SessionView, TierBytes};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Service, config, difference, image, pixels};
+use crate::support::{Service, all, config, difference, image, pixels};
 use reprompt::diffusion::embedded;
 use reprompt::engine::{EngineConfig, EngineError, JobOptions, Stage, Work};
 use reprompt::session::{SessionLimits, Source};
@@ -134,21 +134,10 @@ async fn a_job_gives_the_same_bytes_alone_and_among_strangers() {
         wanted.push(image(&alone.post("/v1/edits", job).await.json(), "edit"));
     }
     let crowded = Service::start(embedded::demo(), EngineConfig { max_batch_rows: 16, ..config() }).await;
-    let answers = futures_join(&crowded, &jobs).await;
+    let answers = all(&crowded, "/v1/edits", &jobs).await;
     for ((answer, wanted), job) in answers.iter().zip(&wanted).zip(&jobs) {
         assert!(image(answer, "edit") == *wanted, "{job} depends on what shares its batch");
     }
-}
-
-async fn futures_join(service: &Service, jobs: &[Value]) -> Vec<Value> {
-    let mut tasks = tokio::task::JoinSet::new();
-    for (index, job) in jobs.iter().cloned().enumerate() {
-        let service = service.clone();
-        tasks.spawn(async move { (index, service.post("/v1/edits", &job).await.json()) });
-    }
-    let mut answers = tasks.join_all().await;
-    answers.sort_by_key(|(index, _)| *index);
-    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,7 +145,7 @@ async fn simultaneous_edits_of_one_source_record_it_once() {
     let service = Service::demo().await;
     let jobs = ["a dog on the beach", "a horse on the beach", "a cat in the snow"]
         .map(|prompt| json!({"source": source(8), "prompt": prompt}));
-    let answers = futures_join(&service, &jobs).await;
+    let answers = all(&service, "/v1/edits", &jobs).await;
     let created = answers.iter().filter(|answer| answer["session"]["recording"] == "created").count();
     assert_eq!(created, 1, "{answers:?}");
 }

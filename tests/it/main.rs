@@ -7,7 +7,10 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod edits;
+mod engine;
+mod fake;
 mod golden;
 mod model;
 mod problems;
 mod support;
+mod tiers;

@@ -120,6 +120,18 @@ impl Service {
     }
 }
 
+/// Answers to requests that are sent at the same time, in the requests' order.
+pub async fn all(service: &Service, path: &'static str, bodies: &[Value]) -> Vec<Value> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for (index, body) in bodies.iter().cloned().enumerate() {
+        let service = service.clone();
+        tasks.spawn(async move { (index, service.post(path, &body).await.json()) });
+    }
+    let mut answers = tasks.join_all().await;
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
 /// The pixels of the image with a role in an answer.
 pub fn image(answer: &Value, role: &str) -> Vec<u8> {
     use base64::Engine as _;

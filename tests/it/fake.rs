@@ -1,0 +1,127 @@
+//! A model that costs nothing: the engine's behaviour in time, without the arithmetic.
+//!
+//! Prompts are tokenized as the embedded model does; a step takes as long as it is told to. Three seeds are special.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use candle_core::{Device, Error, Result, Tensor};
+use reprompt::diffusion::unet::{AttentionControl, AttentionSite, TextContext};
+use reprompt::diffusion::{Model, ModelError, ModelInfo, embedded};
+use reprompt::engine::backend::Backend;
+use reprompt::engine::{Engine, EngineConfig, PreparedEdit, Work};
+use reprompt::p2p::EditParams;
+use reprompt::session::Source;
+
+/// A source of this seed makes every pass panic that it takes part in.
+pub const PANICS: u64 = 1_000_001;
+/// A source of this seed makes every pass fail.
+pub const FAILS: u64 = 1_000_002;
+/// A source of this seed breaks the device.
+pub const BREAKS: u64 = 1_000_003;
+
+/// Latents above this tell which of the special seeds they come from; no schedule brings others there.
+const SPECIAL: f32 = 1e12;
+
+pub struct Fake {
+    info: Arc<ModelInfo>,
+    context: TextContext,
+    step_time: Duration,
+    /// Never told anything: waiting for it is how a step takes its time.
+    never: (Sender<()>, Receiver<()>),
+}
+
+impl Fake {
+    fn new(step_time: Duration) -> Self {
+        let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
+        let context = model.encode_prompts(&[""]).unwrap().remove(0);
+        Self { info: model.info, context, step_time, never: channel() }
+    }
+}
+
+/// An engine on the fake, loaded.
+pub async fn engine(step_time: Duration, config: EngineConfig) -> Engine {
+    let (engine, loaded) = Engine::start_with(config, move |_| Ok(Box::new(Fake::new(step_time)))).unwrap();
+    loaded.await.unwrap().unwrap();
+    engine
+}
+
+/// A source of the smallest size.
+pub fn source(seed: u64, steps: usize) -> Arc<Source> {
+    let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
+    Arc::new(Source { prompt, negative_prompt, seed, steps, guidance_scale: 5.0, width: 64, height: 64 })
+}
+
+/// A recording of such a source.
+pub fn record(seed: u64, steps: usize) -> Work {
+    Work::Record { source: source(seed, steps) }
+}
+
+/// An edit of such a source.
+pub fn edit(engine: &Engine, seed: u64, steps: usize) -> Work {
+    let source = source(seed, steps);
+    let params = EditParams::default();
+    let edit = PreparedEdit::new(engine.model().unwrap(), &source, "a dog on the beach", &params).unwrap();
+    Work::Edit { source, edit }
+}
+
+impl Backend for Fake {
+    fn info(&self) -> &Arc<ModelInfo> {
+        &self.info
+    }
+
+    fn device(&self) -> &Device {
+        &Device::Cpu
+    }
+
+    fn sites(&self, _: usize, _: usize) -> Vec<AttentionSite> {
+        Vec::new()
+    }
+
+    fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
+        Ok(vec![self.context.clone(); prompts.len()])
+    }
+
+    fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
+        let shape = (1, self.info.latent_channels, height / self.info.vae_factor, width / self.info.vae_factor);
+        let value = match seed {
+            PANICS => SPECIAL * 1e2,
+            FAILS => SPECIAL * 1e6,
+            BREAKS => SPECIAL * 1e10,
+            seed => (seed % 1000) as f32 / 1000.0,
+        };
+        Tensor::full(value, shape, &Device::Cpu)
+    }
+
+    fn forward(
+        &self,
+        latents: &Tensor,
+        _: &[usize],
+        _: &[&TextContext],
+        _: &mut dyn AttentionControl,
+    ) -> Result<Tensor> {
+        let _ = self.never.1.recv_timeout(self.step_time);
+        let largest = latents.max_all()?.to_scalar::<f32>()?;
+        match largest / SPECIAL {
+            none if none < 1.0 => (latents * 0.1)?.contiguous(),
+            panics if panics < 1e4 => panic!("a job that panics"),
+            fails if fails < 1e8 => candle_core::bail!("a job that fails"),
+            _ => Err(Error::Msg("the device is broken".to_owned())),
+        }
+    }
+
+    fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {
+        let (images, _, height, width) = latents.dims4()?;
+        let bytes = height * width * self.info.vae_factor * self.info.vae_factor * 3;
+        let picture = |image| {
+            let value = latents.get(image)?.mean_all()?.to_scalar::<f32>()? * 100.0;
+            Ok(vec![value as u8; bytes])
+        };
+        (0..images).map(picture).collect()
+    }
+
+    fn is_device_failure(&self, error: &Error) -> bool {
+        error.to_string().contains("the device is broken")
+    }
+}

@@ -59,10 +59,11 @@ impl Worker<'_> {
         changed
     }
 
-    /// Rows of the runs in progress, and of those that will begin as soon as their source is read.
+    /// Rows of the runs in progress, and of those that are about to begin.
     fn rows_running(&self) -> usize {
-        let waiting = self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting)).count();
-        self.runs.rows() + waiting * ROWS_PER_RUN
+        let edits = self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting)).count();
+        let sources = self.sources.values().filter(|active| matches!(active.trajectory, TrajectoryState::Wanted));
+        self.runs.rows() + (edits + sources.count()) * ROWS_PER_RUN
     }
 
     /// Rows that a job would add to those that run.

@@ -51,7 +51,7 @@ async fn a_job_that_panics_or_fails_fails_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_fails_ends_the_worker_and_everybody_is_told() {
     let engine = quick(config()).await;
-    let mut good = engine.submit(record(1, 1_000), JobOptions::default()).unwrap();
+    let mut good = engine.submit(record(1, 900), JobOptions::default()).unwrap();
     started(&good).await;
     let mut bad = engine.submit(record(BREAKS, 10), JobOptions::default()).unwrap();
     assert_eq!(bad.outcome().await.unwrap_err(), EngineError::DeviceLost);

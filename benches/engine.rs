@@ -1,0 +1,199 @@
+//! What an edit costs, by where its source is found; what company costs; what the engine itself costs.
+//!
+//! ```sh
+//! cargo bench --bench engine                       # the table
+//! cargo bench --bench engine -- --json engine.json # and the same as JSON
+//! cargo bench --bench engine -- --rounds 9 --steps 50
+//! ```
+//!
+//! All in one process on the embedded model, round by round, each round everything once, so that what else the machine
+//! does falls on all alike. Ratios are medians of the rounds' own ratios.
+
+// A bench that cannot go on says why and ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+use reprompt::diffusion::unet::NoControl;
+use reprompt::diffusion::{Model, embedded};
+use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
+use reprompt::p2p::EditParams;
+use reprompt::session::{SessionLimits, Source};
+use reprompt::telemetry::labels::Label;
+use reprompt::telemetry::metrics::{Tier, WorkerPart};
+use serde_json::{Value, json};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TARGETS: [&str; 8] = [
+    "a dog on the beach",
+    "a bird on the beach",
+    "a horse on the beach",
+    "a car on the beach",
+    "a cat in the forest",
+    "a cat in the snow",
+    "a red cat on the beach",
+    "a cat on the beach at night",
+];
+
+fn main() {
+    let options = Options::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let report = runtime.block_on(bench(&options));
+    if let Some(file) = &options.json {
+        std::fs::write(file, format!("{report:#}\n")).unwrap();
+    }
+}
+
+struct Options {
+    json: Option<String>,
+    rounds: u64,
+    steps: usize,
+}
+
+impl Options {
+    fn parse() -> Self {
+        let mut options = Self { json: None, rounds: 5, steps: 20 };
+        let mut args = std::env::args().skip(1);
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().unwrap_or_else(|| panic!("{arg} wants a value"));
+            match arg.as_str() {
+                "--json" => options.json = Some(value()),
+                "--rounds" => options.rounds = value().parse().expect("a number of rounds"),
+                "--steps" => options.steps = value().parse().expect("a number of steps"),
+                // Cargo's own.
+                "--bench" => {}
+                other => panic!("{other} is not known: --json FILE, --rounds N, --steps N are"),
+            }
+        }
+        options
+    }
+}
+
+fn source(seed: u64, steps: usize) -> Arc<Source> {
+    let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
+    Arc::new(Source { prompt, negative_prompt, seed, steps, guidance_scale: 5.0, width: 128, height: 128 })
+}
+
+fn edit(engine: &Engine, source: &Arc<Source>, prompt: &str) -> Work {
+    let edit = PreparedEdit::new(engine.model().unwrap(), source, prompt, &EditParams::default()).unwrap();
+    Work::Edit { source: Arc::clone(source), edit }
+}
+
+async fn engine(memory_bytes: u64) -> Engine {
+    let sessions = SessionLimits { memory_bytes, ..SessionLimits::default() };
+    let config = EngineConfig { device: Device::Cpu, max_batch_rows: 16, queue_limit: 64, sessions };
+    let (engine, loaded) = Engine::start(embedded::demo(), config).unwrap();
+    loaded.await.unwrap().unwrap();
+    engine
+}
+
+async fn run(engine: &Engine, work: Work, found: RecordingUse) -> (Outcome, f64) {
+    let began = Instant::now();
+    let outcome = engine.submit(work, JobOptions::default()).unwrap().outcome().await.unwrap();
+    assert_eq!(outcome.recording, found);
+    (outcome, began.elapsed().as_secs_f64())
+}
+
+/// Text to image without any of this: two rows a step, nothing recorded.
+fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
+    let began = Instant::now();
+    let contexts = model.encode_prompts(&[&source.negative_prompt, prompt]).unwrap();
+    let contexts: Vec<_> = contexts.iter().collect();
+    let mut latents = model.noise(source.seed, source.height, source.width).unwrap();
+    for timestep in model.info.scheduler.timesteps(source.steps).unwrap() {
+        let rows = Tensor::cat(&[&latents, &latents], 0).unwrap();
+        let output = model.unet.forward(&rows, &[timestep; 2], &contexts, &mut NoControl).unwrap();
+        let (negative, positive) = (output.narrow(0, 0, 1).unwrap(), output.narrow(0, 1, 1).unwrap());
+        let guided = (&negative + ((positive - &negative).unwrap() * source.guidance_scale).unwrap()).unwrap();
+        latents = model.info.scheduler.step(&guided, timestep, source.steps, &latents).unwrap();
+    }
+    model.decode(&latents).unwrap();
+    began.elapsed().as_secs_f64()
+}
+
+async fn bench(options: &Options) -> Value {
+    let steps = options.steps;
+    let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
+    let roomy = engine(4 << 30).await;
+    // Memory for one recording and a half: of two sources in turn, the other one's attention is always pushed out.
+    let probe = source(0, steps);
+    run(&roomy, edit(&roomy, &probe, TARGETS[0]), RecordingUse::Created).await;
+    let narrow = engine(roomy.sessions().used(Tier::Memory) * 3 / 2).await;
+    let pair = [source(1_000, steps), source(1_001, steps)];
+    for source in &pair {
+        run(&narrow, edit(&narrow, source, TARGETS[0]), RecordingUse::Created).await;
+    }
+    let mut rounds: Vec<BTreeMap<&str, f64>> = Vec::new();
+    for round in 0..options.rounds {
+        let source = source(round + 1, steps);
+        let mut took = BTreeMap::new();
+        took.insert("plain generation", plain(&model, &source, TARGETS[0]));
+        let cold = edit(&roomy, &source, TARGETS[0]);
+        took.insert("edit, source not known", run(&roomy, cold, RecordingUse::Created).await.1);
+        let hot = edit(&roomy, &source, TARGETS[1]);
+        took.insert("edit, source recorded", run(&roomy, hot, RecordingUse::Hit).await.1);
+        let replayed = edit(&narrow, &pair[round as usize % 2], TARGETS[1]);
+        took.insert("edit, trajectory only", run(&narrow, replayed, RecordingUse::Replayed).await.1);
+
+        let began = Instant::now();
+        for target in TARGETS {
+            run(&roomy, edit(&roomy, &source, target), RecordingUse::Hit).await;
+        }
+        took.insert("8 edits in a row", began.elapsed().as_secs_f64());
+        let began = Instant::now();
+        let handles = TARGETS.map(|target| {
+            let work = edit(&roomy, &source, target);
+            roomy.submit(work, JobOptions::default()).unwrap()
+        });
+        for mut handle in handles {
+            handle.outcome().await.unwrap();
+        }
+        took.insert("8 edits at once", began.elapsed().as_secs_f64());
+        eprintln!("round {} of {}", round + 1, options.rounds);
+        rounds.push(took);
+    }
+    report(&rounds, &roomy, steps)
+}
+
+fn report(rounds: &[BTreeMap<&str, f64>], engine: &Engine, steps: usize) -> Value {
+    let median_of = |of: &dyn Fn(&BTreeMap<&str, f64>) -> f64| {
+        let mut values: Vec<f64> = rounds.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        (values[values.len() / 2], values[0], values[values.len() - 1])
+    };
+    println!("\nembedded model, 128 px, {steps} steps, {} rounds; seconds\n", rounds.len());
+    println!("| | median | least | most | against plain generation | against a cold edit |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    let mut cases = serde_json::Map::new();
+    for name in [
+        "plain generation",
+        "edit, source not known",
+        "edit, trajectory only",
+        "edit, source recorded",
+        "8 edits in a row",
+        "8 edits at once",
+    ] {
+        let (median, least, most) = median_of(&|round| round[name]);
+        let to_plain = median_of(&|round| round[name] / round["plain generation"]).0;
+        let to_cold = median_of(&|round| round[name] / round["edit, source not known"]).0;
+        println!("| {name} | {median:.2} | {least:.2} | {most:.2} | {to_plain:.2} | {to_cold:.2} |");
+        let case = json!({"median": median, "least": least, "most": most, "to_plain": to_plain, "to_cold": to_cold});
+        cases.insert(name.to_owned(), case);
+    }
+    let company = median_of(&|round| round["8 edits at once"] / round["8 edits in a row"]).0;
+    let parts: BTreeMap<_, _> =
+        WorkerPart::ALL.iter().map(|part| (part.as_str(), engine.metrics().worker_seconds.of(*part).get())).collect();
+    let busy: f64 = parts.iter().filter(|(part, _)| **part != WorkerPart::Idle.as_str()).map(|(_, time)| time).sum();
+    let overhead = parts[WorkerPart::Engine.as_str()] / busy;
+    println!("\n8 edits at once against 8 in a row: {company:.2}");
+    println!("the engine's own share of the worker's busy time: {:.2} %", overhead * 100.0);
+    json!({
+        "model": "embedded", "size": 128, "steps": steps, "rounds": rounds.len(), "seconds": cases,
+        "at_once_to_in_a_row": company, "engine_share": overhead, "worker_seconds": parts,
+    })
+}

@@ -134,9 +134,13 @@ fn engine_config(settings: &Settings) -> EngineConfig {
         max_batch_rows: settings.max_batch_rows,
         queue_limit: settings.queue_limit,
         sessions: SessionLimits {
+            device_bytes: settings.recordings_device_bytes.as_u64(),
             memory_bytes: settings.recordings_memory_bytes.as_u64(),
+            trajectory_bytes: settings.recordings_trajectory_bytes.as_u64(),
+            disk_bytes: settings.recordings_disk_bytes.as_u64(),
+            dir: settings.recordings_dir.clone(),
             max_sessions: settings.max_sessions,
-            ..SessionLimits::default()
+            ttl: settings.session_ttl,
         },
     }
 }

@@ -77,6 +77,7 @@ codes! {
     Loading, "loading", SERVICE_UNAVAILABLE, "The model is being loaded";
     Draining, "draining", SERVICE_UNAVAILABLE, "The server is about to end";
     WorkerStalled, "worker_stalled", SERVICE_UNAVAILABLE, "The worker does not answer";
+    DeviceLost, "device_lost", SERVICE_UNAVAILABLE, "The device failed";
 }
 
 /// When a client may try again while the model is being loaded.
@@ -197,6 +198,7 @@ impl From<EngineError> for Problem {
             EngineError::Loading => Self::new(Code::Loading, detail).retry_after(LOADING_RETRY),
             EngineError::Draining => Self::new(Code::Draining, detail).retry_after(LOADING_RETRY),
             EngineError::Stalled => Self::new(Code::WorkerStalled, detail),
+            EngineError::DeviceLost => Self::new(Code::DeviceLost, detail),
             EngineError::QueueFull { retry_after, .. } => Self::new(Code::QueueFull, detail).retry_after(retry_after),
             EngineError::SourceTooLarge { .. } => Self::new(Code::SourceTooLarge, detail).at("source"),
             EngineError::Diverged => Self::new(Code::Diverged, detail),

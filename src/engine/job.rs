@@ -41,6 +41,9 @@ pub enum EngineError {
         /// Bytes that recordings may take.
         budget: u64,
     },
+    /// The device does not compute any more: the process ends, so that it is started anew.
+    #[error("the device failed")]
+    DeviceLost,
     /// The latents left the range of numbers, as strengths or a guidance far too high make them.
     #[error("the latents are not numbers any more: a strength or the guidance scale is far too high")]
     Diverged,
@@ -244,6 +247,26 @@ pub(super) struct Ticket {
     pub cancelled: Arc<Cancelled>,
     /// The place in the queue, given up when the job starts.
     pub place: Option<OwnedSemaphorePermit>,
+    /// Counts the job until it has ended, however it ends.
+    pub unfinished: Unfinished,
+}
+
+/// One of the jobs that were taken and have not ended.
+#[derive(Debug)]
+pub(super) struct Unfinished(watch::Sender<usize>);
+
+impl Unfinished {
+    /// Counts one more.
+    pub fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|jobs| *jobs += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.send_modify(|jobs| *jobs -= 1);
+    }
 }
 
 impl Ticket {

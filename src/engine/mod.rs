@@ -28,7 +28,7 @@ pub use job::{
     RecordingUse, Stage, Timings, Work, tokenize,
 };
 
-use self::job::Ticket;
+use self::job::{Ticket, Unfinished};
 use crate::diffusion::{ModelError, ModelFiles, ModelInfo};
 use crate::session::{SessionLimits, SessionStore};
 use crate::telemetry::metrics::Metrics;
@@ -63,6 +63,8 @@ struct Shared {
     places: Arc<Semaphore>,
     queue_limit: usize,
     draining: AtomicBool,
+    /// Jobs that were taken and have not ended.
+    unfinished: watch::Sender<usize>,
     started: Instant,
     /// Milliseconds after `started` at which the worker last came around.
     heartbeat: AtomicU64,
@@ -115,6 +117,7 @@ impl Engine {
             places: Arc::new(Semaphore::new(config.queue_limit)),
             queue_limit: config.queue_limit,
             draining: AtomicBool::new(false),
+            unfinished: watch::Sender::new(0),
             started: Instant::now(),
             heartbeat: AtomicU64::new(0),
             ended: watch::Sender::new(false),
@@ -169,6 +172,17 @@ impl Engine {
         self.shared.draining.store(true, Ordering::Release);
     }
 
+    /// Waits until no job is queued or running; new ones may come all the same, unless the engine drains.
+    pub async fn idle(&self) {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = self.shared.unfinished.subscribe().wait_for(|jobs| *jobs == 0).await;
+    }
+
+    /// Jobs that are queued or running.
+    pub fn unfinished(&self) -> usize {
+        *self.shared.unfinished.borrow()
+    }
+
     /// Queues a job, or says why not.
     pub fn submit(&self, work: Work, options: JobOptions) -> Result<JobHandle, EngineError> {
         self.model()?;
@@ -194,6 +208,7 @@ impl Engine {
             options,
             cancelled: Arc::clone(&cancelled),
             place: Some(place),
+            unfinished: Unfinished::new(&self.shared.unfinished),
         };
         self.jobs.send(ticket).map_err(|_| EngineError::Stalled)?;
         Ok(JobHandle { result: result_receiver, progress: progress_receiver, cancelled })

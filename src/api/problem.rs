@@ -76,8 +76,8 @@ codes! {
     Internal, "internal_error", INTERNAL_SERVER_ERROR, "Something went wrong on this side";
     Loading, "loading", SERVICE_UNAVAILABLE, "The model is being loaded";
     Draining, "draining", SERVICE_UNAVAILABLE, "The server is about to end";
-    DeviceLost, "device_lost", SERVICE_UNAVAILABLE, "The device has failed";
     WorkerStalled, "worker_stalled", SERVICE_UNAVAILABLE, "The worker does not answer";
+    DeviceLost, "device_lost", SERVICE_UNAVAILABLE, "The device failed";
 }
 
 /// When a client may try again while the model is being loaded.
@@ -197,8 +197,8 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::Loading => Self::new(Code::Loading, detail).retry_after(LOADING_RETRY),
             EngineError::Draining => Self::new(Code::Draining, detail).retry_after(LOADING_RETRY),
-            EngineError::DeviceLost => Self::new(Code::DeviceLost, detail),
             EngineError::Stalled => Self::new(Code::WorkerStalled, detail),
+            EngineError::DeviceLost => Self::new(Code::DeviceLost, detail),
             EngineError::QueueFull { retry_after, .. } => Self::new(Code::QueueFull, detail).retry_after(retry_after),
             EngineError::SourceTooLarge { .. } => Self::new(Code::SourceTooLarge, detail).at("source"),
             EngineError::Diverged => Self::new(Code::Diverged, detail),

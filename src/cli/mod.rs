@@ -2,6 +2,7 @@
 
 mod edit;
 mod serve;
+mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,11 +44,20 @@ impl CliError {
     fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what: what.into(), source }
     }
+
+    /// The process's exit code, as `serve --help` explains it.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Engine(EngineError::Stalled) => 70,
+            Self::Engine(EngineError::DeviceLost) => 71,
+            _ => 1,
+        }
+    }
 }
 
 /// Image editing by editing the prompt: Prompt-to-Prompt on Stable Diffusion, as a service and on the command line.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = serve::EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -58,6 +68,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves the HTTP API (the same as no command).
+    #[command(after_help = serve::EXIT_CODES)]
     Serve(ServeArgs),
     /// Makes one edit without a server and writes both images.
     #[command(after_help = edit::EXAMPLES)]
@@ -95,7 +106,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("reprompt: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -134,9 +145,33 @@ fn engine_config(settings: &Settings) -> EngineConfig {
         max_batch_rows: settings.max_batch_rows,
         queue_limit: settings.queue_limit,
         sessions: SessionLimits {
+            device_bytes: settings.recordings_device_bytes.as_u64(),
             memory_bytes: settings.recordings_memory_bytes.as_u64(),
+            trajectory_bytes: settings.recordings_trajectory_bytes.as_u64(),
+            disk_bytes: settings.recordings_disk_bytes.as_u64(),
+            dir: settings.recordings_dir.clone(),
             max_sessions: settings.max_sessions,
-            ..SessionLimits::default()
+            ttl: settings.session_ttl,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_tell_a_bad_start_a_lost_worker_and_a_lost_device_apart() {
+        let value = ConfigError::Value { key: "threads", value: "0".to_owned(), allowed: String::new() };
+        let cases = [
+            (CliError::Config(value), 1),
+            (CliError::io("listen")(std::io::Error::other("in use")), 1),
+            (CliError::Engine(EngineError::Stalled), 70),
+            (CliError::Engine(EngineError::DeviceLost), 71),
+        ];
+        for (error, code) in cases {
+            assert_eq!(error.exit_code(), code, "{error}");
+            assert!(serve::EXIT_CODES.lines().any(|line| line.trim_start().starts_with(&format!("{code} "))));
+        }
     }
 }

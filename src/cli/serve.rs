@@ -1,20 +1,32 @@
 //! `reprompt serve`: the HTTP service until it is told to end.
+//!
+//! Its end: readiness goes down first, and the socket stays open, so that probes see it and new work is refused with a
+//! reason; what was taken is finished; then the socket is closed, answers are written to their end, and the process
+//! ends. `drain_deadline` and a second signal cut this short.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::signals::Signals;
 use super::{CliError, engine_config, limit_threads, model_files};
 use crate::api::{self, AppState};
 use crate::config::Settings;
-use crate::engine::{Engine, EngineError, Loaded};
+use crate::engine::{Engine, Loaded};
 use crate::telemetry;
 
-/// How long requests in flight may take to be answered when the service is told to end.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0   ended as told, by SIGTERM or ctrl-c; also where work was given up for it
+  1   could not start: the configuration, the model or the socket; the last line says what
+  2   the command line is at fault
+  70  the worker ended by itself
+  71  the device failed";
+
+/// How long answers may take to be written once there is no more work.
+const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
 /// Serves. The socket is open while the model is being loaded, so that probes find it; a model that cannot be loaded
 /// ends the process.
@@ -25,68 +37,86 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
         .enable_all()
         .build()
         .map_err(CliError::io("cannot start the runtime"))?;
-    runtime.block_on(serve(settings))
-}
-
-async fn serve(settings: &Settings) -> Result<(), CliError> {
-    let listener = TcpListener::bind(settings.listen)
-        .await
+    let listener = runtime
+        .block_on(TcpListener::bind(settings.listen))
         .map_err(CliError::io(format!("listen: cannot listen on {}", settings.listen)))?;
-    let address = listener.local_addr().map_err(CliError::io("listen"))?;
     let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings))
         .map_err(CliError::io("cannot start the worker"))?;
     let state = Arc::new(AppState { engine });
+    let result = runtime.block_on(serve(listener, &state, loaded, settings.drain_deadline));
+    // Tasks go before the engine: they hold jobs, and the engine waits for its worker, which waits for jobs.
+    drop(runtime);
+    result
+}
+
+async fn serve(
+    listener: TcpListener,
+    state: &Arc<AppState>,
+    loaded: Loaded,
+    drain_deadline: Duration,
+) -> Result<(), CliError> {
+    let mut signals = Signals::catch().map_err(CliError::io("signals cannot be caught"))?;
+    let address = listener.local_addr().map_err(CliError::io("listen"))?;
     tracing::info!("listening on http://{address}");
-    let (draining, begun) = oneshot::channel();
-    let for_shutdown = Arc::clone(&state);
-    let server = axum::serve(listener, api::router(Arc::clone(&state))).with_graceful_shutdown(async move {
-        told_to_end().await;
-        tracing::info!("shutting down: requests in flight are answered, new ones refused");
-        for_shutdown.engine.drain();
-        // The receiver is gone only when serving has ended for another reason.
-        let _ = draining.send(());
+    let (close, closed) = oneshot::channel::<()>();
+    let server = axum::serve(listener, api::router(Arc::clone(state))).with_graceful_shutdown(async {
+        // A sender that is gone closes too.
+        let _ = closed.await;
     });
+    let mut server = tokio::spawn(server.into_future());
     tokio::select! {
         biased;
-        ended = server.into_future() => ended.map_err(CliError::io("the server failed")),
-        error = failure(loaded) => Err(error),
-        () = state.engine.ended() => Err(EngineError::Stalled.into()),
-        () = cut_short(begun) => {
-            tracing::warn!("shutting down with requests unanswered");
-            Ok(())
+        error = failure(loaded, &state.engine) => return Err(error),
+        ended = &mut server => return Err(server_failure(ended.map_err(std::io::Error::other).flatten())),
+        drained = told_to_end(&mut signals, &state.engine, drain_deadline) => {
+            if drained == Drained::CutShort {
+                return Ok(());
+            }
         }
     }
-}
-
-/// Waits for loading to fail; for ever if it does not.
-async fn failure(loaded: Loaded) -> CliError {
-    match loaded.await {
-        Ok(Err(error)) => error.into(),
-        Ok(Ok(())) | Err(_) => std::future::pending().await,
-    }
-}
-
-/// Once draining has begun: until its time is up, or a second signal comes.
-async fn cut_short(begun: oneshot::Receiver<()>) {
-    if begun.await.is_err() {
-        return std::future::pending().await;
-    }
+    drop(close);
     tokio::select! {
-        () = tokio::time::sleep(DRAIN_DEADLINE) => {}
-        () = told_to_end() => {}
+        _ = &mut server => tracing::info!("all is answered"),
+        () = tokio::time::sleep(ANSWER_GRACE) => tracing::warn!("not every answer was read to its end"),
+        signal = signals.next() => tracing::warn!(signal, "not every answer was read to its end"),
     }
+    Ok(())
 }
 
-async fn told_to_end() {
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM cannot be caught");
-            return std::future::pending().await;
-        }
+/// How draining ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drained {
+    /// There is no more work.
+    Idle,
+    /// There is, but it is given up.
+    CutShort,
+}
+
+/// Waits for the signal to end, and for what the engine has taken.
+async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration) -> Drained {
+    let signal = signals.next().await;
+    engine.drain();
+    tracing::info!(signal, jobs = engine.unfinished(), "shutting down: what was taken is finished, new work refused");
+    let why = tokio::select! {
+        biased;
+        () = engine.idle() => return Drained::Idle,
+        () = tokio::time::sleep(deadline) => "the deadline has passed",
+        _ = signals.next() => "told to end again",
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+    tracing::warn!(jobs = engine.unfinished(), why, "shutting down with work undone: jobs are given up");
+    Drained::CutShort
+}
+
+/// Waits for what ends the service without having been asked: a model that cannot be loaded, a worker that ends.
+async fn failure(loaded: Loaded, engine: &Engine) -> CliError {
+    if let Ok(Err(error)) = loaded.await {
+        return error.into();
     }
+    engine.ended().await;
+    engine.failure().into()
+}
+
+fn server_failure(ended: std::io::Result<()>) -> CliError {
+    let source = ended.err().unwrap_or_else(|| std::io::Error::other("it ended by itself"));
+    CliError::Io { what: "the server failed".to_owned(), source }
 }

@@ -42,12 +42,12 @@ pub enum EngineError {
         /// Bytes that recordings may take.
         budget: u64,
     },
+    /// The device does not compute any more: the process ends, so that it is started anew.
+    #[error("the device failed")]
+    DeviceLost,
     /// The latents left the range of numbers, as strengths or a guidance far too high make them.
     #[error("the latents are not numbers any more: a strength or the guidance scale is far too high")]
     Diverged,
-    /// The device failed: the process is about to end.
-    #[error("the device failed")]
-    DeviceLost,
     /// The job failed; the text is for logs, not for clients.
     #[error("the job failed: {0}")]
     Failed(String),
@@ -248,6 +248,8 @@ pub(super) struct Ticket {
     pub cancelled: Arc<Cancelled>,
     /// The place in the queue, given up when the job starts.
     pub place: Option<Place>,
+    /// Counts the job until it has ended, however it ends.
+    pub _unfinished: Unfinished,
 }
 
 /// A place in the queue: it is counted as long as it is held.
@@ -267,6 +269,24 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.waiting.dec();
+    }
+}
+
+/// One of the jobs that were taken and have not ended.
+#[derive(Debug)]
+pub(super) struct Unfinished(watch::Sender<usize>);
+
+impl Unfinished {
+    /// Counts one more.
+    pub fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|jobs| *jobs += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.send_modify(|jobs| *jobs -= 1);
     }
 }
 

@@ -40,7 +40,7 @@ pub use job::{
 };
 
 use self::backend::Backend;
-use self::job::{Place, Ticket};
+use self::job::{Place, Ticket, Unfinished};
 use crate::diffusion::{ModelFiles, ModelInfo};
 use crate::session::spool::Spooled;
 use crate::session::{SessionLimits, SessionStore};
@@ -78,6 +78,8 @@ struct Shared {
     places: Arc<Semaphore>,
     queue_limit: usize,
     draining: AtomicBool,
+    /// Jobs that were taken and have not ended.
+    unfinished: watch::Sender<usize>,
     started: Instant,
     /// Milliseconds after `started` at which the worker last came around.
     heartbeat: AtomicU64,
@@ -150,6 +152,7 @@ impl Engine {
             places: Arc::new(Semaphore::new(config.queue_limit)),
             queue_limit: config.queue_limit,
             draining: AtomicBool::new(false),
+            unfinished: watch::Sender::new(0),
             started: Instant::now(),
             heartbeat: AtomicU64::new(0),
             ended: watch::Sender::new(false),
@@ -226,6 +229,17 @@ impl Engine {
         self.shared.draining.store(true, Ordering::Release);
     }
 
+    /// Waits until no job is queued or running; new ones may come all the same, unless the engine drains.
+    pub async fn idle(&self) {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = self.shared.unfinished.subscribe().wait_for(|jobs| *jobs == 0).await;
+    }
+
+    /// Jobs that are queued or running.
+    pub fn unfinished(&self) -> usize {
+        *self.shared.unfinished.borrow()
+    }
+
     /// Queues a job, or says why not.
     pub fn submit(&self, work: Work, options: JobOptions) -> Result<JobHandle, EngineError> {
         let metrics = &self.shared.metrics;
@@ -254,6 +268,7 @@ impl Engine {
             options,
             cancelled: Arc::clone(&cancelled),
             place: Some(Place::new(permit, metrics.queue_jobs.clone())),
+            _unfinished: Unfinished::new(&self.shared.unfinished),
         };
         self.events.send(Event::Job(Box::new(ticket))).map_err(|_| self.failure())?;
         metrics.jobs_taken.of(kind).inc();

@@ -7,6 +7,7 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod edits;
+mod ends;
 mod engine;
 mod fake;
 mod golden;

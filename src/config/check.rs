@@ -1,0 +1,103 @@
+//! What values must fulfil beyond their types. An error names the key, the value and what is allowed.
+
+use std::path::Path;
+
+use axum::http::uri::Authority;
+
+use super::ConfigError;
+use super::keys::Settings;
+use super::values::{DeviceChoice, DtypeChoice};
+use crate::engine::run::ROWS_PER_RUN;
+
+pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
+    check_computing(settings)?;
+    check_numbers(settings)?;
+    check_folders(settings)?;
+    check_webhooks(settings)
+}
+
+fn refuse(key: &'static str, value: impl ToString, allowed: impl Into<String>) -> Result<(), ConfigError> {
+    Err(ConfigError::Value { key, value: value.to_string(), allowed: allowed.into() })
+}
+
+fn check_computing(settings: &Settings) -> Result<(), ConfigError> {
+    if settings.max_batch_rows < ROWS_PER_RUN {
+        let allowed = format!("at least {ROWS_PER_RUN}, the rows of one image, are needed");
+        return refuse("max_batch_rows", settings.max_batch_rows, allowed);
+    }
+    if settings.dtype == DtypeChoice::F16 || settings.dtype == DtypeChoice::Bf16 {
+        let value = if settings.dtype == DtypeChoice::F16 { "f16" } else { "bf16" };
+        return refuse("dtype", value, "the processor computes in f32: auto and f32 are possible");
+    }
+    if let DeviceChoice::Cuda(_) = settings.device {
+        return refuse("device", settings.device, "this build has no CUDA: auto and cpu are possible");
+    }
+    Ok(())
+}
+
+fn check_numbers(settings: &Settings) -> Result<(), ConfigError> {
+    if settings.queue_limit > tokio::sync::Semaphore::MAX_PERMITS {
+        let allowed = format!("at most {} jobs can wait", tokio::sync::Semaphore::MAX_PERMITS);
+        return refuse("queue_limit", settings.queue_limit, allowed);
+    }
+    for (key, is_zero, allowed) in [
+        ("threads", settings.threads == Some(0), "at least 1 is needed"),
+        ("queue_limit", settings.queue_limit == 0, "at least 1 job must be able to wait"),
+        ("max_sessions", settings.max_sessions == 0, "at least 1 session must be remembered"),
+        ("max_jobs", settings.max_jobs == 0, "at least 1 job must be kept, or no result could be fetched"),
+        ("job_ttl", settings.job_ttl.is_zero(), "some time is needed, or no result could be fetched"),
+        ("job_result_bytes", settings.job_result_bytes.0 == 0, "some are needed, or no result could be fetched"),
+    ] {
+        if is_zero {
+            return refuse(key, 0, allowed);
+        }
+    }
+    Ok(())
+}
+
+fn check_folders(settings: &Settings) -> Result<(), ConfigError> {
+    if let Some(model) = settings.model.as_deref().filter(|model| !model.is_dir()) {
+        return refuse("model", model.display(), "a folder in the diffusers layout is wanted");
+    }
+    if let Some(dir) = settings.recordings_dir.as_deref().filter(|dir| dir.exists() && !dir.is_dir()) {
+        return refuse("recordings_dir", dir.display(), "a folder is wanted, or nothing yet at its place");
+    }
+    Ok(())
+}
+
+fn check_webhooks(settings: &Settings) -> Result<(), ConfigError> {
+    if let Some(entry) = settings.webhook_hosts.iter().find(|entry| !is_host(entry)) {
+        let allowed = "hosts such as hooks.example.com, *.example.com and http://127.0.0.1:9000 are";
+        return refuse("webhook_hosts", entry, allowed);
+    }
+    match settings.webhook_secret_file.as_deref() {
+        Some(file) => check_secret(file),
+        None if settings.webhook_hosts.is_empty() => Ok(()),
+        None => {
+            let allowed = "webhooks are signed: webhook_secret_file is needed too";
+            refuse("webhook_hosts", settings.webhook_hosts.join(","), allowed)
+        }
+    }
+}
+
+/// A host or `*.` and a domain, with a port or without, `http://` or `https://` before it or nothing.
+fn is_host(entry: &str) -> bool {
+    let rest = ["https://", "http://"].iter().find_map(|scheme| entry.strip_prefix(scheme)).unwrap_or(entry);
+    let host = rest.strip_prefix("*.").unwrap_or(rest);
+    host.parse::<Authority>().is_ok_and(|authority| {
+        let has_good_port = authority.as_str() == authority.host() || authority.port_u16().is_some();
+        !authority.host().is_empty() && has_good_port && !host.contains(['@', '*'])
+    })
+}
+
+fn check_secret(file: &Path) -> Result<(), ConfigError> {
+    match std::fs::read(file) {
+        Ok(secret) if secret.trim_ascii().is_empty() => {
+            refuse("webhook_secret_file", file.display(), "the file holds no secret")
+        }
+        Ok(_) => Ok(()),
+        Err(error) => {
+            refuse("webhook_secret_file", file.display(), format!("a file is wanted that can be read ({error})"))
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The one table of keys: for each its help, its type, its default, its variable, and what its value is called.
+//!
+//! [`Options`] is what one place gives (flags and variables through clap, the file through serde), [`Settings`] what all
+//! places come to. A key is a line of the table and a paragraph of `config/default.toml`; its flag is its name with
+//! dashes. What a value must fulfil beyond its type stands in `check`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Args;
+use serde::Deserialize;
+
+use super::values::{DeviceChoice, DtypeChoice, LogFormat, Setting};
+
+/// A key with its value, and whether the file gives it.
+pub(super) struct Row {
+    pub key: &'static str,
+    /// `None` where the key is not set.
+    pub value: Option<toml::Value>,
+    pub in_file: bool,
+}
+
+macro_rules! keys {
+    ($($(#[doc = $help:literal])+ $key:ident: $type:ty = $default:expr, $variable:literal, $value:literal;)*) => {
+        /// Every key, where it is given.
+        #[derive(Debug, Clone, Default, Args, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Options {
+            $($(#[doc = $help])+ #[arg(long, env = $variable, value_name = $value)]
+            pub $key: Option<<$type as Setting>::Given>,)*
+        }
+
+        /// Every value, valid.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Settings {
+            $($(#[doc = $help])+ pub $key: $type,)*
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+
+        impl Options {
+            /// Fills in what is not given from `fallback`.
+            pub(super) fn or(self, fallback: &Self) -> Self {
+                let fallback = fallback.clone();
+                Self { $($key: self.$key.or(fallback.$key),)* }
+            }
+
+            /// The settings that these come to, not checked yet.
+            pub(super) fn over_defaults(self) -> Settings {
+                let defaults = Settings::default();
+                Settings { $($key: self.$key.map_or(defaults.$key, Setting::from_given),)* }
+            }
+        }
+
+        impl Settings {
+            /// All keys in the order of the table.
+            pub(super) fn rows(&self, file: &Options) -> Vec<Row> {
+                vec![$(Row {
+                    key: stringify!($key),
+                    value: self.$key.shown(),
+                    in_file: file.$key.is_some(),
+                },)*]
+            }
+        }
+
+        /// Keys and their variables.
+        #[cfg(test)]
+        pub(super) const VARIABLES: &[(&str, &str)] = &[$((stringify!($key), $variable)),*];
+    };
+}
+
+keys! {
+    /// A folder in the diffusers layout; without it, the embedded model.
+    model: Option<PathBuf> = None, "REPROMPT_MODEL", "FOLDER";
+    /// Address and port to listen on.
+    listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "REPROMPT_LISTEN", "ADDR:PORT";
+    /// Where to compute: auto, cpu, cuda or cuda:N.
+    device: DeviceChoice = DeviceChoice::Auto, "REPROMPT_DEVICE", "DEVICE";
+    /// What to compute in.
+    dtype: DtypeChoice = DtypeChoice::Auto, "REPROMPT_DTYPE", "DTYPE";
+    /// Threads of a tensor operation; without it, one for small models and one a core for large ones.
+    threads: Option<usize> = None, "REPROMPT_THREADS", "THREADS";
+    /// Rows of one UNet pass at most; a source or an edit takes two.
+    max_batch_rows: usize = 8, "REPROMPT_MAX_BATCH_ROWS", "ROWS";
+    /// Jobs that may wait for their turn; more are refused.
+    queue_limit: usize = 256, "REPROMPT_QUEUE_LIMIT", "JOBS";
+    /// Memory of the device that recordings of sources may take; of no use where the device is the processor.
+    recordings_device_bytes: ByteSize = ByteSize::b(0), "REPROMPT_RECORDINGS_DEVICE_BYTES", "SIZE";
+    /// Memory that recordings of sources may take, such as 512MiB.
+    recordings_memory_bytes: ByteSize = ByteSize::gib(8), "REPROMPT_RECORDINGS_MEMORY_BYTES", "SIZE";
+    /// Memory that trajectories of sources may take, from which their recordings are computed again.
+    recordings_trajectory_bytes: ByteSize = ByteSize::gib(1), "REPROMPT_RECORDINGS_TRAJECTORY_BYTES", "SIZE";
+    /// Disk space that recordings of sources may take.
+    recordings_disk_bytes: ByteSize = ByteSize::gib(32), "REPROMPT_RECORDINGS_DISK_BYTES", "SIZE";
+    /// A folder for recordings of sources; without it, nothing is written to disk.
+    recordings_dir: Option<PathBuf> = None, "REPROMPT_RECORDINGS_DIR", "FOLDER";
+    /// Sessions that are remembered, recorded or not.
+    max_sessions: usize = 10_000, "REPROMPT_MAX_SESSIONS", "SESSIONS";
+    /// Sessions that were not used for so long are forgotten, such as 24h; without it, or with 0, none is.
+    session_ttl: Option<Duration> = None, "REPROMPT_SESSION_TTL", "DURATION";
+    /// How long the result of an asynchronous job can be fetched.
+    job_ttl: Duration = Duration::from_secs(3600), "REPROMPT_JOB_TTL", "DURATION";
+    /// Asynchronous jobs that are kept once they have ended; of more, the oldest are forgotten.
+    max_jobs: usize = 1000, "REPROMPT_MAX_JOBS", "JOBS";
+    /// Memory that results of asynchronous jobs may take; of more, the oldest are forgotten.
+    job_result_bytes: ByteSize = ByteSize::mib(256), "REPROMPT_JOB_RESULT_BYTES", "SIZE";
+    /// Hosts that webhooks may be sent to, with commas between them: HOST, *.DOMAIN, http://HOST:PORT.
+    webhook_hosts: Vec<String> = Vec::new(), "REPROMPT_WEBHOOK_HOSTS", "HOSTS";
+    /// A file with the secret that webhooks are signed with.
+    webhook_secret_file: Option<PathBuf> = None, "REPROMPT_WEBHOOK_SECRET_FILE", "FILE";
+    /// How long running work may take once the service is told to end.
+    drain_deadline: Duration = Duration::from_secs(30), "REPROMPT_DRAIN_DEADLINE", "DURATION";
+    /// How log lines look.
+    log_format: LogFormat = LogFormat::Pretty, "REPROMPT_LOG_FORMAT", "FORMAT";
+}

@@ -1,0 +1,100 @@
+//! Configuration: defaults < file < environment < flags.
+//!
+//! - `keys`: the one table of keys, from which [`Options`] and [`Settings`] are made
+//! - `values`: the types of values; `check`: what they must fulfil
+
+mod check;
+mod keys;
+mod values;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+pub use keys::{Options, Settings};
+pub use values::{DeviceChoice, DtypeChoice, List, LogFormat, Period};
+
+/// Why there is no configuration to start with: one line that names the key, the value and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("config: cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("config: {}, line {line}: {detail}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        line: usize,
+        /// What is wrong there.
+        detail: String,
+    },
+    /// A value is out of its range.
+    #[error("{key}: {value} is not possible, {allowed}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What is allowed.
+        allowed: String,
+    },
+}
+
+impl Options {
+    /// Reads a TOML file.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let invalid = |error: &toml::de::Error, key: String| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let key = if key == "." { String::new() } else { format!("{key}: ") };
+            ConfigError::Invalid {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                detail: format!("{key}{}", error.message().replace('\n', ", ")),
+            }
+        };
+        let document = toml::Deserializer::parse(&text).map_err(|error| invalid(&error, ".".to_owned()))?;
+        serde_path_to_error::deserialize(document).map_err(|error| invalid(error.inner(), error.path().to_string()))
+    }
+}
+
+impl Settings {
+    /// What flags and environment (`given`) and the file come to, checked.
+    pub fn new(given: Options, file: &Options) -> Result<Self, ConfigError> {
+        let mut settings = given.or(file).over_defaults();
+        // A session that is forgotten at once would be of no use: 0 says that none is.
+        settings.session_ttl = settings.session_ttl.filter(|ttl| !ttl.is_zero());
+        check::check(&settings)?;
+        Ok(settings)
+    }
+
+    /// Every key with its value and where it came from, as TOML.
+    pub fn describe(&self, matches: &ArgMatches, file: &Options) -> String {
+        let mut out = String::new();
+        for keys::Row { key, value, in_file } in self.rows(file) {
+            let origin = match matches.try_get_raw(key).is_ok().then(|| matches.value_source(key)).flatten() {
+                Some(ValueSource::CommandLine) => "flag",
+                Some(ValueSource::EnvVariable) => "environment",
+                _ if in_file => "file",
+                _ => "default",
+            };
+            let line = value.map_or_else(|| format!("# {key} is not set"), |value| format!("{key} = {value}"));
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "{line:<48} # {origin}");
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! The configuration's specification.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use super::*;
+
+fn file(text: &str) -> Result<Options, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    Options::from_file(&path).map_err(|error| error.to_string())
+}
+
+fn checked_in() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/default.toml")
+}
+
+#[test]
+fn the_checked_in_defaults_are_the_defaults() {
+    let settings = Settings::new(Options::default(), &Options::from_file(&checked_in()).unwrap()).unwrap();
+    assert_eq!(settings, Settings::default());
+}
+
+#[test]
+fn what_is_given_comes_before_the_file_and_the_file_before_the_defaults() {
+    let file = file("queue_limit = 3\nmax_batch_rows = 4\nrecordings_memory_bytes = \"512MiB\"").unwrap();
+    let given = Options { queue_limit: Some(5), ..Options::default() };
+    let settings = Settings::new(given, &file).unwrap();
+    assert_eq!((settings.queue_limit, settings.max_batch_rows), (5, 4));
+    assert_eq!(settings.recordings_memory_bytes, ByteSize::mib(512));
+    assert_eq!(settings.max_sessions, Settings::default().max_sessions);
+}
+
+#[test]
+fn every_key_has_a_variable_of_its_name_and_a_line_in_the_defaults() {
+    let defaults = std::fs::read_to_string(checked_in()).unwrap();
+    for (key, variable) in keys::VARIABLES {
+        assert_eq!(*variable, format!("REPROMPT_{}", key.to_uppercase()));
+        let is_explained = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} = "));
+        assert!(defaults.lines().any(is_explained), "config/default.toml does not have {key}");
+    }
+}
+
+#[test]
+fn durations_lists_and_sizes_are_read_from_the_file() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "hush\n").unwrap();
+    let text = format!(
+        "session_ttl = \"1h 30m\"\njob_ttl = \"45s\"\nwebhook_hosts = [\"a.example\", \"*.b.example\"]\n\
+         webhook_secret_file = {:?}\nrecordings_disk_bytes = \"1TiB\"",
+        secret.path()
+    );
+    let settings = Settings::new(Options::default(), &file(&text).unwrap()).unwrap();
+    assert_eq!(settings.session_ttl, Some(Duration::from_secs(5400)));
+    assert_eq!(settings.job_ttl, Duration::from_secs(45));
+    assert_eq!(settings.webhook_hosts, ["a.example", "*.b.example"]);
+    assert_eq!(settings.recordings_disk_bytes, ByteSize::tib(1));
+}
+
+#[test]
+fn a_time_to_live_of_nothing_is_none() {
+    for text in ["session_ttl = 0", "session_ttl = \"0\"", "session_ttl = \"0s\"", ""] {
+        assert_eq!(Settings::new(Options::default(), &file(text).unwrap()).unwrap().session_ttl, None, "{text}");
+    }
+}
+
+#[test]
+fn lists_have_commas_between_their_entries_in_flags_and_variables() {
+    assert_eq!(
+        "a.example, b.example:8443,".parse(),
+        Ok(List(vec!["a.example".to_owned(), "b.example:8443".to_owned()]))
+    );
+    assert_eq!("".parse(), Ok(List(Vec::new())));
+}
+
+#[test]
+fn what_is_shown_can_be_read_again_and_tells_where_it_came_from() {
+    let file = file("max_jobs = 7\njob_ttl = \"2h 5m\"\njob_result_bytes = 1000000001").unwrap();
+    let given = ["reprompt", "--session-ttl", "36h", "--recordings-dir", "/a \"quoted\" folder"];
+    let matches = Options::augment_args(clap::Command::new("reprompt")).get_matches_from(given);
+    let options = <Options as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
+    let settings = Settings::new(options, &file).unwrap();
+    let shown = settings.describe(&matches, &file);
+    for (key, origin) in [("max_jobs", "file"), ("session_ttl", "flag"), ("recordings_memory_bytes", "default")] {
+        let line = shown.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
+        assert!(line.ends_with(&format!("# {origin}")), "{line}");
+    }
+    assert!(shown.contains("recordings_memory_bytes = \"8GiB\""), "{shown}");
+    let read = Settings::new(Options::default(), &self::file(&shown).unwrap()).unwrap();
+    assert_eq!(read, settings, "{shown}");
+}
+
+#[test]
+fn errors_name_the_key_the_value_and_what_is_allowed_in_one_line() {
+    let unknown = file("listen = \"127.0.0.1:1\"\nquue_limit = 3").unwrap_err();
+    assert!(
+        unknown.contains("line 2") && unknown.contains("quue_limit") && unknown.contains("queue_limit"),
+        "{unknown}"
+    );
+    assert!(!unknown.contains('\n'));
+    let dtype = file("dtype = \"f8\"").unwrap_err();
+    assert!(dtype.contains("dtype") && dtype.contains("f8") && dtype.contains("bf16"), "{dtype}");
+    let device = file("device = \"tpu\"").unwrap_err();
+    assert!(device.contains("tpu") && device.contains("cuda:N"), "{device}");
+    let rows = Options { max_batch_rows: Some(1), ..Options::default() };
+    let error = Settings::new(rows, &Options::default()).unwrap_err().to_string();
+    assert_eq!(error, "max_batch_rows: 1 is not possible, at least 2, the rows of one image, are needed");
+}
+
+#[test]
+fn values_that_cannot_be_are_refused_by_key_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, empty) = (folder.path().join("file"), folder.path().join("empty"));
+    std::fs::write(&plain, "something").unwrap();
+    std::fs::write(&empty, "\n").unwrap();
+    let missing = folder.path().join("missing");
+    let hosts = |hosts: &str| Some(hosts.parse().unwrap());
+    #[rustfmt::skip]
+    let cases = [
+        ("recordings_dir", Options { recordings_dir: Some(plain.clone()), ..Options::default() }),
+        ("max_jobs", Options { max_jobs: Some(0), ..Options::default() }),
+        ("job_ttl", Options { job_ttl: Some("0".parse().unwrap()), ..Options::default() }),
+        ("job_result_bytes", Options { job_result_bytes: Some(ByteSize::b(0)), ..Options::default() }),
+        ("webhook_hosts", Options { webhook_hosts: hosts("hooks.example.com"), ..Options::default() }),
+        ("webhook_secret_file", Options { webhook_secret_file: Some(missing), ..Options::default() }),
+        ("webhook_secret_file", Options { webhook_secret_file: Some(empty), ..Options::default() }),
+    ];
+    for (key, options) in cases {
+        let error = Settings::new(options, &Options::default()).expect_err(key).to_string();
+        assert!(error.starts_with(&format!("{key}: ")) && !error.contains('\n'), "{error}");
+        assert!(!error.contains("something"), "{error}");
+    }
+    let secret = Options { webhook_secret_file: Some(plain), ..Options::default() };
+    for wrong in
+        ["*", "*.", "a b", "ftp://a.example", "a.example/path", "user@a.example", "a.example:99999", "a.*.example"]
+    {
+        let given = Options { webhook_hosts: hosts(wrong), ..secret.clone() };
+        let error = Settings::new(given, &Options::default()).expect_err(wrong).to_string();
+        assert!(error.starts_with(&format!("webhook_hosts: {wrong} is not possible")), "{error}");
+    }
+    for right in ["hooks.example.com", "*.example.com", "http://127.0.0.1:9000", "https://[::1]:8443", "localhost:80"] {
+        let given = Options { webhook_hosts: hosts(right), ..secret.clone() };
+        assert_eq!(Settings::new(given, &Options::default()).unwrap().webhook_hosts, [right]);
+    }
+}
+
+#[test]
+fn durations_need_their_units() {
+    for (wrong, says) in
+        [("\"90\"", "90"), ("90", "90"), ("\"soon\"", "soon"), ("\"200years\"", "200years"), ("true", "boolean")]
+    {
+        let error = file(&format!("session_ttl = {wrong}")).unwrap_err();
+        assert!(error.contains("session_ttl: ") && error.contains(says) && !error.contains('\n'), "{error}");
+    }
+}

@@ -1,0 +1,235 @@
+//! Types of values: how one is given, and how it is shown.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::ValueEnum;
+use serde::{Deserialize, Deserializer, de};
+
+/// A value of [`Settings`](super::Settings).
+pub trait Setting: Sized {
+    /// As flags, variables and the file give it.
+    type Given;
+
+    /// From what is given.
+    fn from_given(given: Self::Given) -> Self;
+    /// As it stands in a file; `None` where it is not set.
+    fn shown(&self) -> Option<toml::Value>;
+}
+
+impl<T: Setting> Setting for Option<T> {
+    type Given = T::Given;
+
+    fn from_given(given: Self::Given) -> Self {
+        Some(T::from_given(given))
+    }
+
+    fn shown(&self) -> Option<toml::Value> {
+        self.as_ref().and_then(T::shown)
+    }
+}
+
+/// Values that are given as they are, shown as text.
+macro_rules! shown_as_text {
+    ($($type:ty: $text:expr;)*) => {
+        $(impl Setting for $type {
+            type Given = Self;
+
+            fn from_given(given: Self) -> Self {
+                given
+            }
+
+            fn shown(&self) -> Option<toml::Value> {
+                let text: fn(&Self) -> String = $text;
+                Some(text(self).into())
+            }
+        })*
+    };
+}
+
+shown_as_text! {
+    SocketAddr: ToString::to_string;
+    PathBuf: |path| path.display().to_string();
+    ByteSize: exact_size;
+    DeviceChoice: ToString::to_string;
+    DtypeChoice: name;
+    LogFormat: name;
+}
+
+fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// In the largest unit that has no fraction: `Display` rounds, and what is shown shall mean the same when it is read.
+fn exact_size(size: &ByteSize) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let unit = units.into_iter().find(|(_, shift)| size.0 > 0 && size.0.trailing_zeros() >= *shift);
+    unit.map_or_else(|| format!("{}B", size.0), |(unit, shift)| format!("{}{unit}", size.0 >> shift))
+}
+
+impl Setting for usize {
+    type Given = Self;
+
+    fn from_given(given: Self) -> Self {
+        given
+    }
+
+    fn shown(&self) -> Option<toml::Value> {
+        Some(i64::try_from(*self).unwrap_or(i64::MAX).into())
+    }
+}
+
+impl Setting for Duration {
+    type Given = Period;
+
+    fn from_given(given: Period) -> Self {
+        given.0
+    }
+
+    fn shown(&self) -> Option<toml::Value> {
+        Some(humantime::format_duration(*self).to_string().into())
+    }
+}
+
+impl Setting for Vec<String> {
+    type Given = List;
+
+    fn from_given(given: List) -> Self {
+        given.0
+    }
+
+    fn shown(&self) -> Option<toml::Value> {
+        Some(self.clone().into())
+    }
+}
+
+/// A span of time as it is given, `24h`, `90m` or `1h 30m`; `0` needs no unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period(pub Duration);
+
+/// Clocks that count on from now stay within their range.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match humantime::parse_duration(text) {
+            Ok(duration) if duration <= LONGEST => Ok(Self(duration)),
+            Ok(_) => Err(format!("{text} is too long, 100 years are possible")),
+            Err(_) => Err(format!("{text} is no duration, such as 24h, 90m, 30s and 0 are")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Period;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as \"24h\", \"90m\" or \"30s\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Period, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Period, E> {
+                self.visit_str(&number.to_string())
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// Several texts: with commas between them in a flag or a variable, an array in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct List(pub Vec<String>);
+
+impl FromStr for List {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        Ok(Self(entries.map(str::to_owned).collect()))
+    }
+}
+
+/// Where tensors live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum DeviceChoice {
+    /// The best there is.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A GPU, by its number.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+                number.map(Self::Cuda).ok_or_else(|| format!("{text} is no device, auto, cpu, cuda and cuda:N are"))
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// What numbers are computed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DtypeChoice {
+    /// What suits the device.
+    Auto,
+    /// 32 bits.
+    F32,
+    /// 16 bits.
+    F16,
+    /// 16 bits with the range of 32.
+    Bf16,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}

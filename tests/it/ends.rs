@@ -1,0 +1,258 @@
+//! The end of the service, with the real binary: what is taken is finished, what comes is refused, and the exit code
+//! says how it ended.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reprompt::diffusion::embedded;
+use reprompt::session::Source;
+use serde_json::{Value, json};
+
+use crate::support::{Service, config};
+
+/// Time that nothing here should need.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running `reprompt serve`; killed where a test fails.
+struct Process {
+    child: Child,
+    address: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary, nothing of the surroundings taken over.
+fn reprompt(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reprompt"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    for (name, _) in std::env::vars_os() {
+        if name == "RUST_LOG" || name.to_string_lossy().starts_with("REPROMPT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+impl Process {
+    /// Starts serving on a free port and waits until it is ready.
+    async fn ready(arguments: &[&str]) -> Self {
+        let mut child = reprompt(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut process = Self { child, address: String::new(), log: Arc::clone(&log) };
+        process.address = loop {
+            let line = lines.next().expect("it listens").unwrap();
+            if let Some((_, address)) = line.split_once("listening on http://") {
+                break address.trim().to_owned();
+            }
+        };
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut log = log.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        eventually("it becomes ready", || process.call("GET", "/readyz", None).is_ok_and(|(status, _)| status == 200))
+            .await;
+        process
+    }
+
+    /// One request on a connection of its own.
+    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<(u16, Value)> {
+        call(&self.address, method, path, body)
+    }
+
+    /// As [`Self::call`], on a thread of its own.
+    fn begin(
+        &self,
+        method: &'static str,
+        path: &'static str,
+        body: Value,
+    ) -> std::thread::JoinHandle<std::io::Result<(u16, Value)>> {
+        let address = self.address.clone();
+        std::thread::spawn(move || call(&address, method, path, Some(&body)))
+    }
+
+    fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits for the process to end: its exit code and what it logged.
+    async fn ended(&mut self) -> (Option<i32>, String) {
+        let mut code = None;
+        eventually("it ends", || {
+            code = self.child.try_wait().unwrap();
+            code.is_some()
+        })
+        .await;
+        // The log's writer sees the end of the pipe a moment later.
+        let log = Arc::clone(&self.log);
+        eventually("its log is read", || Arc::strong_count(&log) == 2).await;
+        (code.and_then(|status| status.code()), log.lock().unwrap().clone())
+    }
+}
+
+fn call(address: &str, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<(u16, Value)> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| std::io::Error::other(format!("no answer: {answer:?}")))?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status, serde_json::from_str(body).unwrap_or_default()))
+}
+
+async fn eventually(what: &str, mut happens: impl FnMut() -> bool) {
+    let waiting = async {
+        while !happens() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what}: it does not");
+}
+
+/// A source that takes a while, as a request and as its session's path.
+async fn slow_source(steps: usize) -> (Value, String) {
+    let service = Service::start(embedded::demo(), config()).await;
+    let source = Source {
+        prompt: "a cat".to_owned(),
+        negative_prompt: String::new(),
+        seed: 1,
+        steps,
+        guidance_scale: 5.0,
+        width: 128,
+        height: 128,
+    };
+    let id = source.session_id(&service.state.engine.model().unwrap().fingerprint);
+    let body =
+        json!({"source": {"prompt": "a cat", "seed": 1, "steps": steps, "guidance_scale": 5.0, "size": "128x128"}});
+    (body, format!("/v1/sessions/{id}"))
+}
+
+/// Waits until the source's run has begun: only then is there a session to be forgotten.
+async fn begun(process: &Process, session: &str) {
+    eventually("the job begins", || process.call("DELETE", session, None).is_ok_and(|(status, _)| status == 204)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_end_it_finishes_what_it_has_refuses_the_rest_and_ends_with_0() {
+    let (source, session) = slow_source(25).await;
+    let mut process = Process::ready(&[]).await;
+    let job = process.begin("POST", "/v1/sessions", source.clone());
+    begun(&process, &session).await;
+    process.signal("TERM");
+    let mut refused = (0, Value::Null);
+    eventually("readiness goes down", || {
+        refused = process.call("GET", "/readyz", None).unwrap();
+        refused.0 == 503
+    })
+    .await;
+    assert_eq!(refused.1["code"], "draining");
+    let (status, problem) = process.call("POST", "/v1/sessions", Some(&source)).unwrap();
+    assert_eq!((status, &problem["code"]), (503, &json!("draining")));
+    assert!(!job.is_finished(), "the job still runs");
+    let (status, answer) = job.join().unwrap().unwrap();
+    assert_eq!((status, &answer["object"]), (201, &json!("session")), "{answer}");
+    let (code, log) = process.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("given up"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_cuts_draining_short_and_says_how_many_jobs_were_given_up() {
+    let (source, session) = slow_source(400).await;
+    let mut process = Process::ready(&["--drain-deadline", "50ms"]).await;
+    let job = process.begin("POST", "/v1/sessions", source);
+    begun(&process, &session).await;
+    process.signal("INT");
+    let (code, log) = process.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    let warning = log.lines().find(|line| line.contains("given up")).unwrap_or_else(|| panic!("no warning: {log}"));
+    assert!(warning.contains("WARN") && warning.contains("jobs=1") && warning.contains("deadline"), "{warning}");
+    assert!(job.join().unwrap().is_err(), "the job is not answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_cuts_draining_short() {
+    let (source, session) = slow_source(400).await;
+    let mut process = Process::ready(&["--drain-deadline", "1h"]).await;
+    let job = process.begin("POST", "/v1/sessions", source);
+    begun(&process, &session).await;
+    process.signal("TERM");
+    eventually("readiness goes down", || process.call("GET", "/readyz", None).unwrap().0 == 503).await;
+    process.signal("TERM");
+    let (code, log) = process.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("jobs=1"), "{log}");
+    assert!(job.join().unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nothing_to_do_it_ends_at_once() {
+    let mut process = Process::ready(&["--drain-deadline", "1h"]).await;
+    process.signal("TERM");
+    assert_eq!(process.ended().await.0, Some(0));
+}
+
+#[test]
+fn what_cannot_start_ends_with_1_and_says_why_and_a_wrong_flag_with_2() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let empty = tempfile::tempdir().unwrap();
+    let empty = empty.path().to_str().unwrap();
+    for (code, says, arguments) in [
+        (1, "listen: cannot listen on 127.0.0.1:", ["--listen", &taken]),
+        (1, "model: ", ["--model", "/there/is/nothing/here"]),
+        (1, "model: ", ["--model", empty]),
+        (1, "max_batch_rows: 1 is not possible", ["--max-batch-rows", "1"]),
+        (2, "--drain-deadlin", ["--drain-deadlin", "1s"]),
+        (2, "soon is no duration", ["--drain-deadline", "soon"]),
+    ] {
+        let arguments = if arguments[0] == "--listen" {
+            arguments.to_vec()
+        } else {
+            [&["--listen", "127.0.0.1:0"], &arguments[..]].concat()
+        };
+        let output = reprompt(&arguments).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(says), "{arguments:?}: {stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_is_idle_once_its_last_job_has_ended_however_it_did() {
+    let service = Service::demo().await;
+    let engine = &service.state.engine;
+    engine.idle().await;
+    let begin = |steps: u64| {
+        let service = service.clone();
+        let body = json!({"source": {"prompt": "a cat", "steps": steps, "size": "64x64"}});
+        tokio::spawn(async move { service.post("/v1/sessions", &body).await.status })
+    };
+    let (answered, dropped) = (begin(2), begin(500));
+    eventually("both are taken", || engine.unfinished() == 2).await;
+    assert_eq!(answered.await.unwrap(), 201);
+    eventually("the answered one has ended", || engine.unfinished() == 1).await;
+    dropped.abort();
+    tokio::time::timeout(PATIENCE, engine.idle()).await.expect("a job that nobody wants ends");
+}

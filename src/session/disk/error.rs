@@ -31,7 +31,7 @@ pub enum DiskError {
     #[error("`{0}` is not a model's fingerprint: at least 16 hexadecimal digits are wanted")]
     NotAFingerprint(String),
     /// Another process, or another part of this one, has the folder open.
-    #[error("{} is in use by another process: recordings of one model need a folder of their own", .0.display())]
+    #[error("{} is in use by another process: each process needs a recordings folder of its own", .0.display())]
     InUse(PathBuf),
     /// The system refused.
     #[error("{}: {source}", path.display())]

@@ -90,7 +90,8 @@ fn files_of_others_are_left_alone_and_not_counted() {
 
 #[test]
 fn parts_with_a_wrong_header_or_length_are_refused_and_deleted() {
-    let faults: [(&str, FileFault, fn(&mut Vec<u8>)); 4] = [
+    type Change = fn(&mut Vec<u8>);
+    let faults: [(&str, FileFault, Change); 4] = [
         ("cut", FileFault::Truncated, |bytes| bytes.truncate(bytes.len() - 1)),
         ("longer", FileFault::Damaged, |bytes| bytes.push(0)),
         ("not JSON", FileFault::Damaged, |bytes| bytes[8] = b'['),
@@ -157,7 +158,8 @@ fn without_its_trajectory_a_session_is_found_with_its_source_alone() {
 
 #[test]
 fn a_session_whose_source_is_wrong_is_reported_and_deleted() {
-    let faults: [(FileFault, fn(String) -> String); 5] = [
+    type Change = fn(String) -> String;
+    let faults: [(FileFault, Change); 5] = [
         (FileFault::Truncated, |text| text[..text.len() / 2].to_owned()),
         (FileFault::Damaged, |text| text.replace('{', "[")),
         (FileFault::Foreign, |text| text.replace(r#""version":1"#, r#""version":9"#)),

@@ -1,5 +1,5 @@
 //! Files of recordings, written and read on a thread of their own: what is wanted now is read before anything is
-//! written, and the worker is told of every end.
+//! written, sources are written before the bulk, and the worker is told of every end.
 //!
 //! A write holds the bytes that its file takes (reserved before) and keeps what it writes from being pushed out of
 //! memory, so that both budgets stay exact.
@@ -319,7 +319,9 @@ fn serve(folder: &Folder, orders: &Receiver<Order>, fault: impl Fn(FileFault), d
 fn sort(order: Order, reads: &mut VecDeque<(SessionId, Part)>, writes: &mut VecDeque<Order>) {
     match order {
         Order::Read { session, part } => reads.push_back((session, part)),
-        order => writes.push_back(order),
+        // Small, and what makes a session known to the next process: before any bulk.
+        order @ Order::Source { .. } => writes.push_front(order),
+        order @ Order::Write(_) => writes.push_back(order),
     }
 }
 

@@ -116,6 +116,28 @@ fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
     began.elapsed().as_secs_f64()
 }
 
+/// Rows of the passes that are timed.
+const PASSES: [(usize, &str); 5] = [
+    (1, "row of a pass of 1"),
+    (2, "row of a pass of 2"),
+    (4, "row of a pass of 4"),
+    (8, "row of a pass of 8"),
+    (16, "row of a pass of 16"),
+];
+
+/// A row of a pass of so many rows, in seconds.
+fn row(model: &Model, rows: usize) -> f64 {
+    let context = model.encode_prompts(&[TARGETS[0]]).unwrap().remove(0);
+    let contexts = vec![&context; rows];
+    let noise = model.noise(1, 128, 128).unwrap();
+    let latents = Tensor::cat(&vec![&noise; rows], 0).unwrap();
+    let began = Instant::now();
+    for _ in 0..32 / rows {
+        model.unet.forward(&latents, &vec![500; rows], &contexts, &mut NoControl).unwrap();
+    }
+    began.elapsed().as_secs_f64() / (32 / rows * rows) as f64
+}
+
 async fn bench(options: &Options) -> Value {
     let steps = options.steps;
     let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
@@ -154,6 +176,9 @@ async fn bench(options: &Options) -> Value {
             handle.outcome().await.unwrap();
         }
         took.insert("8 edits at once", began.elapsed().as_secs_f64());
+        for (rows, name) in PASSES {
+            took.insert(name, row(&model, rows));
+        }
         eprintln!("round {} of {}", round + 1, options.rounds);
         rounds.push(took);
     }
@@ -184,6 +209,14 @@ fn report(rounds: &[BTreeMap<&str, f64>], engine: &Engine, steps: usize) -> Valu
         println!("| {name} | {median:.2} | {least:.2} | {most:.2} | {to_plain:.2} | {to_cold:.2} |");
         let case = json!({"median": median, "least": least, "most": most, "to_plain": to_plain, "to_cold": to_cold});
         cases.insert(name.to_owned(), case);
+    }
+    println!("\n| | median, ms | against a pass of 2 |");
+    println!("| --- | --- | --- |");
+    for (_, name) in PASSES {
+        let median = median_of(&|round| round[name]).0;
+        let to_two = median_of(&|round| round[name] / round[PASSES[1].1]).0;
+        println!("| {name} | {:.1} | {to_two:.2} |", median * 1e3);
+        cases.insert(name.to_owned(), json!({"median": median, "to_two": to_two}));
     }
     let company = median_of(&|round| round["8 edits at once"] / round["8 edits in a row"]).0;
     let parts: BTreeMap<_, _> =

@@ -44,7 +44,7 @@ impl AttentionSite {
 }
 
 /// Decides how each row of a batch attends at each layer.
-pub trait AttentionControl {
+pub trait AttentionControl: std::fmt::Debug {
     /// The attended values of one row at one layer, `[heads, positions, head_dim]`.
     fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor>;
 }
@@ -59,6 +59,19 @@ impl AttentionControl for NoControl {
     }
 }
 
+/// A control over rows of a batch that is taken in parts: the first row of the part is row `first` of the batch.
+#[derive(Debug)]
+pub(super) struct PartOfBatch<'a> {
+    pub control: &'a mut dyn AttentionControl,
+    pub first: usize,
+}
+
+impl AttentionControl for PartOfBatch<'_> {
+    fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
+        self.control.attend(&AttentionCall { row: self.first + call.row, ..*call })
+    }
+}
+
 /// Keys and values of one prompt at one cross-attention layer; the same at every step.
 #[derive(Debug, Clone)]
 pub struct KeyValue {
@@ -69,7 +82,7 @@ pub struct KeyValue {
 }
 
 /// One row at one attention layer. Nothing is computed before it is asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct AttentionCall<'a> {
     /// The layer.
     pub site: AttentionSite,

@@ -17,6 +17,7 @@ pub use attention::{
 };
 pub use config::UNetConfig;
 
+use self::attention::PartOfBatch;
 use self::blocks::{DownBlock, MidBlock, UpBlock};
 use self::timestep::TimestepEmbedding;
 use super::error::ModelError;
@@ -26,6 +27,10 @@ use super::weights::Weights;
 use crate::kernels::Conv2d;
 
 const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
+
+/// Rows that go through the network together on the processor. A row alone gains nothing from company there, and more
+/// than two of them push each other's activations out of the cache.
+const CPU_ROWS: usize = 2;
 
 /// A prompt as the UNet reads it: keys and values for every cross-attention layer, computed once.
 #[derive(Debug, Clone)]
@@ -151,6 +156,27 @@ impl UNet {
                 contexts.len()
             );
         }
+        let rows = timesteps.len();
+        if !latents.device().is_cpu() || rows <= CPU_ROWS {
+            return self.forward_together(latents, timesteps, contexts, control);
+        }
+        let mut outputs = Vec::with_capacity(rows.div_ceil(CPU_ROWS));
+        for first in (0..rows).step_by(CPU_ROWS) {
+            let part = first..rows.min(first + CPU_ROWS);
+            let latents = latents.narrow(0, first, part.len())?.contiguous()?;
+            let control = &mut PartOfBatch { control, first };
+            outputs.push(self.forward_together(&latents, &timesteps[part.clone()], &contexts[part], control)?);
+        }
+        Tensor::cat(&outputs, 0)
+    }
+
+    fn forward_together(
+        &self,
+        latents: &Tensor,
+        timesteps: &[usize],
+        contexts: &[&TextContext],
+        control: &mut dyn AttentionControl,
+    ) -> Result<Tensor> {
         let text: Vec<&[Option<KeyValue>]> = contexts.iter().map(|context| context.key_values.as_slice()).collect();
         let time = self.timestep_embedding.forward(timesteps, latents.device())?;
         let mut h = self.conv_in.forward(latents)?;

@@ -248,7 +248,7 @@ pub(super) struct Ticket {
     /// The place in the queue, given up when the job starts.
     pub place: Option<OwnedSemaphorePermit>,
     /// Counts the job until it has ended, however it ends.
-    pub unfinished: Unfinished,
+    pub _unfinished: Unfinished,
 }
 
 /// One of the jobs that were taken and have not ended.

@@ -208,7 +208,7 @@ impl Engine {
             options,
             cancelled: Arc::clone(&cancelled),
             place: Some(place),
-            unfinished: Unfinished::new(&self.shared.unfinished),
+            _unfinished: Unfinished::new(&self.shared.unfinished),
         };
         self.jobs.send(ticket).map_err(|_| EngineError::Stalled)?;
         Ok(JobHandle { result: result_receiver, progress: progress_receiver, cancelled })

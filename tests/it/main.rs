@@ -9,6 +9,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod edits;
 mod ends;
 mod golden;
+mod heat;
+mod metrics;
 mod model;
 mod problems;
 mod support;

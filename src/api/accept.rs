@@ -16,19 +16,26 @@ pub enum Form {
 
 /// The form that the `Accept` header prefers; JSON without one.
 pub fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+    form_or(headers, Form::Json)
+}
+
+/// The form that the `Accept` header prefers; `otherwise` without one, and where any is as good as another.
+pub fn form_or(headers: &HeaderMap, otherwise: Form) -> Result<Form, Problem> {
     let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let accepted = values.join(",");
     let mut ranges: Vec<(f32, &str)> = accepted.split(',').filter_map(range).collect();
     if ranges.is_empty() {
-        return Ok(Form::Json);
+        return Ok(otherwise);
     }
     // Stable: of two that are liked as much, the first one named counts.
     ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
-    ranges.iter().filter(|(quality, _)| *quality > 0.0).find_map(|(_, range)| served(range)).ok_or_else(|| {
-        let detail =
-            format!("{accepted} is accepted; application/json, image/png, image/jpeg and image/webp are served");
-        Problem::new(Code::NotAcceptable, detail)
-    })
+    ranges.iter().filter(|(quality, _)| *quality > 0.0).find_map(|(_, range)| served(range, otherwise)).ok_or_else(
+        || {
+            let detail =
+                format!("{accepted} is accepted; application/json, image/png, image/jpeg and image/webp are served");
+            Problem::new(Code::NotAcceptable, detail)
+        },
+    )
 }
 
 /// A media range and how much it is liked, 1 without a `q`.
@@ -39,10 +46,11 @@ fn range(text: &str) -> Option<(f32, &str)> {
     Some((quality.unwrap_or(1.0), range))
 }
 
-fn served(range: &str) -> Option<Form> {
+fn served(range: &str, otherwise: Form) -> Option<Form> {
     let range = range.to_ascii_lowercase();
     match range.as_str() {
-        "*/*" | "application/*" | "application/json" => Some(Form::Json),
+        "*/*" => Some(otherwise),
+        "application/*" | "application/json" => Some(Form::Json),
         "image/*" => Some(Form::Image(None)),
         other => OutputFormat::ALL
             .into_iter()
@@ -72,5 +80,18 @@ mod tests {
         assert_eq!(of("image/*"), Ok(Form::Image(None)));
         assert_eq!(of("text/html"), Err(Code::NotAcceptable));
         assert_eq!(of("image/png;q=0"), Err(Code::NotAcceptable));
+    }
+
+    #[test]
+    fn where_any_form_will_do_the_call_decides() {
+        let of = |accept: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            form_or(&headers, Form::Image(None)).unwrap()
+        };
+        assert_eq!(form_or(&HeaderMap::new(), Form::Image(None)), Ok(Form::Image(None)));
+        assert_eq!(of("*/*"), Form::Image(None));
+        assert_eq!(of("text/html, application/json, */*;q=0.8"), Form::Json);
+        assert_eq!(of("text/html, image/webp, */*;q=0.8"), Form::Image(Some(OutputFormat::Webp)));
     }
 }

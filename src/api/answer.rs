@@ -9,11 +9,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::accept::Form;
-use super::edit_params::Output;
+use super::edit_params::{EditSpec, Output};
 use super::problem::{Code, Problem};
 use super::source::SCHEDULER;
 use super::wire::{
     AlignedWordsBody, EditResponse, ImageData, SessionRef, SessionResponse, SourceBody, TierBytes, TimingsBody,
+    WordAttention,
 };
 use crate::engine::{Outcome, PreparedEdit, Timings};
 use crate::media::{Image, base64};
@@ -52,7 +53,7 @@ pub async fn encode(image: Arc<Image>, output: Output) -> Result<Vec<u8>, Proble
     }
 }
 
-fn internal(what: &str, error: &dyn std::error::Error) -> Problem {
+pub(super) fn internal(what: &str, error: &dyn std::error::Error) -> Problem {
     tracing::error!(%error, "{what}");
     Problem::new(Code::Internal, what)
 }
@@ -66,11 +67,12 @@ pub async fn edit(
     model: &str,
     source: &Source,
     edit: &PreparedEdit,
-    include_source: bool,
+    spec: &EditSpec,
     outcome: &Outcome,
-    output: Output,
+    attention: Option<Vec<WordAttention>>,
     form: Form,
 ) -> Result<Response, Problem> {
+    let output = spec.output;
     let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
     let mut body = EditResponse {
         id: format!("edit_{}", uuid::Uuid::new_v4().simple()),
@@ -84,6 +86,7 @@ pub async fn edit(
         edit_type: edit.plan.edit_type().as_str(),
         alignment: alignment(edit.plan.alignment()),
         data: Vec::new(),
+        attention,
         timings_ms: timings(&outcome.timings),
     };
     if let Form::Image(format) = form {
@@ -99,7 +102,7 @@ pub async fn edit(
         put_json(&mut headers, "x-reprompt-timings-ms", &body.timings_ms);
         return bare_image(edited, output.in_format(format), headers).await;
     }
-    if include_source {
+    if spec.include_source {
         body.data.push(image_data("source", &outcome.source_image, output).await?);
     }
     body.data.push(image_data("edit", edited, output).await?);
@@ -185,7 +188,7 @@ fn timings(timings: &Timings) -> TimingsBody {
 }
 
 /// Puts a header whose value is known to be plain; one that is not is left out.
-fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+pub(super) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);
     }
@@ -195,7 +198,7 @@ fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
 const MAX_JSON_HEADER: usize = 2048;
 
 /// Puts JSON into a header, everything outside ASCII escaped.
-fn put_json(headers: &mut HeaderMap, name: &'static str, value: &impl Serialize) {
+pub(super) fn put_json(headers: &mut HeaderMap, name: &'static str, value: &impl Serialize) {
     let Ok(json) = serde_json::to_string(value) else {
         return;
     };
@@ -203,9 +206,14 @@ fn put_json(headers: &mut HeaderMap, name: &'static str, value: &impl Serialize)
     if json.len() > MAX_JSON_HEADER {
         return;
     }
-    let mut ascii = String::with_capacity(json.len());
+    put(headers, name, &ascii(&json));
+}
+
+/// Text for a header: everything outside ASCII escaped as JSON does.
+pub(super) fn ascii(text: &str) -> String {
+    let mut ascii = String::with_capacity(text.len());
     let mut units = [0; 2];
-    for character in json.chars() {
+    for character in text.chars() {
         if character.is_ascii() {
             ascii.push(character);
         } else {
@@ -214,5 +222,5 @@ fn put_json(headers: &mut HeaderMap, name: &'static str, value: &impl Serialize)
             }
         }
     }
-    put(headers, name, &ascii);
+    ascii
 }

@@ -34,6 +34,8 @@ pub struct EditSpec {
     pub params: EditParams,
     /// Whether the source's image is answered too.
     pub include_source: bool,
+    /// Whether the edit's attention is answered too.
+    pub attention: bool,
     /// How images are answered.
     pub output: Output,
 }
@@ -77,6 +79,7 @@ impl EditSpec {
             prompt: body.prompt,
             params,
             include_source: body.include_source.unwrap_or(false),
+            attention: body.attention.unwrap_or(false),
             output: Output::new(&output)?,
         })
     }

@@ -13,7 +13,7 @@ use super::edit_params::EditSpec;
 use super::problem::{Code, Problem};
 use super::sessions::{SessionPath, known_source};
 use super::wire::{EditBody, EditRequest, EditResponse};
-use super::{AppState, accept, answer, problem, source};
+use super::{AppState, accept, answer, attention, problem, source};
 use crate::engine::{JobOptions, PreparedEdit, Work};
 use crate::session::Source;
 
@@ -80,10 +80,19 @@ async fn edit(
         let detail = "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
         return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
     }
+    if spec.attention && matches!(form, Form::Image(_)) {
+        let detail = "a bare image is accepted, which holds no numbers; accept application/json for attention";
+        return Err(Problem::new(Code::InvalidValue, detail).at("attention"));
+    }
     let prompt = spec.prompt.as_deref().unwrap_or(&source.prompt);
     source::check_prompt(prompt, "prompt")?;
     let edit = PreparedEdit::new(model, &source, prompt, &spec.params)?;
     let work = Work::Edit { source: Arc::clone(&source), edit: edit.clone() };
-    let outcome = state.engine.submit(work, JobOptions::default())?.outcome().await?;
-    answer::edit(&model.name, &source, &edit, spec.include_source, &outcome, spec.output, form).await
+    let options = JobOptions { attention: spec.attention, ..JobOptions::default() };
+    let outcome = state.engine.submit(work, options)?.outcome().await?;
+    let attention = match spec.attention {
+        true => Some(attention::of_edit(model, &edit, &outcome).await?),
+        false => None,
+    };
+    answer::edit(&model.name, &source, &edit, &spec, &outcome, attention, form).await
 }

@@ -1,19 +1,22 @@
 //! HTTP: routes, the types on the wire, problems. Nothing here sees a tensor.
 //!
-//! - [`wire`]: bodies as they are documented; [`body`], [`source`], [`edit_params`]: from there to the domain
-//! - [`edits`], [`sessions`], [`align`], [`health`]: the calls; [`answer`], [`accept`]: what comes back, and how
+//! - [`wire`]: bodies as they are documented; [`body`], [`source`], [`edit_params`]: from there to the domain; [`query`]
+//! - [`edits`], [`sessions`], [`attention`], [`align`], [`health`], [`metrics`]: the calls; [`answer`], [`accept`]: what comes back, and how
 //! - [`problem`]: everything that can go wrong, in one table; [`request_id`]: the id that every answer carries
 //! - [`openapi`]: the contract, made from all of this
 
 pub mod accept;
 pub mod align;
 pub mod answer;
+pub mod attention;
 pub mod body;
 pub mod edit_params;
 pub mod edits;
 pub mod health;
+pub mod metrics;
 pub mod openapi;
 pub mod problem;
+pub mod query;
 pub mod request_id;
 pub mod sessions;
 pub mod source;
@@ -44,9 +47,11 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route("/v1/sessions", post(sessions::create).get(sessions::list))
         .route("/v1/sessions/{id}", get(sessions::show).delete(sessions::forget))
         .route("/v1/sessions/{id}/image", get(sessions::image))
+        .route("/v1/sessions/{id}/attention", get(attention::show))
         .route("/v1/sessions/{id}/edits", post(edits::create_in_session))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::show))
         .route("/openapi.json", get(|| async { Json(openapi::json()) }))
         .fallback(|| async {
             Problem::new(Code::NotFound, "there is nothing at this address, /openapi.json lists what there is")
@@ -57,8 +62,9 @@ pub fn router(state: Arc<AppState>) -> Router {
                 "this address does not take this method, the allow header lists those it takes",
             )
         })
-        .with_state(state)
+        .with_state(Arc::clone(&state))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(state, metrics::count))
         .layer(middleware::from_fn(request_id::request_id))
 }
 

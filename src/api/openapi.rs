@@ -3,7 +3,7 @@
 use utoipa::openapi::{OpenApi as Contract, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
-use super::{align, edits, health, sessions};
+use super::{align, attention, edits, health, metrics, sessions};
 
 #[derive(Debug, OpenApi)]
 #[openapi(
@@ -24,9 +24,11 @@ use super::{align, edits, health, sessions};
         sessions::list,
         sessions::show,
         sessions::image,
+        attention::show,
         sessions::forget,
         health::healthz,
-        health::readyz
+        health::readyz,
+        metrics::show
     ),
     tags(
         (name = "edits", description = "Editing by prompt"),

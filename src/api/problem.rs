@@ -46,7 +46,7 @@ macro_rules! codes {
 
 codes! {
     InvalidJson, "invalid_json", BAD_REQUEST, "The body is not JSON";
-    UnknownField, "unknown_field", BAD_REQUEST, "The body has a field that this call does not know";
+    UnknownField, "unknown_field", BAD_REQUEST, "The request has a field that this call does not know";
     NotFound, "not_found", NOT_FOUND, "There is nothing at this address";
     SessionNotFound, "session_not_found", NOT_FOUND, "There is no such session";
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method";
@@ -71,6 +71,7 @@ codes! {
     InvalidThreshold, "invalid_threshold", UNPROCESSABLE_ENTITY, "A threshold is out of range";
     InvalidStart, "invalid_start", UNPROCESSABLE_ENTITY, "A start is out of range";
     InvalidEdit, "invalid_edit", UNPROCESSABLE_ENTITY, "The edit cannot be carried out";
+    NoAttentionMaps, "no_attention_maps", UNPROCESSABLE_ENTITY, "The model keeps no attention maps";
     Diverged, "diverged", UNPROCESSABLE_ENTITY, "The image came out as no numbers";
     QueueFull, "queue_full", TOO_MANY_REQUESTS, "Too many jobs are waiting";
     Internal, "internal_error", INTERNAL_SERVER_ERROR, "Something went wrong on this side";

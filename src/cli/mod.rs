@@ -69,7 +69,7 @@ struct Cli {
 enum Command {
     /// Serves the HTTP API (the same as no command).
     #[command(after_help = serve::EXIT_CODES)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Makes one edit without a server and writes both images.
     #[command(after_help = edit::EXAMPLES)]
     Edit(Box<edit::EditArgs>),
@@ -95,7 +95,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
         None => serve_with(cli.serve, &matches),
-        Some(Command::Serve(args)) => serve_with(args, matches.subcommand_matches("serve").unwrap_or(&matches)),
+        Some(Command::Serve(args)) => serve_with(*args, matches.subcommand_matches("serve").unwrap_or(&matches)),
         Some(Command::Edit(args)) => edit::run(*args),
         Some(Command::Openapi) => {
             print!("{}", crate::api::openapi::yaml());

@@ -19,6 +19,7 @@
 //! | `equalizer` | the factor per token |
 //! | `params`, `plan` | what is asked for, and all that follows from it |
 //! | `blend_plan`, `blend` | local blend: its tokens, and its mask |
+//! | `heat` | heat maps: where the image attends to a word |
 //! | `error` | what can be wrong |
 
 mod align;
@@ -27,6 +28,7 @@ mod blend;
 mod blend_plan;
 mod equalizer;
 mod error;
+mod heat;
 mod matrix;
 mod params;
 mod phrase;
@@ -51,6 +53,7 @@ pub use auto::auto;
 pub use blend::{blend_level, blend_mask, mask};
 pub use blend_plan::BlendPlan;
 pub use error::{EditError, InvalidWindow, PromptSide};
+pub use heat::{HeatMap, NamedWord, all_words, heat_map, named_word, sum_steps};
 pub use matrix::TokenMatrix;
 pub use params::{BlendWords, EditParams, Equalize, LocalBlendParams};
 pub use plan::{CrossInjection, EditPlan};

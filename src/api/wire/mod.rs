@@ -1,9 +1,11 @@
 //! What goes over the wire: the bodies of requests and answers, as they are documented.
 
+mod attention;
 mod request;
 mod response;
 mod schema;
 
+pub use attention::{AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, WordAttention};
 pub use request::{
     AlignRequest, EditBody, EditRequest, EqualizerEntry, LocalBlendBody, OutputBody, SessionRequest, SourceRequest,
 };

@@ -92,6 +92,10 @@ pub struct EditBody {
     /// Whether the source's image stands in the answer too.
     #[serde(default)]
     pub include_source: Option<bool>,
+    /// Whether the answer tells where the edit attends to each word of its prompt.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub attention: Option<bool>,
     /// `b64_json` is the one there is; `Accept: image/png` gives the bare image.
     #[serde(default)]
     #[schema(example = "b64_json")]

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::attention::WordAttention;
+
 /// An edited image and what was done.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EditResponse {
@@ -28,6 +30,9 @@ pub struct EditResponse {
     pub alignment: Vec<AlignedWordsBody>,
     /// The source's image, if it was asked for, then the edit's.
     pub data: Vec<ImageData>,
+    /// Where the edit attends to each word of its prompt, all steps summed; where `attention` asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Vec<WordAttention>>,
     /// How long it took.
     pub timings_ms: TimingsBody,
 }

@@ -1,4 +1,6 @@
-//! Images out: PNG, JPEG and WebP, and base64 around them.
+//! Images out: PNG, JPEG and WebP, and base64 around them; heat maps over them.
+
+mod heat;
 
 use std::io::Cursor;
 
@@ -7,6 +9,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageError};
+
+pub use heat::heat_overlay;
 
 /// An RGB image in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -118,6 +118,8 @@ impl Worker<'_> {
                 }
                 Err(no_room) => return Err(self.not_started(ticket, &no_room)),
             }
+        } else if !self.store().is_known(&session) {
+            self.remember(&session);
         }
         let (edit, passing) = match &ticket.work {
             Work::Record { .. } => {
@@ -149,6 +151,20 @@ impl Worker<'_> {
         job.ticket.place = None;
         self.jobs.push(job);
         Ok(())
+    }
+
+    /// A source that was forgotten while jobs were at work on it, and is asked for again, is a session again.
+    fn remember(&self, session: &SessionId) {
+        let Some(active) = self.sources.get(session) else {
+            return;
+        };
+        self.store().begin(session, &active.source);
+        if let Some(trajectory) = active.ready() {
+            self.store().complete(session, trajectory, self.row_seconds(&active.source));
+            if let SharedLog::Open { tier, log, .. } = &active.log {
+                self.store().attach_attention(session, *tier, log);
+            }
+        }
     }
 
     /// Counts the use of a source whose attention is not read.

@@ -250,6 +250,11 @@ impl StepEditor {
         self.maps = maps.then(|| MapSum::new(&self.layout));
     }
 
+    /// Lets go of what the source did at the step, which is over.
+    pub fn end(&mut self) {
+        self.attention = StepAttention::default();
+    }
+
     fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
         match call.site.kind {
             AttentionKind::CrossAttention => self.attend_to_text(call),

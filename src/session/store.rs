@@ -145,6 +145,11 @@ impl SessionStore {
         was_recorded
     }
 
+    /// Whether there is such a session, also one whose source is being run.
+    pub fn is_known(&self, id: &SessionId) -> bool {
+        self.lock().sessions.contains_key(id)
+    }
+
     /// Takes back [`Self::begin`] where the run came to nothing: a session that never was recorded is none.
     pub fn abandon(&self, id: &SessionId) {
         let mut inner = self.lock();

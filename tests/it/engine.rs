@@ -198,6 +198,22 @@ async fn previews_come_at_even_distances_and_every_client_has_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_was_forgotten_and_is_asked_for_again_is_a_session_again() {
+    let engine = fake::engine(Duration::from_millis(2), config()).await;
+    let mut first = engine.submit(edit(&engine, 1, 60), JobOptions::default()).unwrap();
+    started(&first).await;
+    let id = fake::source(1, 60).session_id(&engine.model().unwrap().fingerprint);
+    assert!(engine.sessions().remove(&id), "also while it is being recorded");
+    let mut second = engine.submit(edit(&engine, 1, 60), JobOptions::default()).unwrap();
+    first.outcome().await.unwrap();
+    second.outcome().await.unwrap();
+    idle(&engine).await;
+    assert!(engine.sessions().view(&id).is_some());
+    assert!(engine.sessions().remove(&id));
+    assert_eq!([Tier::Memory, Tier::Trajectory].map(|tier| engine.sessions().used(tier)), [0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sources_that_were_not_finished_are_no_sessions() {
     let sessions = SessionLimits { max_sessions: 4, ..SessionLimits::default() };
     let engine = quick(EngineConfig { sessions, ..config() }).await;

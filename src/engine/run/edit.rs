@@ -85,6 +85,7 @@ impl EditRun {
             candle_core::bail!("step {step} of the source is not there yet");
         };
         self.denoising.advance(scheduler, output)?;
+        self.editor.end();
         self.log.read_past(step);
         self.blend(&source)
     }

@@ -3,12 +3,13 @@
 use utoipa::openapi::{OpenApi as Contract, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
-use super::{align, edits, health, sessions};
+use super::jobs::routes as jobs;
+use super::{align, edits, health, sessions, wire};
 
 #[derive(Debug, OpenApi)]
 #[openapi(
     modifiers(&JoinedBodies),
-    components(schemas(super::wire::OutputBody)),
+    components(schemas(wire::OutputBody, wire::QueueBody, wire::StartedEvent, wire::StepEvent)),
     info(
         title = "reprompt",
         description = "Image editing by editing the prompt: Prompt-to-Prompt (Hertz et al., arXiv 2208.01626) on \
@@ -25,12 +26,16 @@ use super::{align, edits, health, sessions};
         sessions::show,
         sessions::image,
         sessions::forget,
+        jobs::list,
+        jobs::show,
+        jobs::cancel,
         health::healthz,
         health::readyz
     ),
     tags(
         (name = "edits", description = "Editing by prompt"),
         (name = "sessions", description = "Recorded sources"),
+        (name = "jobs", description = "Work that is asked about later"),
         (name = "operations", description = "For those who run the service")
     )
 )]

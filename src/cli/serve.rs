@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::{CliError, engine_config, limit_threads, model_files};
-use crate::api::{self, AppState};
+use crate::api::{self, ApiConfig, AppState};
 use crate::config::Settings;
 use crate::engine::{Engine, EngineError, Loaded};
 use crate::telemetry;
@@ -35,7 +35,8 @@ async fn serve(settings: &Settings) -> Result<(), CliError> {
     let address = listener.local_addr().map_err(CliError::io("listen"))?;
     let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings))
         .map_err(CliError::io("cannot start the worker"))?;
-    let state = Arc::new(AppState { engine });
+    let state = AppState::new(engine, ApiConfig::default()).map_err(CliError::io("cannot send webhooks"))?;
+    let state = Arc::new(state);
     tracing::info!("listening on http://{address}");
     let (draining, begun) = oneshot::channel();
     let for_shutdown = Arc::clone(&state);

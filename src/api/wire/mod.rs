@@ -3,6 +3,7 @@
 mod request;
 mod response;
 mod schema;
+mod waiting;
 
 pub use request::{
     AlignRequest, EditBody, EditRequest, EqualizerEntry, LocalBlendBody, OutputBody, SessionRequest, SourceRequest,
@@ -12,3 +13,6 @@ pub use response::{
     TierBytes, TimingsBody, TokenBody,
 };
 pub use schema::{CrossWindowsSchema, LocalBlendSchema, WindowSchema, WordSchema, WordsSchema};
+pub use waiting::{
+    JobList, JobResponse, ProgressBody, QueueBody, ResultSchema, StartedEvent, StepEvent, WaitBody, WaitHeaders,
+};

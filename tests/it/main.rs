@@ -8,6 +8,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod edits;
 mod golden;
+mod jobs;
 mod model;
 mod problems;
 mod support;
+mod waiting;
+mod webhooks;

@@ -1,4 +1,4 @@
-//! What a client accepts: the whole answer as JSON, or the bare image.
+//! What a client accepts: the whole answer as JSON, the bare image, or events on the way to the answer.
 
 use axum::http::{HeaderMap, header};
 
@@ -12,15 +12,45 @@ pub enum Form {
     Json,
     /// The image itself, in this format or in that of the request; the rest stands in headers.
     Image(Option<OutputFormat>),
+    /// Server-sent events.
+    Events,
 }
 
-/// The form that the `Accept` header prefers; JSON without one.
+/// What is served as JSON or as an image.
+const ANSWERS: &str = "application/json, image/png, image/jpeg and image/webp";
+
+/// The form that the `Accept` header prefers where there are no events; JSON without one.
+///
+/// # Errors
+/// `not_acceptable`.
 pub fn form(headers: &HeaderMap) -> Result<Form, Problem> {
     form_or(headers, Form::Json)
 }
 
 /// The form that the `Accept` header prefers; `otherwise` without one, and where any is as good as another.
+///
+/// # Errors
+/// `not_acceptable`.
 pub fn form_or(headers: &HeaderMap, otherwise: Form) -> Result<Form, Problem> {
+    preferred(headers, ANSWERS, otherwise, answer)
+}
+
+/// The form that the `Accept` header prefers where there are events too; JSON without one.
+///
+/// # Errors
+/// `not_acceptable`.
+pub fn form_or_events(headers: &HeaderMap) -> Result<Form, Problem> {
+    let served = format!("text/event-stream, {ANSWERS}");
+    let of = |range: &str| if range == "text/event-stream" { Some(Form::Events) } else { answer(range) };
+    preferred(headers, &served, Form::Json, of)
+}
+
+fn preferred(
+    headers: &HeaderMap,
+    names: &str,
+    otherwise: Form,
+    served: impl Fn(&str) -> Option<Form>,
+) -> Result<Form, Problem> {
     let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let accepted = values.join(",");
     let mut ranges: Vec<(f32, &str)> = accepted.split(',').filter_map(range).collect();
@@ -29,13 +59,11 @@ pub fn form_or(headers: &HeaderMap, otherwise: Form) -> Result<Form, Problem> {
     }
     // Stable: of two that are liked as much, the first one named counts.
     ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
-    ranges.iter().filter(|(quality, _)| *quality > 0.0).find_map(|(_, range)| served(range, otherwise)).ok_or_else(
-        || {
-            let detail =
-                format!("{accepted} is accepted; application/json, image/png, image/jpeg and image/webp are served");
-            Problem::new(Code::NotAcceptable, detail)
-        },
-    )
+    let liked = ranges.iter().filter(|(quality, _)| *quality > 0.0);
+    liked
+        .map(|(_, range)| range.to_ascii_lowercase())
+        .find_map(|range| if range == "*/*" { Some(otherwise) } else { served(&range) })
+        .ok_or_else(|| Problem::new(Code::NotAcceptable, format!("{accepted} is accepted; {names} are served")))
 }
 
 /// A media range and how much it is liked, 1 without a `q`.
@@ -46,10 +74,9 @@ fn range(text: &str) -> Option<(f32, &str)> {
     Some((quality.unwrap_or(1.0), range))
 }
 
-fn served(range: &str, otherwise: Form) -> Option<Form> {
-    let range = range.to_ascii_lowercase();
-    match range.as_str() {
-        "*/*" => Some(otherwise),
+/// The form of a media range in lower case.
+fn answer(range: &str) -> Option<Form> {
+    match range {
         "application/*" | "application/json" => Some(Form::Json),
         "image/*" => Some(Form::Image(None)),
         other => OutputFormat::ALL
@@ -93,5 +120,15 @@ mod tests {
         assert_eq!(of("*/*"), Form::Image(None));
         assert_eq!(of("text/html, application/json, */*;q=0.8"), Form::Json);
         assert_eq!(of("text/html, image/webp, */*;q=0.8"), Form::Image(Some(OutputFormat::Webp)));
+    }
+
+    #[test]
+    fn events_are_served_only_where_there_are_any() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("Text/Event-Stream, application/json;q=0.5"));
+        assert_eq!(form_or_events(&headers), Ok(Form::Events));
+        assert_eq!(form(&headers), Ok(Form::Json));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/*"));
+        assert_eq!(form_or_events(&headers).map_err(|problem| problem.code()), Err(Code::NotAcceptable));
     }
 }

@@ -1,25 +1,107 @@
 //! Answers: outcomes of jobs as JSON or as bare images.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::Json;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::accept::Form;
-use super::edit_params::{EditSpec, Output};
+use super::edit_params::Output;
 use super::problem::{Code, Problem};
 use super::source::SCHEDULER;
 use super::wire::{
     AlignedWordsBody, EditResponse, ImageData, SessionRef, SessionResponse, SourceBody, TierBytes, TimingsBody,
     WordAttention,
 };
-use crate::engine::{Outcome, PreparedEdit, Timings};
-use crate::media::{Image, base64};
+use crate::engine::{Outcome, PreparedEdit, RecordingUse, Timings};
+use crate::media::{Image, OutputFormat, base64, decode, from_base64};
 use crate::p2p::AlignedWords;
 use crate::session::{SessionView, Source};
+
+/// An answer in full, from which it is given in whatever form a request accepts.
+#[derive(Debug)]
+pub struct Answer {
+    status: StatusCode,
+    location: Option<HeaderValue>,
+    json: Box<RawValue>,
+    /// How the images in the JSON are written.
+    output: Output,
+    /// What goes with a bare image.
+    headers: HeaderMap,
+}
+
+impl Answer {
+    /// An answer with this body.
+    ///
+    /// # Errors
+    /// `internal_error` where the body cannot be written.
+    pub(super) fn new(
+        status: StatusCode,
+        location: Option<HeaderValue>,
+        body: &impl Serialize,
+        output: Output,
+        headers: HeaderMap,
+    ) -> Result<Self, Problem> {
+        let json = to_raw_value(body).map_err(|error| internal("an answer could not be written", &error))?;
+        Ok(Self { status, location, json, output, headers })
+    }
+
+    /// All of it as JSON.
+    pub fn json(&self) -> &RawValue {
+        &self.json
+    }
+
+    /// The answer in a form; an image in another format than that of the JSON is converted from it.
+    ///
+    /// # Errors
+    /// `internal_error` where an image cannot be converted.
+    pub async fn response(self: Arc<Self>, form: Form) -> Result<Response, Problem> {
+        let (status, location) = (self.status, self.location.clone());
+        let mut response = match form {
+            Form::Json | Form::Events => {
+                ([(header::CONTENT_TYPE, "application/json")], self.json.get().to_owned()).into_response()
+            }
+            Form::Image(format) => {
+                let format = format.unwrap_or(self.output.format);
+                let headers = self.headers.clone();
+                let file = blocking(move || self.image(format)).await?;
+                (headers, [(header::CONTENT_TYPE, format.content_type())], file).into_response()
+            }
+        };
+        *response.status_mut() = status;
+        response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
+        Ok(response)
+    }
+
+    /// The last image, which is the one that was asked for, as a file. Takes its time.
+    fn image(&self, format: OutputFormat) -> Result<Vec<u8>, Problem> {
+        let broken = |error: &dyn std::error::Error| internal("an image of an answer could not be read", error);
+        let images: Images<'_> = serde_json::from_str(self.json.get()).map_err(|error| broken(&error))?;
+        let image = images.data.last().map_or("", |image| &image.b64_json);
+        let file = from_base64(image).map_err(|error| broken(&error))?;
+        if format == self.output.format {
+            return Ok(file);
+        }
+        let image = decode(&file).map_err(|error| broken(&error))?;
+        image.encode(format, self.output.quality).map_err(|error| internal("an image could not be encoded", &error))
+    }
+}
+
+/// The images of an answer, to be read from its JSON.
+#[derive(Deserialize)]
+struct Images<'a> {
+    #[serde(borrow)]
+    data: Vec<ImageFile<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ImageFile<'a> {
+    b64_json: Cow<'a, str>,
+}
 
 /// Seconds since 1970.
 pub fn unix_seconds(time: SystemTime) -> u64 {
@@ -45,12 +127,17 @@ pub fn alignment(words: &[AlignedWords]) -> Vec<AlignedWordsBody> {
 
 /// Encodes an image on a thread that may take its time.
 pub async fn encode(image: Arc<Image>, output: Output) -> Result<Vec<u8>, Problem> {
-    let encoded = tokio::task::spawn_blocking(move || image.encode(output.format, output.quality)).await;
-    match encoded {
-        Ok(Ok(file)) => Ok(file),
-        Ok(Err(error)) => Err(internal("an image could not be encoded", &error)),
-        Err(error) => Err(internal("encoding an image panicked", &error)),
-    }
+    blocking(move || {
+        let file = image.encode(output.format, output.quality);
+        file.map_err(|error| internal("an image could not be encoded", &error))
+    })
+    .await
+}
+
+/// Does what takes its time on a thread that may take it.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(internal("work on an image panicked", &error)))
 }
 
 pub(super) fn internal(what: &str, error: &dyn std::error::Error) -> Problem {
@@ -67,12 +154,11 @@ pub async fn edit(
     model: &str,
     source: &Source,
     edit: &PreparedEdit,
-    spec: &EditSpec,
+    include_source: bool,
     outcome: &Outcome,
     attention: Option<Vec<WordAttention>>,
-    form: Form,
-) -> Result<Response, Problem> {
-    let output = spec.output;
+    output: Output,
+) -> Result<Answer, Problem> {
     let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
     let mut body = EditResponse {
         id: format!("edit_{}", uuid::Uuid::new_v4().simple()),
@@ -89,24 +175,21 @@ pub async fn edit(
         attention,
         timings_ms: timings(&outcome.timings),
     };
-    if let Form::Image(format) = form {
-        let mut headers = HeaderMap::new();
-        put(&mut headers, "x-reprompt-id", &body.id);
-        put(&mut headers, "x-reprompt-model", &body.model);
-        put(&mut headers, "x-reprompt-session", &body.session.id);
-        put(&mut headers, "x-reprompt-recording", body.session.recording);
-        put(&mut headers, "x-reprompt-seed", &body.seed.to_string());
-        put(&mut headers, "x-reprompt-size", &body.size);
-        put(&mut headers, "x-reprompt-edit-type", body.edit_type);
-        put_json(&mut headers, "x-reprompt-alignment", &body.alignment);
-        put_json(&mut headers, "x-reprompt-timings-ms", &body.timings_ms);
-        return bare_image(edited, output.in_format(format), headers).await;
-    }
-    if spec.include_source {
+    let mut headers = HeaderMap::new();
+    put(&mut headers, "x-reprompt-id", &body.id);
+    put(&mut headers, "x-reprompt-model", &body.model);
+    put(&mut headers, "x-reprompt-session", &body.session.id);
+    put(&mut headers, "x-reprompt-recording", body.session.recording);
+    put(&mut headers, "x-reprompt-seed", &body.seed.to_string());
+    put(&mut headers, "x-reprompt-size", &body.size);
+    put(&mut headers, "x-reprompt-edit-type", body.edit_type);
+    put_json(&mut headers, "x-reprompt-alignment", &body.alignment);
+    put_json(&mut headers, "x-reprompt-timings-ms", &body.timings_ms);
+    if include_source {
         body.data.push(image_data("source", &outcome.source_image, output).await?);
     }
     body.data.push(image_data("edit", edited, output).await?);
-    Ok(Json(body).into_response())
+    Answer::new(StatusCode::OK, None, &body, output, headers)
 }
 
 /// A session as it is told of.
@@ -149,30 +232,27 @@ pub async fn recorded_session(
     view: &SessionView,
     outcome: &Outcome,
     output: Output,
-    form: Form,
-) -> Result<Response, Problem> {
+) -> Result<Answer, Problem> {
     let mut body = session(model, view);
-    if let Form::Image(format) = form {
-        let mut headers = HeaderMap::new();
-        put(&mut headers, "x-reprompt-model", &body.model);
-        put(&mut headers, "x-reprompt-session", &body.id);
-        put(&mut headers, "x-reprompt-recording", outcome.recording.as_str());
-        put(&mut headers, "x-reprompt-seed", &body.source.seed.to_string());
-        put(&mut headers, "x-reprompt-size", &body.size);
-        put_json(&mut headers, "x-reprompt-timings-ms", &timings(&outcome.timings));
-        return bare_image(&outcome.source_image, output.in_format(format), headers).await;
-    }
+    let mut headers = HeaderMap::new();
+    put(&mut headers, "x-reprompt-model", &body.model);
+    put(&mut headers, "x-reprompt-session", &body.id);
+    put(&mut headers, "x-reprompt-recording", outcome.recording.as_str());
+    put(&mut headers, "x-reprompt-seed", &body.source.seed.to_string());
+    put(&mut headers, "x-reprompt-size", &body.size);
+    put_json(&mut headers, "x-reprompt-timings-ms", &timings(&outcome.timings));
     body.recording = Some(outcome.recording.as_str());
     body.data = Some(vec![image_data("source", &outcome.source_image, output).await?]);
     body.timings_ms = Some(timings(&outcome.timings));
-    Ok(Json(body).into_response())
+    let status = if outcome.recording == RecordingUse::Hit { StatusCode::OK } else { StatusCode::CREATED };
+    let location = HeaderValue::from_str(&format!("/v1/sessions/{}", outcome.session)).ok();
+    Answer::new(status, location, &body, output, headers)
 }
 
 /// An image with nothing around it.
-pub async fn bare_image(image: &Arc<Image>, output: Output, mut headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn bare_image(image: &Arc<Image>, output: Output) -> Result<Response, Problem> {
     let file = encode(Arc::clone(image), output).await?;
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(output.format.content_type()));
-    Ok((headers, file).into_response())
+    Ok(([(header::CONTENT_TYPE, output.format.content_type())], file).into_response())
 }
 
 fn timings(timings: &Timings) -> TimingsBody {

@@ -67,7 +67,8 @@ pub async fn show(
             answer::put_json(&mut headers, "x-reprompt-steps", &steps);
             let (max, picture) = off_thread(move || picture(&outcome, step, &word)).await?;
             answer::put_json(&mut headers, "x-reprompt-max", &max);
-            answer::bare_image(&Arc::new(picture), Output::default().in_format(format), headers).await
+            let image = answer::bare_image(&Arc::new(picture), Output::default().in_format(format)).await?;
+            Ok((headers, image).into_response())
         }
         (_, word) => {
             let is_one = word.is_some();

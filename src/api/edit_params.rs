@@ -44,13 +44,6 @@ impl EditSpec {
     /// Reads the fields of an edit, the source taken out.
     pub fn parse(object: Map<String, Value>) -> Result<Self, Problem> {
         let body: EditBody = read(object, "")?;
-        if body.stream == Some(true) {
-            return Err(Problem::new(Code::InvalidValue, "answers are not streamed, only false is served").at("stream"));
-        }
-        if body.partial_images.unwrap_or(0) != 0 {
-            let detail = "answers are not streamed and have no previews, only 0 is served";
-            return Err(Problem::new(Code::InvalidValue, detail).at("partial_images"));
-        }
         let edit_type = edit_type(body.edit_type.as_deref())?;
         if body.prompt.is_none() && edit_type != EditType::Reweight {
             return Err(Problem::new(Code::MissingField, "missing field `prompt`").at("prompt"));
@@ -74,6 +67,7 @@ impl EditSpec {
             response_format: body.response_format,
             output_format: body.output_format,
             output_compression: body.output_compression,
+            ..OutputBody::default()
         };
         Ok(Self {
             prompt: body.prompt,
@@ -351,7 +345,6 @@ mod tests {
         assert_eq!(with("response_format", json!("url")), invalid("response_format"));
         assert_eq!(with("output_format", json!("gif")), invalid("output_format"));
         assert_eq!(with("output_compression", json!(0)), invalid("output_compression"));
-        assert_eq!(with("stream", json!(true)), invalid("stream"));
         assert_eq!(with("local_blend", json!(3)), invalid("local_blend"));
         assert_eq!(with("equalizer", json!([{"word": -1, "strength": 1}])), invalid("equalizer[0].word"));
         assert_eq!(with("equalizer", json!([{"word": "dog", "strength": "NaN"}])), invalid("equalizer[0].strength"));

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::accept::Form;
-use super::body::JsonObject;
 use super::edit_params::EditSpec;
+use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::sessions::{SessionPath, known_source};
-use super::wire::{EditBody, EditRequest, EditResponse};
-use super::{AppState, accept, answer, attention, problem, source};
-use crate::engine::{JobOptions, PreparedEdit, Work};
+use super::wait::{self, Call};
+use super::wire::{EditBody, EditRequest, EditResponse, JobResponse, WaitHeaders};
+use super::{AppState, problem, source};
+use crate::engine::PreparedEdit;
 use crate::session::Source;
 
 /// Edits a source by its prompt, in one call.
@@ -22,36 +22,40 @@ use crate::session::Source;
 /// The source is run and recorded unless it is already; the same source is found again by its content.
 #[utoipa::path(
     post, path = "/v1/edits", operation_id = "create_edit", tag = "edits",
+    params(WaitHeaders),
     request_body(content = EditRequest, example = json!({
         "source": {"prompt": "a cat on the beach", "seed": 3}, "prompt": "a dog on the beach"
     })),
     responses(
-        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
-            (EditResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")
+        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
+            (EditResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"),
+            (String = "text/event-stream")
         )),
+        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
         (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn create(
-    State(state): State<Arc<AppState>>,
-    headers: HeaderMap,
-    JsonObject(mut body): JsonObject,
-) -> Result<Response, Problem> {
-    let model = state.engine.model()?;
-    let source = source::parse(source::take(&mut body)?, "source", model)?;
-    edit(&state, &headers, Arc::new(source), body).await
+pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
+    let known = Arc::clone(&state);
+    wait::answer(state, call, move |mut body, form| {
+        let source = source::parse(source::take(&mut body)?, "source", known.engine.model()?)?;
+        prepare(&known, Arc::new(source), body, form)
+    })
+    .await
 }
 
 /// Edits a session's source.
 #[utoipa::path(
     post, path = "/v1/sessions/{id}/edits", operation_id = "create_session_edit", tag = "edits",
-    params(("id" = String, Path, description = "The session")),
+    params(("id" = String, Path, description = "The session"), WaitHeaders),
     request_body(content = EditBody, example = json!({"prompt": "a dog on the beach"})),
     responses(
-        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
-            (EditResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")
+        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
+            (EditResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"),
+            (String = "text/event-stream")
         )),
+        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
         (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
         (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
@@ -60,39 +64,31 @@ pub async fn create(
 pub async fn create_in_session(
     State(state): State<Arc<AppState>>,
     SessionPath(id): SessionPath,
-    headers: HeaderMap,
-    JsonObject(body): JsonObject,
+    call: Call,
 ) -> Result<Response, Problem> {
-    let source = known_source(&state, &id)?;
-    edit(&state, &headers, source, body).await
+    let known = Arc::clone(&state);
+    wait::answer(state, call, move |body, form| prepare(&known, known_source(&known, &id)?, body, form)).await
 }
 
-async fn edit(
-    state: &AppState,
-    headers: &HeaderMap,
-    source: Arc<Source>,
-    body: Map<String, Value>,
-) -> Result<Response, Problem> {
-    let form = accept::form(headers)?;
+/// What an edit of this source comes down to.
+fn prepare(state: &AppState, source: Arc<Source>, body: Map<String, Value>, form: Form) -> Result<Prepared, Problem> {
     let model = state.engine.model()?;
     let spec = EditSpec::parse(body)?;
-    if spec.include_source && matches!(form, Form::Image(_)) {
-        let detail = "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
-        return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
-    }
-    if spec.attention && matches!(form, Form::Image(_)) {
-        let detail = "a bare image is accepted, which holds no numbers; accept application/json for attention";
-        return Err(Problem::new(Code::InvalidValue, detail).at("attention"));
-    }
+    let output = match form {
+        Form::Image(_) if spec.include_source => {
+            let detail =
+                "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
+            return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
+        }
+        Form::Image(_) if spec.attention => {
+            let detail = "a bare image is accepted, which holds no numbers; accept application/json for attention";
+            return Err(Problem::new(Code::InvalidValue, detail).at("attention"));
+        }
+        Form::Image(format) => spec.output.in_format(format),
+        Form::Json | Form::Events => spec.output,
+    };
     let prompt = spec.prompt.as_deref().unwrap_or(&source.prompt);
     source::check_prompt(prompt, "prompt")?;
     let edit = PreparedEdit::new(model, &source, prompt, &spec.params)?;
-    let work = Work::Edit { source: Arc::clone(&source), edit: edit.clone() };
-    let options = JobOptions { attention: spec.attention, ..JobOptions::default() };
-    let outcome = state.engine.submit(work, options)?.outcome().await?;
-    let attention = match spec.attention {
-        true => Some(attention::of_edit(model, &edit, &outcome).await?),
-        false => None,
-    };
-    answer::edit(&model.name, &source, &edit, &spec, &outcome, attention, form).await
+    Ok(Prepared::edit(model, source, edit, &spec, output))
 }

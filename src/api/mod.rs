@@ -1,7 +1,11 @@
 //! HTTP: routes, the types on the wire, problems. Nothing here sees a tensor.
 //!
-//! - [`wire`]: bodies as they are documented; [`body`], [`source`], [`edit_params`]: from there to the domain; [`query`]
-//! - [`edits`], [`sessions`], [`attention`], [`align`], [`health`], [`metrics`]: the calls; [`answer`], [`accept`]: what comes back, and how
+//! - [`wire`]: bodies as they are documented; [`body`], [`query`], [`source`], [`edit_params`]: from there to the domain
+//! - [`edits`], [`sessions`], [`attention`], [`align`], [`health`], [`metrics`]: the calls; [`prepared`]: what those that
+//!   run something come to
+//! - [`wait`]: the ways to wait for it, with [`headers`], [`deadline`] and [`idempotency`]; [`stream`]: as events;
+//!   [`jobs`]: as a job to be asked about; [`webhook`]: or that tells of itself
+//! - [`answer`], [`accept`]: what comes back, and how
 //! - [`problem`]: everything that can go wrong, in one table; [`request_id`]: the id that every answer carries
 //! - [`openapi`]: the contract, made from all of this
 
@@ -10,18 +14,28 @@ pub mod align;
 pub mod answer;
 pub mod attention;
 pub mod body;
+pub mod deadline;
 pub mod edit_params;
 pub mod edits;
+pub mod headers;
 pub mod health;
+pub mod idempotency;
+pub mod jobs;
+pub mod limits;
 pub mod metrics;
 pub mod openapi;
+pub mod prepared;
 pub mod problem;
 pub mod query;
 pub mod request_id;
 pub mod sessions;
 pub mod source;
+pub mod stream;
+pub mod wait;
+pub mod webhook;
 pub mod wire;
 
+use std::io;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
@@ -29,7 +43,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::jobs::Jobs;
+pub use self::limits::{ApiConfig, JobLimits};
 use self::problem::{Code, Problem};
+use self::webhook::Webhooks;
 use crate::engine::Engine;
 
 /// What every call may use.
@@ -37,6 +54,23 @@ use crate::engine::Engine;
 pub struct AppState {
     /// The engine.
     pub engine: Engine,
+    /// Jobs that outlive their requests.
+    pub jobs: Jobs,
+    /// Where jobs that have ended may be sent.
+    pub webhooks: Option<Arc<Webhooks>>,
+}
+
+impl AppState {
+    /// The state of a service. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Where webhooks cannot be sent from this machine.
+    pub fn new(engine: Engine, config: ApiConfig) -> io::Result<Self> {
+        let metrics = engine.metrics();
+        let webhooks = config.webhooks.map(|webhooks| Webhooks::new(webhooks, Arc::clone(metrics))).transpose()?;
+        let jobs = Jobs::new(config.jobs, metrics.async_jobs.clone());
+        Ok(Self { engine, jobs, webhooks: webhooks.map(Arc::new) })
+    }
 }
 
 /// The service: a router that can be served, or called in a test.
@@ -49,6 +83,8 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route("/v1/sessions/{id}/image", get(sessions::image))
         .route("/v1/sessions/{id}/attention", get(attention::show))
         .route("/v1/sessions/{id}/edits", post(edits::create_in_session))
+        .route("/v1/jobs", get(jobs::routes::list))
+        .route("/v1/jobs/{id}", get(jobs::routes::show).delete(jobs::routes::cancel))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show))

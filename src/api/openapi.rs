@@ -3,12 +3,13 @@
 use utoipa::openapi::{OpenApi as Contract, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
-use super::{align, attention, edits, health, metrics, sessions};
+use super::jobs::routes as jobs;
+use super::{align, attention, edits, health, metrics, sessions, wire};
 
 #[derive(Debug, OpenApi)]
 #[openapi(
     modifiers(&JoinedBodies),
-    components(schemas(super::wire::OutputBody)),
+    components(schemas(wire::OutputBody, wire::QueueBody, wire::StartedEvent, wire::StepEvent)),
     info(
         title = "reprompt",
         description = "Image editing by editing the prompt: Prompt-to-Prompt (Hertz et al., arXiv 2208.01626) on \
@@ -26,6 +27,9 @@ use super::{align, attention, edits, health, metrics, sessions};
         sessions::image,
         attention::show,
         sessions::forget,
+        jobs::list,
+        jobs::show,
+        jobs::cancel,
         health::healthz,
         health::readyz,
         metrics::show
@@ -33,6 +37,7 @@ use super::{align, attention, edits, health, metrics, sessions};
     tags(
         (name = "edits", description = "Editing by prompt"),
         (name = "sessions", description = "Recorded sources"),
+        (name = "jobs", description = "Work that is asked about later"),
         (name = "operations", description = "For those who run the service")
     )
 )]

@@ -46,11 +46,14 @@ macro_rules! codes {
 
 codes! {
     InvalidJson, "invalid_json", BAD_REQUEST, "The body is not JSON";
+    InvalidHeader, "invalid_header", BAD_REQUEST, "A header has a value that it cannot have";
     UnknownField, "unknown_field", BAD_REQUEST, "The request has a field that this call does not know";
     NotFound, "not_found", NOT_FOUND, "There is nothing at this address";
     SessionNotFound, "session_not_found", NOT_FOUND, "There is no such session";
+    JobNotFound, "job_not_found", NOT_FOUND, "There is no such job";
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method";
     NotAcceptable, "not_acceptable", NOT_ACCEPTABLE, "The answer does not come in a media type that is accepted";
+    JobCanceled, "job_canceled", CONFLICT, "The job was cancelled";
     BodyTooLarge, "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than this server takes";
     UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json";
     MissingField, "missing_field", UNPROCESSABLE_ENTITY, "A required field is missing";
@@ -72,6 +75,8 @@ codes! {
     InvalidStart, "invalid_start", UNPROCESSABLE_ENTITY, "A start is out of range";
     InvalidEdit, "invalid_edit", UNPROCESSABLE_ENTITY, "The edit cannot be carried out";
     NoAttentionMaps, "no_attention_maps", UNPROCESSABLE_ENTITY, "The model keeps no attention maps";
+    IdempotencyKeyReused, "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The key was given to another request";
+    WebhookNotAllowed, "webhook_not_allowed", UNPROCESSABLE_ENTITY, "Webhooks do not go to this address";
     Diverged, "diverged", UNPROCESSABLE_ENTITY, "The image came out as no numbers";
     QueueFull, "queue_full", TOO_MANY_REQUESTS, "Too many jobs are waiting";
     Internal, "internal_error", INTERNAL_SERVER_ERROR, "Something went wrong on this side";
@@ -79,6 +84,7 @@ codes! {
     Draining, "draining", SERVICE_UNAVAILABLE, "The server is about to end";
     WorkerStalled, "worker_stalled", SERVICE_UNAVAILABLE, "The worker does not answer";
     DeviceLost, "device_lost", SERVICE_UNAVAILABLE, "The device failed";
+    DeadlineExceeded, "deadline_exceeded", GATEWAY_TIMEOUT, "The job took longer than its request allowed";
 }
 
 /// When a client may try again while the model is being loaded.
@@ -162,9 +168,9 @@ impl Problem {
         self
     }
 
-    /// The response, with the id of its request.
-    pub fn render(&self, request_id: &str) -> Response {
-        let body = ProblemBody {
+    /// As it is written out, with the id of its request.
+    pub fn body(&self, request_id: &str) -> ProblemBody {
+        ProblemBody {
             r#type: format!("urn:reprompt:problem:{}", self.code.as_str()),
             title: self.code.title().to_owned(),
             status: self.code.status().as_u16(),
@@ -172,8 +178,12 @@ impl Problem {
             code: self.code.as_str().to_owned(),
             param: self.param.clone(),
             request_id: request_id.to_owned(),
-        };
-        let mut response = (self.code.status(), axum::Json(body)).into_response();
+        }
+    }
+
+    /// The response, with the id of its request.
+    pub fn render(&self, request_id: &str) -> Response {
+        let mut response = (self.code.status(), axum::Json(self.body(request_id))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = self.retry_after {

@@ -1,13 +1,12 @@
 //! Every request has an id: the client's own if it sent a sensible one, otherwise a new one. Every answer carries it
 //! in `x-request-id`, every problem in its body, and every log line in its span.
 
-use std::time::Instant;
-
 use axum::extract::Request;
 use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
@@ -18,10 +17,20 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Ids longer than this are not taken over: they end up in every log line.
 const MAX_LENGTH: usize = 128;
 
+/// What is known of a request before it is read; an extension of every request.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The request's id.
+    pub request_id: String,
+    /// When its head was there.
+    pub at: Instant,
+}
+
 /// Gives the request its id, and writes out the problem if the answer is one.
-pub async fn request_id(request: Request, next: Next) -> Response {
+pub async fn request_id(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = client_id(&request).unwrap_or_else(|| Uuid::new_v4().to_string());
+    request.extensions_mut().insert(Arrival { request_id: id.clone(), at: started });
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", request_id = %id, %method, path);
     let gone = ClientGone(Some(span.clone()));
@@ -63,7 +72,7 @@ impl ClientGone {
 impl Drop for ClientGone {
     fn drop(&mut self) {
         if let Some(span) = &self.0 {
-            span.in_scope(|| tracing::info!("the client went away before the answer, its job is cancelled"));
+            span.in_scope(|| tracing::info!("the client went away before the answer"));
         }
     }
 }

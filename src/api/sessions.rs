@@ -5,43 +5,55 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::accept::Form;
-use super::body::{JsonObject, read};
+use super::body::read;
 use super::edit_params::Output;
+use super::prepared::Prepared;
 use super::problem::{Code, Problem};
-use super::wire::{OutputBody, SessionList, SessionRequest, SessionResponse};
+use super::wait::{self, Call};
+use super::wire::{JobResponse, OutputBody, SessionList, SessionRequest, SessionResponse, WaitHeaders};
 use super::{AppState, accept, answer, problem, source};
-use crate::engine::{JobOptions, RecordingUse, Work};
-use crate::session::{SessionId, SessionView, Source};
+use crate::engine::{JobOptions, Work};
+use crate::session::{SessionId, Source};
 
 /// Fields of [`OutputBody`], to tell them from a source's where both stand at the top of a body.
-const OUTPUT_FIELDS: [&str; 3] = ["response_format", "output_format", "output_compression"];
+const OUTPUT_FIELDS: [&str; 6] =
+    ["response_format", "output_format", "output_compression", "stream", "partial_images", "webhook"];
 
 /// Runs and records a source.
 ///
 /// The same source again is the same session, and nothing is recomputed.
 #[utoipa::path(
     post, path = "/v1/sessions", operation_id = "create_session", tag = "sessions",
+    params(WaitHeaders),
     request_body(content = SessionRequest, example = json!({"source": {"prompt": "a cat on the beach", "seed": 3}})),
     responses(
-        (status = 201, description = "Recorded; `Location` tells where", body = SessionResponse),
-        (status = 200, description = "It was recorded already", body = SessionResponse),
+        (status = 201, description = "Recorded; `Location` tells where. Bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
+            (SessionResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")
+        )),
+        (status = 200, description = "It was recorded already; or events, where a stream is asked for", content(
+            (SessionResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"),
+            (String = "text/event-stream")
+        )),
+        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
         (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn create(
-    State(state): State<Arc<AppState>>,
-    headers: HeaderMap,
-    JsonObject(mut body): JsonObject,
-) -> Result<Response, Problem> {
-    let form = accept::form(&headers)?;
+pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
+    let known = Arc::clone(&state);
+    wait::answer(state, call, move |body, form| prepare(&known, body, form)).await
+}
+
+/// What a source to be run and recorded comes down to.
+fn prepare(state: &AppState, mut body: Map<String, Value>, form: Form) -> Result<Prepared, Problem> {
     let model = state.engine.model()?;
     let output = Output::new(&read::<OutputBody>(take_output(&mut body), "")?)?;
+    let output = if let Form::Image(format) = form { output.in_format(format) } else { output };
     let source = if body.contains_key("source") || body.contains_key("source_prompt") {
         let source = source::take(&mut body)?;
         if let Some(field) = body.keys().next() {
@@ -52,20 +64,7 @@ pub async fn create(
     } else {
         source::parse(body, "", model)?
     };
-    let source = Arc::new(source);
-    let outcome =
-        state.engine.submit(Work::Record { source: Arc::clone(&source) }, JobOptions::default())?.outcome().await?;
-    // Where it was forgotten again in the meantime, it is told of as what is left of it: its source.
-    let view = state.engine.sessions().view(&outcome.session);
-    let view = view.unwrap_or_else(|| SessionView::of_source(&outcome.session, &source));
-    let mut response = answer::recorded_session(&model.name, &view, &outcome, output, form).await?;
-    if outcome.recording != RecordingUse::Hit {
-        *response.status_mut() = StatusCode::CREATED;
-    }
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/sessions/{}", outcome.session)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(Prepared::session(model, Arc::new(source), output))
 }
 
 /// Lists the sessions, the most recently used first.
@@ -117,14 +116,14 @@ pub async fn image(
     let output = match accept::form(&headers)? {
         Form::Image(Some(format)) => Output { format, ..Output::default() },
         // `image/*`, `*/*`, or nothing: there is no JSON form of an image.
-        Form::Image(None) | Form::Json => Output::default(),
+        Form::Image(None) | Form::Json | Form::Events => Output::default(),
     };
     let source = known_source(&state, &id)?;
     let image = match state.engine.sessions().image(&id) {
         Some(image) => image,
         None => state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image,
     };
-    answer::bare_image(&image, output, HeaderMap::new()).await
+    answer::bare_image(&image, output).await
 }
 
 /// Forgets a session.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use candle_core::Device;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::api::{ApiConfig, JobLimits};
 use crate::config::{ConfigError, Options, Settings};
 use crate::diffusion::{ModelFiles, embedded};
 use crate::engine::{EngineConfig, EngineError, LoadError};
@@ -154,6 +155,17 @@ fn engine_config(settings: &Settings) -> EngineConfig {
             ttl: settings.session_ttl,
         },
     }
+}
+
+fn api_config(settings: &Settings) -> Result<ApiConfig, ConfigError> {
+    Ok(ApiConfig {
+        jobs: JobLimits {
+            ttl: settings.job_ttl,
+            max_jobs: settings.max_jobs,
+            max_result_bytes: settings.job_result_bytes.as_u64(),
+        },
+        webhooks: settings.webhooks()?,
+    })
 }
 
 #[cfg(test)]

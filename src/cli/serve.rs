@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::signals::Signals;
-use super::{CliError, engine_config, limit_threads, model_files};
+use super::{CliError, api_config, engine_config, limit_threads, model_files};
 use crate::api::{self, AppState};
 use crate::config::Settings;
 use crate::engine::{Engine, Loaded};
@@ -42,7 +42,8 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
         .map_err(CliError::io(format!("listen: cannot listen on {}", settings.listen)))?;
     let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings))
         .map_err(CliError::io("cannot start the worker"))?;
-    let state = Arc::new(AppState { engine });
+    let state = AppState::new(engine, api_config(settings)?).map_err(CliError::io("cannot send webhooks"))?;
+    let state = Arc::new(state);
     let result = runtime.block_on(serve(listener, &state, loaded, settings.drain_deadline));
     // Tasks go before the engine: they hold jobs, and the engine waits for its worker, which waits for jobs.
     drop(runtime);

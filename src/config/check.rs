@@ -2,22 +2,25 @@
 
 use std::path::Path;
 
-use axum::http::uri::Authority;
-
 use super::ConfigError;
 use super::keys::Settings;
 use super::values::{DeviceChoice, DtypeChoice};
+use crate::api::webhook::{AllowedHost, InvalidSecret, WebhookConfig, WebhookSecret};
 use crate::engine::run::ROWS_PER_RUN;
 
 pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     check_computing(settings)?;
     check_numbers(settings)?;
     check_folders(settings)?;
-    check_webhooks(settings)
+    webhooks(settings).map(drop)
+}
+
+fn refused(key: &'static str, value: impl ToString, allowed: impl Into<String>) -> ConfigError {
+    ConfigError::Value { key, value: value.to_string(), allowed: allowed.into() }
 }
 
 fn refuse(key: &'static str, value: impl ToString, allowed: impl Into<String>) -> Result<(), ConfigError> {
-    Err(ConfigError::Value { key, value: value.to_string(), allowed: allowed.into() })
+    Err(refused(key, value, allowed))
 }
 
 fn check_computing(settings: &Settings) -> Result<(), ConfigError> {
@@ -65,39 +68,30 @@ fn check_folders(settings: &Settings) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn check_webhooks(settings: &Settings) -> Result<(), ConfigError> {
-    if let Some(entry) = settings.webhook_hosts.iter().find(|entry| !is_host(entry)) {
-        let allowed = "hosts such as hooks.example.com, *.example.com and http://127.0.0.1:9000 are";
-        return refuse("webhook_hosts", entry, allowed);
-    }
-    match settings.webhook_secret_file.as_deref() {
-        Some(file) => check_secret(file),
-        None if settings.webhook_hosts.is_empty() => Ok(()),
+/// What the webhook keys come to; `None` where no host is named.
+pub(super) fn webhooks(settings: &Settings) -> Result<Option<WebhookConfig>, ConfigError> {
+    let host = |entry: &String| {
+        entry.parse::<AllowedHost>().map_err(|_| {
+            let allowed = "hosts such as hooks.example.com, *.example.com and http://127.0.0.1:9000 are";
+            refused("webhook_hosts", entry, allowed)
+        })
+    };
+    let hosts = settings.webhook_hosts.iter().map(host).collect::<Result<Vec<_>, _>>()?;
+    let secret = settings.webhook_secret_file.as_deref().map(secret).transpose()?;
+    match secret {
+        _ if hosts.is_empty() => Ok(None),
+        Some(secret) => Ok(Some(WebhookConfig::new(hosts, secret))),
         None => {
             let allowed = "webhooks are signed: webhook_secret_file is needed too";
-            refuse("webhook_hosts", settings.webhook_hosts.join(","), allowed)
+            Err(refused("webhook_hosts", settings.webhook_hosts.join(","), allowed))
         }
     }
 }
 
-/// A host or `*.` and a domain, with a port or without, `http://` or `https://` before it or nothing.
-fn is_host(entry: &str) -> bool {
-    let rest = ["https://", "http://"].iter().find_map(|scheme| entry.strip_prefix(scheme)).unwrap_or(entry);
-    let host = rest.strip_prefix("*.").unwrap_or(rest);
-    host.parse::<Authority>().is_ok_and(|authority| {
-        let has_good_port = authority.as_str() == authority.host() || authority.port_u16().is_some();
-        !authority.host().is_empty() && has_good_port && !host.contains(['@', '*'])
-    })
-}
-
-fn check_secret(file: &Path) -> Result<(), ConfigError> {
-    match std::fs::read(file) {
-        Ok(secret) if secret.trim_ascii().is_empty() => {
-            refuse("webhook_secret_file", file.display(), "the file holds no secret")
-        }
-        Ok(_) => Ok(()),
-        Err(error) => {
-            refuse("webhook_secret_file", file.display(), format!("a file is wanted that can be read ({error})"))
-        }
-    }
+fn secret(file: &Path) -> Result<WebhookSecret, ConfigError> {
+    let refused = |allowed: String| refused("webhook_secret_file", file.display(), allowed);
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| refused(format!("a file is wanted that can be read ({error})")))?;
+    // The error says what a secret looks like and not what is there.
+    text.trim().parse().map_err(|error: InvalidSecret| refused(error.to_string()))
 }

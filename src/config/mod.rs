@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+use crate::api::webhook::WebhookConfig;
+
 pub use keys::{Options, Settings};
 pub use values::{DeviceChoice, DtypeChoice, List, LogFormat, Period};
 
@@ -76,6 +78,11 @@ impl Settings {
         settings.session_ttl = settings.session_ttl.filter(|ttl| !ttl.is_zero());
         check::check(&settings)?;
         Ok(settings)
+    }
+
+    /// What webhooks are sent with; `None` where no host may get any.
+    pub fn webhooks(&self) -> Result<Option<WebhookConfig>, ConfigError> {
+        check::webhooks(self)
     }
 
     /// Every key with its value and where it came from, as TOML.

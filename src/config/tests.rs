@@ -115,6 +115,8 @@ fn values_that_cannot_be_are_refused_by_key_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, empty) = (folder.path().join("file"), folder.path().join("empty"));
     std::fs::write(&plain, "something").unwrap();
+    let good = folder.path().join("secret");
+    std::fs::write(&good, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
     std::fs::write(&empty, "\n").unwrap();
     let missing = folder.path().join("missing");
     let hosts = |hosts: &str| Some(hosts.parse().unwrap());
@@ -127,13 +129,14 @@ fn values_that_cannot_be_are_refused_by_key_in_one_line() {
         ("webhook_hosts", Options { webhook_hosts: hosts("hooks.example.com"), ..Options::default() }),
         ("webhook_secret_file", Options { webhook_secret_file: Some(missing), ..Options::default() }),
         ("webhook_secret_file", Options { webhook_secret_file: Some(empty), ..Options::default() }),
+        ("webhook_secret_file", Options { webhook_secret_file: Some(plain), ..Options::default() }),
     ];
     for (key, options) in cases {
         let error = Settings::new(options, &Options::default()).expect_err(key).to_string();
         assert!(error.starts_with(&format!("{key}: ")) && !error.contains('\n'), "{error}");
         assert!(!error.contains("something"), "{error}");
     }
-    let secret = Options { webhook_secret_file: Some(plain), ..Options::default() };
+    let secret = Options { webhook_secret_file: Some(good), ..Options::default() };
     for wrong in
         ["*", "*.", "a b", "ftp://a.example", "a.example/path", "user@a.example", "a.example:99999", "a.*.example"]
     {

@@ -1,4 +1,4 @@
-//! Images out: PNG, JPEG and WebP, and base64 around them; heat maps over them.
+//! Images out, and back in: PNG, JPEG and WebP, and base64 around them; heat maps over them.
 
 mod heat;
 
@@ -85,6 +85,19 @@ impl Image {
     }
 }
 
+/// A file of one of the [`OutputFormat`]s as pixels.
+pub fn decode(file: &[u8]) -> Result<Image, ImageError> {
+    let image = image::load_from_memory(file)?.into_rgb8();
+    // Sides are 32 bits, which a usize holds.
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    Ok(Image { width, height, rgb: image.into_raw() })
+}
+
+/// Standard base64 with padding as bytes.
+pub fn from_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    base64::engine::general_purpose::STANDARD.decode(text)
+}
+
 /// Bytes as standard base64 with padding.
 pub fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
@@ -100,9 +113,7 @@ mod tests {
         let picture = Image { width: 5, height: 3, rgb };
         for format in [OutputFormat::Png, OutputFormat::Webp] {
             let file = picture.encode(format, 90).unwrap();
-            let read = image::load_from_memory(&file).unwrap().to_rgb8();
-            assert_eq!((read.width(), read.height()), (5, 3));
-            assert_eq!(read.into_raw(), picture.rgb, "{format:?}");
+            assert_eq!(decode(&from_base64(&base64(&file)).unwrap()).unwrap(), picture, "{format:?}");
         }
         assert!(picture.encode(OutputFormat::Jpeg, 90).unwrap().starts_with(&[0xff, 0xd8]));
     }

@@ -1,18 +1,21 @@
 //! What the tests share: fixture models, running services, requests.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::response::Response;
 use candle_core::Device;
 use http_body_util::BodyExt;
-use reprompt::api::{self, AppState};
+use reprompt::api::{self, ApiConfig, AppState};
 use reprompt::diffusion::{ModelFiles, embedded};
 use reprompt::engine::{Engine, EngineConfig};
 use reprompt::session::SessionLimits;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 pub fn fixtures() -> PathBuf {
@@ -80,9 +83,13 @@ impl Answer {
 
 impl Service {
     pub async fn start(files: ModelFiles, config: EngineConfig) -> Self {
+        Self::with_api(files, config, ApiConfig::default()).await
+    }
+
+    pub async fn with_api(files: ModelFiles, config: EngineConfig, api: ApiConfig) -> Self {
         let (engine, loaded) = Engine::start(files, config).unwrap();
         loaded.await.unwrap().unwrap();
-        let state = Arc::new(AppState { engine });
+        let state = Arc::new(AppState::new(engine, api).unwrap());
         Self { router: api::router(Arc::clone(&state)), state }
     }
 
@@ -91,8 +98,21 @@ impl Service {
         Self::start(embedded::demo(), config()).await
     }
 
+    /// Serves on a socket, for as long as the test runs.
+    pub async fn listen(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        address
+    }
+
+    /// Sends a request whose answer is left to be read.
+    pub async fn open(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.open(request).await;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
         Answer { status, headers, body }
@@ -111,13 +131,19 @@ impl Service {
     }
 
     pub async fn post_accepting(&self, path: &str, body: &Value, accept: &str) -> Answer {
-        let request = Request::post(path)
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT, accept)
-            .body(Body::from(body.to_string()))
-            .unwrap();
-        self.send(request).await
+        self.post_with(path, body, &[("accept", accept)]).await
     }
+
+    pub async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        self.send(post(path, body, headers)).await
+    }
+}
+
+/// A request with a JSON body.
+pub fn post(path: &str, body: &Value, headers: &[(&str, &str)]) -> Request<Body> {
+    let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.body(Body::from(body.to_string())).unwrap()
 }
 
 /// Answers to requests that are sent at the same time, in the requests' order.

@@ -4,6 +4,7 @@ mod attention;
 mod request;
 mod response;
 mod schema;
+mod waiting;
 
 pub use attention::{AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, WordAttention};
 pub use request::{
@@ -14,3 +15,6 @@ pub use response::{
     TierBytes, TimingsBody, TokenBody,
 };
 pub use schema::{CrossWindowsSchema, LocalBlendSchema, WindowSchema, WordSchema, WordsSchema};
+pub use waiting::{
+    JobList, JobResponse, ProgressBody, QueueBody, ResultSchema, StartedEvent, StepEvent, WaitBody, WaitHeaders,
+};

@@ -108,17 +108,24 @@ pub struct EditBody {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 100, default = 90)]
     pub output_compression: Option<u64>,
-    /// `false` is the one there is: the answer comes when it is ready.
+    /// Whether the answer is a stream of events, as with `Accept: text/event-stream`: `queued` (`QueueBody`),
+    /// `started` (`StartedEvent`), `step` (`StepEvent`), and in the end `completed` (the whole answer) or `error`
+    /// (`ProblemBody`).
     #[serde(default)]
     #[schema(default = false)]
     pub stream: Option<bool>,
-    /// 0 is the one there is: previews come with streams.
+    /// Previews on the way, for streams and jobs.
     #[serde(default)]
-    #[schema(default = 0)]
+    #[schema(minimum = 0, maximum = 16, default = 0)]
     pub partial_images: Option<u64>,
+    /// A URL on a host that the server allows: it is sent the job by POST when the job has ended, signed as
+    /// standardwebhooks.com says. With `Prefer: respond-async` alone.
+    #[serde(default)]
+    #[schema(format = "uri", example = "https://hooks.example.com/reprompt")]
+    pub webhook: Option<String>,
 }
 
-/// How images are answered.
+/// How images are answered, and how the answer is waited for.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutputBody {
@@ -134,6 +141,21 @@ pub struct OutputBody {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 100, default = 90)]
     pub output_compression: Option<u64>,
+    /// Whether the answer is a stream of events, as with `Accept: text/event-stream`: `queued` (`QueueBody`),
+    /// `started` (`StartedEvent`), `step` (`StepEvent`), and in the end `completed` (the whole answer) or `error`
+    /// (`ProblemBody`).
+    #[serde(default)]
+    #[schema(default = false)]
+    pub stream: Option<bool>,
+    /// Previews on the way, for streams and jobs.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 16, default = 0)]
+    pub partial_images: Option<u64>,
+    /// A URL on a host that the server allows: it is sent the job by POST when the job has ended, signed as
+    /// standardwebhooks.com says. With `Prefer: respond-async` alone.
+    #[serde(default)]
+    #[schema(format = "uri", example = "https://hooks.example.com/reprompt")]
+    pub webhook: Option<String>,
 }
 
 /// A factor on the attention that a word gets.

@@ -1,0 +1,109 @@
+//! `/v1/jobs`: what became of jobs that were asked for by `Prefer: respond-async`, or under a key.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+
+use super::{Job, JobId, object, summary};
+use crate::api::AppState;
+use crate::api::accept::{Form, form_or_events};
+use crate::api::problem::{self, Code, Problem};
+use crate::api::request_id::Arrival;
+use crate::api::stream;
+use crate::api::wire::{JobList, JobResponse};
+use crate::engine::CancelReason;
+
+/// Lists the jobs that are kept, the newest first.
+#[utoipa::path(
+    get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs",
+    responses((status = 200, description = "All jobs, without results", body = JobList))
+)]
+pub async fn list(State(state): State<Arc<AppState>>) -> Json<JobList> {
+    let data = state.jobs.all().iter().map(|job| summary(job, state.jobs.ttl())).collect();
+    Json(JobList { object: "list", data })
+}
+
+/// Tells of a job; with `Accept: text/event-stream` as events from where it stands, previews so far included.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}", operation_id = "get_job", tag = "jobs",
+    params(("id" = String, Path, description = "The job")),
+    responses(
+        (status = 200, description = "The job", content(
+            (JobResponse = "application/json"), (String = "text/event-stream")
+        )),
+        (status = 404, description = "There is no such job", body = problem::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn show(
+    State(state): State<Arc<AppState>>,
+    Extension(arrival): Extension<Arrival>,
+    JobPath(id): JobPath,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    match form_or_events(&headers)? {
+        Form::Events => Ok(stream::of_job(find(&state, &id)?.watch(), arrival.request_id)),
+        Form::Json => told(&state, find(&state, &id)?.as_ref()),
+        Form::Image(_) => {
+            let detail = "an image is accepted; a job is told of as application/json or text/event-stream";
+            Err(Problem::new(Code::NotAcceptable, detail))
+        }
+    }
+}
+
+/// Cancels a job that has not ended, and forgets one that has.
+#[utoipa::path(
+    delete, path = "/v1/jobs/{id}", operation_id = "delete_job", tag = "jobs",
+    params(("id" = String, Path, description = "The job")),
+    responses(
+        (status = 200, description = "Cancelled", body = JobResponse),
+        (status = 204, description = "It had ended and is forgotten"),
+        (status = 404, description = "There is no such job", body = problem::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn cancel(State(state): State<Arc<AppState>>, JobPath(id): JobPath) -> Result<Response, Problem> {
+    let job = find(&state, &id)?;
+    if job.ended().is_some() {
+        state.jobs.remove(&id);
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    job.cancel(CancelReason::Deleted);
+    job.end().await;
+    told(&state, &job)
+}
+
+/// A job in full, as an answer.
+///
+/// # Errors
+/// None that can happen.
+pub fn told(state: &AppState, job: &Job) -> Result<Response, Problem> {
+    let body = object(job, state.jobs.ttl()).map_err(|error| {
+        tracing::error!(%error, "a job could not be written");
+        Problem::new(Code::Internal, "the job could not be written")
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+fn find(state: &AppState, id: &JobId) -> Result<Arc<Job>, Problem> {
+    state.jobs.get(id).ok_or_else(|| {
+        let detail = format!("there is no job {id}, or it was given up when its time or the room for results was up");
+        Problem::new(Code::JobNotFound, detail).at("id")
+    })
+}
+
+/// The job that a path names.
+#[derive(Debug)]
+pub struct JobPath(pub JobId);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| Self(JobId::from_client(&id)))
+            .map_err(|_| Problem::new(Code::JobNotFound, "there is no job whose id is not text").at("id"))
+    }
+}

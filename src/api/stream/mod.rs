@@ -1,0 +1,148 @@
+//! Server-sent events: a job's way as its reader sees it.
+//!
+//! A stream is pulled: nothing is made before the reader has room for it, so that a slow reader holds nobody up and
+//! costs no more than the job's latest state. Values of that state which a reader missed are made up for: it gets each
+//! step once and in order, with the preview that belongs to it.
+
+mod cursor;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Serialize;
+use tokio::sync::watch;
+use tracing::Span;
+
+use self::cursor::{Cursor, Told};
+use super::answer::encode;
+use super::jobs::{End, Waiter, queue};
+use super::problem::Problem;
+use super::wire::{StartedEvent, StepEvent};
+use crate::engine::Progress;
+use crate::media::base64;
+
+/// Comments are sent this often while there is nothing to tell, so that nobody on the way takes the connection for
+/// dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The events of a job that has just been queued.
+pub fn from_the_start(waiter: Waiter, request_id: String) -> Response {
+    respond(Reader::new(waiter, request_id, Cursor::from_the_start()))
+}
+
+/// The events of a job from where it stands.
+pub fn of_job(waiter: Waiter, request_id: String) -> Response {
+    respond(Reader::new(waiter, request_id, Cursor::default()))
+}
+
+fn respond(reader: Reader) -> Response {
+    let events = stream::unfold(reader, |mut reader| async {
+        let event = reader.next().await?;
+        Some((event, reader))
+    });
+    // Proxies like nginx hold answers back to fill their buffers, unless told not to.
+    let unbuffered = [(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))];
+    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    (HeaderMap::from_iter(unbuffered), events).into_response()
+}
+
+/// One reader of a job.
+struct Reader {
+    waiter: Waiter,
+    /// `None` where the job had ended before: only its end is told.
+    progress: Option<watch::Receiver<Progress>>,
+    /// Whether there may be news of the progress.
+    is_open: bool,
+    cursor: Cursor,
+    request_id: String,
+    is_done: bool,
+    /// Of the request.
+    span: Span,
+}
+
+impl Reader {
+    fn new(waiter: Waiter, request_id: String, cursor: Cursor) -> Self {
+        let progress = waiter.job().progress();
+        Self { waiter, progress, is_open: true, cursor, request_id, is_done: false, span: Span::current() }
+    }
+
+    /// The next event, as soon as there is one; `None` after the last.
+    async fn next(&mut self) -> Option<Result<Event, axum::Error>> {
+        if self.is_done {
+            return None;
+        }
+        loop {
+            // The end first: after it there is no more progress than what is read then.
+            let end = self.waiter.ended();
+            let is_success = matches!(end, Some(End::Succeeded(_)));
+            let told = self.progress.as_mut().and_then(|progress| {
+                let progress = progress.borrow_and_update();
+                self.cursor.next(&progress, is_success)
+            });
+            match (told, end) {
+                (Some(told), _) => match self.event(told).await {
+                    Ok(event) => return Some(event),
+                    Err(problem) => return Some(self.last(&End::Failed(problem))),
+                },
+                (None, Some(end)) => return Some(self.last(&end)),
+                (None, None) => {}
+            }
+            self.news().await;
+        }
+    }
+
+    /// Waits until there is something new.
+    async fn news(&mut self) {
+        let Self { waiter, progress, is_open, .. } = self;
+        match progress {
+            Some(progress) if *is_open => tokio::select! {
+                changed = progress.changed() => *is_open = changed.is_ok(),
+                _ = waiter.end() => {}
+            },
+            _ => {
+                waiter.end().await;
+            }
+        }
+    }
+
+    async fn event(&self, told: Told) -> Result<Result<Event, axum::Error>, Problem> {
+        Ok(match told {
+            Told::Queued { position, estimated_wait } => named("queued", &queue(position, estimated_wait)),
+            Told::Started => named("started", &StartedEvent {}),
+            Told::Step { step, steps, preview } => {
+                let output = self.waiter.job().output;
+                let b64_json = match preview {
+                    Some(image) => Some(base64(&encode(image, output).await?)),
+                    None => None,
+                };
+                let output_format = b64_json.as_ref().map(|_| output.format.as_str());
+                named("step", &StepEvent { step, steps, b64_json, output_format })
+            }
+        })
+    }
+
+    fn last(&mut self, end: &End) -> Result<Event, axum::Error> {
+        self.is_done = true;
+        match end.answer() {
+            Ok(answer) => Ok(Event::default().event("completed").data(answer.json().get())),
+            Err(problem) => named("error", &problem.body(&self.request_id)),
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.span.in_scope(|| tracing::info!("the client went away before the end of its stream"));
+        }
+    }
+}
+
+fn named(name: &str, data: &impl Serialize) -> Result<Event, axum::Error> {
+    Event::default().event(name).json_data(data)
+}

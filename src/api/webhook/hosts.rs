@@ -1,0 +1,139 @@
+//! Where webhooks may go: hosts that the operator has listed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use reqwest::Url;
+
+/// An entry of the list of hosts: `example.com`, `example.com:8443`, `*.example.com` (hosts below it, not itself), or
+/// `http://127.0.0.1:9000` where the connection is not encrypted. Without a port the scheme's own is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedHost {
+    scheme: String,
+    /// Whether hosts below `host` are meant, and not `host` itself.
+    is_below: bool,
+    host: String,
+    port: Option<u16>,
+}
+
+/// An entry that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no host for webhooks: hooks.example.com, hooks.example.com:8443, *.example.com and http://127.0.0.1:9000 are"
+)]
+pub struct InvalidHost(String);
+
+impl FromStr for AllowedHost {
+    type Err = InvalidHost;
+
+    fn from_str(entry: &str) -> Result<Self, InvalidHost> {
+        let invalid = || InvalidHost(entry.to_owned());
+        let (scheme, authority) = entry.split_once("://").unwrap_or(("https", entry));
+        let (is_below, authority) = match authority.strip_prefix("*.") {
+            Some(domain) => (true, domain),
+            None => (false, authority),
+        };
+        // The same parser as for URLs, so that hosts are written alike; what it would take for a path or a user is not
+        // a host.
+        let has_more = authority.contains(['/', '\\', '?', '#', '@', '*', ' ']);
+        let url = Url::parse(&format!("{scheme}://{authority}/")).ok().filter(|_| !has_more).ok_or_else(invalid)?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
+        if !matches!(url.scheme(), "http" | "https") || (is_below && url.domain().is_none()) {
+            return Err(invalid());
+        }
+        Ok(Self { scheme: url.scheme().to_owned(), is_below, host: host.to_owned(), port: url.port_or_known_default() })
+    }
+}
+
+impl AllowedHost {
+    /// Whether a URL is at this host.
+    pub fn allows(&self, url: &Url) -> bool {
+        let is_host = match (url.host_str(), self.is_below) {
+            (Some(host), false) => host == self.host,
+            (Some(host), true) => {
+                host.strip_suffix(&self.host).and_then(|rest| rest.strip_suffix('.')).is_some_and(|sub| !sub.is_empty())
+            }
+            (None, _) => false,
+        };
+        is_host && url.scheme() == self.scheme && url.port_or_known_default() == self.port
+    }
+
+    /// Whether connections are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.scheme == "https"
+    }
+}
+
+impl fmt::Display for AllowedHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let below = if self.is_below { "*." } else { "" };
+        write!(f, "{}://{below}{}", self.scheme, self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(entry: &str, url: &str) -> bool {
+        let host: AllowedHost = entry.parse().unwrap();
+        host.allows(&Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn a_host_is_allowed_as_it_is_listed() {
+        for (entry, url) in [
+            ("example.com", "https://example.com/hook?a=b"),
+            ("example.com", "https://EXAMPLE.com:443/"),
+            ("example.com:8443", "https://example.com:8443/"),
+            ("*.example.com", "https://a.example.com/"),
+            ("*.example.com", "https://a.b.example.com/"),
+            ("*.example.com:8443", "https://a.example.com:8443/"),
+            ("http://127.0.0.1:9000", "http://127.0.0.1:9000/x"),
+            ("http://example.com", "http://example.com/"),
+            ("https://example.com", "https://example.com/"),
+            ("[::1]:9000", "https://[::1]:9000/"),
+        ] {
+            assert!(allows(entry, url), "{entry} allows {url}");
+        }
+        for (entry, url) in [
+            ("example.com", "http://example.com/"),
+            ("example.com", "https://example.com:8443/"),
+            ("example.com", "https://a.example.com/"),
+            ("example.com", "https://example.com.evil.org/"),
+            ("example.com", "https://evil.org/example.com"),
+            ("example.com", "https://example.com@evil.org/"),
+            ("*.example.com", "https://example.com/"),
+            ("*.example.com", "https://evilexample.com/"),
+            ("*.example.com", "https://.example.com.evil.org/"),
+            ("http://127.0.0.1:9000", "https://127.0.0.1:9000/"),
+            ("http://127.0.0.1:9000", "http://127.0.0.1:9001/"),
+            ("http://127.0.0.1:9000", "http://127.0.0.1/"),
+            ("http://example.com", "https://example.com/"),
+        ] {
+            assert!(!allows(entry, url), "{entry} does not allow {url}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_no_host_is_refused() {
+        for entry in [
+            "",
+            "*",
+            "*.",
+            "https://",
+            "ftp://example.com",
+            "example.com/hooks",
+            "a@example.com",
+            "exa mple.com",
+            "a.*.com",
+            "*.127.0.0.1",
+            "example.com:port",
+            "//example.com",
+        ] {
+            assert_eq!(entry.parse::<AllowedHost>(), Err(InvalidHost(entry.to_owned())), "{entry}");
+        }
+        assert_eq!("*.Example.com".parse::<AllowedHost>().unwrap().to_string(), "https://*.example.com:443");
+    }
+}

@@ -1,0 +1,91 @@
+//! When a webhook that was not taken is tried again.
+
+use std::future::Future;
+use std::time::Duration;
+
+/// How often a webhook is tried.
+pub const ATTEMPTS: u32 = 5;
+/// Each wait is this many times the one before: with 5 s at first, five attempts take some seven minutes.
+const FACTOR: u32 = 4;
+/// Waits are longer or shorter by up to this part of them, so that those who failed together do not come back so.
+const JITTER: f64 = 0.25;
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// The receiver took it.
+    Delivered,
+    /// It is not to be tried again: why.
+    GivenUp(String),
+    /// It may be tried again: why.
+    Failed(String),
+}
+
+/// Makes attempts until one counts, or there were enough; why it was not delivered, where it was not.
+///
+/// # Errors
+/// What came of the last attempt.
+pub async fn with_retries<F: Future<Output = Attempt>>(
+    first_wait: Duration,
+    mut attempt: impl FnMut(u32) -> F,
+) -> Result<(), String> {
+    let mut wait = first_wait;
+    for number in 1..=ATTEMPTS {
+        let reason = match attempt(number).await {
+            Attempt::Delivered => return Ok(()),
+            Attempt::GivenUp(reason) => return Err(reason),
+            Attempt::Failed(reason) => reason,
+        };
+        if number == ATTEMPTS {
+            return Err(reason);
+        }
+        tracing::debug!(number, reason, "a webhook was not taken and is tried again");
+        tokio::time::sleep(wait.mul_f64(1.0 + rand::random_range(-JITTER..=JITTER))).await;
+        wait *= FACTOR;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use tokio::time::Instant;
+
+    async fn run(outcomes: impl Fn(u32) -> Attempt) -> (Result<(), String>, Vec<Duration>) {
+        let (started, times) = (Instant::now(), RefCell::new(Vec::new()));
+        let attempt = |number| {
+            times.borrow_mut().push(started.elapsed());
+            std::future::ready(outcomes(number))
+        };
+        let result = with_retries(Duration::from_secs(5), attempt).await;
+        (result, times.into_inner())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_and_differ_and_end_after_five_attempts() {
+        let failed = |_| Attempt::Failed("status 500".to_owned());
+        let (result, times) = run(failed).await;
+        assert_eq!(result, Err("status 500".to_owned()));
+        assert_eq!(times.len(), 5);
+        let waits: Vec<f64> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+        for (wait, wanted) in waits.iter().zip([5.0, 20.0, 80.0, 320.0]) {
+            assert!((0.75 * wanted..=1.25 * wanted + 0.01).contains(wait), "{waits:?}");
+        }
+        let (_, others) = run(failed).await;
+        assert_ne!(times, others, "two deliveries do not come back together");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_that_is_taken_ends_it() {
+        let third = |number| if number == 3 { Attempt::Delivered } else { Attempt::Failed(String::new()) };
+        let (result, times) = run(third).await;
+        assert_eq!((result, times.len()), (Ok(()), 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_gone_is_not_asked_again() {
+        let (result, times) = run(|_| Attempt::GivenUp("status 410".to_owned())).await;
+        assert_eq!((result, times), (Err("status 410".to_owned()), vec![Duration::ZERO]));
+    }
+}

@@ -46,6 +46,7 @@ pub async fn carry(work: Work, job: Arc<Job>, state: Arc<AppState>) {
         Ok(Err(problem)) => End::Failed(problem),
         Err(reason) => {
             handle.cancel(reason);
+            tracing::info!(job = %id, reason = reason.as_str(), "a job was cancelled");
             End::Canceled(reason)
         }
     };

@@ -71,10 +71,13 @@ async fn serve(
         ended = &mut server => return Err(server_failure(ended.map_err(std::io::Error::other).flatten())),
         drained = told_to_end(&mut signals, &state.engine, drain_deadline) => {
             if drained == Drained::CutShort {
+                state.engine.abandon_files();
                 return Ok(());
             }
         }
     }
+    // Jobs without an open request may have a webhook to send, or a result to be written down.
+    let _ = tokio::time::timeout(ANSWER_GRACE, state.jobs.idle()).await;
     drop(close);
     tokio::select! {
         _ = &mut server => tracing::info!("all is answered"),

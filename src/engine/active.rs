@@ -19,6 +19,8 @@ pub struct ActiveSource {
     pub layout: Arc<RecordingLayout>,
     /// Its way from noise to image.
     pub trajectory: TrajectoryState,
+    /// What of it is in files already, or was when it was opened.
+    pub written: Written,
     /// Room for the trajectory, until there is one.
     pub reserved: Option<Reservation>,
     /// The attention that all of its edits read.
@@ -27,9 +29,23 @@ pub struct ActiveSource {
     pub replay: Option<RunKey>,
 }
 
+/// What of a source need not be written.
+#[derive(Debug)]
+pub struct Written {
+    /// The trajectory.
+    pub trajectory: bool,
+    /// Attention.
+    pub attention: Coverage,
+}
+
 /// How far a source's trajectory is.
 #[derive(Debug)]
 pub enum TrajectoryState {
+    /// There is room for it; whether it is in a file, or is to be run.
+    Found {
+        /// Whether it is in a file.
+        in_file: bool,
+    },
     /// It was asked for from its file.
     Reading,
     /// It is to be run.
@@ -70,7 +86,7 @@ impl ActiveSource {
     pub fn trajectory(&self) -> Option<&Arc<Trajectory>> {
         match &self.trajectory {
             TrajectoryState::Running(_, trajectory) | TrajectoryState::Ready(trajectory) => Some(trajectory),
-            TrajectoryState::Reading | TrajectoryState::Wanted => None,
+            TrajectoryState::Found { .. } | TrajectoryState::Reading | TrajectoryState::Wanted => None,
         }
     }
 
@@ -189,10 +205,12 @@ impl Job {
         let Some((trajectory, source_image)) = ready.and_then(|ready| Some((ready, ready.image()?))) else {
             return Err(Box::new(self));
         };
+        if matches!(self.edit, EditState::Waiting | EditState::Running(_)) {
+            return Err(Box::new(self));
+        }
         let source_maps = trajectory.maps();
         let (edited_image, edited_maps) = match &self.edit {
-            EditState::Waiting | EditState::Running(_) => return Err(Box::new(self)),
-            EditState::None => (None, None),
+            EditState::None | EditState::Waiting | EditState::Running(_) => (None, None),
             EditState::SameAsSource => {
                 let maps = self.ticket.options.attention.then(|| source_maps.summed());
                 (Some(Arc::clone(source_image)), maps)

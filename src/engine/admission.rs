@@ -1,12 +1,12 @@
 //! Starting jobs in the order of their arrival, while their rows and their recordings fit.
 //!
-//! Everything that a job will hold is reserved here, before its first step: the source's trajectory, and the attention
-//! that its edit reads. A job that finds no room waits at the head of the queue until others give it back; one whose
+//! Everything that a job will hold is reserved here, before anything else is done for it: the source's trajectory, and
+//! the attention that its edit reads. A job that finds no room waits at the head of the queue until others give it back; one whose
 //! source is larger than the whole budget gets a log of a few steps that passes along with it.
 
 use std::sync::Arc;
 
-use super::active::{ActiveSource, EditState, Job, NotStarted, Passing, SharedLog, TrajectoryState};
+use super::active::{ActiveSource, EditState, Job, NotStarted, Passing, SharedLog, TrajectoryState, Written};
 use super::batch::CompatibilityKey;
 use super::job::{EngineError, RecordingUse, Ticket, Work};
 use super::run::{ROWS_PER_REPLAY, ROWS_PER_RUN, needs_of, recording_layout};
@@ -16,7 +16,7 @@ use crate::session::attention::PASSING_STEPS;
 use crate::session::budget::Reservation;
 use crate::session::disk::Part;
 use crate::session::store::Known;
-use crate::session::{AttentionLog, Coverage, SessionId, Source, StepSet, parts};
+use crate::session::{Coverage, SessionId, Source, StepSet, parts};
 use crate::telemetry::metrics::{JobEnd, Tier};
 
 /// Why something is not reserved.
@@ -34,8 +34,8 @@ impl Worker<'_> {
         while self.jobs.len() < self.max_jobs
             && let Some(queued) = self.queue.pop_front()
         {
-            let rows = self.rows_running();
-            if rows > 0 && rows + self.rows_of(&queued.ticket.work, &queued.session) > self.max_batch_rows {
+            let (rows, more) = (self.rows_running(), self.rows_of(&queued.ticket.work, &queued.session));
+            if rows > 0 && more > 0 && rows + more > self.max_batch_rows {
                 self.queue.push_front(queued);
                 break;
             }
@@ -108,33 +108,23 @@ impl Worker<'_> {
 
     fn start(&mut self, ticket: Ticket, session: SessionId) -> Result<(), NotStarted> {
         let is_new = !self.sources.contains_key(&session);
-        let mut recording_use = RecordingUse::Hit;
         if is_new {
             let source = Arc::clone(ticket.work.source());
-            match self.open_source(&session, &source) {
-                Ok((active, found)) => {
-                    recording_use = found;
-                    self.sources.insert(session.clone(), active);
-                }
+            match self.find_source(&session, &source) {
+                Ok(active) => drop(self.sources.insert(session.clone(), active)),
                 Err(no_room) => return Err(self.not_started(ticket, &no_room)),
             }
-        } else if !self.store().is_known(&session) {
-            self.remember(&session);
         }
         let (edit, passing) = match &ticket.work {
             Work::Record { .. } => {
                 // Attention is recorded on the way where there is room for it; the source is what was asked for.
-                if recording_use != RecordingUse::Hit {
+                if self.is_to_be_run(&session) {
                     let needs = self.needs(&ticket.work);
                     let _ = self.reserve_kept(&session, &needs);
                 }
-                self.count_use(&session, recording_use);
                 (EditState::None, None)
             }
-            Work::Edit { edit, .. } if edit.plan.is_identity() => {
-                self.count_use(&session, recording_use);
-                (EditState::SameAsSource, None)
-            }
+            Work::Edit { edit, .. } if edit.plan.is_identity() => (EditState::SameAsSource, None),
             Work::Edit { .. } => {
                 let needs = self.needs(&ticket.work);
                 match self.reserve_attention(&session, &needs) {
@@ -143,6 +133,13 @@ impl Worker<'_> {
                 }
             }
         };
+        let recording_use = if is_new { self.open_source(&session) } else { RecordingUse::Hit };
+        if !is_new && !self.store().is_known(&session) {
+            self.remember(&session);
+        }
+        if !matches!(edit, EditState::Waiting) {
+            self.count_use(&session, recording_use);
+        }
         let mut job = Job::new(ticket, session, recording_use, edit);
         job.passing = passing;
         self.metrics().queue_seconds.observe(job.started.duration_since(job.ticket.submitted).as_secs_f64());
@@ -160,7 +157,7 @@ impl Worker<'_> {
         };
         self.store().begin(session, &active.source);
         if let Some(trajectory) = active.ready() {
-            self.store().complete(session, trajectory, self.row_seconds(&active.source));
+            self.store().complete(session, trajectory);
             if let SharedLog::Open { tier, log, .. } = &active.log {
                 self.store().attach_attention(session, *tier, log);
             }
@@ -175,7 +172,7 @@ impl Worker<'_> {
         let is_read = matches!(active.trajectory, TrajectoryState::Reading);
         let found = if is_read { Tier::Disk } else { Tier::Trajectory };
         let hit = (recording_use == RecordingUse::Hit).then_some(found);
-        self.store().used_by_job(session, hit, self.row_seconds(&active.source));
+        self.store().used_by_job(session, hit);
     }
 
     /// A job without room waits, unless nothing that could give room back is under way.
@@ -188,78 +185,98 @@ impl Worker<'_> {
         }
     }
 
-    /// Whether something is under way that will give memory back.
-    fn room_will_come(&self) -> bool {
-        !self.jobs.is_empty() || self.store().files_pending() > 0
-    }
-
-    /// A source as it is found: in memory, in files, or to be run.
-    fn open_source(
-        &mut self,
-        session: &SessionId,
-        source: &Arc<Source>,
-    ) -> Result<(ActiveSource, RecordingUse), NoRoom> {
+    /// A source as it is found, with room for its trajectory; nothing is done for it yet.
+    fn find_source(&mut self, session: &SessionId, source: &Arc<Source>) -> Result<ActiveSource, NoRoom> {
         let layout = Arc::new(recording_layout(&*self.model, source.height, source.width));
         let known = self.store().find(session);
-        let ready = known.as_ref().and_then(|known| known.trajectory.clone());
-        let log = known.as_ref().and_then(|known| known.attention.clone());
-        let mut reserved = None;
-        let (trajectory, recording_use) = match ready {
-            Some(trajectory) => (TrajectoryState::Ready(trajectory), RecordingUse::Hit),
+        let parts = known.as_ref().map_or(&[][..], |known| &known.parts);
+        let in_file = parts.contains(&Part::Trajectory);
+        let mut written = Written { trajectory: in_file, attention: Coverage::none(source.steps) };
+        parts.iter().for_each(|part| parts::insert(&mut written.attention, *part));
+        let attention = known.as_ref().and_then(|known| known.attention.clone());
+        let (trajectory, reserved, log) = match known.and_then(|known| known.trajectory) {
+            Some(trajectory) => {
+                let log = attention.map_or(SharedLog::None, |(tier, log)| {
+                    let coming = log.present();
+                    // What was written and pushed out of its files since is not written again and again.
+                    written = Written { trajectory: true, attention: coming.clone() };
+                    SharedLog::Open { tier, log, coming }
+                });
+                (TrajectoryState::Ready(trajectory), None, log)
+            }
             None => {
-                reserved = Some(self.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps))?);
-                let is_in_file = known.is_some_and(|known| known.parts.contains(&Part::Trajectory));
-                if is_in_file && self.store().read_part(session, Part::Trajectory) {
-                    (TrajectoryState::Reading, RecordingUse::Hit)
-                } else {
-                    let was_recorded = self.store().begin(session, source);
-                    let found = if was_recorded { RecordingUse::Replayed } else { RecordingUse::Created };
-                    (TrajectoryState::Wanted, found)
-                }
+                let reserved = self.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps))?;
+                // Attention is of use only with the trajectory that it belongs to.
+                (TrajectoryState::Found { in_file }, Some(reserved), SharedLog::None)
             }
-        };
-        let log = match log {
-            // Attention is of use only with the trajectory that it belongs to.
-            Some((tier, log)) if matches!(trajectory, TrajectoryState::Ready(_)) => {
-                let (tier, log) = self.promoted(session, tier, log);
-                let coming = log.present();
-                SharedLog::Open { tier, log, coming }
-            }
-            _ => SharedLog::None,
         };
         let source = Arc::clone(source);
-        Ok((ActiveSource { source, layout, trajectory, reserved, log, replay: None }, recording_use))
+        Ok(ActiveSource { source, layout, trajectory, written, reserved, log, replay: None })
+    }
+
+    /// Begins to have a source, once there is room for all that its job holds: it is read, or run.
+    fn open_source(&mut self, session: &SessionId) -> RecordingUse {
+        self.promote(session);
+        let Some(active) = self.sources.get(session) else {
+            return RecordingUse::Hit;
+        };
+        let (state, found) = match active.trajectory {
+            TrajectoryState::Found { in_file: true } if self.store().read_part(session, Part::Trajectory, None) => {
+                (TrajectoryState::Reading, RecordingUse::Hit)
+            }
+            TrajectoryState::Found { .. } => {
+                let was_recorded = self.store().begin(session, &active.source);
+                let found = if was_recorded { RecordingUse::Replayed } else { RecordingUse::Created };
+                (TrajectoryState::Wanted, found)
+            }
+            _ => return RecordingUse::Hit,
+        };
+        if let Some(active) = self.sources.get_mut(session) {
+            active.trajectory = state;
+        }
+        found
+    }
+
+    /// Whether a source that was found is neither in memory nor in a file.
+    fn is_to_be_run(&self, session: &SessionId) -> bool {
+        let state = self.sources.get(session).map(|active| &active.trajectory);
+        matches!(state, Some(TrajectoryState::Found { in_file: false }))
     }
 
     /// A recording in memory is brought to the device where the device has room for it.
-    fn promoted(&mut self, session: &SessionId, tier: Tier, log: Arc<AttentionLog>) -> (Tier, Arc<AttentionLog>) {
+    fn promote(&mut self, session: &SessionId) {
         let device = self.model.device().clone();
-        if tier != Tier::Memory || self.store().limit(Tier::Device) < log.bytes() {
-            return (tier, log);
+        let Some(ActiveSource { log: SharedLog::Open { tier: Tier::Memory, log, .. }, .. }) = self.sources.get(session)
+        else {
+            return;
+        };
+        let log = Arc::clone(log);
+        if self.store().limit(Tier::Device) < log.bytes() {
+            return;
         }
         let Some(reservation) = self.store().reserve(Tier::Device, log.bytes()) else {
-            return (tier, log);
+            return;
         };
         match log.moved_to(&device, reservation) {
             Ok(moved) => {
                 self.metrics().promotions.of(Tier::Memory).inc();
                 let moved = Arc::new(moved);
                 self.store().attach_attention(session, Tier::Device, &moved);
-                (Tier::Device, moved)
+                if let Some(SharedLog::Open { tier, log, .. }) = self.sources.get_mut(session).map(|a| &mut a.log) {
+                    (*tier, *log) = (Tier::Device, moved);
+                }
             }
-            Err(error) => {
-                tracing::warn!(%error, %session, "a recording could not be copied to the device");
-                (tier, log)
-            }
+            Err(error) => tracing::warn!(%error, %session, "a recording could not be copied to the device"),
         }
     }
 
+    /// Room in a tier. Where there will be some when others have ended, the caller waits.
     fn reserve(&self, tier: Tier, bytes: u64) -> Result<Reservation, NoRoom> {
         let budget = self.store().limit(tier);
         match self.store().reserve(tier, bytes) {
             Some(reservation) => Ok(reservation),
-            None if bytes <= budget && self.room_will_come() => Err(NoRoom::Now),
-            None => Err(NoRoom::Ever { bytes, budget }),
+            None if bytes > budget => Err(NoRoom::Ever { bytes, budget }),
+            None => Err(NoRoom::Now),
         }
     }
 
@@ -274,7 +291,18 @@ impl Worker<'_> {
             return Err(no_room);
         };
         let bytes = active.layout.context_bytes() + active.layout.bytes(&Coverage::first(PASSING_STEPS));
-        self.reserve(Tier::Memory, bytes).map(|reservation| Some(Passing::Reserved(reservation)))
+        let room = match self.reserve(Tier::Memory, bytes) {
+            Err(NoRoom::Now) if !self.jobs.iter().any(|job| job.session == *session) => {
+                // What is kept of this very source may be what stands in the way.
+                self.store().detach_attention(session);
+                if let Some(active) = self.sources.get_mut(session) {
+                    active.log = SharedLog::None;
+                }
+                self.reserve(Tier::Memory, bytes)
+            }
+            room => room,
+        };
+        room.map(|reservation| Some(Passing::Reserved(reservation)))
     }
 
     /// Room in the log that all edits of a source share, for what is not promised yet.
@@ -328,11 +356,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Seconds that a row of a source's size takes.
-    pub(super) fn row_seconds(&self, source: &Source) -> f64 {
-        self.estimate.row(self.key_of(source))
-    }
-
+    /// What a source's rows share a pass with.
     pub(super) fn key_of(&self, source: &Source) -> CompatibilityKey {
         let factor = self.model.info().vae_factor;
         CompatibilityKey { height: source.height / factor, width: source.width / factor }

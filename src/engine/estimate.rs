@@ -49,6 +49,42 @@ impl Estimate {
     }
 }
 
+/// Work that shares the device.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Rows of each step.
+    pub rows: usize,
+    /// Steps left.
+    pub steps: usize,
+    /// Seconds of a row.
+    pub row: f64,
+    /// Seconds after the last step.
+    pub end: f64,
+}
+
+/// When each of a queue is likely to start, first come, first served: all that runs takes one step after the other
+/// with everybody else, and whoever ends makes room for the next while rows are left of `max_rows`.
+pub fn start_times(mut running: Vec<Load>, queue: impl Iterator<Item = Load>, max_rows: usize) -> Vec<Duration> {
+    let mut now = 0.0;
+    let start = |next: Load| {
+        loop {
+            let rows: usize = running.iter().map(|load| load.rows).sum();
+            let shortest = running.iter().map(|load| load.steps).min();
+            let Some(steps) = shortest.filter(|_| rows + next.rows > max_rows && next.rows > 0) else {
+                break;
+            };
+            let step: f64 = running.iter().map(|load| as_f64(load.rows) * load.row).sum();
+            now += as_f64(steps) * step;
+            running.iter_mut().for_each(|load| load.steps -= steps);
+            now += running.iter().filter(|load| load.steps == 0).map(|load| load.end).sum::<f64>();
+            running.retain(|load| load.steps > 0);
+        }
+        running.push(next);
+        Duration::try_from_secs_f64(now).unwrap_or_default()
+    };
+    queue.map(start).collect()
+}
+
 /// The average of this size; of a size never seen, that of the nearest one, in proportion to the positions.
 fn of_size(averages: &BTreeMap<CompatibilityKey, Average>, key: CompatibilityKey) -> f64 {
     let positions = |key: CompatibilityKey| key.height * key.width;
@@ -65,6 +101,22 @@ fn as_f64(count: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_starts_when_rows_are_free() {
+        let load = |rows, steps| Load { rows, steps, row: 1.0, end: 0.5 };
+        let starts = |running: &[Load], queue: &[Load], max_rows| {
+            let starts = start_times(running.to_vec(), queue.iter().copied(), max_rows);
+            starts.into_iter().map(|start| start.as_secs_f64()).collect::<Vec<_>>()
+        };
+        assert_eq!(starts(&[], &[load(2, 10), load(2, 10), load(2, 1)], 4), [0.0, 0.0, 40.5 + 0.5]);
+        // One ends after 2 steps of 4 rows; what is left of the other shares with who comes then.
+        assert_eq!(starts(&[load(2, 2), load(2, 5)], &[load(2, 9), load(2, 9)], 4), [8.5, 8.5 + 12.5]);
+        // Four rows need two of the others to end.
+        assert_eq!(starts(&[load(2, 2), load(2, 5)], &[load(4, 9)], 4), [8.5 + 6.5]);
+        // A job that runs nothing waits for nobody.
+        assert_eq!(starts(&[load(2, 2)], &[load(0, 9)], 2), [0.0]);
+    }
 
     #[test]
     fn what_was_measured_counts_and_sizes_never_seen_follow_the_nearest() {

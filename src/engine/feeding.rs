@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use candle_core::Device;
+
 use super::active::{ActiveSource, EditState, Job, Passing, SharedLog, TrajectoryState};
 use super::denoise::{Failure, guarded};
 use super::job::{EngineError, PreparedEdit, RecordingUse, Work};
@@ -14,8 +16,6 @@ use super::worker::Worker;
 use crate::diffusion::ModelError;
 use crate::diffusion::unet::TextContext;
 use crate::session::budget::Reservation;
-use crate::session::disk::Part;
-use crate::session::spool::{Spooled, Tensors};
 use crate::session::{AttentionLog, Coverage, SessionId, SourceContexts, Trajectory, parts};
 use crate::telemetry::metrics::{Tier, WorkerPart};
 
@@ -67,7 +67,8 @@ impl Worker<'_> {
             }
         }
         for job in self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting)) {
-            let is_read = |state: &TrajectoryState| !matches!(state, TrajectoryState::Reading);
+            let is_read =
+                |state: &TrajectoryState| !matches!(state, TrajectoryState::Found { .. } | TrajectoryState::Reading);
             let Some(active) = self.sources.get(&job.session).filter(|active| is_read(&active.trajectory)) else {
                 continue;
             };
@@ -142,7 +143,9 @@ impl Worker<'_> {
         {
             let (layout, steps) = (Arc::clone(&active.layout), source.steps);
             let none = Coverage::none(steps);
-            let log = Arc::new(AttentionLog::kept(layout, Arc::clone(&contexts), promised, steps, reservation));
+            let device = if tier == Tier::Device { self.model.device().clone() } else { Device::Cpu };
+            let room = (device, reservation);
+            let log = Arc::new(AttentionLog::kept(layout, Arc::clone(&contexts), promised, steps, room));
             if !begins && active.ready().is_some() {
                 self.store().attach_attention(session, tier, &log);
             }
@@ -171,7 +174,7 @@ impl Worker<'_> {
     }
 
     /// As [`Self::tried`], where the device's failure shows again at the next pass.
-    fn tried_here<T>(&self, work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, EngineError> {
+    pub(super) fn tried_here<T>(&self, work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, EngineError> {
         self.tried(work).unwrap_or_else(|failure| Err(EngineError::Failed(failure.to_string())))
     }
 
@@ -186,6 +189,7 @@ impl Worker<'_> {
                 let (log, replay) = self.open_passing(&job.session, &edit, encoded, reservation)?;
                 job.passing = Some(Passing::Open(replay));
                 job.recording_use = replayed(job.recording_use);
+                self.store().used_by_job(&job.session, None);
                 log
             }
             _ => {
@@ -194,7 +198,7 @@ impl Worker<'_> {
                     job.recording_use = replayed(job.recording_use);
                 }
                 let hit = (job.recording_use == RecordingUse::Hit).then_some(found);
-                self.store().used_by_job(&job.session, hit, self.row_seconds(&source));
+                self.store().used_by_job(&job.session, hit);
                 log
             }
         };
@@ -225,7 +229,7 @@ impl Worker<'_> {
             unconditional: context(encoded, &active.source.negative_prompt)?,
         });
         let (layout, steps) = (Arc::clone(&active.layout), active.source.steps);
-        let log = Arc::new(AttentionLog::passing(layout, contexts, steps, reservation));
+        let log = Arc::new(AttentionLog::passing(layout, contexts, steps, (Device::Cpu, reservation)));
         let replay = self.new_replay(session, &log, needs_of(&edit.plan))?;
         Ok((log, replay))
     }
@@ -233,7 +237,9 @@ impl Worker<'_> {
     /// Sees to it that all of `needs` comes into the log that a source's edits share. The log, and the lowest tier that
     /// was needed for it.
     fn feed(&mut self, session: &SessionId, needs: &Coverage) -> Result<(Arc<AttentionLog>, Tier), EngineError> {
-        let on_disk = self.store().find(session).map(|known| known.parts).unwrap_or_default();
+        let mut on_disk = self.store().find(session).map(|known| known.parts).unwrap_or_default();
+        // The first step first: an edit begins as soon as that is there.
+        on_disk.sort_by_key(|part| parts::step_of(*part));
         let Some(active) = self.sources.get_mut(session) else {
             return Err(EngineError::Failed("the source is gone".to_owned()));
         };
@@ -245,7 +251,7 @@ impl Worker<'_> {
         *coming = coming.union(&missing);
         let mut replayed = missing.clone();
         for part in on_disk {
-            if parts::contains(&missing, part) && self.store().read_part(session, part) {
+            if parts::contains(&missing, part) && self.store().read_part(session, part, Some(&log)) {
                 parts::remove(&mut replayed, part);
                 found = Tier::Disk;
             }
@@ -261,7 +267,7 @@ impl Worker<'_> {
     }
 
     /// Computes steps of a source's attention again, for the log that its edits share.
-    fn replay(&mut self, session: &SessionId, missing: &Coverage) -> Result<(), EngineError> {
+    pub(super) fn replay(&mut self, session: &SessionId, missing: &Coverage) -> Result<(), EngineError> {
         let Some(active) = self.sources.get(session) else {
             return Ok(());
         };
@@ -291,88 +297,6 @@ impl Worker<'_> {
         let run = self.tried_here(|| ReplayRun::new(&*self.model, trajectory, Arc::clone(log), missing))?;
         Ok(self.runs.add(Run::Replay(run)))
     }
-
-    /// Takes what has come from files.
-    pub(super) fn take_spooled(&mut self, spooled: Spooled) {
-        let Spooled::Read { session, part, tensors } = spooled else {
-            return;
-        };
-        if part == Part::Trajectory {
-            self.take_trajectory(&session, tensors);
-            return;
-        }
-        let Some(active) = self.sources.get(&session) else {
-            return;
-        };
-        let SharedLog::Open { log, .. } = &active.log else {
-            return;
-        };
-        let taken = tensors.map(|tensors| parts::to_attention(part, &active.layout, tensors));
-        match taken {
-            Some(Ok((step, attention))) => log.put(step, attention),
-            other => {
-                if let Some(Err(error)) = other {
-                    tracing::warn!(%error, %session, %part, "a recording's file does not fit its source");
-                    self.store().lose_part(&session, part);
-                }
-                let mut missing = Coverage::none(active.source.steps);
-                parts::insert(&mut missing, part);
-                self.mark_replayed(&session);
-                if let Err(error) = self.replay(&session, &missing) {
-                    self.fail_source(&session, &error);
-                }
-            }
-        }
-    }
-
-    fn take_trajectory(&mut self, session: &SessionId, tensors: Option<Tensors>) {
-        let Some(mut active) = self.sources.remove(session) else {
-            return;
-        };
-        if matches!(active.trajectory, TrajectoryState::Reading) {
-            match tensors.map(|tensors| self.read_trajectory(&mut active, tensors)) {
-                Some(Ok(trajectory)) => {
-                    self.metrics().promotions.of(Tier::Disk).inc();
-                    self.store().attach_trajectory(session, &trajectory);
-                    active.trajectory = TrajectoryState::Ready(trajectory);
-                }
-                other => {
-                    if let Some(Err(error)) = other {
-                        tracing::warn!(%error, %session, "a trajectory's file does not fit its source");
-                        self.store().lose_part(session, Part::Trajectory);
-                    }
-                    self.store().begin(session, &active.source);
-                    active.trajectory = TrajectoryState::Wanted;
-                }
-            }
-        }
-        let is_lost = matches!(active.trajectory, TrajectoryState::Wanted);
-        self.sources.insert(session.clone(), active);
-        if is_lost {
-            self.mark_replayed(session);
-        }
-    }
-
-    /// A trajectory as its file has it, where that fits the source.
-    fn read_trajectory(&self, active: &mut ActiveSource, tensors: Tensors) -> Result<Arc<Trajectory>, EngineError> {
-        let source = &active.source;
-        let noise = self.tried_here(|| Ok(self.model.noise(source.seed, source.height, source.width)?))?;
-        let read = || Ok(parts::to_trajectory(&active.layout, &noise, source.steps, tensors)?);
-        let (steps, image) = self.tried_here(read)?;
-        let Some(reservation) = active.reserved.take() else {
-            return Err(EngineError::Failed("no room was reserved for the source".to_owned()));
-        };
-        let trajectory = Trajectory::new(Arc::clone(&active.layout), noise, source.steps, reservation);
-        steps.into_iter().for_each(|step| trajectory.push(step));
-        trajectory.set_image(Arc::new(image));
-        Ok(Arc::new(trajectory))
-    }
-
-    fn mark_replayed(&mut self, session: &SessionId) {
-        for job in self.jobs.iter_mut().filter(|job| job.session == *session) {
-            job.recording_use = replayed(job.recording_use);
-        }
-    }
 }
 
 fn context(encoded: &Encoded, prompt: &str) -> Result<TextContext, EngineError> {
@@ -380,6 +304,6 @@ fn context(encoded: &Encoded, prompt: &str) -> Result<TextContext, EngineError> 
 }
 
 /// How a job found its source, once something had to be computed again for it.
-fn replayed(found: RecordingUse) -> RecordingUse {
+pub(super) fn replayed(found: RecordingUse) -> RecordingUse {
     if found == RecordingUse::Hit { RecordingUse::Replayed } else { found }
 }

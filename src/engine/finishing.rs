@@ -9,26 +9,26 @@ use candle_core::Tensor;
 use super::active::{ActiveSource, EditState, Job, SharedLog, TrajectoryState};
 use super::batch::CompatibilityKey;
 use super::denoise::{Failure, guarded};
+use super::estimate::{Load, start_times};
 use super::job::{EngineError, Preview, Progress, Stage, Work};
-use super::run::Run;
+use super::run::{ROWS_PER_RUN, Run};
 use super::runs::{Finished, RunKey, decode};
-use super::worker::{Queued, Worker};
+use super::worker::Worker;
 use crate::session::disk::Part;
 use crate::session::{AttentionMaps, SessionId, parts};
-use crate::telemetry::metrics::{JobEnd, JobKind, WorkerPart};
+use crate::telemetry::metrics::{JobEnd, JobKind, Tier, WorkerPart};
 
 impl Worker<'_> {
     /// Takes out what has ended and answers the jobs that have all. Whether there was anything; the error is the
     /// device's.
     pub(super) fn finish(&mut self) -> Result<bool, Failure> {
-        let finished = self.runs.take_finished(&*self.model)?;
-        let decode: Duration = finished.iter().map(|one| one.decode).max().unwrap_or_default();
-        self.clock.split(WorkerPart::Decode, decode);
+        let (finished, decodes) = self.runs.take_finished(&*self.model)?;
+        self.clock.split(WorkerPart::Decode, decodes.iter().map(|decode| decode.took).sum());
+        for decode in decodes {
+            self.estimate.decoded(decode.key, decode.images, decode.took);
+        }
         let mut has_moved = !finished.is_empty();
         for one in finished {
-            if !one.decode.is_zero() {
-                self.estimate.decoded(CompatibilityKey::of(&one.run), 1, one.decode);
-            }
             self.take_finished(one);
         }
         for job in std::mem::take(&mut self.jobs) {
@@ -68,7 +68,7 @@ impl Worker<'_> {
                         self.sources.get_mut(&session).into_iter().for_each(|active| active.replay = None);
                         self.persist(&session);
                     }
-                    Err(error) => self.fail_source(&session, &error),
+                    Err(error) => self.fail_edits(&session, &error),
                 }
             }
             _ => self.job_finished(finished),
@@ -99,8 +99,7 @@ impl Worker<'_> {
             SharedLog::Open { tier, log, .. } => Some((*tier, Arc::clone(log))),
             _ => None,
         };
-        let row_seconds = self.sources.get(session).map_or(0.0, |active| self.row_seconds(&active.source));
-        if self.store().complete(session, &trajectory, row_seconds) {
+        if self.store().complete(session, &trajectory) {
             if let Some((tier, log)) = &log {
                 self.store().attach_attention(session, *tier, log);
             }
@@ -133,24 +132,35 @@ impl Worker<'_> {
         job.decode = finished.decode;
     }
 
-    /// Writes what there is of a complete source to files, where there are files.
-    fn persist(&self, session: &SessionId) {
-        let Some(active) = self.sources.get(session) else {
+    /// Writes what is new of a complete source to files, where there are files.
+    fn persist(&mut self, session: &SessionId) {
+        let store = Arc::clone(self.store());
+        let Some(active) = self.sources.get_mut(session) else {
             return;
         };
-        let Some(trajectory) = active.ready() else {
+        let Some(trajectory) = active.ready().cloned() else {
             return;
         };
-        let pinned = Arc::clone(trajectory);
-        self.store().write_part(session, Part::Trajectory, || parts::of_trajectory(trajectory), pinned);
+        store.write_source(session, &active.source);
+        if !std::mem::replace(&mut active.written.trajectory, true) {
+            let pinned = Arc::clone(&trajectory);
+            store.write_part(session, Part::Trajectory, || parts::of_trajectory(&trajectory), pinned);
+        }
         let SharedLog::Open { log, .. } = &active.log else {
             return;
         };
+        let present = log.present();
+        let new = present.minus(&active.written.attention);
+        // More than all files may take would push out everybody's, its own at last.
+        if active.layout.bytes(&present) > store.limit(Tier::Disk) {
+            return;
+        }
+        active.written.attention = active.written.attention.union(&new);
         for step in 0..trajectory.total_steps() {
             let attention = log.step(step);
-            for part in parts::parts_of(step, &attention) {
+            for part in parts::parts_of(step, &attention).filter(|part| parts::contains(&new, *part)) {
                 let tensors = || parts::of_attention(part, &attention);
-                self.store().write_part(session, part, tensors, Arc::clone(log) as _);
+                store.write_part(session, part, tensors, Arc::clone(log) as _);
             }
         }
     }
@@ -190,15 +200,26 @@ impl Worker<'_> {
 
     /// Fails the jobs of a source that has failed, those that have all they need of it excepted.
     pub(super) fn fail_source(&mut self, session: &SessionId, error: &EngineError) {
+        self.fail_those(|job| job.session == *session && !matches!(job.edit, EditState::Done(..)), error);
+    }
+
+    /// Fails the edits that read the attention which a source's edits share, and which cannot be had.
+    pub(super) fn fail_edits(&mut self, session: &SessionId, error: &EngineError) {
+        let reads = |job: &Job| {
+            let is_open = matches!(job.edit, EditState::Waiting | EditState::Running(_));
+            job.session == *session && is_open && job.passing.is_none()
+        };
+        self.fail_those(reads, error);
+        self.sources.get_mut(session).into_iter().for_each(|active| active.replay = None);
+    }
+
+    fn fail_those(&mut self, is_meant: impl Fn(&Job) -> bool, error: &EngineError) {
         for job in std::mem::take(&mut self.jobs) {
-            if job.session == *session && !matches!(job.edit, EditState::Done(..)) {
+            if is_meant(&job) {
                 self.fail(job, error.clone());
             } else {
                 self.jobs.push(job);
             }
-        }
-        if let Some(active) = self.sources.get_mut(session) {
-            active.replay = None;
         }
         self.retire_sources();
     }
@@ -252,39 +273,33 @@ impl Worker<'_> {
         }
         self.metrics().running_jobs.set(i64::try_from(self.jobs.len()).unwrap_or(i64::MAX));
         self.metrics().running_rows.set(i64::try_from(self.runs.rows()).unwrap_or(i64::MAX));
-        let mut wait = self.next_start();
-        self.shared.set_next_start(wait);
-        for (position, queued) in self.queue.iter().enumerate() {
+        let starts = self.start_times();
+        self.shared.set_next_start(starts.first().copied().unwrap_or_default());
+        for ((position, queued), wait) in self.queue.iter().enumerate().zip(starts) {
             let stage = Stage::Queued { position, estimated_wait: wait };
             let progress = &queued.ticket.progress;
             progress.send_if_modified(|progress| std::mem::replace(&mut progress.stage, stage) != stage);
-            wait += self.cost(queued);
         }
     }
 
-    /// When the first of the jobs that run is likely to end: runs share the device step by step, so until the one with
-    /// the fewest steps left is done, every other one takes as many.
-    fn next_start(&self) -> Duration {
-        let ends = self.runs.iter().filter(|run| run.steps_left() > 0 && !matches!(run, Run::Replay(_))).map(|run| {
-            let steps = run.steps_left();
-            let others = self.runs.iter().map(|other| {
-                #[allow(clippy::cast_precision_loss)]
-                let rows = (other.steps_left().min(steps) * other.rows()) as f64;
-                rows * self.estimate.row(CompatibilityKey::of(other))
-            });
-            others.sum::<f64>() + self.estimate.decode(CompatibilityKey::of(run))
+    /// When each job that waits is likely to start.
+    fn start_times(&self) -> Vec<Duration> {
+        let load = |rows: usize, steps: usize, key| Load {
+            rows,
+            steps,
+            row: self.estimate.row(key),
+            end: self.estimate.decode(key),
+        };
+        let runs = self.runs.iter().filter(|run| run.steps_left() > 0);
+        let runs = runs.map(|run| load(run.rows(), run.steps_left(), CompatibilityKey::of(run)));
+        let begins = self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting));
+        let begins = begins.map(|job| job.ticket.work.source());
+        let begins = begins.map(|source| load(ROWS_PER_RUN, source.steps, self.key_of(source)));
+        let queue = self.queue.iter().map(|queued| {
+            let source = queued.ticket.work.source();
+            load(queued.rows, source.steps, self.key_of(source))
         });
-        Duration::try_from_secs_f64(ends.fold(f64::INFINITY, f64::min)).unwrap_or_default()
-    }
-
-    /// What a job that waits is likely to take of the device's time.
-    fn cost(&self, queued: &Queued) -> Duration {
-        let source = queued.ticket.work.source();
-        let key = self.key_of(source);
-        #[allow(clippy::cast_precision_loss)]
-        let rows = (queued.rows * source.steps) as f64;
-        let seconds = rows * self.estimate.row(key) + self.estimate.decode(key);
-        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+        start_times(runs.chain(begins).collect(), queue, self.max_batch_rows)
     }
 }
 

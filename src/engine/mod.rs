@@ -5,7 +5,7 @@
 //! - [`control`]: attention as recorded and edited
 //! - [`run`]: a source, a replay or an edit, step by step; [`denoise`]: one step of several, with one pass
 //! - [`batch`]: who shares a pass, of the `runs` in progress
-//! - `worker`: the loop on the thread; `admission`, `feeding`, `finishing`: its parts, on the `active` sources and jobs
+//! - `worker`: the loop on the thread; `admission`, `feeding`, `reading`, `finishing`: its parts, on the `active` sources and jobs
 //! - `estimate`, `clock`: what work costs, and where the time goes
 //!
 //! An [`Engine`] is a cheap handle. When the last one is dropped, the worker finishes what it has and ends.
@@ -22,6 +22,7 @@ mod feeding;
 mod finishing;
 pub mod job;
 mod loading;
+mod reading;
 pub mod run;
 mod runs;
 mod worker;
@@ -238,6 +239,11 @@ impl Engine {
     /// Jobs that are queued or running.
     pub fn unfinished(&self) -> usize {
         *self.shared.unfinished.borrow()
+    }
+
+    /// Gives up what waits to be written to files: the process is told to end at once.
+    pub fn abandon_files(&self) {
+        self.shared.store.abandon_writes();
     }
 
     /// Queues a job, or says why not.

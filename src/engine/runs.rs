@@ -42,6 +42,17 @@ pub struct Finished {
     pub decode: Duration,
 }
 
+/// Images of one size that were decoded together.
+#[derive(Debug, Clone, Copy)]
+pub struct Decoded {
+    /// Their size.
+    pub key: CompatibilityKey,
+    /// How many.
+    pub images: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
 /// What a pass came to.
 #[derive(Debug, Default)]
 pub struct Pass {
@@ -136,7 +147,7 @@ impl RunSet {
     }
 
     /// Takes out the runs that have ended, and decodes those that came to their end, several of one size in one pass.
-    pub fn take_finished(&mut self, model: &dyn Backend) -> Result<Vec<Finished>, Failure> {
+    pub fn take_finished(&mut self, model: &dyn Backend) -> Result<(Vec<Finished>, Vec<Decoded>), Failure> {
         let denoised = Instant::now();
         let ended: Vec<_> =
             self.runs.extract_if(.., |_, active| active.failed.is_some() || active.run.is_done()).collect();
@@ -147,8 +158,8 @@ impl RunSet {
                 Finished { key, run: active.run, image, denoised, decode: Duration::ZERO }
             })
             .collect();
-        decode_finished(model, &mut finished)?;
-        Ok(finished)
+        let decoded = decode_finished(model, &mut finished)?;
+        Ok((finished, decoded))
     }
 }
 
@@ -187,24 +198,26 @@ fn step_together(model: &dyn Backend, members: &mut [&mut Active]) -> Result<Dur
     Ok(took)
 }
 
-fn decode_finished(model: &dyn Backend, finished: &mut [Finished]) -> Result<(), Failure> {
+fn decode_finished(model: &dyn Backend, finished: &mut [Finished]) -> Result<Vec<Decoded>, Failure> {
     let mut by_size: BTreeMap<CompatibilityKey, Vec<usize>> = BTreeMap::new();
     for (index, one) in finished.iter().enumerate() {
         if one.image.is_ok() && one.run.kind() != RowKind::Replay {
             by_size.entry(CompatibilityKey::of(&one.run)).or_default().push(index);
         }
     }
+    let mut decoded = Vec::with_capacity(by_size.len());
     for (key, indices) in by_size {
         let latents: Vec<Tensor> = indices.iter().map(|&index| finished[index].run.latents().clone()).collect();
         let began = Instant::now();
         let images = decode(model, key, &latents)?;
         let took = began.elapsed();
+        decoded.push(Decoded { key, images: indices.len(), took });
         for (index, image) in indices.into_iter().zip(images) {
             finished[index].image = image.map(Some);
             finished[index].decode = took;
         }
     }
-    Ok(())
+    Ok(decoded)
 }
 
 /// Decodes latents `[1, channels, h, w]` of one size, as many in a pass as memory allows. What fails together is tried

@@ -18,7 +18,7 @@ use super::job::{EngineError, Ticket};
 use super::runs::RunSet;
 use super::{EngineConfig, Event, Shared};
 use crate::session::{SessionId, SessionStore};
-use crate::telemetry::metrics::{JobEnd, Metrics, RefuseReason, WorkerPart};
+use crate::telemetry::metrics::{CancelReason, JobEnd, Metrics, WorkerPart};
 
 /// How often a worker without work shows that it lives, and how often it looks for what is too old.
 const BEAT: Duration = Duration::from_secs(1);
@@ -140,11 +140,13 @@ impl Worker<'_> {
     fn drop_cancelled(&mut self) -> bool {
         let metrics = Arc::clone(&self.shared.metrics);
         let is_wanted = |ticket: &Ticket| {
-            if ticket.is_cancelled() {
+            // Read once: the client may leave at any moment.
+            let is_cancelled = ticket.is_cancelled();
+            if is_cancelled {
                 metrics.jobs.of(JobEnd::Cancelled).inc();
                 metrics.jobs_cancelled.of(ticket.cancel_reason()).inc();
             }
-            !ticket.is_cancelled()
+            !is_cancelled
         };
         let (queued, running) = (self.queue.len(), self.jobs.len());
         self.queue.retain(|queued| is_wanted(&queued.ticket));
@@ -158,7 +160,8 @@ impl Worker<'_> {
     fn refuse_when_draining(&mut self) {
         if self.shared.draining.load(Ordering::Acquire) {
             for queued in self.queue.drain(..) {
-                self.shared.metrics.jobs_refused.of(RefuseReason::Draining).inc();
+                self.shared.metrics.jobs.of(JobEnd::Cancelled).inc();
+                self.shared.metrics.jobs_cancelled.of(CancelReason::Draining).inc();
                 queued.ticket.answer(Err(EngineError::Draining));
             }
         }
@@ -174,7 +177,10 @@ impl Worker<'_> {
         #[allow(clippy::cast_precision_loss)]
         self.metrics().batch_rows.observe(pass.rows as f64);
         self.metrics().step_seconds.observe(pass.took.as_secs_f64());
-        self.estimate.passed(key, pass.rows, pass.took);
+        // A pass that has failed says nothing of how long passes take.
+        if !pass.took.is_zero() {
+            self.estimate.passed(key, pass.rows, pass.took);
+        }
         self.preview(&pass.runs)?;
         Ok(true)
     }
@@ -188,6 +194,7 @@ impl Worker<'_> {
         let queued = self.queue.drain(..).map(|queued| queued.ticket);
         self.jobs.drain(..).map(|job| job.ticket).chain(queued).for_each(lost);
         self.runs.retain(|_| false);
+        self.publish();
         while let Ok(event) = incoming.try_recv() {
             if let Event::Job(ticket) = event {
                 lost(*ticket);

@@ -79,6 +79,8 @@ pub struct AttentionLog {
     layout: Arc<RecordingLayout>,
     contexts: Arc<SourceContexts>,
     is_passing: bool,
+    /// Where its tensors lie.
+    device: Device,
     inner: RwLock<Inner>,
     /// Gives the bytes back when the last reader is gone.
     reservation: Mutex<Reservation>,
@@ -94,27 +96,29 @@ struct Inner {
 }
 
 impl AttentionLog {
-    /// A log that keeps what is put into it. `reservation` holds the bytes of `promised` and of the prompts.
+    /// A log that keeps what is put into it, on a device; the reservation holds the bytes of `promised` and of the
+    /// prompts.
     pub fn kept(
         layout: Arc<RecordingLayout>,
         contexts: Arc<SourceContexts>,
         promised: Coverage,
         steps: usize,
-        reservation: Reservation,
+        (device, reservation): (Device, Reservation),
     ) -> Self {
         let inner = Inner { steps: vec![StepAttention::default(); steps], promised, reader: 0 };
-        Self { layout, contexts, is_passing: false, inner: RwLock::new(inner), reservation: Mutex::new(reservation) }
+        let (inner, reservation) = (RwLock::new(inner), Mutex::new(reservation));
+        Self { layout, contexts, is_passing: false, device, inner, reservation }
     }
 
-    /// A log for one reader, which gives up a step when that is read. `reservation` holds the bytes of
+    /// A log for one reader, which gives up a step when that is read; the reservation holds the bytes of
     /// [`PASSING_STEPS`] steps and of the prompts.
     pub fn passing(
         layout: Arc<RecordingLayout>,
         contexts: Arc<SourceContexts>,
         steps: usize,
-        reservation: Reservation,
+        room: (Device, Reservation),
     ) -> Self {
-        Self { is_passing: true, ..Self::kept(layout, contexts, Coverage::none(steps), steps, reservation) }
+        Self { is_passing: true, ..Self::kept(layout, contexts, Coverage::none(steps), steps, room) }
     }
 
     /// The source's prompts.
@@ -147,15 +151,17 @@ impl AttentionLog {
     }
 
     /// Adds what has become known of a step; what is there stays.
-    pub fn put(&self, step: usize, found: StepAttention) {
+    pub fn put(&self, step: usize, found: StepAttention) -> Result<()> {
+        let found = found.on_device(&self.device)?;
         let mut inner = self.write();
         if self.is_passing && step < inner.reader {
-            return;
+            return Ok(());
         }
         if let Some(there) = inner.steps.get_mut(step) {
             there.cross = there.cross.take().or(found.cross);
             there.self_attention = there.self_attention.take().or(found.self_attention);
         }
+        Ok(())
     }
 
     /// Tells that a reader is done with a step.
@@ -233,6 +239,7 @@ impl AttentionLog {
             layout: Arc::clone(&self.layout),
             contexts: Arc::clone(&self.contexts),
             is_passing: self.is_passing,
+            device: device.clone(),
             inner: RwLock::new(inner),
             reservation: Mutex::new(reservation),
         })

@@ -6,12 +6,13 @@
 //! - [`maps`]: attention to each token, for heat maps
 //! - [`store`]: all sessions, [`view`]: what may be told of one; [`limits`], [`budget`]: how much of them may be kept, and where; [`tiers`], [`priority`]:
 //!   what is pushed out to make room
-//! - [`disk`]: files of recordings; [`spool`]: the thread that handles them; [`parts`]: recordings as files hold them
+//! - [`disk`]: files of recordings; [`spool`]: reading and writing them, on a thread of its own (`filing`); [`parts`]: recordings as files hold them
 
 pub mod attention;
 pub mod budget;
 pub mod coverage;
 pub mod disk;
+mod filing;
 pub mod layout;
 pub mod limits;
 pub mod maps;

@@ -28,6 +28,14 @@ pub fn parts_of(step: usize, attention: &StepAttention) -> impl Iterator<Item = 
     cross.into_iter().chain(attention.self_attention.is_some().then_some(Part::SelfAttention(step)))
 }
 
+/// The step that a part is of; `None` of a trajectory.
+pub fn step_of(part: Part) -> Option<usize> {
+    match part {
+        Part::Cross(step) | Part::SelfAttention(step) => Some(step),
+        Part::Trajectory => None,
+    }
+}
+
 /// Adds to a coverage what a part holds.
 pub fn insert(coverage: &mut Coverage, part: Part) {
     match part {

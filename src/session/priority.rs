@@ -14,7 +14,7 @@ pub struct Clock(f64);
 pub struct Credit(f64);
 
 impl Clock {
-    /// The credit of an entry that was used when the clock stood here, takes `bytes` and `cost` (seconds) to compute.
+    /// The credit of an entry that was used when the clock stood here, takes `bytes` and `cost` (in whatever unit, one for all) to compute.
     pub fn credit(self, cost: f64, bytes: u64) -> Credit {
         #[allow(clippy::cast_precision_loss)]
         let per_byte = cost / bytes.max(1) as f64;

@@ -5,17 +5,19 @@
 //! memory, so that both budgets stay exact.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use candle_core::Tensor;
 
+use super::attention::AttentionLog;
 use super::budget::Reservation;
-use super::disk::{DiskError, Folder, Part, TensorForm, Writing};
+use super::disk::{DiskError, Folder, Part, Removed, TensorForm, Writing};
+use super::filing::{Order, WriteOrder, serve};
 use super::source::{SessionId, Source};
 use super::store::SessionStore;
 use crate::telemetry::metrics::{FileFault, Tier};
@@ -35,8 +37,8 @@ pub enum Spooled {
         /// Its tensors; what was wrong was logged, counted and cleared away.
         tensors: Option<Tensors>,
     },
-    /// Something was written, or not.
-    Written,
+    /// Something was written, or not; or was not wanted any more.
+    Nothing,
 }
 
 /// The files of one model's recordings, and the thread that handles them.
@@ -46,23 +48,9 @@ pub struct Spool {
     orders: Option<Sender<Order>>,
     /// Orders that have not ended.
     pending: Arc<AtomicUsize>,
+    /// Whether there is no time left to write.
+    is_hurried: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-}
-
-enum Order {
-    Read { session: SessionId, part: Part },
-    Source { session: SessionId, source: Arc<Source>, writing: Arc<Writing>, reservation: Reservation },
-    Write(WriteOrder),
-}
-
-struct WriteOrder {
-    session: SessionId,
-    part: Part,
-    tensors: Tensors,
-    writing: Arc<Writing>,
-    reservation: Reservation,
-    /// Keeps what is written from being pushed out meanwhile.
-    pinned: Arc<dyn Any + Send + Sync>,
 }
 
 impl SessionStore {
@@ -82,12 +70,15 @@ impl SessionStore {
         let (orders, incoming) = channel();
         let (store, for_thread) = (Arc::downgrade(self), Arc::clone(&folder));
         let pending = Arc::new(AtomicUsize::new(0));
+        let is_hurried = Arc::new(AtomicBool::new(false));
+        let hurried = Arc::clone(&is_hurried);
         let still_pending = Arc::clone(&pending);
         let thread = std::thread::Builder::new().name("reprompt-files".to_owned());
         let thread = thread.spawn(move || {
             serve(
                 &for_thread,
                 &incoming,
+                &hurried,
                 |fault| count(&store, fault),
                 |done, note| {
                     if let Some(store) = store.upgrade() {
@@ -99,14 +90,17 @@ impl SessionStore {
             );
         });
         let thread = thread.map_err(|source| DiskError::Io { path: dir.clone(), source })?;
-        let spool = Spool { folder, orders: Some(orders), pending, thread: Some(thread) };
+        let spool = Spool { folder, orders: Some(orders), pending, is_hurried, thread: Some(thread) };
         let _ = self.spool.set(spool);
         let mut sessions = found.sessions;
         sessions.sort_by_key(|session| session.last_used);
         let count = sessions.len();
         for session in sessions {
             let reserve = |bytes| self.reserve(Tier::Disk, bytes);
-            let source = reserve(session.source_bytes);
+            let Some(source) = reserve(session.source_bytes) else {
+                self.remove_files(&session.id);
+                continue;
+            };
             let mut parts = BTreeMap::new();
             for (part, bytes) in &session.parts {
                 match reserve(*bytes) {
@@ -114,19 +108,27 @@ impl SessionStore {
                     None => self.remove_file(&session.id, *part),
                 }
             }
-            self.adopt(session, source, parts);
+            self.adopt(session, Some(source), parts);
         }
         tracing::info!(sessions = count, dir = %dir.display(), "recordings found");
         Ok(())
     }
 
-    /// Asks for a part; a [`Spooled::Read`] will tell of it. Whether there are files at all.
-    pub fn read_part(&self, session: &SessionId, part: Part) -> bool {
-        self.order(Order::Read { session: session.clone(), part })
+    /// Asks for a part; a [`Spooled::Read`] will tell of it, unless it is of attention that `log` does not wait for any
+    /// more when its turn comes. Whether there are files at all.
+    pub fn read_part(&self, session: &SessionId, part: Part, log: Option<&Arc<AttentionLog>>) -> bool {
+        self.order(Order::Read { session: session.clone(), part, log: log.map(Arc::downgrade) })
+    }
+
+    /// Gives up what waits to be written, sources excepted: the process has no time left for it.
+    pub fn abandon_writes(&self) {
+        if let Some(spool) = self.spool.get() {
+            spool.is_hurried.store(true, Ordering::Release);
+        }
     }
 
     /// Writes a part where there is room for it and it is not there yet. `pinned` keeps what `tensors` are of from
-    /// being pushed out of memory until it is written. Whether a [`Spooled::Written`] will tell of it.
+    /// being pushed out of memory until it is written. Whether a [`Spooled::Nothing`] will tell that it has ended.
     pub fn write_part(
         &self,
         session: &SessionId,
@@ -151,7 +153,7 @@ impl SessionStore {
             Ok(tensors) => tensors,
             Err(error) => {
                 tracing::warn!(%error, %session, %part, "a recording could not be copied for its file");
-                self.note_unwritten(session, part);
+                self.note_unwritten(session, Some(part));
                 return false;
             }
         };
@@ -160,7 +162,7 @@ impl SessionStore {
             tracing::warn!(%error, %session, %part, "a recording cannot be written to a file");
         });
         let Some(reservation) = bytes.ok().and_then(|bytes| self.reserve(Tier::Disk, bytes)) else {
-            self.note_unwritten(session, part);
+            self.note_unwritten(session, Some(part));
             return false;
         };
         let session = session.clone();
@@ -168,7 +170,7 @@ impl SessionStore {
     }
 
     /// Writes what a session is made from, where that is not there yet.
-    pub(super) fn write_source(&self, session: &SessionId, source: &Arc<Source>) {
+    pub fn write_source(&self, session: &SessionId, source: &Arc<Source>) {
         let Some(spool) = self.spool.get() else {
             return;
         };
@@ -176,15 +178,17 @@ impl SessionStore {
         let Some(files) = inner.sessions.get_mut(session).map(|session| &mut session.files) else {
             return;
         };
-        let (is_there, is_begun) = (files.source.is_some(), files.writing.is_some());
         let writing = Arc::clone(files.writing.get_or_insert_with(|| Arc::new(spool.folder.begin(session))));
-        drop(inner);
-        if is_there || is_begun {
+        if files.source.is_some() || std::mem::replace(&mut files.is_source_ordered, true) {
             return;
         }
-        if let Some(reservation) = self.reserve(Tier::Disk, spool.folder.source_bytes(source)) {
-            let (session, source) = (session.clone(), Arc::clone(source));
-            self.order(Order::Source { session, source, writing, reservation });
+        drop(inner);
+        match self.reserve(Tier::Disk, spool.folder.source_bytes(source)) {
+            Some(reservation) => {
+                let (session, source) = (session.clone(), Arc::clone(source));
+                self.order(Order::Source { session, source, writing, reservation });
+            }
+            None => self.note_unwritten(session, None),
         }
     }
 
@@ -194,6 +198,17 @@ impl SessionStore {
             && let Err(error) = spool.folder.remove_part(session, part)
         {
             tracing::warn!(%error, %session, %part, "a recording's file could not be removed");
+        }
+    }
+
+    /// The quick half of removing a session's files; what is left is to be deleted.
+    pub(super) fn forget_files(&self, session: &SessionId) -> Option<Removed> {
+        match self.spool.get()?.folder.forget_session(session) {
+            Ok(removed) => removed,
+            Err(error) => {
+                tracing::warn!(%error, %session, "a session's files could not be removed");
+                None
+            }
         }
     }
 
@@ -233,7 +248,13 @@ impl SessionStore {
     }
 
     /// Notes what was written, where its session is still the one that it was written for.
-    fn note_written(&self, session: &SessionId, part: Option<Part>, writing: &Arc<Writing>, reservation: Reservation) {
+    pub(super) fn note_written(
+        &self,
+        session: &SessionId,
+        part: Option<Part>,
+        writing: &Arc<Writing>,
+        reservation: Reservation,
+    ) {
         let mut inner = self.lock();
         let Some(files) = inner.sessions.get_mut(session).map(|session| &mut session.files) else {
             return;
@@ -244,15 +265,21 @@ impl SessionStore {
                     files.ordered.remove(&part);
                     files.parts.insert(part, reservation);
                 }
-                None => files.source = Some(reservation),
+                None => {
+                    files.is_source_ordered = false;
+                    files.source = Some(reservation);
+                }
             }
         }
     }
 
-    /// Notes that a part was not written after all.
-    fn note_unwritten(&self, session: &SessionId, part: Part) {
+    /// Notes that a part, or the source, was not written after all.
+    pub(super) fn note_unwritten(&self, session: &SessionId, part: Option<Part>) {
         if let Some(session) = self.lock().sessions.get_mut(session) {
-            session.files.ordered.remove(&part);
+            match part {
+                Some(part) => drop(session.files.ordered.remove(&part)),
+                None => session.files.is_source_ordered = false,
+            }
         }
     }
 }
@@ -283,82 +310,6 @@ impl Drop for Spool {
             && thread.join().is_err()
         {
             tracing::error!("the thread that handles files panicked");
-        }
-    }
-}
-
-type Note = Box<dyn FnOnce(&SessionStore)>;
-
-/// Does what is ordered, reads first, until nobody can order any more.
-fn serve(folder: &Folder, orders: &Receiver<Order>, fault: impl Fn(FileFault), done: impl Fn(Spooled, Note)) {
-    let (mut reads, mut writes) = (VecDeque::new(), VecDeque::new());
-    let mut is_open = true;
-    while is_open || !reads.is_empty() || !writes.is_empty() {
-        if reads.is_empty() && writes.is_empty() {
-            match orders.recv() {
-                Ok(order) => sort(order, &mut reads, &mut writes),
-                Err(_) => is_open = false,
-            }
-        }
-        while let Ok(order) = orders.try_recv() {
-            sort(order, &mut reads, &mut writes);
-        }
-        if let Some((session, part)) = reads.pop_front() {
-            let tensors = read(folder, &session, part, &fault);
-            let lost = tensors.is_none().then(|| (session.clone(), part));
-            let note = Box::new(move |store: &SessionStore| {
-                lost.iter().for_each(|(session, part)| store.lose_part(session, *part));
-            });
-            done(Spooled::Read { session, part, tensors }, note);
-        } else if let Some(order) = writes.pop_front() {
-            done(Spooled::Written, write(folder, order, &fault));
-        }
-    }
-}
-
-fn sort(order: Order, reads: &mut VecDeque<(SessionId, Part)>, writes: &mut VecDeque<Order>) {
-    match order {
-        Order::Read { session, part } => reads.push_back((session, part)),
-        // Small, and what makes a session known to the next process: before any bulk.
-        order @ Order::Source { .. } => writes.push_front(order),
-        order @ Order::Write(_) => writes.push_back(order),
-    }
-}
-
-fn read(folder: &Folder, session: &SessionId, part: Part, fault: impl Fn(FileFault)) -> Option<Tensors> {
-    match folder.read(session, part) {
-        Ok(tensors) => Some(tensors),
-        Err(DiskError::Missing) => None,
-        Err(error) => {
-            tracing::warn!(%error, %session, %part, "a recording's file is not taken, it is computed again");
-            error.fault().into_iter().for_each(fault);
-            None
-        }
-    }
-}
-
-fn write(folder: &Folder, order: Order, fault: impl Fn(FileFault)) -> Note {
-    let (session, part, writing, reservation, written) = match order {
-        Order::Source { session, source, writing, reservation } => {
-            let written = folder.write_source(&writing, &source);
-            (session, None, writing, reservation, written)
-        }
-        Order::Write(WriteOrder { session, part, tensors, writing, reservation, pinned }) => {
-            let written = folder.write(&writing, part, &tensors);
-            drop((tensors, pinned));
-            (session, Some(part), writing, reservation, written)
-        }
-        // Sorted out before.
-        Order::Read { .. } => return Box::new(|_| {}),
-    };
-    match written {
-        Ok(_) => Box::new(move |store| store.note_written(&session, part, &writing, reservation)),
-        Err(error) => {
-            if !matches!(error, DiskError::Forgotten) {
-                tracing::warn!(%error, %session, "a recording's file could not be written");
-                error.fault().into_iter().for_each(fault);
-            }
-            Box::new(move |store| part.iter().for_each(|part| store.note_unwritten(&session, *part)))
         }
     }
 }

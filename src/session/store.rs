@@ -8,6 +8,7 @@
 //! [`super::tiers`] has the pushing out, [`super::spool`] the files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -42,8 +43,6 @@ pub(super) struct Session {
     pub trajectory: Option<Arc<Trajectory>>,
     pub attention: Option<(Tier, Arc<AttentionLog>)>,
     pub files: Files,
-    /// Seconds that one row of its size takes.
-    pub row_seconds: f64,
     pub hits: u64,
     pub created: SystemTime,
     pub last_used: SystemTime,
@@ -58,6 +57,8 @@ pub(super) struct Session {
 pub(super) struct Files {
     pub writing: Option<Arc<Writing>>,
     pub source: Option<Reservation>,
+    /// Whether its source is being written.
+    pub is_source_ordered: bool,
     pub parts: BTreeMap<Part, Reservation>,
     /// Parts that are being written.
     pub ordered: BTreeSet<Part>,
@@ -95,6 +96,8 @@ pub struct SessionStore {
     pub(super) budgets: Budgets,
     pub(super) metrics: Arc<Metrics>,
     pub(super) spool: OnceLock<Spool>,
+    /// Sessions that are being removed: their bytes are on their way back.
+    removing: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -111,7 +114,8 @@ impl SessionStore {
             disk: budget(Tier::Disk, if limits.dir.is_some() { limits.disk_bytes } else { 0 }),
             trajectory: budget(Tier::Trajectory, limits.trajectory_bytes),
         };
-        Self { limits, budgets, metrics, spool: OnceLock::new(), inner: Mutex::default() }
+        let (spool, removing, inner) = (OnceLock::new(), AtomicUsize::new(0), Mutex::default());
+        Self { limits, budgets, metrics, spool, removing, inner }
     }
 
     /// The limits.
@@ -164,13 +168,15 @@ impl SessionStore {
     }
 
     /// Keeps a complete run, unless its session was forgotten meanwhile: whether it was kept.
-    pub fn complete(&self, id: &SessionId, trajectory: &Arc<Trajectory>, row_seconds: f64) -> bool {
+    pub fn complete(&self, id: &SessionId, trajectory: &Arc<Trajectory>) -> bool {
         let mut inner = self.lock();
+        inner.tick += 1;
+        let (tick, clocks) = (inner.tick, inner.clocks);
         let Some(session) = inner.sessions.get_mut(id) else {
             return false;
         };
         session.is_recorded = true;
-        session.row_seconds = row_seconds;
+        session.used(tick, clocks);
         let replaced = session.trajectory.replace(Arc::clone(trajectory));
         let given_up = self.enforce_count(&mut inner);
         drop(inner);
@@ -184,7 +190,11 @@ impl SessionStore {
     /// Adds a trajectory that was read from files.
     pub fn attach_trajectory(&self, id: &SessionId, trajectory: &Arc<Trajectory>) {
         let mut inner = self.lock();
-        let replaced = inner.sessions.get_mut(id).and_then(|s| s.trajectory.replace(Arc::clone(trajectory)));
+        let session = inner.sessions.get_mut(id);
+        let replaced = session.and_then(|session| {
+            session.is_recorded = true;
+            session.trajectory.replace(Arc::clone(trajectory))
+        });
         drop(inner);
         drop(replaced);
     }
@@ -195,6 +205,17 @@ impl SessionStore {
         let replaced = inner.sessions.get_mut(id).and_then(|s| s.attention.replace((tier, Arc::clone(log))));
         drop(inner);
         drop(replaced);
+    }
+
+    /// Takes the attention out of a session: there is no room for it beside what else is wanted.
+    pub fn detach_attention(&self, id: &SessionId) {
+        let mut inner = self.lock();
+        let detached = inner.sessions.get_mut(id).and_then(|session| session.attention.take());
+        drop(inner);
+        if let Some((tier, log)) = detached {
+            self.metrics.demotions.of(tier).inc();
+            drop(log);
+        }
     }
 
     /// What there is of a session that was recorded.
@@ -209,7 +230,7 @@ impl SessionStore {
     }
 
     /// Counts a use of a session; as a hit where all of it that was wanted was found, in `tier` at the lowest.
-    pub fn used_by_job(&self, id: &SessionId, found_in: Option<Tier>, row_seconds: f64) {
+    pub fn used_by_job(&self, id: &SessionId, found_in: Option<Tier>) {
         if let Some(tier) = found_in {
             self.metrics.hits.of(tier).inc();
         }
@@ -218,7 +239,6 @@ impl SessionStore {
         let (tick, clocks) = (inner.tick, inner.clocks);
         if let Some(session) = inner.sessions.get_mut(id) {
             session.hits += u64::from(found_in.is_some());
-            session.row_seconds = row_seconds;
             session.used(tick, clocks);
         }
         drop(inner);
@@ -265,13 +285,27 @@ impl SessionStore {
     /// Forgets a session in every tier, also one whose source is being run; whether there was one. Jobs that read it
     /// keep what they read until they end.
     pub fn remove(&self, id: &SessionId) -> bool {
-        let removed = self.lock().sessions.remove(id);
+        self.removing.fetch_add(1, Ordering::AcqRel);
+        let mut inner = self.lock();
+        let removed = inner.sessions.remove(id);
+        // Under the lock: a session of the same source that begins right after must not lose its files to this.
+        let files = removed.as_ref().and_then(|_| self.forget_files(id));
+        drop(inner);
+        // Bytes are given back when they are gone.
+        if let Some(files) = files
+            && let Err(error) = files.delete()
+        {
+            tracing::warn!(%error, session = %id, "a session's files could not be removed");
+        }
         let was_there = removed.is_some();
         drop(removed);
-        if was_there {
-            self.remove_files(id);
-        }
+        self.removing.fetch_sub(1, Ordering::AcqRel);
         was_there
+    }
+
+    /// Whether something is under way that will give bytes back.
+    pub fn room_will_come(&self) -> bool {
+        self.removing.load(Ordering::Acquire) > 0 || self.files_pending() > 0
     }
 
     /// Forgets the sessions that were not used within the time to live before `now`.
@@ -309,7 +343,8 @@ impl SessionStore {
     /// Takes out the least recently used sessions above the limit on their number.
     fn enforce_count(&self, inner: &mut Inner) -> Vec<(SessionId, Session)> {
         let mut given_up = Vec::new();
-        while inner.sessions.len() > self.limits.max_sessions.max(1) {
+        let is_recorded = |session: &&Session| session.is_recorded;
+        while inner.sessions.values().filter(is_recorded).count() > self.limits.max_sessions.max(1) {
             let recorded = inner.sessions.iter().filter(|(_, session)| session.is_recorded);
             let Some(oldest) = recorded.min_by_key(|(_, session)| session.last_tick).map(|(id, _)| id.clone()) else {
                 break;
@@ -334,7 +369,6 @@ impl Inner {
             trajectory: None,
             attention: None,
             files: Files::default(),
-            row_seconds: 1.0,
             hits: 0,
             created: now,
             last_used: now,

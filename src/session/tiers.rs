@@ -141,7 +141,7 @@ impl Session {
         }
     }
 
-    /// Seconds that it takes to have again what would be pushed out.
+    /// What it takes to have again what would be pushed out: rows of the UNet, times the pixels of each.
     fn cost(&self, tier: Tier) -> f64 {
         let attention_steps = match (tier, &self.attention) {
             (Tier::Device | Tier::Memory, Some((_, log))) => log.promised().steps(),
@@ -150,7 +150,7 @@ impl Session {
             _ => 2 * self.source.steps,
         };
         #[allow(clippy::cast_precision_loss)]
-        let rows = attention_steps as f64;
-        rows * self.row_seconds
+        let work = (attention_steps * self.source.width * self.source.height) as f64;
+        work
     }
 }

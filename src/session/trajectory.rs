@@ -90,11 +90,6 @@ impl Trajectory {
         let _ = self.image.set(image);
     }
 
-    /// Whether every step and the image are there.
-    pub fn is_complete(&self) -> bool {
-        self.recorded_steps() == self.total_steps && self.image.get().is_some()
-    }
-
     /// The maps of all steps so far.
     pub fn maps(&self) -> AttentionMaps {
         let (height, width) = self.layout.blend_level().unwrap_or((0, 0));

@@ -233,7 +233,7 @@ metrics! {
     step_seconds: Histogram = "reprompt_step_seconds", "a pass of the UNet", SECONDS;
     rows: Counters<RowKind> = "reprompt_unet_rows_total", "rows of passes of the UNet, by kind";
     worker_seconds: Family<CounterVec, WorkerPart> = "reprompt_worker_seconds_total", "the worker's time, by what it is spent on";
-    recordings: Counters<RecordingUse> = "reprompt_recordings_total", "how started jobs found their source";
+    recordings: Counters<RecordingUse> = "reprompt_recordings_total", "how jobs that succeeded found their source";
     recording_bytes: Gauges<Tier> = "reprompt_recordings_bytes", "bytes of recordings, by tier";
     recording_peak_bytes: Gauges<Tier> = "reprompt_recordings_peak_bytes", "the most bytes that a tier has held";
     recording_budget_bytes: Gauges<Tier> = "reprompt_recordings_budget_bytes", "bytes that recordings may take, by tier";

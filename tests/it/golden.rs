@@ -110,8 +110,13 @@ fn follow(model: &Model, case: &Path) {
     let contexts = Arc::new(SourceContexts { conditional, unconditional });
     let needs = needs_of(&edit.plan);
     let room = store.reserve(Tier::Memory, layout.context_bytes() + layout.bytes(&needs)).unwrap();
-    let log =
-        Arc::new(AttentionLog::kept(Arc::clone(&layout), Arc::clone(&contexts), needs.clone(), source.steps, room));
+    let log = Arc::new(AttentionLog::kept(
+        Arc::clone(&layout),
+        Arc::clone(&contexts),
+        needs.clone(),
+        source.steps,
+        (Device::Cpu, room),
+    ));
     let records = Some((Arc::clone(&log), needs));
     let guidance = source.guidance_scale;
     let source_run = SourceRun::new(model, guidance, Arc::clone(&trajectory), contexts, records).unwrap();

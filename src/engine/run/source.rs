@@ -61,7 +61,7 @@ impl SourceRun {
         let (attention, maps) = self.recorder.finish()?;
         self.denoising.advance(scheduler, output)?;
         if let Some((log, _)) = &self.log {
-            log.put(step, attention);
+            log.put(step, attention)?;
         }
         self.trajectory.push(TrajectoryStep { latents: self.denoising.latents.clone(), maps });
         Ok(())
@@ -95,7 +95,7 @@ impl ReplayRun {
             return Ok(());
         };
         let needs = self.missing.at(step);
-        self.log.put(step, self.recorder.finish()?.0);
+        self.log.put(step, self.recorder.finish()?.0)?;
         self.missing.remove(step, needs);
         Ok(())
     }

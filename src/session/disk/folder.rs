@@ -71,6 +71,21 @@ pub(super) struct Staged {
     bytes: u64,
 }
 
+/// The files of a session that is gone.
+#[derive(Debug)]
+#[must_use = "its files are still there"]
+pub struct Removed(PathBuf);
+
+impl Removed {
+    /// Deletes them. Gigabytes take their time, but nobody can see them any more.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn delete(self) -> Result<(), DiskError> {
+        fs::remove_dir_all(&self.0).map_err(DiskError::io(&self.0))
+    }
+}
+
 impl Folder {
     /// Opens the folder of a model below `dir`, makes it where it is not there, and looks through what it holds.
     ///
@@ -162,19 +177,21 @@ impl Folder {
     /// # Errors
     /// What the system says; the session is gone by then, unless its folder could not even be renamed.
     pub fn remove_session(&self, id: &SessionId) -> Result<bool, DiskError> {
+        self.forget_session(id)?.map_or(Ok(false), |removed| removed.delete().map(|()| true))
+    }
+
+    /// The quick half of [`Self::remove_session`]: from here on the session is gone, and nothing that was begun before
+    /// can bring it back. What is left is to be deleted; `None` where there was nothing.
+    ///
+    /// # Errors
+    /// What the system says where the folder could not be renamed.
+    pub fn forget_session(&self, id: &SessionId) -> Result<Option<Removed>, DiskError> {
         let dir = self.session_dir(id)?;
-        let removed = {
-            let mut names = self.names();
-            names.begun.remove(id);
-            let removed = self.dir.join(format!("{REMOVED}{}", names.number()));
-            if !unless_absent(fs::rename(&dir, &removed)).map_err(DiskError::io(&dir))? {
-                return Ok(false);
-            }
-            removed
-        };
-        // Gigabytes take their time, but nobody can see them any more.
-        fs::remove_dir_all(&removed).map_err(DiskError::io(&removed))?;
-        Ok(true)
+        let mut names = self.names();
+        names.begun.remove(id);
+        let removed = self.dir.join(format!("{REMOVED}{}", names.number()));
+        let was_there = unless_absent(fs::rename(&dir, &removed)).map_err(DiskError::io(&dir))?;
+        Ok(was_there.then_some(Removed(removed)))
     }
 
     /// Marks a session as used now, for [`FoundSession::last_used`](super::FoundSession::last_used).

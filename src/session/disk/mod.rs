@@ -35,7 +35,7 @@ mod source_file;
 mod tests;
 
 pub use error::DiskError;
-pub use folder::{Folder, Writing};
+pub use folder::{Folder, Removed, Writing};
 pub use header::TensorForm;
 pub use part::Part;
 pub use scan::{Found, FoundSession};

@@ -52,12 +52,12 @@ use crate::engine::Engine;
 /// What every call may use.
 #[derive(Debug)]
 pub struct AppState {
-    /// The engine.
-    pub engine: Engine,
     /// Jobs that outlive their requests.
     pub jobs: Jobs,
     /// Where jobs that have ended may be sent.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// The engine; dropped last, for it waits for the jobs of those above.
+    pub engine: Engine,
 }
 
 impl AppState {
@@ -69,7 +69,7 @@ impl AppState {
         let metrics = engine.metrics();
         let webhooks = config.webhooks.map(|webhooks| Webhooks::new(webhooks, Arc::clone(metrics))).transpose()?;
         let jobs = Jobs::new(config.jobs, metrics.async_jobs.clone());
-        Ok(Self { engine, jobs, webhooks: webhooks.map(Arc::new) })
+        Ok(Self { jobs, webhooks: webhooks.map(Arc::new), engine })
     }
 }
 

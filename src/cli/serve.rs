@@ -42,8 +42,12 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
         .map_err(CliError::io(format!("listen: cannot listen on {}", settings.listen)))?;
     let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings))
         .map_err(CliError::io("cannot start the worker"))?;
-    let state = AppState::new(engine, api_config(settings)?).map_err(CliError::io("cannot send webhooks"))?;
-    let state = Arc::new(state);
+    let config = api_config(settings)?;
+    let state = {
+        // What the state watches over by itself are tasks of this runtime.
+        let _entered = runtime.enter();
+        Arc::new(AppState::new(engine, config).map_err(CliError::io("cannot send webhooks"))?)
+    };
     let result = runtime.block_on(serve(listener, &state, loaded, settings.drain_deadline));
     // Tasks go before the engine: they hold jobs, and the engine waits for its worker, which waits for jobs.
     drop(runtime);

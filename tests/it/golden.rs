@@ -90,7 +90,7 @@ fn follow(model: &Model, case: &Path) {
         let wanted: Vec<i64> = trace["input_ids"].get(row).unwrap().to_vec1().unwrap();
         let padded: Vec<i64> = model.info.tokenizer.pad(&ids).into_iter().map(i64::from).collect();
         assert_eq!(padded, wanted, "{}: tokens of {text:?}", case.display());
-        let embeddings = model.text_embeddings(&[ids.clone()]).unwrap().squeeze(0).unwrap();
+        let embeddings = model.text_embeddings(std::slice::from_ref(&ids)).unwrap().squeeze(0).unwrap();
         assert_close(case, "text embeddings", &embeddings, &trace["text_embeddings"].get(row).unwrap());
     }
     let noise = model.noise(source.seed, source.height, source.width).unwrap();

@@ -10,12 +10,12 @@
 //! | [`cli`] | `serve`, `edit`, `openapi` |
 //! | [`config`] | defaults < file < environment < flags |
 //! | [`api`] | HTTP: routes, wire types, problems; never sees a tensor |
-//! | [`engine`] | the worker that owns the model, its queue, its batches; attention under control |
-//! | [`session`] | sources, their ids, their recordings, and the budget for these |
+//! | [`engine`] | the worker that owns the model, its queue, its batches; runs; attention under control |
+//! | [`session`] | sources, their ids, their recordings, and the tiers and budgets for these |
 //! | [`p2p`] | the method: pure functions from prompts and parameters to a plan |
 //! | [`diffusion`] | the model: tokenizer, text encoder, UNet, VAE, scheduler, noise, weights |
 //! | [`kernels`] | operations that candle lacks or does slowly |
-//! | [`media`], [`telemetry`] | images in and out; log lines |
+//! | [`media`], [`telemetry`] | images in and out; log lines and metrics |
 
 pub mod api;
 pub mod cli;

@@ -47,7 +47,7 @@ fn every_key_has_a_variable_of_its_name_and_a_line_in_the_defaults() {
 #[test]
 fn durations_lists_and_sizes_are_read_from_the_file() {
     let secret = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(secret.path(), "hush\n").unwrap();
+    std::fs::write(secret.path(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
     let text = format!(
         "session_ttl = \"1h 30m\"\njob_ttl = \"45s\"\nwebhook_hosts = [\"a.example\", \"*.b.example\"]\n\
          webhook_secret_file = {:?}\nrecordings_disk_bytes = \"1TiB\"",

@@ -75,8 +75,9 @@ async fn serve(
         ended = &mut server => return Err(server_failure(ended.map_err(std::io::Error::other).flatten())),
         drained = told_to_end(&mut signals, &state.engine, drain_deadline) => {
             if drained == Drained::CutShort {
-                state.engine.abandon_files();
-                return Ok(());
+                state.engine.give_up();
+                // Those who wait are told, when the step in progress is done.
+                let _ = tokio::time::timeout(ANSWER_GRACE, state.engine.idle()).await;
             }
         }
     }
@@ -104,7 +105,11 @@ enum Drained {
 async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration) -> Drained {
     let signal = signals.next().await;
     engine.drain();
-    tracing::info!(signal, jobs = engine.unfinished(), "shutting down: what was taken is finished, new work refused");
+    tracing::info!(
+        signal,
+        jobs = engine.unfinished(),
+        "shutting down: what runs is finished, what waits and what comes is refused"
+    );
     let why = tokio::select! {
         biased;
         () = engine.idle() => return Drained::Idle,

@@ -274,7 +274,8 @@ impl Worker<'_> {
         self.metrics().running_jobs.set(i64::try_from(self.jobs.len()).unwrap_or(i64::MAX));
         self.metrics().running_rows.set(i64::try_from(self.runs.rows()).unwrap_or(i64::MAX));
         let starts = self.start_times();
-        self.shared.set_next_start(starts.first().copied().unwrap_or_default());
+        let (first, last) = (starts.first().copied().unwrap_or_default(), starts.last().copied().unwrap_or_default());
+        self.shared.set_starts(first, last);
         for ((position, queued), wait) in self.queue.iter().enumerate().zip(starts) {
             let stage = Stage::Queued { position, estimated_wait: wait };
             let progress = &queued.ticket.progress;
@@ -282,7 +283,7 @@ impl Worker<'_> {
         }
     }
 
-    /// When each job that waits is likely to start.
+    /// When each job that waits is likely to start, and last the one that comes next.
     fn start_times(&self) -> Vec<Duration> {
         let load = |rows: usize, steps: usize, key| Load {
             rows,
@@ -299,7 +300,8 @@ impl Worker<'_> {
             let source = queued.ticket.work.source();
             load(queued.rows, source.steps, self.key_of(source))
         });
-        start_times(runs.chain(begins).collect(), queue, self.max_batch_rows)
+        let next = self.runs.iter().next().map(|run| load(ROWS_PER_RUN, 1, CompatibilityKey::of(run)));
+        start_times(runs.chain(begins).collect(), queue.chain(next), self.max_batch_rows)
     }
 }
 

@@ -79,6 +79,8 @@ struct Shared {
     places: Arc<Semaphore>,
     queue_limit: usize,
     draining: AtomicBool,
+    /// Whether there is no time left for what runs.
+    giving_up: AtomicBool,
     /// Jobs that were taken and have not ended.
     unfinished: watch::Sender<usize>,
     started: Instant,
@@ -90,6 +92,8 @@ struct Shared {
     device_lost: AtomicBool,
     /// Milliseconds after `started` at which the next place in the queue is likely to be free.
     next_start: AtomicU64,
+    /// The same for who comes now and goes to the end of the queue.
+    last_start: AtomicU64,
 }
 
 /// What the worker is told.
@@ -107,8 +111,15 @@ impl Shared {
         self.heartbeat.store(self.millis(Duration::ZERO), Ordering::Relaxed);
     }
 
-    fn set_next_start(&self, wait: Duration) {
-        self.next_start.store(self.millis(wait), Ordering::Relaxed);
+    /// Notes when who waits first, and who comes now, are likely to start.
+    fn set_starts(&self, first: Duration, last: Duration) {
+        self.next_start.store(self.millis(first), Ordering::Relaxed);
+        self.last_start.store(self.millis(last), Ordering::Relaxed);
+    }
+
+    /// How long it is until a moment that was noted.
+    fn until(&self, moment: &AtomicU64) -> Duration {
+        Duration::from_millis(moment.load(Ordering::Relaxed)).saturating_sub(self.started.elapsed())
     }
 
     /// Milliseconds after the start, `later` than now.
@@ -153,12 +164,14 @@ impl Engine {
             places: Arc::new(Semaphore::new(config.queue_limit)),
             queue_limit: config.queue_limit,
             draining: AtomicBool::new(false),
+            giving_up: AtomicBool::new(false),
             unfinished: watch::Sender::new(0),
             started: Instant::now(),
             heartbeat: AtomicU64::new(0),
             ended: watch::Sender::new(false),
             device_lost: AtomicBool::new(false),
             next_start: AtomicU64::new(0),
+            last_start: AtomicU64::new(0),
         });
         let (events, incoming) = mpsc::channel();
         let (loaded, loaded_receiver) = oneshot::channel();
@@ -241,8 +254,11 @@ impl Engine {
         *self.shared.unfinished.borrow()
     }
 
-    /// Gives up what waits to be written to files: the process is told to end at once.
-    pub fn abandon_files(&self) {
+    /// Gives up what runs, when the step in progress is done, and what waits to be written to files: the process is told
+    /// to end at once. Jobs are answered as when draining.
+    pub fn give_up(&self) {
+        self.drain();
+        self.shared.giving_up.store(true, Ordering::Release);
         self.shared.store.abandon_writes();
     }
 
@@ -264,7 +280,11 @@ impl Engine {
         };
         let kind = if matches!(work, Work::Record { .. }) { JobKind::Record } else { JobKind::Edit };
         let (result, result_receiver) = oneshot::channel();
-        let (progress, progress_receiver) = watch::channel(Progress::default());
+        let place = Place::new(permit, metrics.queue_jobs.clone());
+        // Those before it; the worker knows better as soon as it has seen the job.
+        let position = usize::try_from(metrics.queue_jobs.get()).unwrap_or(0).saturating_sub(1);
+        let stage = Stage::Queued { position, estimated_wait: self.shared.until(&self.shared.last_start) };
+        let (progress, progress_receiver) = watch::channel(Progress { stage, ..Progress::default() });
         let cancelled = Arc::default();
         let ticket = Ticket {
             work,
@@ -273,7 +293,7 @@ impl Engine {
             progress,
             options,
             cancelled: Arc::clone(&cancelled),
-            place: Some(Place::new(permit, metrics.queue_jobs.clone())),
+            place: Some(place),
             _unfinished: Unfinished::new(&self.shared.unfinished),
         };
         self.events.send(Event::Job(Box::new(ticket))).map_err(|_| self.failure())?;
@@ -283,8 +303,7 @@ impl Engine {
 
     /// When a place in the queue is likely to be free: when the first of the jobs that run is likely to end.
     fn retry_after(&self) -> Duration {
-        let at = Duration::from_millis(self.shared.next_start.load(Ordering::Relaxed));
-        at.saturating_sub(self.shared.started.elapsed()).max(SHORTEST_RETRY)
+        self.shared.until(&self.shared.next_start).max(SHORTEST_RETRY)
     }
 }
 

@@ -165,6 +165,14 @@ impl Worker<'_> {
                 queued.ticket.answer(Err(EngineError::Draining));
             }
         }
+        if self.shared.giving_up.load(Ordering::Acquire) {
+            for job in self.jobs.drain(..) {
+                self.shared.metrics.jobs.of(JobEnd::Cancelled).inc();
+                self.shared.metrics.jobs_cancelled.of(CancelReason::Draining).inc();
+                job.ticket.answer(Err(EngineError::Draining));
+            }
+            self.retire_sources();
+        }
     }
 
     /// Takes one step of the next batch. Whether there was one.

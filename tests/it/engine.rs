@@ -182,6 +182,18 @@ async fn draining_finishes_what_runs_and_refuses_what_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn giving_up_answers_what_runs_within_a_step_and_leaves_nothing() {
+    let engine = fake::engine(Duration::from_millis(5), config()).await;
+    let mut running = engine.submit(edit(&engine, 1, 900), JobOptions::default()).unwrap();
+    started(&running).await;
+    engine.give_up();
+    assert_eq!(running.outcome().await.unwrap_err(), EngineError::Draining);
+    idle(&engine).await;
+    assert_eq!(engine.metrics().jobs_cancelled.of(CancelReason::Draining).get(), 1);
+    assert_eq!([Tier::Memory, Tier::Trajectory].map(|tier| engine.sessions().used(tier)), [0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn previews_come_at_even_distances_and_every_client_has_its_own() {
     let engine = quick(config()).await;
     let with = |previews| JobOptions { previews, ..JobOptions::default() };

@@ -28,7 +28,7 @@ impl End {
             Self::Succeeded(answer) => Ok(answer),
             Self::Failed(problem) => Err(problem.clone()),
             Self::Canceled(CancelReason::Deadline) => {
-                Err(Problem::new(Code::DeadlineExceeded, "the job was cancelled when the time of Cancel-After was up"))
+                Err(Problem::new(Code::DeadlineExceeded, "the time of Cancel-After was up before the job was done"))
             }
             Self::Canceled(CancelReason::Draining) => {
                 Err(Problem::new(Code::Draining, "the job was cancelled, the server is shutting down"))

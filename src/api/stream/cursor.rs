@@ -35,7 +35,7 @@ pub struct Cursor {
     /// Whether the queue is told of in any case, also where the job has left it already.
     announces_queue: bool,
     /// The place in the queue that was told last.
-    queued: Option<(usize, Duration)>,
+    queued: Option<usize>,
     has_started: bool,
     step: usize,
 }
@@ -55,7 +55,8 @@ impl Cursor {
             _ => None,
         };
         if let (false, Some((position, estimated_wait))) = (self.has_started, place) {
-            let is_news = self.queued.replace((position, estimated_wait)) != place;
+            // The wait alone changes with every step.
+            let is_news = self.queued.replace(position) != Some(position);
             return is_news.then_some(Told::Queued { position, estimated_wait });
         }
         if !self.has_started {
@@ -70,6 +71,13 @@ impl Cursor {
         let preview = progress.previews.iter().find(|preview| preview.step == self.step);
         let preview = preview.map(|preview| Arc::clone(&preview.image));
         Some(Told::Step { step: self.step, steps: progress.steps, preview })
+    }
+}
+
+impl Cursor {
+    /// As [`Self::next`], of a job of which nothing but its end is known.
+    pub fn next_of_ended(&mut self, is_success: bool) -> Option<Told> {
+        if self.announces_queue { self.next(&Progress::default(), is_success) } else { None }
     }
 }
 
@@ -138,6 +146,10 @@ mod tests {
         assert_eq!(told(&mut from_the_start(), &running(1, &[]), false), [place(0), Told::Started, step(1)]);
         assert_eq!(told(&mut from_the_start(), &queued(0), true), [place(0), Told::Started]);
         assert_eq!(told(&mut from_the_start(), &queued(3), false), [place(3)]);
+        let mut ended = from_the_start();
+        let told_of_ended: Vec<_> = std::iter::from_fn(|| ended.next_of_ended(true)).collect();
+        assert_eq!(told_of_ended, [place(0), Told::Started]);
+        assert_eq!(Cursor::default().next_of_ended(true), None);
         assert_eq!(told(&mut Cursor::default(), &running(1, &[]), false), [Told::Started, step(1)]);
     }
 }

@@ -80,10 +80,11 @@ impl Reader {
             // The end first: after it there is no more progress than what is read then.
             let end = self.waiter.ended();
             let is_success = matches!(end, Some(End::Succeeded(_)));
-            let told = self.progress.as_mut().and_then(|progress| {
-                let progress = progress.borrow_and_update();
-                self.cursor.next(&progress, is_success)
-            });
+            let told = match &mut self.progress {
+                Some(progress) => self.cursor.next(&progress.borrow_and_update(), is_success),
+                // It was done before anybody could look.
+                None => self.cursor.next_of_ended(is_success),
+            };
             match (told, end) {
                 (Some(told), _) => match self.event(told).await {
                     Ok(event) => return Some(event),

@@ -211,10 +211,7 @@ impl Job {
         let source_maps = trajectory.maps();
         let (edited_image, edited_maps) = match &self.edit {
             EditState::None | EditState::Waiting | EditState::Running(_) => (None, None),
-            EditState::SameAsSource => {
-                let maps = self.ticket.options.attention.then(|| source_maps.summed());
-                (Some(Arc::clone(source_image)), maps)
-            }
+            EditState::SameAsSource => (Some(Arc::clone(source_image)), None),
             EditState::Done(image, maps) => (Some(Arc::clone(image)), maps.clone()),
         };
         let denoise = self.denoised.map_or(Duration::ZERO, |end| end.duration_since(self.started));

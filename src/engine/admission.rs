@@ -1,8 +1,8 @@
 //! Starting jobs in the order of their arrival, while their rows and their recordings fit.
 //!
 //! Everything that a job will hold is reserved here, before anything else is done for it: the source's trajectory, and
-//! the attention that its edit reads. A job that finds no room waits at the head of the queue until others give it back; one whose
-//! source is larger than the whole budget gets a log of a few steps that passes along with it.
+//! the attention that its edit reads. A job that finds no room waits at the head of the queue until others give it back;
+//! one whose source is larger than the whole budget gets a log of a few steps that passes along with it.
 
 use std::sync::Arc;
 
@@ -68,7 +68,6 @@ impl Worker<'_> {
 
     /// Rows that a job would add to those that run.
     pub(super) fn rows_of(&self, work: &Work, session: &SessionId) -> usize {
-        let needs = self.needs(work);
         let active = self.sources.get(session);
         let known = if active.is_none() { self.store().find(session) } else { None };
         let runs_source = active.is_none()
@@ -88,7 +87,7 @@ impl Worker<'_> {
             _ => Coverage::none(work.source().steps),
         };
         known.iter().flat_map(|known| &known.parts).for_each(|part| parts::insert(&mut there, *part));
-        let replays = !runs_source && !needs.minus(&there).is_empty();
+        let replays = !runs_source && !self.needs(work).minus(&there).is_empty();
         (1 + usize::from(runs_source)) * ROWS_PER_RUN + usize::from(replays) * ROWS_PER_REPLAY
     }
 
@@ -151,17 +150,28 @@ impl Worker<'_> {
     }
 
     /// A source that was forgotten while jobs were at work on it, and is asked for again, is a session again.
-    fn remember(&self, session: &SessionId) {
-        let Some(active) = self.sources.get(session) else {
+    fn remember(&mut self, session: &SessionId) {
+        let Some(active) = self.sources.get_mut(session) else {
             return;
         };
-        self.store().begin(session, &active.source);
-        if let Some(trajectory) = active.ready() {
-            self.store().complete(session, trajectory);
-            if let SharedLog::Open { tier, log, .. } = &active.log {
-                self.store().attach_attention(session, *tier, log);
-            }
+        // Its files are gone with the session that it was.
+        active.written = Written { trajectory: false, attention: Coverage::none(active.source.steps) };
+        let source = Arc::clone(&active.source);
+        self.store().begin(session, &source);
+        self.keep(session);
+    }
+
+    /// Hands what there is of a complete source over to its session; whether it was not forgotten.
+    pub(super) fn keep(&self, session: &SessionId) -> bool {
+        let active = self.sources.get(session);
+        let Some((active, trajectory)) = active.and_then(|active| Some((active, active.ready()?))) else {
+            return false;
+        };
+        let is_kept = self.store().complete(session, trajectory);
+        if let (true, SharedLog::Open { tier, log, .. }) = (is_kept, &active.log) {
+            self.store().attach_attention(session, *tier, log);
         }
+        is_kept
     }
 
     /// Counts the use of a source whose attention is not read.
@@ -175,7 +185,7 @@ impl Worker<'_> {
         self.store().used_by_job(session, hit);
     }
 
-    /// A job without room waits, unless nothing that could give room back is under way.
+    /// A job without room waits, unless there never will be any.
     fn not_started(&self, ticket: Ticket, no_room: &NoRoom) -> NotStarted {
         match *no_room {
             NoRoom::Now => NotStarted::NoRoom(Box::new(ticket)),

@@ -16,7 +16,7 @@ use super::worker::Worker;
 use crate::diffusion::ModelError;
 use crate::diffusion::unet::TextContext;
 use crate::session::budget::Reservation;
-use crate::session::{AttentionLog, Coverage, SessionId, SourceContexts, Trajectory, parts};
+use crate::session::{AttentionLog, Coverage, SessionId, Source, SourceContexts, Trajectory, parts};
 use crate::telemetry::metrics::{Tier, WorkerPart};
 
 /// Prompts as the UNet reads them, or why one cannot be.
@@ -56,14 +56,11 @@ impl Worker<'_> {
 
     fn prompts_to_encode(&self) -> BTreeSet<String> {
         let mut prompts = BTreeSet::new();
-        let mut add = |text: &str| {
-            prompts.insert(text.to_owned());
-        };
         for active in self.sources.values() {
             let begins = matches!(active.trajectory, TrajectoryState::Wanted);
             let opens = active.trajectory().is_some() && matches!(active.log, SharedLog::Reserved { .. });
             if begins || opens {
-                [&active.source.prompt, &active.source.negative_prompt].into_iter().for_each(|text| add(text));
+                prompts.extend(prompts_of(&active.source));
             }
         }
         for job in self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting)) {
@@ -73,10 +70,10 @@ impl Worker<'_> {
                 continue;
             };
             if let Work::Edit { edit, .. } = &job.ticket.work {
-                add(&edit.prompt);
+                prompts.insert(edit.prompt.clone());
             }
             if job.passing.is_some() {
-                [&active.source.prompt, &active.source.negative_prompt].into_iter().for_each(|text| add(text));
+                prompts.extend(prompts_of(&active.source));
             }
         }
         prompts
@@ -133,10 +130,7 @@ impl Worker<'_> {
             return Ok(());
         }
         let source = Arc::clone(&active.source);
-        let contexts = Arc::new(SourceContexts {
-            conditional: context(encoded, &source.prompt)?,
-            unconditional: context(encoded, &source.negative_prompt)?,
-        });
+        let contexts = contexts(encoded, &source)?;
         if opens
             && let SharedLog::Reserved { tier, reservation, promised } =
                 std::mem::replace(&mut active.log, SharedLog::None)
@@ -224,10 +218,7 @@ impl Worker<'_> {
         let Some(active) = self.sources.get(session) else {
             return Err(EngineError::Failed("the source is gone".to_owned()));
         };
-        let contexts = Arc::new(SourceContexts {
-            conditional: context(encoded, &active.source.prompt)?,
-            unconditional: context(encoded, &active.source.negative_prompt)?,
-        });
+        let contexts = contexts(encoded, &active.source)?;
         let (layout, steps) = (Arc::clone(&active.layout), active.source.steps);
         let log = Arc::new(AttentionLog::passing(layout, contexts, steps, (Device::Cpu, reservation)));
         let replay = self.new_replay(session, &log, needs_of(&edit.plan))?;
@@ -297,6 +288,18 @@ impl Worker<'_> {
         let run = self.tried_here(|| ReplayRun::new(&*self.model, trajectory, Arc::clone(log), missing))?;
         Ok(self.runs.add(Run::Replay(run)))
     }
+}
+
+fn prompts_of(source: &Source) -> [String; 2] {
+    [source.prompt.clone(), source.negative_prompt.clone()]
+}
+
+/// Both prompts of a source.
+fn contexts(encoded: &Encoded, source: &Source) -> Result<Arc<SourceContexts>, EngineError> {
+    Ok(Arc::new(SourceContexts {
+        conditional: context(encoded, &source.prompt)?,
+        unconditional: context(encoded, &source.negative_prompt)?,
+    }))
 }
 
 fn context(encoded: &Encoded, prompt: &str) -> Result<TextContext, EngineError> {

@@ -10,13 +10,13 @@ use super::active::{ActiveSource, EditState, Job, SharedLog, TrajectoryState};
 use super::batch::CompatibilityKey;
 use super::denoise::{Failure, guarded};
 use super::estimate::{Load, start_times};
-use super::job::{EngineError, Preview, Progress, Stage, Work};
+use super::job::{EngineError, Preview, Progress, Stage};
 use super::run::{ROWS_PER_RUN, Run};
 use super::runs::{Finished, RunKey, decode};
 use super::worker::Worker;
 use crate::session::disk::Part;
 use crate::session::{AttentionMaps, SessionId, parts};
-use crate::telemetry::metrics::{JobEnd, JobKind, Tier, WorkerPart};
+use crate::telemetry::metrics::{JobEnd, Tier, WorkerPart};
 
 impl Worker<'_> {
     /// Takes out what has ended and answers the jobs that have all. Whether there was anything; the error is the
@@ -32,7 +32,7 @@ impl Worker<'_> {
             self.take_finished(one);
         }
         for job in std::mem::take(&mut self.jobs) {
-            let kind = kind_of(&job.ticket.work);
+            let kind = job.ticket.work.kind();
             let (recording_use, session) = (job.recording_use, job.session.clone());
             match job.into_answer(self.sources.get(&session)) {
                 Ok((ticket, outcome)) => {
@@ -94,15 +94,8 @@ impl Worker<'_> {
         let Some(active) = self.sources.get_mut(session) else {
             return;
         };
-        active.trajectory = TrajectoryState::Ready(Arc::clone(&trajectory));
-        let log = match &active.log {
-            SharedLog::Open { tier, log, .. } => Some((*tier, Arc::clone(log))),
-            _ => None,
-        };
-        if self.store().complete(session, &trajectory) {
-            if let Some((tier, log)) = &log {
-                self.store().attach_attention(session, *tier, log);
-            }
+        active.trajectory = TrajectoryState::Ready(trajectory);
+        if self.keep(session) {
             self.persist(session);
         }
     }
@@ -302,13 +295,5 @@ impl Worker<'_> {
         });
         let next = self.runs.iter().next().map(|run| load(ROWS_PER_RUN, 1, CompatibilityKey::of(run)));
         start_times(runs.chain(begins).collect(), queue.chain(next), self.max_batch_rows)
-    }
-}
-
-/// What a job asks for, for metrics.
-pub(super) fn kind_of(work: &Work) -> JobKind {
-    match work {
-        Work::Record { .. } => JobKind::Record,
-        Work::Edit { .. } => JobKind::Edit,
     }
 }

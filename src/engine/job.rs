@@ -12,6 +12,7 @@ use crate::diffusion::{ModelError, ModelInfo};
 use crate::media::Image;
 use crate::p2p::{EditError, EditParams, EditPlan, Prompt};
 use crate::session::{AttentionMaps, SessionId, Source};
+use crate::telemetry::metrics::JobKind;
 pub use crate::telemetry::metrics::{CancelReason, RecordingUse};
 
 /// Why the engine did not do what it was asked.
@@ -112,6 +113,14 @@ pub enum Work {
 }
 
 impl Work {
+    /// What is asked for, for metrics.
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Self::Record { .. } => JobKind::Record,
+            Self::Edit { .. } => JobKind::Edit,
+        }
+    }
+
     /// The source that the work is about.
     pub fn source(&self) -> &Arc<Source> {
         match self {
@@ -148,7 +157,8 @@ pub struct Outcome {
     pub edited_image: Option<Arc<Image>>,
     /// The source's attention, step by step.
     pub source_maps: AttentionMaps,
-    /// The edit's attention to its target prompt, all steps summed; where [`JobOptions::attention`] asks for it.
+    /// The edit's attention to its target prompt, all steps summed; where [`JobOptions::attention`] asks for it and the
+    /// edit is not its source.
     pub edited_maps: Option<AttentionMaps>,
     /// How long it took.
     pub timings: Timings,

@@ -5,7 +5,8 @@
 //! - [`control`]: attention as recorded and edited
 //! - [`run`]: a source, a replay or an edit, step by step; [`denoise`]: one step of several, with one pass
 //! - [`batch`]: who shares a pass, of the `runs` in progress
-//! - `worker`: the loop on the thread; `admission`, `feeding`, `reading`, `finishing`: its parts, on the `active` sources and jobs
+//! - `worker`: the loop on the thread; `admission`, `feeding`, `reading`, `finishing`: its parts, on the `active` sources
+//!   and jobs
 //! - `estimate`, `clock`: what work costs, and where the time goes
 //!
 //! An [`Engine`] is a cheap handle. When the last one is dropped, the worker finishes what it has and ends.
@@ -45,7 +46,7 @@ use self::job::{Place, Ticket, Unfinished};
 use crate::diffusion::{ModelFiles, ModelInfo};
 use crate::session::spool::Spooled;
 use crate::session::{SessionLimits, SessionStore};
-use crate::telemetry::metrics::{JobKind, Metrics, RefuseReason};
+use crate::telemetry::metrics::{Metrics, RefuseReason};
 
 pub use loading::{LoadError, load};
 
@@ -278,7 +279,7 @@ impl Engine {
             }
             Err(TryAcquireError::Closed) => return Err(EngineError::Draining),
         };
-        let kind = if matches!(work, Work::Record { .. }) { JobKind::Record } else { JobKind::Edit };
+        let kind = work.kind();
         let (result, result_receiver) = oneshot::channel();
         let place = Place::new(permit, metrics.queue_jobs.clone());
         // Those before it; the worker knows better as soon as it has seen the job.

@@ -158,19 +158,17 @@ impl Worker<'_> {
     }
 
     fn refuse_when_draining(&mut self) {
+        let metrics = &self.shared.metrics;
+        let refuse = |ticket: Ticket| {
+            metrics.jobs.of(JobEnd::Cancelled).inc();
+            metrics.jobs_cancelled.of(CancelReason::Draining).inc();
+            ticket.answer(Err(EngineError::Draining));
+        };
         if self.shared.draining.load(Ordering::Acquire) {
-            for queued in self.queue.drain(..) {
-                self.shared.metrics.jobs.of(JobEnd::Cancelled).inc();
-                self.shared.metrics.jobs_cancelled.of(CancelReason::Draining).inc();
-                queued.ticket.answer(Err(EngineError::Draining));
-            }
+            self.queue.drain(..).for_each(|queued| refuse(queued.ticket));
         }
         if self.shared.giving_up.load(Ordering::Acquire) {
-            for job in self.jobs.drain(..) {
-                self.shared.metrics.jobs.of(JobEnd::Cancelled).inc();
-                self.shared.metrics.jobs_cancelled.of(CancelReason::Draining).inc();
-                job.ticket.answer(Err(EngineError::Draining));
-            }
+            self.jobs.drain(..).for_each(|job| refuse(job.ticket));
             self.retire_sources();
         }
     }

@@ -63,15 +63,18 @@ fn by_index(prompt: &Prompt, index: usize) -> Option<NamedWord> {
 /// The sum of the maps of several steps, all of one size; empty without steps.
 #[must_use]
 pub fn sum_steps<'a>(steps: impl IntoIterator<Item = &'a [f32]>) -> Vec<f32> {
-    let mut sum: Vec<f32> = Vec::new();
-    for maps in steps {
-        if sum.is_empty() {
-            sum = maps.to_vec();
-        } else {
-            sum.iter_mut().zip(maps).for_each(|(sum, value)| *sum += value);
-        }
-    }
+    let mut sum = Vec::new();
+    steps.into_iter().for_each(|maps| add_step(&mut sum, maps));
     sum
+}
+
+/// Adds the maps of one more step to a sum, which is empty before the first.
+pub fn add_step(sum: &mut Vec<f32>, maps: &[f32]) {
+    if sum.is_empty() {
+        sum.extend_from_slice(maps);
+    } else {
+        sum.iter_mut().zip(maps).for_each(|(sum, value)| *sum += value);
+    }
 }
 
 /// The heat map of a word's tokens from maps of `prompt_tokens` tokens a position.

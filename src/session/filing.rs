@@ -18,20 +18,34 @@ use crate::telemetry::metrics::FileFault;
 
 /// What the thread is told to do.
 pub(super) enum Order {
-    Read { session: SessionId, part: Part, log: Option<Weak<AttentionLog>> },
-    Source { session: SessionId, source: Arc<Source>, writing: Arc<Writing>, reservation: Reservation },
+    Read(ReadOrder),
     Write(WriteOrder),
 }
 
-/// A part to be written.
-pub(super) struct WriteOrder {
+/// A part that is wanted, and the log that waits for it; nothing more is asked of a trajectory.
+pub(super) struct ReadOrder {
     pub session: SessionId,
     pub part: Part,
-    pub tensors: Tensors,
+    pub log: Option<Weak<AttentionLog>>,
+}
+
+/// A file to be written.
+pub(super) struct WriteOrder {
+    pub session: SessionId,
+    pub content: Content,
     pub writing: Arc<Writing>,
     pub reservation: Reservation,
-    /// Keeps what is written from being pushed out meanwhile.
-    pub pinned: Arc<dyn Any + Send + Sync>,
+}
+
+/// What a file is to hold.
+pub(super) enum Content {
+    Source(Arc<Source>),
+    Part {
+        part: Part,
+        tensors: Tensors,
+        /// Keeps what is written from being pushed out meanwhile.
+        pinned: Arc<dyn Any + Send + Sync>,
+    },
 }
 
 /// What the store is to note of what has ended.
@@ -71,18 +85,11 @@ pub(super) fn serve(
                 done(Spooled::Nothing, Box::new(|_| {}));
             }
         } else if let Some(order) = writes.pop_front() {
-            let is_given_up = matches!(order, Order::Write(_)) && is_hurried.load(Ordering::Acquire);
+            let is_given_up = matches!(order.content, Content::Part { .. }) && is_hurried.load(Ordering::Acquire);
             let note = if is_given_up { Box::new(|_: &SessionStore| {}) as Note } else { write(folder, order, &fault) };
             done(Spooled::Nothing, note);
         }
     }
-}
-
-/// A part that is wanted, and the log that waits for it; nothing more is asked of a trajectory.
-struct ReadOrder {
-    session: SessionId,
-    part: Part,
-    log: Option<Weak<AttentionLog>>,
 }
 
 /// Does something with a file; a panic counts as a file that cannot be read or written.
@@ -91,12 +98,12 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, DiskError>) -> Result<T, DiskErro
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(DiskError::Unwritable("it panicked".to_owned())))
 }
 
-fn sort(order: Order, reads: &mut VecDeque<ReadOrder>, writes: &mut VecDeque<Order>) {
+fn sort(order: Order, reads: &mut VecDeque<ReadOrder>, writes: &mut VecDeque<WriteOrder>) {
     match order {
-        Order::Read { session, part, log } => reads.push_back(ReadOrder { session, part, log }),
+        Order::Read(order) => reads.push_back(order),
         // Small, and what makes a session known to the next process: before any bulk.
-        order @ Order::Source { .. } => writes.push_front(order),
-        order @ Order::Write(_) => writes.push_back(order),
+        Order::Write(order) if matches!(order.content, Content::Source(_)) => writes.push_front(order),
+        Order::Write(order) => writes.push_back(order),
     }
 }
 
@@ -114,19 +121,15 @@ fn read(folder: &Folder, session: &SessionId, part: Part, fault: impl Fn(FileFau
     }
 }
 
-fn write(folder: &Folder, order: Order, fault: impl Fn(FileFault)) -> Note {
-    let (session, part, writing, reservation, written) = match order {
-        Order::Source { session, source, writing, reservation } => {
-            let written = guarded(|| folder.write_source(&writing, &source));
-            (session, None, writing, reservation, written)
-        }
-        Order::Write(WriteOrder { session, part, tensors, writing, reservation, pinned }) => {
+fn write(folder: &Folder, order: WriteOrder, fault: impl Fn(FileFault)) -> Note {
+    let WriteOrder { session, content, writing, reservation } = order;
+    let (part, written) = match content {
+        Content::Source(source) => (None, guarded(|| folder.write_source(&writing, &source))),
+        Content::Part { part, tensors, pinned } => {
             let written = guarded(|| folder.write(&writing, part, &tensors));
             drop((tensors, pinned));
-            (session, Some(part), writing, reservation, written)
+            (Some(part), written)
         }
-        // Sorted out before.
-        Order::Read { .. } => return Box::new(|_| {}),
     };
     match written {
         Ok(_) => Box::new(move |store| store.note_written(&session, part, &writing, reservation)),

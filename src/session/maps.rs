@@ -14,15 +14,3 @@ pub struct AttentionMaps {
     /// By step, `[height * width, tokens]` row by row. Empty maps where the model has no level that is read.
     pub steps: Vec<Arc<[f32]>>,
 }
-
-impl AttentionMaps {
-    /// The sum of all steps, as one.
-    #[must_use]
-    pub fn summed(&self) -> Self {
-        let mut sum = self.steps.first().map_or_else(Vec::new, |step| step.to_vec());
-        for step in self.steps.iter().skip(1) {
-            sum.iter_mut().zip(step.iter()).for_each(|(sum, value)| *sum += value);
-        }
-        Self { steps: vec![sum.into()], ..*self }
-    }
-}

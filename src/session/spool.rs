@@ -17,7 +17,7 @@ use candle_core::Tensor;
 use super::attention::AttentionLog;
 use super::budget::Reservation;
 use super::disk::{DiskError, Folder, Part, Removed, TensorForm, Writing};
-use super::filing::{Order, WriteOrder, serve};
+use super::filing::{Content, Order, ReadOrder, WriteOrder, serve};
 use super::source::{SessionId, Source};
 use super::store::SessionStore;
 use crate::telemetry::metrics::{FileFault, Tier};
@@ -117,7 +117,7 @@ impl SessionStore {
     /// Asks for a part; a [`Spooled::Read`] will tell of it, unless it is of attention that `log` does not wait for any
     /// more when its turn comes. Whether there are files at all.
     pub fn read_part(&self, session: &SessionId, part: Part, log: Option<&Arc<AttentionLog>>) -> bool {
-        self.order(Order::Read { session: session.clone(), part, log: log.map(Arc::downgrade) })
+        self.order(Order::Read(ReadOrder { session: session.clone(), part, log: log.map(Arc::downgrade) }))
     }
 
     /// Gives up what waits to be written, sources excepted: the process has no time left for it.
@@ -166,7 +166,8 @@ impl SessionStore {
             return false;
         };
         let session = session.clone();
-        self.order(Order::Write(WriteOrder { session, part, tensors, writing, reservation, pinned }))
+        let content = Content::Part { part, tensors, pinned };
+        self.order(Order::Write(WriteOrder { session, content, writing, reservation }))
     }
 
     /// Writes what a session is made from, where that is not there yet.
@@ -185,8 +186,8 @@ impl SessionStore {
         drop(inner);
         match self.reserve(Tier::Disk, spool.folder.source_bytes(source)) {
             Some(reservation) => {
-                let (session, source) = (session.clone(), Arc::clone(source));
-                self.order(Order::Source { session, source, writing, reservation });
+                let (session, content) = (session.clone(), Content::Source(Arc::clone(source)));
+                self.order(Order::Write(WriteOrder { session, content, writing, reservation }));
             }
             None => self.note_unwritten(session, None),
         }

@@ -8,7 +8,6 @@
 //! [`super::tiers`] has the pushing out, [`super::spool`] the files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -96,8 +95,6 @@ pub struct SessionStore {
     pub(super) budgets: Budgets,
     pub(super) metrics: Arc<Metrics>,
     pub(super) spool: OnceLock<Spool>,
-    /// Sessions that are being removed: their bytes are on their way back.
-    removing: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -114,13 +111,7 @@ impl SessionStore {
             disk: budget(Tier::Disk, if limits.dir.is_some() { limits.disk_bytes } else { 0 }),
             trajectory: budget(Tier::Trajectory, limits.trajectory_bytes),
         };
-        let (spool, removing, inner) = (OnceLock::new(), AtomicUsize::new(0), Mutex::default());
-        Self { limits, budgets, metrics, spool, removing, inner }
-    }
-
-    /// The limits.
-    pub fn limits(&self) -> &SessionLimits {
-        &self.limits
+        Self { limits, budgets, metrics, spool: OnceLock::new(), inner: Mutex::default() }
     }
 
     /// Bytes that a tier holds now, those in the making included; 0 for [`Tier::Source`].
@@ -285,7 +276,6 @@ impl SessionStore {
     /// Forgets a session in every tier, also one whose source is being run; whether there was one. Jobs that read it
     /// keep what they read until they end.
     pub fn remove(&self, id: &SessionId) -> bool {
-        self.removing.fetch_add(1, Ordering::AcqRel);
         let mut inner = self.lock();
         let removed = inner.sessions.remove(id);
         // Under the lock: a session of the same source that begins right after must not lose its files to this.
@@ -297,15 +287,7 @@ impl SessionStore {
         {
             tracing::warn!(%error, session = %id, "a session's files could not be removed");
         }
-        let was_there = removed.is_some();
-        drop(removed);
-        self.removing.fetch_sub(1, Ordering::AcqRel);
-        was_there
-    }
-
-    /// Whether something is under way that will give bytes back.
-    pub fn room_will_come(&self) -> bool {
-        self.removing.load(Ordering::Acquire) > 0 || self.files_pending() > 0
+        removed.is_some()
     }
 
     /// Forgets the sessions that were not used within the time to live before `now`.
@@ -343,6 +325,10 @@ impl SessionStore {
     /// Takes out the least recently used sessions above the limit on their number.
     fn enforce_count(&self, inner: &mut Inner) -> Vec<(SessionId, Session)> {
         let mut given_up = Vec::new();
+        // Counted only where there can be too many: this is called once for each session that files are found of.
+        if inner.sessions.len() <= self.limits.max_sessions {
+            return given_up;
+        }
         let is_recorded = |session: &&Session| session.is_recorded;
         while inner.sessions.values().filter(is_recorded).count() > self.limits.max_sessions.max(1) {
             let recorded = inner.sessions.iter().filter(|(_, session)| session.is_recorded);

@@ -34,10 +34,11 @@ impl SessionStore {
             }
             let missing = budget.missing(bytes);
             let inner = self.lock();
-            let possible: u64 = inner.idle(tier).map(|victim| victim.bytes).sum();
-            let victim = least(inner.idle(tier).map(|v| (v.credit, inner.last_tick(&v.id), v)));
+            let possible: u64 = inner.idle(tier).map(|(_, _, (_, bytes))| bytes).sum();
+            let (credit, (id, freed)) =
+                least(inner.idle(tier)).filter(|_| bytes <= budget.limit() && possible >= missing)?;
+            let victim = Victim { id: id.clone(), credit, bytes: freed };
             drop(inner);
-            let (_, victim) = victim.filter(|_| bytes <= budget.limit() && possible >= missing)?;
             self.push_out(tier, &victim);
         }
     }
@@ -105,15 +106,11 @@ impl Clocks {
 }
 
 impl Inner {
-    fn last_tick(&self, id: &SessionId) -> u64 {
-        self.sessions.get(id).map_or(0, |session| session.last_tick)
-    }
-
-    /// What could be pushed out of a tier: nobody reads it.
-    fn idle(&self, tier: Tier) -> impl Iterator<Item = Victim> {
+    /// What could be pushed out of a tier, for nobody reads it: its credit, its last use, whose it is and its bytes.
+    fn idle(&self, tier: Tier) -> impl Iterator<Item = (Credit, u64, (&SessionId, u64))> {
         self.sessions.iter().filter_map(move |(id, session)| {
             let (bytes, cost, mut clocks) = (session.idle_bytes(tier)?, session.cost(tier), session.clocks);
-            Some(Victim { id: id.clone(), credit: clocks.of(tier).credit(cost, bytes), bytes })
+            Some((clocks.of(tier).credit(cost, bytes), session.last_tick, (id, bytes)))
         })
     }
 }

@@ -102,6 +102,18 @@ async fn two_hundred_clients_that_leave_at_random_steps_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_takes_no_step_that_had_not_begun() {
+    let engine = fake::engine(Duration::from_millis(100), config()).await;
+    let job = engine.submit(record(1, 900), JobOptions::default()).unwrap();
+    job.progress().wait_for(|progress| progress.step >= 2).await.unwrap();
+    let steps = engine.metrics().step_seconds.get_sample_count();
+    job.cancel(CancelReason::Deleted);
+    idle(&engine).await;
+    let late = engine.metrics().step_seconds.get_sample_count() - steps;
+    assert!(late <= 1, "{late} steps after it was cancelled, one was in progress");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_times_more_load_than_the_queue_holds_is_refused_with_a_time_to_come_back() {
     // Eight jobs of 100 steps of 10 ms at once: 2 s and more for each place in the queue.
     let engine = fake::engine(Duration::from_millis(10), EngineConfig { queue_limit: 8, ..config() }).await;

@@ -10,7 +10,7 @@ use crate::diffusion::scheduler::Ddim;
 use crate::diffusion::unet::TextContext;
 use crate::engine::backend::Backend;
 use crate::engine::control::StepEditor;
-use crate::p2p::{EditPlan, blend_mask};
+use crate::p2p::{EditPlan, add_step, blend_mask};
 use crate::session::{AttentionLog, RecordingLayout, StepNeeds, Trajectory, TrajectoryStep};
 
 /// An edit of a source that is recorded, or being recorded.
@@ -95,8 +95,8 @@ impl EditRun {
         let Some(maps) = self.maps.as_mut() else {
             return Ok(());
         };
-        add(&mut maps.source, &source.maps);
-        add(&mut maps.target, &self.editor.finish_maps(&source.maps)?);
+        add_step(&mut maps.source, &source.maps);
+        add_step(&mut maps.target, &self.editor.finish_maps(&source.maps)?);
         let Some(blend) = self.plan.blend().filter(|blend| self.denoising.step > blend.start_step) else {
             return Ok(());
         };
@@ -109,13 +109,5 @@ impl EditRun {
         self.denoising.latents = (&source.latents + difference.broadcast_mul(&factors)?)?;
         self.last_mask = Some(mask);
         Ok(())
-    }
-}
-
-fn add(sum: &mut Vec<f32>, maps: &[f32]) {
-    if sum.is_empty() {
-        sum.extend_from_slice(maps);
-    } else {
-        sum.iter_mut().zip(maps).for_each(|(sum, value)| *sum += value);
     }
 }

@@ -26,10 +26,10 @@ pub(super) fn write(
     let by_name: BTreeMap<_, _> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
 
     // The checksum is known when everything was written; until then zeros keep its place.
-    let placeholder = header.encode(&Header::no_checksum())?;
+    let unsealed = header.encode(&Header::no_checksum())?;
     let io = || DiskError::io(path);
     let mut out = BufWriter::new(file);
-    out.write_all(&placeholder).map_err(io())?;
+    out.write_all(&unsealed).map_err(io())?;
     let mut hasher = header.checksum_begin();
     for (name, info) in header.tensors() {
         let Some(tensor) = by_name.get(name.as_str()) else { continue };
@@ -40,7 +40,7 @@ pub(super) fn write(
     out.seek(SeekFrom::Start(0)).map_err(io())?;
     out.write_all(&header.encode(&hasher.finalize())?).map_err(io())?;
     out.flush().map_err(io())?;
-    Ok(placeholder.len() as u64 + header.data_bytes())
+    Ok(unsealed.len() as u64 + header.data_bytes())
 }
 
 /// Reads the header of a file of `file_bytes`, and no more; everything but the tensors' bytes is verified.

@@ -86,7 +86,13 @@ fn edit(engine: &Engine, source: &Arc<Source>, prompt: &str) -> Work {
 
 async fn engine(memory_bytes: u64) -> Engine {
     let sessions = SessionLimits { memory_bytes, ..SessionLimits::default() };
-    let config = EngineConfig { device: Device::Cpu, max_batch_rows: 16, queue_limit: 64, sessions };
+    let config = EngineConfig {
+        device: Device::Cpu,
+        threads: std::num::NonZeroUsize::MIN,
+        max_batch_rows: 16,
+        queue_limit: 64,
+        sessions,
+    };
     let (engine, loaded) = Engine::start(embedded::demo(), config).unwrap();
     loaded.await.unwrap().unwrap();
     engine

@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::{CliError, engine_config, limit_threads, model_files};
+use super::{CliError, engine_config, model_files, prepare};
 use crate::api::edit_params::{EditSpec, Output};
 use crate::api::problem::Problem;
 use crate::api::source;
@@ -88,7 +88,7 @@ pub struct EditArgs {
     /// A folder in the diffusers layout; without it, the embedded model.
     #[arg(long, env = "REPROMPT_MODEL", value_name = "FOLDER")]
     model: Option<PathBuf>,
-    /// Threads of a tensor operation.
+    /// Threads that an image is computed with; one a core without it.
     #[arg(long, env = "REPROMPT_THREADS")]
     threads: Option<usize>,
 }
@@ -154,7 +154,7 @@ pub fn run(args: EditArgs) -> Result<(), CliError> {
         Options { model: args.model.clone(), threads: args.threads, ..Options::default() },
         &Options::default(),
     )?;
-    limit_threads(&settings);
+    prepare();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

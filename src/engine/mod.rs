@@ -28,6 +28,7 @@ pub mod run;
 mod runs;
 mod worker;
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -44,6 +45,7 @@ pub use job::{
 use self::backend::Backend;
 use self::job::{Place, Ticket, Unfinished};
 use crate::diffusion::{ModelFiles, ModelInfo};
+use crate::kernels::pool::Pool;
 use crate::session::spool::Spooled;
 use crate::session::{SessionLimits, SessionStore};
 use crate::telemetry::metrics::{Metrics, RefuseReason};
@@ -63,6 +65,8 @@ const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 pub struct EngineConfig {
     /// Where tensors live.
     pub device: Device,
+    /// Threads that kernels share their work among.
+    pub threads: NonZeroUsize,
     /// Rows of a forward pass at most, two for each run.
     pub max_batch_rows: usize,
     /// Jobs that may wait.
@@ -176,9 +180,11 @@ impl Engine {
         });
         let (events, incoming) = mpsc::channel();
         let (loaded, loaded_receiver) = oneshot::channel();
+        let pool = Arc::new(Pool::new(config.threads)?);
         let (for_worker, from_files) = (Arc::clone(&shared), events.clone());
         let worker = std::thread::Builder::new().name("reprompt-worker".to_owned()).spawn(move || {
             let _ended = TellEnd(&for_worker.ended);
+            let _entered = pool.enter();
             if let Some(model) = loading::begin(&config, &for_worker, load, from_files, loaded) {
                 // The reason was logged, and whoever holds a handle sees that the worker has ended.
                 let _ = worker::run(model, &config, &for_worker, &incoming);

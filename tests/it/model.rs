@@ -64,7 +64,8 @@ fn the_autoencoder_and_the_schedule_are_those_of_diffusers() {
     let encoded = model.vae().encode(&wanted["image"]).unwrap();
     assert!(largest_difference(&encoded.mean, &(&wanted["mean"] * scale).unwrap()) < 1e-4);
     assert!(largest_difference(&encoded.log_variance, &wanted["logvar"]) < 1e-3);
-    let decoded = model.vae().decode(&(&wanted["latent"] * scale).unwrap()).unwrap();
+    // Channels last here, first in PyTorch.
+    let decoded = model.vae().decode(&(&wanted["latent"] * scale).unwrap()).unwrap().permute((0, 3, 1, 2)).unwrap();
     assert!(largest_difference(&decoded, &wanted["decoded"]) < 1e-3);
     let alphas = Tensor::new(model.info.scheduler.alphas_cumprod(), &Device::Cpu).unwrap();
     assert!(largest_difference(&alphas, &wanted["alphas_cumprod"]) < 1e-6);

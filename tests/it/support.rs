@@ -1,6 +1,7 @@
 //! What the tests share: fixture models, running services, requests.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -49,6 +50,7 @@ pub fn model(name: &str) -> ModelFiles {
 pub fn config() -> EngineConfig {
     EngineConfig {
         device: Device::Cpu,
+        threads: NonZeroUsize::MIN,
         max_batch_rows: 8,
         queue_limit: 32,
         sessions: SessionLimits { memory_bytes: 1 << 30, ..SessionLimits::default() },

@@ -22,3 +22,4 @@ mod support;
 mod tiers;
 mod waiting;
 mod webhooks;
+mod work;

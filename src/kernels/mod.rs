@@ -1,7 +1,7 @@
 //! Operations that candle lacks or does slowly.
 //!
 //! On the processor, channels last, on slices:
-//! - [`product`]: matrix products and convolutions as products, over weights in [`panels`]; [`linear`], [`conv2d`]
+//! - [`product`]: matrix products and convolutions as products, over weights in [`panels`]; [`linear`], [`conv2d`], [`winograd`]
 //! - [`norm`], [`activation`], [`attention`]
 //! - [`simd`]: sixteen numbers at a time on what the processor has; [`pool`]: the threads that share work;
 //!   [`buffer`]: memory; [`work`]: how much was done
@@ -19,4 +19,5 @@ pub mod pool;
 pub mod product;
 pub mod simd;
 pub mod threads;
+pub mod winograd;
 pub mod work;

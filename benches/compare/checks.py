@@ -24,21 +24,22 @@ class Checks:
     def __init__(self):
         self.found = []
 
-    def keep(self, what, judged, passed, **numbers):
+    def keep(self, what, judged, passed, quiet, **numbers):
         self.found.append({"what": what, "judged": judged, **numbers})
         said = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
-        print(f"check: {what}: {said}", file=sys.stderr, flush=True)
+        if not quiet:
+            print(f"check: {what}: {said}", file=sys.stderr, flush=True)
         if judged and not passed:
             raise Disagreement(f"{what}: {said}")
 
-    def images(self, what, found, wanted, judged=True):
-        """Two images, as arrays or raw bytes."""
+    def images(self, what, found, wanted, judged=True, quiet=False):
+        """Two images, as arrays or raw bytes; a quiet check is told of only where it fails, and in the report."""
         found, wanted = (np.frombuffer(np.ascontiguousarray(each), np.uint8).astype(int) for each in (found, wanted))
         if len(found) != len(wanted):
             raise Disagreement(f"{what}: images of different sizes")
         difference = np.abs(found - wanted)
         most, mean = int(difference.max()), float(difference.mean())
-        self.keep(what, judged, most <= MOST and mean <= MEAN, most=most, mean=mean)
+        self.keep(what, judged, most <= MOST and mean <= MEAN, quiet, most=most, mean=mean)
 
     def numbers(self, what, found, wanted, judged=True):
         """Two samples of a tensor."""
@@ -47,7 +48,7 @@ class Checks:
             raise Disagreement(f"{what}: tensors of different sizes")
         off, largest = float(np.abs(found - wanted).max()), float(np.abs(wanted).max())
         # Written so that a NaN fails.
-        self.keep(what, judged, off <= RELATIVE * largest, off=off, largest=largest)
+        self.keep(what, judged, off <= RELATIVE * largest, False, off=off, largest=largest)
 
 
 def golden(checks, worker, models, folder, quick):

@@ -28,6 +28,8 @@ PARTS = {
     "sd15-unet": parts.sd15_unet,
     "sd15-edits": edit_parts.sd15_edits,
 }
+# Before anything of ours runs; what is left of a build a moment ago counts too.
+LOAD_AT_START = os.getloadavg()[0]
 # The longest one is made only where it is asked for.
 USUAL = [name for name in PARTS if name != "sd15-edits"]
 
@@ -55,17 +57,18 @@ def arguments():
     parser = argparse.ArgumentParser(prog="benches/compare/run.sh", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer rows, fewer rounds, fewer steps: a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the report as JSON, written after every part")
-    parser.add_argument("--only", type=listed(PARTS), metavar="PARTS", help=f"of {','.join(PARTS)}; without: {','.join(USUAL)}")
+    every, usual = ",".join(PARTS), ",".join(USUAL)
+    parser.add_argument("--only", type=listed(PARTS), metavar="PARTS", help=f"of {every}; without: {usual}")
     parser.add_argument("--threads", default="1,2", metavar="NUMBERS", help="of each side; without: 1,2")
     parser.add_argument("--rounds", type=int, help="that are counted; without: 5, quick 2")
-    parser.add_argument("--dtype", type=listed(["f32", "bf16"]), default=["f32"], help="what ours computes in; without: f32")
-    parser.add_argument("--torch-dtype", type=listed(["f32", "bf16"]), default=["f32"], help="what PyTorch computes in; f32 is always there")
+    precisions = {"type": listed(["f32", "bf16"]), "default": ["f32"], "metavar": "f32,bf16"}
+    parser.add_argument("--dtype", **precisions, help="what ours computes in; without: f32")
+    parser.add_argument("--torch-dtype", **precisions, help="what PyTorch computes in; f32 is always there")
     given = parser.parse_args()
     given.threads = [int(number) for number in given.threads.split(",")]
     given.rounds = given.rounds or (2 if given.quick else 5)
     given.only = given.only or USUAL
-    if "f32" not in given.torch_dtype:
-        given.torch_dtype.insert(0, "f32")
+    given.torch_dtype = sorted({"f32", *given.torch_dtype}, reverse=True)
     return given
 
 
@@ -95,7 +98,7 @@ def machine():
         "processor": model,
         "cores": os.cpu_count(),
         "memory_bytes": memory * 1024,
-        "load_before": os.getloadavg()[0],
+        "load_at_start": LOAD_AT_START,
         "commit": commit,
         "torch": torch.__version__,
         "torch_capability": torch.backends.cpu.get_cpu_capability(),
@@ -106,6 +109,8 @@ def machine():
 
 def main():
     given = arguments()
+    if LOAD_AT_START > 0.3 * os.cpu_count():
+        print(f"this machine is busy (load {LOAD_AT_START:.1f}): ratios will be less certain", file=sys.stderr)
     binaries = build()
     built = Path(os.environ.get("REPROMPT_COMPARE_DIR", ROOT / "target/compare"))
     report = {"machine": machine(), "settings": vars(given) | {"json": str(given.json)}, "checks": [], "rows": []}
@@ -133,7 +138,10 @@ def main():
     except checking.Disagreement as disagreement:
         print(f"the two sides do not agree, so nothing more is timed: {disagreement}", file=sys.stderr)
         return 1
-    print(rounds.table(report["rows"]))
+    finally:
+        # What was measured before something went wrong was measured all the same.
+        if report["rows"]:
+            print(rounds.table(report["rows"]))
     return 0
 
 

@@ -1,7 +1,7 @@
 """Parts of the comparison that make images: plain generation and edits, and how their cost grows.
 
-Contract: ours is asked over HTTP and answers PNG in JSON, both images; the published scheme's clock stops at pixels. Every
-image of every round is compared with the published scheme's for the same seed.
+Contract: ours is asked over HTTP and answers PNG in JSON, both images; the published scheme's clock stops at pixels.
+Every image of every round is compared with the published scheme's for the same seed.
 """
 
 import contextlib
@@ -43,14 +43,15 @@ class Compared:
     def ours(self, process, source, images, what):
         self.waiting.append((process, source, images, what))
 
-    def compare(self, _=None):
+    def compare(self, number=None):
+        """After a round of that number; the rounds that count are compared without a word for each image."""
         for process, source, images, what in self.waiting:
             judged = process.dtype == "f32"
             for at, (found, wanted) in enumerate(zip(images, self.published[str(source)])):
                 role = "source" if at == 0 else f"edit {at}"
                 sampling = f"{source['width']} px, {source['num_inference_steps']} steps, seed {source['seed']}"
                 text = f"{what}, {sampling}, {role}, {process.name}"
-                self.session.checks.images(text, found, wanted, judged)
+                self.session.checks.images(text, found, wanted, judged, quiet=number is not None and number >= 0)
         self.waiting = []
 
 

@@ -1,7 +1,7 @@
 """The single operations that are compared, and PyTorch's side of them.
 
-Contract: a specification is a JSON object that both sides read alike. Tensors are drawn by a CPU generator from seeds 1,
-2, 3 in the order of the specification's inputs (data first), and weights are divided by the root of their inputs, so
+Contract: a specification is a JSON object that both sides read alike. Tensors are drawn by a CPU generator from seeds
+1, 2, 3 in the order of the operation's inputs (data first), and weights are divided by the root of their inputs, so
 both sides compute the same numbers. Two rows everywhere: the pass of an edit whose source is recorded.
 """
 
@@ -42,9 +42,11 @@ def specifications(quick=False):
     for channels, side in POINTWISE:
         add(f"conv 1x1, {channels} at {side}²", "conv", channels=channels, side=side, kernel=1)
     for positions, inputs, outputs in LINEAR:
-        add(f"linear {inputs} to {outputs}, {positions} positions", "linear", positions=positions, inputs=inputs, outputs=outputs)
+        shape = {"positions": positions, "inputs": inputs, "outputs": outputs}
+        add(f"linear {inputs} to {outputs}, {positions} positions", "linear", **shape)
     for channels, side, groups in GROUP_NORMS:
-        add(f"group norm and SiLU, {channels} at {side}²", "group_norm_silu", channels=channels, side=side, groups=groups)
+        shape = {"channels": channels, "side": side, "groups": groups}
+        add(f"group norm and SiLU, {channels} at {side}²", "group_norm_silu", **shape)
     for positions, channels in LAYER_NORMS:
         add(f"layer norm, {positions} x {channels}", "layer_norm", positions=positions, channels=channels)
     for heads, positions, tokens in SOFTMAXES:

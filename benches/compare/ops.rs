@@ -1,8 +1,8 @@
 //! Our side of the single operations: what the model computes with today, built from a specification.
 //!
-//! Contract: [`build`] reads what `ops.py` writes and draws the same inputs from the same seeds. It answers `None` for an
-//! operation that is not there in that precision; the driver leaves its row out then. A new kernel is pointed at here
-//! and nowhere else.
+//! Contract: [`build`] reads what `ops.py` writes and draws the same inputs from the same seeds. It answers `None` for
+//! an operation that is not there in that precision; the driver leaves its row out then. A new kernel is pointed at
+//! here and nowhere else.
 
 use candle_core::{D, DType, Device, Module, Result, Tensor};
 use candle_nn::{GroupNorm, LayerNorm};

@@ -1,7 +1,7 @@
 """Parts of the comparison below an edit: single operations, and passes of the UNet.
 
-Contract: a part is a function of a `Session`; it starts the processes that it needs, checks that they agree, and answers
-the rows that `rounds.measure` made.
+Contract: a part is a function of a `Session`; it starts the processes that it needs, checks that they agree, and
+answers the rows that `rounds.measure` made.
 """
 
 import contextlib

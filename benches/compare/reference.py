@@ -18,16 +18,19 @@ SELF_POSITIONS = 16**2
 class Controller:
     """Records and replaces the conditional half's attention maps: source first, then the targets."""
 
-    def __init__(self, source, targets, requests, steps):
-        """`targets` and `requests` go together; all requests are of one edit type."""
+    def __init__(self, source, targets, requests, steps, dtype):
+        """`targets` and `requests` go together; all requests are of one edit type and have one window of
+        self-attention."""
         self.count = 1 + len(targets)
         self.step, self.layer = 0, 0
         self.step_maps, self.summed = [], []
         self.edit_type = requests[0]["edit_type"]
-        assert all(request["edit_type"] == self.edit_type for request in requests), "one edit type a run"
+        for shared in ("edit_type", "self_replace_steps"):
+            if any(request[shared] != requests[0][shared] for request in requests):
+                raise ValueError(f"all edits of a run have one {shared}")
         over_targets = lambda rows: torch.stack(rows)[:, None, None]
         if self.edit_type == "replace":
-            self.mapper = torch.stack([replace_map(source, target) for target in targets])
+            self.mapper = torch.stack([replace_map(source, target) for target in targets]).to(dtype)
         elif self.edit_type == "refine":
             taken, has_source = zip(*(refine_map(source, target) for target in targets))
             self.taken, self.has_source = torch.stack(taken), over_targets(has_source)
@@ -158,7 +161,7 @@ def edit(parts, source, requests):
     """Images `[1 + targets, height, width, 3]`, the source's first, by the published scheme."""
     steps = source["num_inference_steps"]
     prompts = [Prompt(parts.tokenizer, text) for text in [source["prompt"]] + [each["prompt"] for each in requests]]
-    controller = Controller(prompts[0], prompts[1:], requests, steps)
+    controller = Controller(prompts[0], prompts[1:], requests, steps, parts.dtype)
     blend = None
     latents = parts.noise(source)
     if all(request.get("local_blend") for request in requests):

@@ -1,7 +1,7 @@
 """Alternating rounds, and what comes of them: medians, least and most, ratios of the rounds, peaks of memory.
 
-Contract: every round does all runs of a plan once, in the plan's order, one at a time; a first round warms up and is not
-counted. A ratio is the median of the rounds' own ratios, so what else the machine does falls on both sides of it.
+Contract: every round does all runs of a plan once, in the plan's order, one at a time; a first round warms up and is
+not counted. A ratio is the median of the rounds' own ratios, so what else the machine does falls on both sides of it.
 """
 
 import statistics

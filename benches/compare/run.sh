@@ -12,4 +12,6 @@ if ! cmp -s "$wanted" "$environment/requirements.txt"; then
     "$environment/bin/pip" install --quiet --requirement "$wanted"
     cp "$wanted" "$environment/requirements.txt"
 fi
+# Nothing is left beside the sources.
+export PYTHONDONTWRITEBYTECODE=1
 exec "$environment/bin/python" "$here/compare.py" "$@"

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ def machine():
 
 def main():
     given = arguments()
+    # Told to end, it ends what it has started, and prints what it has.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if LOAD_AT_START > 0.3 * os.cpu_count():
         print(f"this machine is busy (load {LOAD_AT_START:.1f}): ratios will be less certain", file=sys.stderr)
     binaries = build()
@@ -125,7 +128,7 @@ def main():
         "rounds": given.rounds,
         "quick": given.quick,
     }
-    everywhere = parts.Session(threads=os.cpu_count(), **shared)
+    everywhere = parts.Session(threads=given.threads[0], **shared)
     try:
         with sides.theirs("f32", everywhere.threads) as worker:
             checking.golden(checks, worker, everywhere.models, ROOT / "tests/fixtures/golden", given.quick)

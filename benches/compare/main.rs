@@ -20,13 +20,17 @@ mod ops;
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candle_core::{DType, Device, Tensor};
+use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::unet::NoControl;
 use reprompt::diffusion::{Model, ModelFiles};
+use reprompt::kernels::pool::Pool;
 use serde_json::{Value, json};
 
 use crate::ops::Operation;
@@ -49,8 +53,10 @@ fn main() {
         println!("benches/compare/run.sh runs this bench");
         return;
     };
-    let threads = threads.parse().expect("--threads: a number");
-    assert!(reprompt::kernels::threads::limit(threads), "the number of threads cannot be set");
+    let threads: NonZeroUsize = threads.parse().expect("--threads: a number, at least 1");
+    assert!(reprompt::kernels::threads::limit(1), "the number of candle's threads cannot be set");
+    reprompt::kernels::memory::keep_freed();
+    let _entered = Arc::new(Pool::new(threads).expect("threads")).enter();
     let dtype = match after("--dtype").map(String::as_str) {
         Some("bf16") => DType::BF16,
         _ => DType::F32,
@@ -84,10 +90,8 @@ impl Worker {
     }
 
     fn load(&mut self, folder: &str) -> Answer {
-        if self.dtype != DType::F32 {
-            return Ok(json!({"error": "the model computes in f32", "unsupported": true}));
-        }
-        self.model = Some(Model::load(&ModelFiles::Folder(folder.into()), &Device::Cpu)?);
+        let compute = Compute { device: Device::Cpu, dtype: self.dtype };
+        self.model = Some(Model::load_as(&ModelFiles::Folder(folder.into()), &compute)?);
         Ok(json!({}))
     }
 
@@ -103,12 +107,18 @@ impl Worker {
             };
             self.operations.insert(key.clone(), operation);
         }
-        timed(request, &self.operations[&key])
+        let Operation { run, shown } = &self.operations[&key];
+        timed(request, run, |result| shown(result))
     }
 }
 
-/// Runs `work` as often as the request says, after one run that is not timed unless `warm` is false.
-fn timed(request: &Value, work: impl Fn() -> candle_core::Result<Tensor>) -> Answer {
+/// Runs `work` as often as the request says, after one run that is not timed unless `warm` is false. `shown` lays its
+/// result out as the other side does.
+fn timed(
+    request: &Value,
+    work: impl Fn() -> candle_core::Result<Tensor>,
+    shown: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+) -> Answer {
     if request["warm"].as_bool().unwrap_or(true) {
         work()?;
     }
@@ -119,7 +129,7 @@ fn timed(request: &Value, work: impl Fn() -> candle_core::Result<Tensor>) -> Ans
         result = work()?;
     }
     let seconds = began.elapsed().as_secs_f64() / times as f64;
-    let values = request["values"].as_bool().unwrap_or(false).then(|| sample(&result)).transpose()?;
+    let values = request["values"].as_bool().unwrap_or(false).then(|| sample(&shown(&result)?)).transpose()?;
     Ok(json!({"seconds": seconds, "values": values}))
 }
 
@@ -140,7 +150,7 @@ fn forward(model: &Model, request: &Value) -> Answer {
     let noise: Result<Vec<_>, _> = seeds.map(|seed| model.noise(seed, height, width)).collect();
     let latents = Tensor::cat(&noise?, 0)?;
     let timesteps = vec![TIMESTEP; rows];
-    timed(request, || model.unet.forward(&latents, &timesteps, &contexts, &mut NoControl))
+    timed(request, || model.unet.forward(&latents, &timesteps, &contexts, &mut NoControl), |output| Ok(output.clone()))
 }
 
 /// Text to image without any editing: two rows a step, nothing recorded.

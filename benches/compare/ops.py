@@ -21,9 +21,7 @@ LINEAR = [(256, 64, 64), (1024, 320, 320), (1024, 320, 2560), (256, 640, 640)]
 GROUP_NORMS = [(64, 16, 16), (64, 64, 16), (320, 32, 32), (320, 64, 32), (640, 32, 32)]
 # Positions, channels.
 LAYER_NORMS = [(256, 64), (1024, 320), (4096, 320)]
-# Heads, positions, tokens.
-SOFTMAXES = [(4, 256, 256), (8, 1024, 77), (8, 1024, 1024)]
-# Positions, channels that come out.
+# Positions, channels that come out; of a gated layer, those that go in are a quarter.
 GELUS = [(256, 256), (1024, 1280)]
 # Heads, positions, channels of a head.
 ATTENTIONS = [(4, 256, 16), (8, 256, 160), (8, 1024, 80), (8, 4096, 40)]
@@ -49,11 +47,9 @@ def specifications(quick=False):
         add(f"group norm and SiLU, {channels} at {side}²", "group_norm_silu", **shape)
     for positions, channels in LAYER_NORMS:
         add(f"layer norm, {positions} x {channels}", "layer_norm", positions=positions, channels=channels)
-    for heads, positions, tokens in SOFTMAXES:
-        add(f"softmax, {heads} x {positions} x {tokens}", "softmax", heads=heads, positions=positions, tokens=tokens)
     for positions, channels in GELUS:
         add(f"GELU, {positions} x {channels}", "gelu", positions=positions, channels=channels)
-        add(f"GEGLU, {positions} x {channels}", "geglu", positions=positions, channels=channels)
+        add(f"linear and GEGLU, {positions} x {channels}", "geglu", positions=positions, channels=channels)
     for heads, positions, head_dim in ATTENTIONS:
         for kind, tokens in (("self", positions), ("cross", TOKENS)):
             shape = {"heads": heads, "positions": positions, "tokens": tokens, "head_dim": head_dim}
@@ -95,17 +91,17 @@ def build(spec, dtype=torch.float32):
         channels = spec["channels"]
         x, weight, bias = draw(1, rows, spec["positions"], channels), draw(2, channels), draw(3, channels)
         return lambda: F.layer_norm(x, (channels,), weight, bias, 1e-5)
-    if kind == "softmax":
-        x = draw(1, rows * spec["heads"], spec["positions"], spec["tokens"])
-        return lambda: x.softmax(dim=-1)
     if kind == "gelu":
         x = draw(1, rows, spec["positions"], spec["channels"])
         return lambda: F.gelu(x)
     if kind == "geglu":
-        x = draw(1, rows, spec["positions"], 2 * spec["channels"])
+        inputs = spec["channels"] // 4
+        x = draw(1, rows, spec["positions"], inputs)
+        weight = draw(2, 2 * spec["channels"], inputs) / math.sqrt(inputs)
+        bias = draw(3, 2 * spec["channels"])
 
         def geglu():
-            value, gate = x.chunk(2, dim=-1)
+            value, gate = F.linear(x, weight, bias).chunk(2, dim=-1)
             return value * F.gelu(gate)
 
         return geglu

@@ -12,8 +12,9 @@
 use super::buffer::{Shared, with_scratch};
 use super::panels::{PANEL, Panels};
 use super::pool::{for_each, threads};
-use super::product::{Added, multiply};
+use super::product::Added;
 use super::simd::{Kernel, LANES, Simd, dispatch};
+use super::tile::multiply;
 use super::work;
 
 /// Places of a transformed tile.

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::unet::NoControl;
 use reprompt::diffusion::{Model, embedded};
 use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
@@ -86,7 +86,7 @@ fn edit(engine: &Engine, source: &Arc<Source>, prompt: &str) -> Work {
 
 async fn engine(memory_bytes: u64) -> Engine {
     let sessions = SessionLimits { memory_bytes, ..SessionLimits::default() };
-    let config = EngineConfig { device: Device::Cpu, max_batch_rows: 16, queue_limit: 64, sessions };
+    let config = EngineConfig { device: Device::Cpu, dtype: DType::F32, max_batch_rows: 16, queue_limit: 64, sessions };
     let (engine, loaded) = Engine::start(embedded::demo(), config).unwrap();
     loaded.await.unwrap().unwrap();
     engine

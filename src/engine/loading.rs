@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::time::Instant;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use tokio::sync::oneshot;
 
 use super::backend::Backend;
@@ -31,12 +31,15 @@ pub enum LoadError {
     },
 }
 
-/// Loads a model and makes its smallest image's last step, so that the first job finds everything warm.
+/// Loads a model onto a device, to compute in `dtype`, and makes its smallest image's last step, so that the first job
+/// finds everything warm.
 ///
 /// # Errors
 /// Whatever is wrong with the model's files.
-pub fn load(files: &ModelFiles, device: &Device) -> Result<Box<dyn Backend>, LoadError> {
+pub fn load(files: &ModelFiles, device: &Device, dtype: DType) -> Result<Box<dyn Backend>, LoadError> {
     let started = Instant::now();
+    // The one place where the model learns what to compute in: today it knows f32 alone.
+    let _ = dtype;
     let model = Model::load(files, device)?;
     let side = model.info.min_side;
     let contexts = model.encode_prompts(&[""])?;

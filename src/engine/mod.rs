@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
 pub use job::{
@@ -63,6 +63,8 @@ const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 pub struct EngineConfig {
     /// Where tensors live.
     pub device: Device,
+    /// What is computed in.
+    pub dtype: DType,
     /// Rows of a forward pass at most, two for each run.
     pub max_batch_rows: usize,
     /// Jobs that may wait.
@@ -148,7 +150,7 @@ pub fn max_pixels(model: &ModelInfo) -> usize {
 impl Engine {
     /// Starts the worker, which loads the model; jobs are taken once it has.
     pub fn start(files: ModelFiles, config: EngineConfig) -> std::io::Result<(Self, Loaded)> {
-        Self::start_with(config, move |config| load(&files, &config.device))
+        Self::start_with(config, move |config| load(&files, &config.device, config.dtype))
     }
 
     /// Starts the worker with a model that is made on its thread.

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::Response;
-use candle_core::Device;
+use candle_core::{DType, Device};
 use http_body_util::BodyExt;
 use reprompt::api::{self, ApiConfig, AppState};
 use reprompt::diffusion::{ModelFiles, embedded};
@@ -49,6 +49,7 @@ pub fn model(name: &str) -> ModelFiles {
 pub fn config() -> EngineConfig {
     EngineConfig {
         device: Device::Cpu,
+        dtype: DType::F32,
         max_batch_rows: 8,
         queue_limit: 32,
         sessions: SessionLimits { memory_bytes: 1 << 30, ..SessionLimits::default() },

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
+use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::unet::NoControl;
 use reprompt::diffusion::{Model, ModelFiles, embedded};
 use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
@@ -94,7 +95,8 @@ impl Options {
 
     async fn engine(&self, sessions: SessionLimits) -> Engine {
         let (device, dtype) = (self.device.clone(), self.dtype);
-        let config = EngineConfig { device, dtype, max_batch_rows: 16, queue_limit: 64, sessions };
+        let threads = std::num::NonZeroUsize::MIN;
+        let config = EngineConfig { device, dtype, threads, max_batch_rows: 16, queue_limit: 64, sessions };
         let (engine, loaded) = Engine::start(self.files.clone(), config).unwrap();
         loaded.await.unwrap().unwrap();
         engine
@@ -174,7 +176,8 @@ fn row(model: &Model, size: usize, rows: usize) -> f64 {
 }
 
 async fn bench(options: &Options) -> Value {
-    let model = Model::load(&options.files, &options.device).unwrap();
+    let compute = Compute { device: options.device.clone(), dtype: options.dtype };
+    let model = Model::load_as(&options.files, &compute).unwrap();
     let roomy = options.with_memory(16 << 30).await;
     // Memory for one recording and a half: of two sources in turn, the other one's attention is always pushed out.
     let probe = options.source(0);

@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::{CliError, engine_config, limit_threads, model_files};
+use super::{CliError, engine_config, model_files, prepare};
 use crate::api::edit_params::{EditSpec, Output};
 use crate::api::problem::Problem;
 use crate::api::source;
@@ -94,7 +94,7 @@ pub struct EditArgs {
     /// What to compute in.
     #[arg(long, env = "REPROMPT_DTYPE")]
     dtype: Option<DtypeChoice>,
-    /// Threads of a tensor operation.
+    /// Threads that an image is computed with; one a core without it.
     #[arg(long, env = "REPROMPT_THREADS")]
     threads: Option<usize>,
 }
@@ -158,7 +158,7 @@ pub fn run(args: EditArgs) -> Result<(), CliError> {
     let mut body = args.body()?;
     let (model, device, dtype, threads) = (args.model.clone(), args.device, args.dtype, args.threads);
     let settings = Settings::new(Options { model, device, dtype, threads, ..Options::default() }, &Options::default())?;
-    limit_threads(&settings);
+    prepare();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -5,6 +5,7 @@ mod edit;
 mod serve;
 mod signals;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -122,18 +123,14 @@ fn serve_with(args: ServeArgs, matches: &ArgMatches) -> Result<(), CliError> {
     serve::run(&settings)
 }
 
-/// Models with less than this are computed with one thread: on two idle cores the embedded model gains nothing from
-/// the second, and takes more than twice the time when another process keeps that one busy.
-const SMALL_MODEL_BYTES: u64 = 256 * 1024 * 1024;
-
-/// Settles how many threads tensor operations use. The first thing that a command does: it must find no other thread.
-fn limit_threads(settings: &Settings) {
-    let small = model_files(settings).bytes() < SMALL_MODEL_BYTES;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = settings.threads.unwrap_or(if small { 1 } else { cores });
-    if !crate::kernels::threads::limit(threads) {
-        eprintln!("reprompt: threads: cannot be set on this system, RAYON_NUM_THREADS counts");
+/// Settles how tensors are computed and kept. The first thing that a command does: it must find no other thread.
+fn prepare() {
+    // Kernels share their work among the engine's own threads. What is left to candle are small operations, for which
+    // its threads wait for each other longer than they work.
+    if !crate::kernels::threads::limit(1) {
+        eprintln!("reprompt: the threads of candle's operations cannot be limited here, RAYON_NUM_THREADS counts");
     }
+    crate::kernels::memory::keep_freed();
 }
 
 fn model_files(settings: &Settings) -> ModelFiles {
@@ -145,6 +142,11 @@ fn engine_config(settings: &Settings) -> Result<EngineConfig, ConfigError> {
     Ok(EngineConfig {
         device,
         dtype,
+        threads: settings
+            .threads
+            .and_then(NonZeroUsize::new)
+            .or_else(|| std::thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN),
         max_batch_rows: settings.max_batch_rows,
         queue_limit: settings.queue_limit,
         sessions: SessionLimits {

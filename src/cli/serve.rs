@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::signals::Signals;
-use super::{CliError, api_config, engine_config, limit_threads, model_files};
+use super::{CliError, api_config, engine_config, model_files, prepare};
 use crate::api::{self, AppState};
 use crate::config::Settings;
 use crate::engine::{Engine, Loaded};
@@ -31,7 +31,7 @@ const ANSWER_GRACE: Duration = Duration::from_secs(5);
 /// Serves. The socket is open while the model is being loaded, so that probes find it; a model that cannot be loaded
 /// ends the process.
 pub fn run(settings: &Settings) -> Result<(), CliError> {
-    limit_threads(settings);
+    prepare();
     telemetry::start(settings.log_format, "info");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -84,7 +84,7 @@ keys! {
     device: DeviceChoice = DeviceChoice::Auto, "REPROMPT_DEVICE", "DEVICE";
     /// What to compute in.
     dtype: DtypeChoice = DtypeChoice::Auto, "REPROMPT_DTYPE", "DTYPE";
-    /// Threads of a tensor operation; without it, one for small models and one a core for large ones.
+    /// Threads that an image is computed with; without it, one a core.
     threads: Option<usize> = None, "REPROMPT_THREADS", "THREADS";
     /// Rows of one UNet pass at most; a source or an edit takes two.
     max_batch_rows: usize = 8, "REPROMPT_MAX_BATCH_ROWS", "ROWS";

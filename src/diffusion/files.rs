@@ -105,15 +105,6 @@ impl ModelFiles {
             .ok_or_else(|| self.missing(candidates.first().unwrap_or(&"files")))
     }
 
-    /// Bytes of everything that decides what the model computes, nearly all of them weights.
-    pub fn bytes(&self) -> u64 {
-        let size = |file: &&str| match self {
-            Self::Embedded { files, .. } => find(files, file).map_or(0, |bytes| bytes.len() as u64),
-            Self::Folder(folder) => fs::metadata(folder.join(file)).map_or(0, |metadata| metadata.len()),
-        };
-        FINGERPRINTED.iter().map(size).sum()
-    }
-
     /// The path on disk of a file, for readers that seek; `None` for an embedded model.
     pub(super) fn path_of(&self, file: &str) -> Option<PathBuf> {
         match self {

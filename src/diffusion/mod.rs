@@ -24,11 +24,12 @@ pub mod weights;
 
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use serde::Deserialize;
 
 pub use error::ModelError;
 pub use files::ModelFiles;
+use nn::Compute;
 use scheduler::Ddim;
 use text_encoder::TextEncoder;
 use tokenizer::Tokenizer;
@@ -86,15 +87,20 @@ pub struct Model {
     pub info: Arc<ModelInfo>,
     /// The UNet.
     pub unet: UNet,
-    device: Device,
+    compute: Compute,
     text_encoder: TextEncoder,
     vae: Vae,
 }
 
 impl Model {
-    /// Loads a model; every configuration and tensor is checked.
+    /// Loads a model in f32; every configuration and tensor is checked.
     pub fn load(files: &ModelFiles, device: &Device) -> std::result::Result<Self, ModelError> {
-        let (text_encoder, text_config) = TextEncoder::load(files, device)?;
+        Self::load_as(files, &Compute { device: device.clone(), dtype: DType::F32 })
+    }
+
+    /// Loads a model; every configuration and tensor is checked.
+    pub fn load_as(files: &ModelFiles, compute: &Compute) -> std::result::Result<Self, ModelError> {
+        let (text_encoder, text_config) = TextEncoder::load(files, compute)?;
         let tokenizer = Tokenizer::load(files, text_config.max_position_embeddings)?;
         if tokenizer.vocab_size() > text_encoder.vocab_size() {
             return Err(ModelError::Tokenizer(format!(
@@ -103,8 +109,8 @@ impl Model {
                 text_encoder.vocab_size()
             )));
         }
-        let unet = UNet::load(files, device)?;
-        let vae = Vae::load(files, device)?;
+        let unet = UNet::load(files, compute)?;
+        let vae = Vae::load(files, compute)?;
         check_widths(&unet, &vae, text_config.hidden_size)?;
         let vae_factor = vae.config().factor();
         let scheduler = Ddim::load(files)?;
@@ -123,12 +129,22 @@ impl Model {
             min_side: vae_factor << (unet.config().levels.len() - 1),
             latent_channels: unet.config().in_channels,
         };
-        Ok(Self { info: Arc::new(info), unet, device: device.clone(), text_encoder, vae })
+        Ok(Self { info: Arc::new(info), unet, compute: compute.clone(), text_encoder, vae })
     }
 
     /// Where the model's tensors live.
     pub fn device(&self) -> &Device {
-        &self.device
+        &self.compute.device
+    }
+
+    /// Where and in what the model computes.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
+    }
+
+    /// Bytes of a prompt's keys and values at a cross-attention layer.
+    pub fn key_value_bytes(&self, site: &AttentionSite) -> u64 {
+        nn::key_value_bytes(self.info.tokenizer.max_tokens(), site.heads, site.head_dim, &self.compute)
     }
 
     /// Prompts as the UNet reads them, encoded in one pass; what one comes to does not depend on the others.
@@ -150,7 +166,7 @@ impl Model {
     pub fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
         let (h, w) = self.latent_size(height, width);
         let channels = self.info.latent_channels;
-        Tensor::from_vec(noise::randn(seed, channels * h * w), (1, channels, h, w), &self.device)
+        Tensor::from_vec(noise::randn(seed, channels * h * w), (1, channels, h, w), &self.compute.device)
     }
 
     /// The attention layers at an image size in pixels.
@@ -163,14 +179,15 @@ impl Model {
     /// the others.
     pub fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {
         let count = latents.dim(0)?;
-        if self.device.is_cpu() && count > 1 {
+        if self.compute.device.is_cpu() && count > 1 {
             // Company gains nothing on the processor, and pushes activations out of its cache.
             let alone = (0..count).map(|image| self.decode(&latents.narrow(0, image, 1)?));
             return Ok(alone.collect::<Result<Vec<_>>>()?.concat());
         }
         // As diffusers turns arrays into images: to 0..1, clamped, times 255, rounded.
-        let images = ((self.vae.decode(latents)? / 2.0)? + 0.5)?.clamp(0.0, 1.0)?.permute((0, 2, 3, 1))?;
-        let images = images.flatten_from(1)?.to_vec2::<f32>()?;
+        let latents = latents.to_dtype(self.compute.activations())?;
+        let images = self.vae.decode(&latents)?.to_dtype(DType::F32)?;
+        let images = ((images / 2.0)? + 0.5)?.clamp(0.0, 1.0)?.flatten_from(1)?.to_vec2::<f32>()?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let bytes = |image: Vec<f32>| image.into_iter().map(|value| (value * 255.0).round_ties_even() as u8).collect();
         Ok(images.into_iter().map(bytes).collect())

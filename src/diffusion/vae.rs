@@ -1,20 +1,23 @@
 //! The autoencoder between images and latents (diffusers' `AutoencoderKL`), for any number of levels and latent
 //! channels. Latents on this side are scaled as the UNet sees them.
 
-use candle_core::{Device, Module, Result, Tensor};
-use candle_nn::GroupNorm;
+use candle_core::{Result, Tensor};
 use serde::Deserialize;
 
 use super::error::ModelError;
 use super::files::ModelFiles;
-use super::nn::{Activation, Linear, ResnetBlock, ResnetOptions, conv2d, group_norm};
-use super::unet::attend;
+use super::nn::{
+    Activation, Compute, Conv2d, ConvInput, GroupNorm, Keys, Linear, POINT, ResnetBlock, ResnetOptions, RowTerms, SAME,
+    Term, TimeProjections, Values, attend,
+};
 use super::weights::{Scope, Weights};
-use crate::kernels::Conv2d;
+use crate::kernels::conv2d::Geometry;
 
 const CONFIG: &str = "vae/config.json";
 const WEIGHTS: &[&str] = &["vae/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.fp16.safetensors"];
 const NORM_EPS: f64 = 1e-6;
+/// diffusers pads on the right and at the bottom only.
+const HALVE: Geometry = Geometry { kernel: 3, stride: 2, before: 0, after: 1 };
 type Loaded<T> = std::result::Result<T, ModelError>;
 
 /// The keys of `vae/config.json` that shape the network.
@@ -147,13 +150,13 @@ struct SpatialAttention {
 
 impl Vae {
     /// Loads the autoencoder of `model`.
-    pub fn load(model: &ModelFiles, device: &Device) -> Loaded<Self> {
+    pub fn load(model: &ModelFiles, compute: &Compute) -> Loaded<Self> {
         let config: VaeConfig = model.json(CONFIG)?;
         let activation = config.check()?;
-        let weights = Weights::open(model, model.first_of(WEIGHTS)?, device)?;
+        let weights = Weights::open(model, model.first_of(WEIGHTS)?, compute)?;
         let root = weights.root();
         let latent = config.latent_channels;
-        let quant = |name: &str, channels: usize| conv2d(&root.at(name), channels, channels, 1, 1, 0);
+        let quant = |name: &str, channels: usize| Conv2d::load(&root.at(name), channels, channels, POINT);
         Ok(Self {
             encoder: Encoder::load(&root.at("encoder"), &config, activation)?,
             quant_conv: config.use_quant_conv.then(|| quant("quant_conv", latent * 2)).transpose()?,
@@ -170,11 +173,11 @@ impl Vae {
 
     /// Images `[rows, 3, H, W]` in -1..1 -> the distribution of their latents, `H` and `W` divided by the factor.
     pub fn encode(&self, images: &Tensor) -> Result<LatentDistribution> {
-        let mut moments = self.encoder.forward(images)?;
+        let mut moments = self.encoder.forward(&images.permute((0, 2, 3, 1))?.contiguous()?)?;
         if let Some(quant_conv) = &self.quant_conv {
             moments = quant_conv.forward(&moments)?;
         }
-        let halves = moments.chunk(2, 1)?;
+        let halves = moments.permute((0, 3, 1, 2))?.contiguous()?.chunk(2, 1)?;
         let shift = self.config.shift_factor.unwrap_or(0.0);
         Ok(LatentDistribution {
             mean: ((&halves[0] - shift)? * self.config.scaling_factor)?,
@@ -182,8 +185,9 @@ impl Vae {
         })
     }
 
-    /// Scaled latents `[rows, channels, h, w]` -> images `[rows, 3, H, W]`, nominally in -1..1, not clamped.
+    /// Scaled latents `[rows, channels, h, w]` -> images `[rows, H, W, 3]`, nominally in -1..1, not clamped.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
+        let latents = latents.permute((0, 2, 3, 1))?.contiguous()?;
         let mut h = ((latents / self.config.scaling_factor)? + self.config.shift_factor.unwrap_or(0.0))?;
         if let Some(post_quant_conv) = &self.post_quant_conv {
             h = post_quant_conv.forward(&h)?;
@@ -206,7 +210,7 @@ fn load_resnets(
     (0..count)
         .map(|i| {
             let input = if i == 0 { input } else { output };
-            ResnetBlock::load(&scope.at("resnets").at(i), input, output, options)
+            ResnetBlock::load(&scope.at("resnets").at(i), input, output, options, &mut TimeProjections::default())
         })
         .collect()
 }
@@ -220,17 +224,18 @@ impl Encoder {
             let scope = scope.at("down_blocks").at(i);
             let input = channels[i.saturating_sub(1)];
             let resnets = load_resnets(&scope, config.layers_per_block, input, output, options)?;
-            let downsample =
-                (i != last).then(|| conv2d(&scope.at("downsamplers.0.conv"), output, output, 3, 2, 0)).transpose()?;
+            let downsample = (i != last)
+                .then(|| Conv2d::load(&scope.at("downsamplers.0.conv"), output, output, HALVE))
+                .transpose()?;
             Ok((resnets, downsample))
         });
         let coarsest = channels[last];
         Ok(Self {
-            conv_in: conv2d(&scope.at("conv_in"), config.in_channels, channels[0], 3, 1, 1)?,
+            conv_in: Conv2d::load(&scope.at("conv_in"), config.in_channels, channels[0], SAME)?,
             levels: levels.collect::<Loaded<_>>()?,
             mid: MidBlock::load(&scope.at("mid_block"), coarsest, config, options)?,
-            norm_out: group_norm(&scope.at("conv_norm_out"), coarsest, config.norm_num_groups, NORM_EPS)?,
-            conv_out: conv2d(&scope.at("conv_out"), coarsest, config.latent_channels * 2, 3, 1, 1)?,
+            norm_out: GroupNorm::load(&scope.at("conv_norm_out"), coarsest, config.norm_num_groups, NORM_EPS)?,
+            conv_out: Conv2d::load(&scope.at("conv_out"), coarsest, config.latent_channels * 2, SAME)?,
             activation,
         })
     }
@@ -242,12 +247,12 @@ impl Encoder {
                 h = resnet.forward(&h, None)?;
             }
             if let Some(downsample) = downsample {
-                // diffusers pads on the right and at the bottom only.
-                h = downsample.forward(&h.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?)?;
+                h = downsample.forward(&h)?;
             }
         }
         let h = self.mid.forward(&h)?;
-        self.conv_out.forward(&self.activation.forward(&self.norm_out.forward(&h)?)?)
+        let (norm, activation) = (Some(&self.norm_out), Some(self.activation));
+        self.conv_out.forward(ConvInput { norm, activation, ..ConvInput::from(&h) })
     }
 }
 
@@ -261,16 +266,16 @@ impl Decoder {
             let input = channels[i.saturating_sub(1)];
             let resnets = load_resnets(&scope, config.layers_per_block + 1, input, output, options)?;
             let upsample =
-                (i != last).then(|| conv2d(&scope.at("upsamplers.0.conv"), output, output, 3, 1, 1)).transpose()?;
+                (i != last).then(|| Conv2d::load(&scope.at("upsamplers.0.conv"), output, output, SAME)).transpose()?;
             Ok((resnets, upsample))
         });
         let finest = channels[last];
         Ok(Self {
-            conv_in: conv2d(&scope.at("conv_in"), config.latent_channels, channels[0], 3, 1, 1)?,
+            conv_in: Conv2d::load(&scope.at("conv_in"), config.latent_channels, channels[0], SAME)?,
             mid: MidBlock::load(&scope.at("mid_block"), channels[0], config, options)?,
             levels: levels.collect::<Loaded<_>>()?,
-            norm_out: group_norm(&scope.at("conv_norm_out"), finest, config.norm_num_groups, NORM_EPS)?,
-            conv_out: conv2d(&scope.at("conv_out"), finest, config.out_channels, 3, 1, 1)?,
+            norm_out: GroupNorm::load(&scope.at("conv_norm_out"), finest, config.norm_num_groups, NORM_EPS)?,
+            conv_out: Conv2d::load(&scope.at("conv_out"), finest, config.out_channels, SAME)?,
             activation,
         })
     }
@@ -282,17 +287,21 @@ impl Decoder {
                 h = resnet.forward(&h, None)?;
             }
             if let Some(upsample) = upsample {
-                let (_, _, height, width) = h.dims4()?;
-                h = upsample.forward(&h.upsample_nearest2d(height * 2, width * 2)?)?;
+                let (_, height, width, _) = h.dims4()?;
+                let twice = Some((height * 2, width * 2));
+                h = upsample.forward(ConvInput { upsampled: twice, ..ConvInput::from(&h) })?;
             }
         }
-        self.conv_out.forward(&self.activation.forward(&self.norm_out.forward(&h)?)?)
+        let (norm, activation) = (Some(&self.norm_out), Some(self.activation));
+        self.conv_out.forward(ConvInput { norm, activation, ..ConvInput::from(&h) })
     }
 }
 
 impl MidBlock {
     fn load(scope: &Scope<'_>, channels: usize, config: &VaeConfig, options: ResnetOptions) -> Loaded<Self> {
-        let resnet = |name: &str| ResnetBlock::load(&scope.at(name), channels, channels, options);
+        let resnet = |name: &str| {
+            ResnetBlock::load(&scope.at(name), channels, channels, options, &mut TimeProjections::default())
+        };
         Ok(Self {
             first: resnet("resnets.0")?,
             attention: config
@@ -321,7 +330,7 @@ impl SpatialAttention {
             Linear::load(&scope, channels, channels)
         };
         Ok(Self {
-            norm: group_norm(&scope.at("group_norm"), channels, groups, NORM_EPS)?,
+            norm: GroupNorm::load(&scope.at("group_norm"), channels, groups, NORM_EPS)?,
             query: layer("to_q", "query")?,
             key: layer("to_k", "key")?,
             value: layer("to_v", "value")?,
@@ -330,16 +339,16 @@ impl SpatialAttention {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (rows, channels, height, width) = x.dims4()?;
-        let h = self.norm.forward(x)?.reshape((rows, channels, height * width))?;
-        let h = h.transpose(1, 2)?.contiguous()?;
-        let attended: Result<Vec<_>> = (0..rows)
+        let (rows, height, width, channels) = x.dims4()?;
+        let h = self.norm.forward(x)?.reshape((rows, height * width, channels))?;
+        let (q, k, v) = (self.query.forward(&h)?, self.key.forward(&h)?, self.value.forward(&h)?);
+        let terms: Result<Vec<_>> = (0..rows)
             .map(|row| {
-                let h = h.narrow(0, row, 1)?;
-                attend(&self.query.forward(&h)?, &self.key.forward(&h)?, &self.value.forward(&h)?)
+                let (keys, values) = (Keys::new(&k.get(row)?, 1)?, Values::new(&v.get(row)?, 1)?);
+                Ok(RowTerms { terms: vec![Term { queries: q.get(row)?, keys, values }], wants_map: false })
             })
             .collect();
-        let h = self.out.forward(&Tensor::cat(&attended?, 0)?)?;
-        x + h.transpose(1, 2)?.reshape((rows, channels, height, width))?
+        let attended = attend(&terms?, 1, &h)?.values.reshape(x.dims())?;
+        self.out.forward_added(&attended, x)
     }
 }

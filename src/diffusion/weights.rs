@@ -1,7 +1,8 @@
 //! Reads named tensors out of a safetensors file, checked against the shape that the configuration implies.
 //!
 //! Only the header is held; each tensor is read from its place when it is asked for, so loading a model takes
-//! the memory of the model once. Weights may be stored as f16, bf16 or f32 and arrive as f32.
+//! the memory of the model once. Weights may be stored as f16, bf16 or f32 and arrive as f32, or as the type that the
+//! device computes in.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -12,6 +13,7 @@ use safetensors::tensor::{Dtype, Metadata};
 
 use super::error::ModelError;
 use super::files::ModelFiles;
+use super::nn::Compute;
 
 /// An opened safetensors file.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ pub struct Weights {
     header: Metadata,
     data_offset: u64,
     store: Store,
-    device: Device,
+    compute: Compute,
 }
 
 #[derive(Debug)]
@@ -30,8 +32,8 @@ enum Store {
 }
 
 impl Weights {
-    /// Opens `file` of `model`; tensors will be created on `device`.
-    pub fn open(model: &ModelFiles, file: &str, device: &Device) -> Result<Self, ModelError> {
+    /// Opens `file` of `model`; tensors will be created where and as `compute` says.
+    pub fn open(model: &ModelFiles, file: &str, compute: &Compute) -> Result<Self, ModelError> {
         let damaged = |detail: String| ModelError::weights(file, detail);
         let (store, length) = match (model, model.path_of(file)) {
             (_, Some(path)) => {
@@ -69,7 +71,7 @@ impl Weights {
                 data_offset + end.unwrap_or(0) as u64
             )));
         }
-        Ok(Self { file: file.to_owned(), header, data_offset, store, device: device.clone() })
+        Ok(Self { file: file.to_owned(), header, data_offset, store, compute: compute.clone() })
     }
 
     /// The file's outermost scope, where names are as they stand in the file.
@@ -77,7 +79,7 @@ impl Weights {
         Scope { weights: self, prefix: String::new() }
     }
 
-    fn tensor(&self, name: &str, wanted: &[usize]) -> Result<Tensor, ModelError> {
+    fn tensor(&self, name: &str, wanted: &[usize], device: &Device, as_type: DType) -> Result<Tensor, ModelError> {
         let info = self.header.info(name).ok_or_else(|| ModelError::MissingTensor {
             file: self.file.clone(),
             name: name.to_owned(),
@@ -105,7 +107,7 @@ impl Weights {
         self.store
             .read_at(self.data_offset + begin as u64, &mut bytes)
             .map_err(|error| ModelError::weights(&self.file, format!("tensor `{name}`: {error}")))?;
-        Ok(Tensor::from_raw_buffer(&bytes, dtype, wanted, &self.device)?.to_dtype(DType::F32)?)
+        Ok(Tensor::from_raw_buffer(&bytes, dtype, wanted, device)?.to_dtype(as_type)?)
     }
 }
 
@@ -144,9 +146,21 @@ impl Scope<'_> {
         self.weights.header.info(&self.full_name(name)).is_some()
     }
 
-    /// The tensor `name` of exactly the shape `wanted`, as f32.
+    /// Where and in what layers compute.
+    pub fn compute(&self) -> &Compute {
+        &self.weights.compute
+    }
+
+    /// The tensor `name` of exactly the shape `wanted`, where and as feature maps are.
     pub fn tensor(&self, name: &str, wanted: &[usize]) -> Result<Tensor, ModelError> {
-        self.weights.tensor(&self.full_name(name), wanted)
+        let compute = &self.weights.compute;
+        self.weights.tensor(&self.full_name(name), wanted, &compute.device, compute.activations())
+    }
+
+    /// The numbers of the tensor `name` of exactly the shape `wanted`, on the processor.
+    pub fn numbers(&self, name: &str, wanted: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let tensor = self.weights.tensor(&self.full_name(name), wanted, &Device::Cpu, DType::F32)?;
+        Ok(tensor.flatten_all()?.to_vec1()?)
     }
 
     fn full_name(&self, name: &str) -> String {

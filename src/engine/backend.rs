@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use candle_core::{Device, Error, Result, Tensor};
 
-use crate::diffusion::unet::{AttentionControl, AttentionSite, TextContext};
+use crate::diffusion::unet::{AttentionControl, AttentionKind, AttentionSite, TextContext};
 use crate::diffusion::{Model, ModelError, ModelInfo};
+use crate::session::ValueBytes;
 
 /// A model on its device, as the worker's thread uses it.
 pub trait Backend {
@@ -17,6 +18,9 @@ pub trait Backend {
 
     /// The attention layers at an image size in pixels.
     fn sites(&self, height: usize, width: usize) -> Vec<AttentionSite>;
+
+    /// Bytes of what is computed at these layers.
+    fn value_bytes(&self, sites: &[AttentionSite]) -> ValueBytes;
 
     /// Prompts as the UNet reads them, encoded in one pass.
     fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError>;
@@ -67,6 +71,12 @@ impl Backend for Model {
 
     fn sites(&self, height: usize, width: usize) -> Vec<AttentionSite> {
         self.sites(height, width)
+    }
+
+    fn value_bytes(&self, sites: &[AttentionSite]) -> ValueBytes {
+        let cross = sites.iter().filter(|site| site.kind == AttentionKind::CrossAttention);
+        let context = cross.map(|site| self.key_value_bytes(site)).sum();
+        ValueBytes { number: self.compute().activations().size_in_bytes() as u64, context }
     }
 
     fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {

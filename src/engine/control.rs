@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
+use crate::diffusion::nn::{Keys, Values};
 use crate::diffusion::unet::{
-    AttentionCall, AttentionControl, AttentionKind, AttentionSite, NoControl, TextContext, attend,
-    attention_probabilities,
+    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Found, KeyValue, PlannedTerm, RowPlan, TextContext,
 };
 use crate::p2p::{CrossInjection, EditPlan, TokenMatrix};
 use crate::session::{CrossRecord, RecordingLayout, SelfRecord, SourceContexts, StepAttention, StepNeeds};
@@ -39,12 +39,20 @@ impl<'a> BatchControl<'a> {
 }
 
 impl AttentionControl for BatchControl<'_> {
-    fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
-        match self.rows.get_mut(call.row) {
-            Some(RowControl::Record(recorder)) => recorder.attend(call),
-            Some(RowControl::Edit(editor)) => editor.attend(call),
-            Some(RowControl::Free) => NoControl.attend(call),
-            None => candle_core::bail!("row {} has no attention control", call.row),
+    fn plan(&mut self, row: &AttentionRow<'_>) -> Result<RowPlan> {
+        match self.rows.get_mut(row.row) {
+            Some(RowControl::Record(recorder)) => Ok(recorder.plan(&row.site)),
+            Some(RowControl::Edit(editor)) => editor.plan(row),
+            Some(RowControl::Free) => Ok(RowPlan::own()),
+            None => candle_core::bail!("row {} has no attention control", row.row),
+        }
+    }
+
+    fn take(&mut self, row: &AttentionRow<'_>, found: Found) -> Result<()> {
+        match self.rows.get_mut(row.row) {
+            Some(RowControl::Record(recorder)) => recorder.take(&row.site, found),
+            Some(RowControl::Edit(editor)) => editor.take(found),
+            Some(RowControl::Free) | None => Ok(()),
         }
     }
 }
@@ -62,24 +70,18 @@ impl MapSum {
         Self { layout: Arc::clone(layout), sum: None }
     }
 
-    /// `probabilities` `[heads, positions, tokens]`.
-    fn add(&mut self, probabilities: &Tensor) -> Result<()> {
-        let heads = probabilities.sum(0)?;
-        self.sum = Some(match self.sum.take() {
-            Some(sum) => (sum + heads)?,
-            None => heads,
-        });
-        Ok(())
+    /// Whether a layer's map is wanted.
+    fn wants(&self, site: &AttentionSite) -> bool {
+        self.layout.is_blend_site(site)
     }
 
-    /// The attended values of a call, its maps added where local blend reads them.
-    fn attend(&mut self, site: &AttentionSite, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
-        if !self.layout.is_blend_site(site) {
-            return attend(queries, keys, values);
-        }
-        let probabilities = attention_probabilities(queries, keys)?;
-        self.add(&probabilities)?;
-        probabilities.matmul(values)
+    /// Adds a layer's map, `[positions, tokens]`, summed over heads.
+    fn add(&mut self, map: Tensor) -> Result<()> {
+        self.sum = Some(match self.sum.take() {
+            Some(sum) => (sum + map)?,
+            None => map,
+        });
+        Ok(())
     }
 
     /// The mean, `[positions * tokens]`; empty where nothing was added.
@@ -123,28 +125,33 @@ impl StepRecorder {
         self.self_attention = vec![None; self.layout.layers()];
     }
 
-    fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
-        let site = &call.site;
-        let keeps = self.layout.records(site)
+    fn plan(&self, site: &AttentionSite) -> RowPlan {
+        let keeps = self.keeps(site);
+        RowPlan {
+            wants_queries: keeps,
+            wants_keys: keeps && site.kind == AttentionKind::SelfAttention,
+            wants_map: self.maps.as_ref().is_some_and(|maps| maps.wants(site)),
+            ..RowPlan::own()
+        }
+    }
+
+    fn keeps(&self, site: &AttentionSite) -> bool {
+        self.layout.records(site)
             && match site.kind {
                 AttentionKind::CrossAttention => self.needs.cross,
                 AttentionKind::SelfAttention => self.needs.self_attention,
-            };
-        let maps = self.maps.as_mut().filter(|_| self.layout.is_blend_site(site));
-        if !keeps && maps.is_none() {
-            return NoControl.attend(call);
+            }
+    }
+
+    fn take(&mut self, site: &AttentionSite, found: Found) -> Result<()> {
+        if let (Some(maps), Some(map)) = (&mut self.maps, found.map) {
+            maps.add(map)?;
         }
-        let (queries, keys, values) = (call.queries()?, call.keys()?, call.values()?);
-        let attended = match maps {
-            Some(maps) => maps.attend(site, &queries, &keys, &values)?,
-            None => attend(&queries, &keys, &values)?,
-        };
         match site.kind {
-            _ if !keeps => {}
-            AttentionKind::CrossAttention => self.cross[site.index] = Some(queries),
-            AttentionKind::SelfAttention => self.self_attention[site.index] = Some((queries, keys)),
+            AttentionKind::CrossAttention => self.cross[site.index] = found.queries,
+            AttentionKind::SelfAttention => self.self_attention[site.index] = found.queries.zip(found.keys),
         }
-        Ok(attended)
+        Ok(())
     }
 
     /// What the step has left: the attention that was wanted, and the mean maps, empty where they were not.
@@ -159,53 +166,29 @@ impl StepRecorder {
     }
 }
 
-/// A plan's two matrices on the device.
+/// What the target's values at one layer come to in one phase of the plan.
 #[derive(Debug)]
-struct InjectionTensors {
-    /// A, `None` where it is zero.
-    from_source: Option<TargetValues>,
-    /// The diagonal of B, `None` where it is zero.
-    own: Option<TargetValues>,
-    cross: CrossInjection,
+struct InjectedValues {
+    phase: usize,
+    /// `A Vt`, `None` where A is zero.
+    from_source: Option<Values>,
+    /// `B Vt`, `None` where B is zero.
+    own: Option<Values>,
 }
 
-/// What happens to the target's values `[heads, tokens, head_dim]` before they are attended to.
-#[derive(Debug)]
-enum TargetValues {
-    AsTheyAre,
-    /// Multiplied from the left by `[tokens, tokens]`.
-    Mixed(Tensor),
-    /// Scaled by `[tokens, 1]`.
-    Scaled(Tensor),
-}
-
-impl TargetValues {
-    fn apply(&self, values: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::AsTheyAre => Ok(values.clone()),
-            Self::Mixed(matrix) => matrix.broadcast_left(values.dim(0)?)?.matmul(values),
-            Self::Scaled(factors) => values.broadcast_mul(factors),
-        }
-    }
-}
-
-impl InjectionTensors {
-    fn new(cross: CrossInjection, device: &Device) -> Result<Self> {
-        let tokens = cross.own.len();
+impl InjectedValues {
+    fn new(phase: usize, cross: &CrossInjection, text: &KeyValue) -> Result<Self> {
         let from_source = match cross.uses_source() {
             false => None,
-            true if cross.source_is_identity() => Some(TargetValues::AsTheyAre),
-            true => {
-                let matrix = Tensor::from_slice(cross.from_source.as_slice(), (tokens, tokens), device)?;
-                Some(TargetValues::Mixed(matrix))
-            }
+            true if cross.source_is_identity() => Some(text.values.clone()),
+            true => Some(text.values.mixed(cross.from_source.as_slice())?),
         };
         let own = match cross.uses_own() {
             false => None,
-            true if cross.own.iter().all(|&factor| factor == 1.0) => Some(TargetValues::AsTheyAre),
-            true => Some(TargetValues::Scaled(Tensor::from_slice(&cross.own, (tokens, 1), device)?)),
+            true if cross.own.iter().all(|&factor| factor == 1.0) => Some(text.values.clone()),
+            true => Some(text.values.scaled(&cross.own)?),
         };
-        Ok(Self { from_source, own, cross })
+        Ok(Self { phase, from_source, own })
     }
 }
 
@@ -215,7 +198,9 @@ pub struct StepEditor {
     layout: Arc<RecordingLayout>,
     plan: Arc<EditPlan>,
     /// One entry a phase of the plan.
-    injections: Vec<InjectionTensors>,
+    injections: Vec<CrossInjection>,
+    /// By layer, for the phase in which the layer was last.
+    values: Vec<Option<InjectedValues>>,
     /// The target's own maps of this step, where they are wanted.
     maps: Option<MapSum>,
     step: usize,
@@ -225,22 +210,17 @@ pub struct StepEditor {
 
 impl StepEditor {
     /// An editor for `plan` over attention of this layout and of these prompts.
-    pub fn new(
-        plan: &Arc<EditPlan>,
-        layout: &Arc<RecordingLayout>,
-        source: &Arc<SourceContexts>,
-        device: &Device,
-    ) -> Result<Self> {
-        let injections = plan.phases().iter().map(|&step| InjectionTensors::new(plan.cross(step), device));
-        Ok(Self {
+    pub fn new(plan: &Arc<EditPlan>, layout: &Arc<RecordingLayout>, source: &Arc<SourceContexts>) -> Self {
+        Self {
             layout: Arc::clone(layout),
             plan: Arc::clone(plan),
-            injections: injections.collect::<Result<_>>()?,
+            injections: plan.phases().iter().map(|&step| plan.cross(step)).collect(),
+            values: (0..layout.layers()).map(|_| None).collect(),
             maps: None,
             step: 0,
             attention: StepAttention::default(),
             source: Arc::clone(source),
-        })
+        }
     }
 
     /// Prepares a step; `attention` is what the source did there, `maps` whether the target's maps are wanted.
@@ -255,69 +235,77 @@ impl StepEditor {
         self.attention = StepAttention::default();
     }
 
-    fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
-        match call.site.kind {
-            AttentionKind::CrossAttention => self.attend_to_text(call),
-            AttentionKind::SelfAttention => self.attend_to_itself(call),
+    fn plan(&mut self, row: &AttentionRow<'_>) -> Result<RowPlan> {
+        match row.site.kind {
+            AttentionKind::CrossAttention => self.plan_cross(row),
+            AttentionKind::SelfAttention => self.plan_self(&row.site),
         }
     }
 
-    fn attend_to_text(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
-        let injection = &self.injections[self.plan.phase(self.step)];
-        let values = call.values()?;
-        let mut attended: Option<Tensor> = None;
-        if let Some(from_source) = &injection.from_source {
-            let queries = layer(self.attention.cross.as_deref(), call)?;
-            let keys = source_keys(&self.source.conditional, call)?;
-            attended = Some(attend(queries, keys, &from_source.apply(&values)?)?);
-        }
-        if let Some(own) = &injection.own {
-            let (queries, keys, values) = (call.queries()?, call.keys()?, own.apply(&values)?);
-            let mine = match &mut self.maps {
-                Some(maps) => maps.attend(&call.site, &queries, &keys, &values)?,
-                None => attend(&queries, &keys, &values)?,
-            };
-            attended = Some(match attended {
-                Some(from_source) => (from_source + mine)?,
-                None => mine,
+    fn plan_cross(&mut self, row: &AttentionRow<'_>) -> Result<RowPlan> {
+        let (site, phase) = (&row.site, self.plan.phase(self.step));
+        let Some(text) = row.text else {
+            candle_core::bail!("cross-attention without a prompt at layer {}", site.index);
+        };
+        let values = match self.values.get_mut(site.index) {
+            Some(known) => match known.take().filter(|known| known.phase == phase) {
+                Some(same) => known.insert(same),
+                None => known.insert(InjectedValues::new(phase, &self.injections[phase], text)?),
+            },
+            None => candle_core::bail!("the recording knows no attention layer {}", site.index),
+        };
+        let mut terms = Vec::with_capacity(2);
+        if let Some(values) = &values.from_source {
+            terms.push(PlannedTerm {
+                queries: Some(layer(self.attention.cross.as_deref(), site)?.clone()),
+                keys: Some(source_keys(&self.source.conditional, site)?.clone()),
+                values: Some(values.clone()),
             });
         }
-        match attended {
-            Some(attended) => Ok(attended),
-            // Every token's weight is zero: nothing is attended to.
-            None => call.queries()?.zeros_like(),
+        let mut wants_map = false;
+        if let Some(values) = &values.own {
+            terms.push(PlannedTerm { values: Some(values.clone()), ..PlannedTerm::default() });
+            wants_map = self.maps.as_ref().is_some_and(|maps| maps.wants(site));
         }
+        Ok(RowPlan { terms, wants_map, ..RowPlan::default() })
     }
 
-    fn attend_to_itself(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
-        if !self.plan.injects_self(self.step) || !self.layout.records(&call.site) {
-            return NoControl.attend(call);
+    fn plan_self(&self, site: &AttentionSite) -> Result<RowPlan> {
+        if !self.plan.injects_self(self.step) || !self.layout.records(site) {
+            return Ok(RowPlan::own());
         }
-        let (queries, keys) = layer(self.attention.self_attention.as_deref(), call)?;
-        attend(queries, keys, &call.values()?)
+        let (queries, keys) = layer(self.attention.self_attention.as_deref(), site)?;
+        let (queries, keys) = (Some(queries.clone()), Some(Keys::new(keys, site.heads)?));
+        Ok(RowPlan { terms: vec![PlannedTerm { queries, keys, values: None }], ..RowPlan::default() })
+    }
+
+    fn take(&mut self, found: Found) -> Result<()> {
+        match (&mut self.maps, found.map) {
+            (Some(maps), Some(map)) => maps.add(map),
+            _ => Ok(()),
+        }
     }
 
     /// The target's maps of this step after injection, mean over layers and heads, `[positions * tokens]`: the
     /// probabilities are mixed as the values were. `source` holds the source's maps of the step.
     pub fn finish_maps(&mut self, source: &[f32]) -> Result<Vec<f32>> {
-        let cross = &self.injections[self.plan.phase(self.step)].cross;
+        let cross = &self.injections[self.plan.phase(self.step)];
         let own = self.maps.as_mut().map(MapSum::finish).transpose()?.unwrap_or_default();
         Ok(mix_maps(source, &own, cross))
     }
 }
 
-fn layer<'a, T>(record: Option<&'a Vec<Option<T>>>, call: &AttentionCall<'_>) -> Result<&'a T> {
-    let site = call.site.index;
-    match record.and_then(|record| record.get(site)?.as_ref()) {
+fn layer<'a, T>(record: Option<&'a Vec<Option<T>>>, site: &AttentionSite) -> Result<&'a T> {
+    match record.and_then(|record| record.get(site.index)?.as_ref()) {
         Some(recorded) => Ok(recorded),
-        None => candle_core::bail!("the recording holds nothing for attention layer {site}"),
+        None => candle_core::bail!("the recording holds nothing for attention layer {}", site.index),
     }
 }
 
-fn source_keys<'a>(context: &'a TextContext, call: &AttentionCall<'_>) -> Result<&'a Tensor> {
-    match context.at(call.site.index) {
+fn source_keys<'a>(context: &'a TextContext, site: &AttentionSite) -> Result<&'a Keys> {
+    match context.at(site.index) {
         Some(text) => Ok(&text.keys),
-        None => candle_core::bail!("the source's prompt has no keys at attention layer {}", call.site.index),
+        None => candle_core::bail!("the source's prompt has no keys at attention layer {}", site.index),
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::mpsc::Sender;
 use std::time::Instant;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use candle_core::{DType, Device};
 use tokio::sync::oneshot;
 
 use super::backend::Backend;
 use super::{EngineConfig, Event, Shared};
+use crate::diffusion::nn::Compute;
 use crate::diffusion::unet::NoControl;
 use crate::diffusion::{Model, ModelError, ModelFiles};
 use crate::session::disk::DiskError;
@@ -31,16 +31,13 @@ pub enum LoadError {
     },
 }
 
-/// Loads a model onto a device, to compute in `dtype`, and makes its smallest image's last step, so that the first job
-/// finds everything warm.
+/// Loads a model and makes its smallest image's last step, so that the first job finds everything warm.
 ///
 /// # Errors
 /// Whatever is wrong with the model's files.
-pub fn load(files: &ModelFiles, device: &Device, dtype: DType) -> Result<Box<dyn Backend>, LoadError> {
+pub fn load(files: &ModelFiles, compute: &Compute) -> Result<Box<dyn Backend>, LoadError> {
     let started = Instant::now();
-    // The one place where the model learns what to compute in: today it knows f32 alone.
-    let _ = dtype;
-    let model = Model::load(files, device)?;
+    let model = Model::load_as(files, compute)?;
     let side = model.info.min_side;
     let contexts = model.encode_prompts(&[""])?;
     let contexts: Vec<_> = contexts.iter().collect();

@@ -28,6 +28,7 @@ pub mod run;
 mod runs;
 mod worker;
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -43,7 +44,9 @@ pub use job::{
 
 use self::backend::Backend;
 use self::job::{Place, Ticket, Unfinished};
+use crate::diffusion::nn::Compute;
 use crate::diffusion::{ModelFiles, ModelInfo};
+use crate::kernels::pool::Pool;
 use crate::session::spool::Spooled;
 use crate::session::{SessionLimits, SessionStore};
 use crate::telemetry::metrics::{Metrics, RefuseReason};
@@ -65,6 +68,8 @@ pub struct EngineConfig {
     pub device: Device,
     /// What is computed in.
     pub dtype: DType,
+    /// Threads that kernels share their work among.
+    pub threads: NonZeroUsize,
     /// Rows of a forward pass at most, two for each run.
     pub max_batch_rows: usize,
     /// Jobs that may wait.
@@ -150,7 +155,9 @@ pub fn max_pixels(model: &ModelInfo) -> usize {
 impl Engine {
     /// Starts the worker, which loads the model; jobs are taken once it has.
     pub fn start(files: ModelFiles, config: EngineConfig) -> std::io::Result<(Self, Loaded)> {
-        Self::start_with(config, move |config| load(&files, &config.device, config.dtype))
+        Self::start_with(config, move |config| {
+            load(&files, &Compute { device: config.device.clone(), dtype: config.dtype })
+        })
     }
 
     /// Starts the worker with a model that is made on its thread.
@@ -178,9 +185,11 @@ impl Engine {
         });
         let (events, incoming) = mpsc::channel();
         let (loaded, loaded_receiver) = oneshot::channel();
+        let pool = Arc::new(Pool::new(config.threads)?);
         let (for_worker, from_files) = (Arc::clone(&shared), events.clone());
         let worker = std::thread::Builder::new().name("reprompt-worker".to_owned()).spawn(move || {
             let _ended = TellEnd(&for_worker.ended);
+            let _entered = pool.enter();
             if let Some(model) = loading::begin(&config, &for_worker, load, from_files, loaded) {
                 // The reason was logged, and whoever holds a handle sees that the worker has ended.
                 let _ = worker::run(model, &config, &for_worker, &incoming);

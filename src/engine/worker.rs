@@ -17,6 +17,7 @@ use super::estimate::Estimate;
 use super::job::{EngineError, Ticket};
 use super::runs::RunSet;
 use super::{EngineConfig, Event, Shared};
+use crate::kernels::memory;
 use crate::session::{SessionId, SessionStore};
 use crate::telemetry::metrics::{CancelReason, JobEnd, Metrics, WorkerPart};
 
@@ -34,6 +35,8 @@ pub(super) struct Worker<'a> {
     pub runs: RunSet,
     pub sources: BTreeMap<SessionId, ActiveSource>,
     pub jobs: Vec<Job>,
+    /// Whether anything was computed since memory was last given back.
+    pub has_worked: bool,
     pub estimate: Estimate,
     pub clock: PartClock,
 }
@@ -63,6 +66,7 @@ pub(super) fn run(
         runs: RunSet::default(),
         sources: BTreeMap::new(),
         jobs: Vec::new(),
+        has_worked: true,
         estimate: Estimate::default(),
         clock: PartClock::new(Arc::clone(&shared.metrics)),
     };
@@ -89,6 +93,7 @@ impl Worker<'_> {
             has_moved |= self.start_jobs();
             has_moved |= self.begin_runs()?;
             has_moved |= self.step()?;
+            self.has_worked |= has_moved;
             has_moved |= self.finish()?;
             self.publish();
             if swept.elapsed() >= BEAT {
@@ -113,7 +118,11 @@ impl Worker<'_> {
             let (event, _) = self.clock.count(WorkerPart::Idle, || incoming.recv_timeout(BEAT));
             match event {
                 Ok(event) => is_ending |= self.take(event),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    if std::mem::take(&mut self.has_worked) {
+                        memory::give_back_freed();
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => return true,
             }
         }

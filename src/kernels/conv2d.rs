@@ -1,223 +1,313 @@
-//! Square convolutions `[rows, in, h, w] -> [rows, out, h', w']`.
+//! Square convolutions on the processor, channels last: `[images, h, w, in] -> [images, h', w', out]`.
 //!
-//! On the CPU the patches are gathered line by line into `[in * kernel^2, h' * w']` and multiplied with the weight as
-//! stored, `[out, in * kernel^2]`: candle gathers them number by number and lays the weight out anew on every call.
-//! Each row of a batch is a product of its own, so a row's bytes do not depend on what shares its batch. Other devices
-//! take candle's own convolution.
+//! The input is copied once into an image with a border of zeros; normalization, activation and nearest-neighbour
+//! upsampling happen in that copy. Then each place of the kernel is one tap of a [product] whose rows are
+//! the output's positions.
+//!
+//! [product]: super::product
 
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Module, Result, Shape, Tensor};
-use candle_nn::Conv2dConfig;
+#![allow(unsafe_code)]
 
-/// Where a row's patches are more numbers than this, they are gathered in bands of the output's lines, to bound their
-/// memory (32 MiB a row).
-const MAX_PATCH_VALUES: usize = 1 << 23;
+use super::activation::Activation;
+use super::buffer::{Shared, filled, with_scratch, with_scratch_bf16};
+use super::linear::Weight;
+use super::norm::Affine;
+use super::panels::{Element, PANEL, Panels};
+use super::pool::for_each;
+use super::product::{Added, Output, Product, Rows, multiply_all};
+use super::simd::{Kernel, LANES, Simd, dispatch};
 
-/// A convolution with the same stride and padding on both axes.
+/// Sides of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Input positions from one output position to the next.
+    pub stride: usize,
+    /// Zeros before the first line and column.
+    pub before: usize,
+    /// Zeros behind the last line and column.
+    pub after: usize,
+}
+
+impl Geometry {
+    /// The output's side for an input's; `None` where it is too small.
+    pub fn output_side(&self, side: usize) -> Option<usize> {
+        Some((side + self.before + self.after).checked_sub(self.kernel)? / self.stride + 1)
+    }
+}
+
+/// A batch of images, `[images, height, width, channels]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Images<'a> {
+    /// All numbers.
+    pub numbers: &'a [f32],
+    /// Images.
+    pub count: usize,
+    /// Lines of an image.
+    pub height: usize,
+    /// Positions of a line.
+    pub width: usize,
+}
+
+/// What happens to the input on its way into a convolution.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Before<'a> {
+    /// A group norm's outcome.
+    pub norm: Option<&'a Affine>,
+    /// An activation after it.
+    pub activation: Option<Activation>,
+    /// Height and width to which the nearest input position is taken.
+    pub upsampled: Option<(usize, usize)>,
+}
+
+/// What is added to the output.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct After<'a> {
+    /// To every position of an image: `[images, out]`.
+    pub shift: Option<&'a [f32]>,
+    /// `[images, h', w', out]`
+    pub residual: Option<&'a [f32]>,
+}
+
+/// A convolution.
 #[derive(Debug, Clone)]
-pub struct Conv2d {
-    /// `[out, in, kernel, kernel]`.
-    weight: Tensor,
-    /// `[1, out, 1]`.
-    bias: Tensor,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
+pub struct PackedConv2d {
+    weight: Weight,
+    /// `[out, rounded up to whole panels]`
+    bias: Vec<f32>,
+    input: usize,
+    output: usize,
+    geometry: Geometry,
 }
 
-impl Conv2d {
-    /// A convolution of `weight` `[out, in, kernel, kernel]` and `bias` `[out]`.
-    pub fn new(weight: Tensor, bias: &Tensor, stride: usize, padding: usize) -> Result<Self> {
-        let (_, _, kernel, width) = weight.dims4()?;
-        if kernel != width || stride == 0 {
-            candle_core::bail!(
-                "a square kernel and a stride of 1 at least are wanted, not {kernel}x{width} and {stride}"
-            );
-        }
-        Ok(Self { weight: weight.contiguous()?, bias: bias.reshape((1, (), 1))?, kernel, stride, padding })
+impl PackedConv2d {
+    /// Of `weight` `[out, in, kernel, kernel]` and `bias` `[out]`; products are of bf16 where `is_bf16`.
+    ///
+    /// # Panics
+    /// Where sizes do not fit together.
+    pub fn new(weight: &[f32], bias: &[f32], geometry: Geometry, is_bf16: bool) -> Self {
+        let (output, places) = (bias.len(), geometry.kernel * geometry.kernel);
+        let input = weight.len() / (output * places);
+        assert_eq!(weight.len(), input * output * places, "the weight of a convolution");
+        let padded = Weight::padded(input, is_bf16);
+        let number = |depth: usize, column: usize| {
+            let (place, channel) = (depth / padded, depth % padded);
+            if channel < input { weight[(column * input + channel) * places + place] } else { 0.0 }
+        };
+        let weight = Weight::new(padded * places, output, is_bf16, number);
+        let mut bias = bias.to_vec();
+        bias.resize(output.next_multiple_of(PANEL), 0.0);
+        Self { weight, bias, input, output, geometry }
     }
 
-    fn output_side(&self, side: usize) -> Result<usize> {
-        match (side + 2 * self.padding).checked_sub(self.kernel) {
-            Some(rest) => Ok(rest / self.stride + 1),
-            None => candle_core::bail!("a side of {side} is too small for a kernel of {}", self.kernel),
-        }
+    /// Output channels.
+    pub fn output(&self) -> usize {
+        self.output
     }
 
-    fn forward_cpu(&self, x: &Tensor) -> Result<Tensor> {
-        let (rows, input, height, width) = x.dims4()?;
-        let (out_height, out_width) = (self.output_side(height)?, self.output_side(width)?);
-        let output = self.weight.dim(0)?;
-        let x = x.contiguous()?;
-        let weight = self.weight.reshape((output, input * self.kernel * self.kernel))?;
-        let y = if self.kernel == 1 && self.stride == 1 && self.padding == 0 {
-            multiply(&weight, &x.reshape((rows, input, height * width))?)?
-        } else {
-            // Of one row, whatever their number: the rounding of a product depends on its shape.
-            let line_values = input * self.kernel * self.kernel * out_width;
-            let band = (MAX_PATCH_VALUES / line_values.max(1)).clamp(1, out_height.max(1));
-            let bands: Result<Vec<_>> = (0..out_height)
-                .step_by(band)
-                .map(|first| {
-                    let lines = first..(first + band).min(out_height);
-                    let patches =
-                        Patches { kernel: self.kernel, stride: self.stride, padding: self.padding, lines, out_width };
-                    multiply(&weight, &x.apply_op1_no_bwd(&patches)?)
-                })
-                .collect();
-            match bands?.as_slice() {
-                [only] => only.clone(),
-                bands => Tensor::cat(bands, 2)?,
+    /// Sides of the kernel.
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Convolves; `[images, h', w', out]`.
+    ///
+    /// # Panics
+    /// Where sizes do not fit together, the input's side is too small among them.
+    pub fn forward(&self, images: Images<'_>, before: Before<'_>, after: After<'_>) -> Vec<f32> {
+        let Images { numbers, count, height, width } = images;
+        assert_eq!(numbers.len(), count * height * width * self.input, "the input of a convolution");
+        let (height, width) = before.upsampled.unwrap_or((height, width));
+        let sides = (self.geometry.output_side(height), self.geometry.output_side(width));
+        let (out_height, out_width) = match sides {
+            (Some(height), Some(width)) => (height, width),
+            _ => panic_too_small(height, width, self.geometry),
+        };
+        let fill = |out: &mut [f32]| self.convolve(images, before, after, (out_height, out_width), out);
+        // SAFETY: `multiply_all` writes every number of its output, and reads only those that it has written.
+        unsafe { filled(count * out_height * out_width * self.output, fill) }
+    }
+
+    fn convolve(
+        &self,
+        images: Images<'_>,
+        before: Before<'_>,
+        after: After<'_>,
+        out_sides: (usize, usize),
+        out: &mut [f32],
+    ) {
+        let mut biases = Vec::new();
+        if let Some(shift) = after.shift {
+            assert_eq!(shift.len(), images.count * self.output, "what is added to the output of a convolution");
+            for shift in shift.chunks_exact(self.output) {
+                let start = biases.len();
+                biases.extend_from_slice(&self.bias);
+                biases[start..].iter_mut().zip(shift).for_each(|(bias, shift)| *bias += shift);
             }
-        };
-        y.broadcast_add(&self.bias)?.reshape((rows, output, out_height, out_width))
-    }
-}
-
-impl Module for Conv2d {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if let Device::Cpu = x.device() {
-            return self.forward_cpu(x);
         }
-        let config = Conv2dConfig { stride: self.stride, padding: self.padding, ..Conv2dConfig::default() };
-        candle_nn::Conv2d::new(self.weight.clone(), Some(self.bias.flatten_all()?), config).forward(x)
-    }
-}
-
-/// `[out, k]` times each of `[rows, k, n]`.
-fn multiply(weight: &Tensor, columns: &Tensor) -> Result<Tensor> {
-    weight.broadcast_left(columns.dim(0)?)?.matmul(columns)
-}
-
-/// Gathers what each output position sees: `[rows, in, h, w] -> [rows, in * kernel^2, lines * out_width]`.
-struct Patches {
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-    /// Lines of the output.
-    lines: std::ops::Range<usize>,
-    out_width: usize,
-}
-
-impl CustomOp1 for Patches {
-    fn name(&self) -> &'static str {
-        "patches"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, channels, height, width) = layout.shape().dims4()?;
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            candle_core::bail!("patches are gathered from contiguous images");
+        let added = match after.shift {
+            Some(_) => {
+                Added { bias: Some(&biases), rows_per_bias: out_sides.0 * out_sides.1, residual: after.residual }
+            }
+            None => Added { bias: Some(&self.bias), rows_per_bias: 0, residual: after.residual },
         };
-        let images = &storage.as_slice::<f32>()?[start..end];
-        let per_tap = self.lines.len() * self.out_width;
-        let taps = self.kernel * self.kernel;
-        let mut patches = vec![0.0_f32; rows * channels * taps * per_tap];
-        let of_channels = patches.chunks_exact_mut(taps * per_tap).zip(images.chunks_exact(height * width));
-        for (patches, channel) in of_channels {
-            for (tap, patches) in patches.chunks_exact_mut(per_tap).enumerate() {
-                let (tap_y, tap_x) = (tap / self.kernel, tap % self.kernel);
-                for (y, line) in self.lines.clone().zip(patches.chunks_exact_mut(self.out_width)) {
-                    // What lies in the padding stays zero.
-                    let Some(from) = (y * self.stride + tap_y).checked_sub(self.padding).filter(|y| *y < height) else {
-                        continue;
-                    };
-                    self.gather(&channel[from * width..(from + 1) * width], tap_x, line);
+        let frame = Frame::new(images, before, self.geometry, self.input);
+        match &self.weight {
+            Weight::F32(weight) if self.geometry.kernel == 1 && frame.is_plain() => {
+                self.multiply(images.numbers, &frame, weight, added, out_sides, out);
+            }
+            Weight::F32(weight) => with_scratch(frame.length(self.input), |padded| {
+                frame.fill(padded, self.input);
+                self.multiply(padded, &frame, weight, added, out_sides, out);
+            }),
+            Weight::Bf16(weight) => {
+                let channels = Weight::padded(self.input, true);
+                with_scratch_bf16(frame.length(channels), |padded| {
+                    frame.fill(padded, channels);
+                    self.multiply(padded, &frame, weight, added, out_sides, out);
+                });
+            }
+        }
+    }
+
+    fn multiply<T: Element>(
+        &self,
+        padded: &[T],
+        frame: &Frame<'_>,
+        weight: &Panels<T>,
+        added: Added<'_>,
+        (height, width): (usize, usize),
+        out: &mut [f32],
+    ) {
+        let (kernel, stride) = (self.geometry.kernel, self.geometry.stride);
+        let channels = weight.depth() / (kernel * kernel);
+        let line = frame.width * channels;
+        let rows = Rows {
+            width,
+            height,
+            images: frame.images.count,
+            step: stride * channels,
+            line: stride * line,
+            image: frame.height * line,
+        };
+        let taps: Vec<_> = (0..kernel * kernel).map(|tap| tap / kernel * line + tap % kernel * channels).collect();
+        let output = Output::Sums;
+        multiply_all(vec![Product {
+            input: padded,
+            rows,
+            taps: &taps,
+            depth: channels,
+            weights: weight,
+            added,
+            output,
+            out,
+        }]);
+    }
+}
+
+#[allow(clippy::panic)]
+fn panic_too_small(height: usize, width: usize, geometry: Geometry) -> ! {
+    panic!("an image of {height} x {width} is too small for a kernel of {}", geometry.kernel)
+}
+
+/// Images with their borders.
+struct Frame<'a> {
+    images: Images<'a>,
+    before: Before<'a>,
+    channels: usize,
+    /// Sides of the image without its border.
+    inner: (usize, usize),
+    border: usize,
+    height: usize,
+    width: usize,
+}
+
+impl<'a> Frame<'a> {
+    fn new(images: Images<'a>, before: Before<'a>, geometry: Geometry, channels: usize) -> Self {
+        let inner = before.upsampled.unwrap_or((images.height, images.width));
+        let border = geometry.before + geometry.after;
+        let (height, width) = (inner.0 + border, inner.1 + border);
+        Self { images, before, channels, inner, border: geometry.before, height, width }
+    }
+
+    /// Whether it is nothing but the images.
+    fn is_plain(&self) -> bool {
+        let Before { norm, activation, upsampled } = self.before;
+        norm.is_none() && activation.is_none() && upsampled.is_none() && self.inner == (self.height, self.width)
+    }
+
+    fn length(&self, padded: usize) -> usize {
+        self.images.count * self.height * self.width * padded
+    }
+
+    /// Writes `[images, height, width, padded]`.
+    fn fill<T: Element>(&self, out: &mut [T], padded: usize) {
+        let line = self.width * padded;
+        let shared = Shared::new(out);
+        for_each(self.images.count * self.height, |chunk| {
+            let (image, y) = (chunk / self.height, chunk % self.height);
+            // SAFETY: each line is one chunk's.
+            let out = unsafe { shared.part(chunk * line..(chunk + 1) * line) };
+            let Some(y) = y.checked_sub(self.border).filter(|y| *y < self.inner.0) else {
+                out.fill(T::default());
+                return;
+            };
+            let (left, rest) = out.split_at_mut(self.border * padded);
+            let (inside, right) = rest.split_at_mut(self.inner.1 * padded);
+            left.fill(T::default());
+            right.fill(T::default());
+            let y = nearest(y, self.images.height, self.inner.0);
+            let from = (image * self.images.height + y) * self.images.width * self.channels;
+            let line = &self.images.numbers[from..from + self.images.width * self.channels];
+            let of_image = image * self.channels..(image + 1) * self.channels;
+            let norm = self.before.norm.map(|norm| (&norm.scale[of_image.clone()], &norm.shift[of_image]));
+            dispatch(Line { frame: self, line, norm, padded, out: inside });
+        });
+    }
+}
+
+/// The position that is nearest to one of a larger image (PyTorch's `nearest`).
+fn nearest(at: usize, from: usize, to: usize) -> usize {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    if from == to { at } else { ((at as f32 * (from as f32 / to as f32)) as usize).min(from - 1) }
+}
+
+/// One line without its border.
+struct Line<'a, T> {
+    frame: &'a Frame<'a>,
+    line: &'a [f32],
+    norm: Option<(&'a [f32], &'a [f32])>,
+    padded: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Element> Kernel for Line<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let channels = self.frame.channels;
+        for (x, out) in self.out.chunks_exact_mut(self.padded).enumerate() {
+            let x = nearest(x, self.frame.images.width, self.frame.inner.1);
+            let from = &self.line[x * channels..(x + 1) * channels];
+            let (out, behind) = out.split_at_mut(channels);
+            behind.fill(T::default());
+            for (block, (out, from)) in out.chunks_mut(LANES).zip(from.chunks(LANES)).enumerate() {
+                let mut y = s.load_some(from, 0.0);
+                if let Some((scale, shift)) = self.norm {
+                    let at = block * LANES..block * LANES + from.len();
+                    y = s.mul_add(y, s.load_some(&scale[at.clone()], 0.0), s.load_some(&shift[at], 0.0));
                 }
+                if let Some(activation) = self.frame.before.activation {
+                    y = activation.of(s, y);
+                }
+                T::store(s, out, y);
             }
-        }
-        Ok((CpuStorage::F32(patches), Shape::from((rows, channels * taps, per_tap))))
-    }
-}
-
-impl Patches {
-    /// One line of the output's positions, as one tap of the kernel sees it.
-    fn gather(&self, from: &[f32], tap_x: usize, line: &mut [f32]) {
-        // The first position whose tap is not in the padding, and where that tap is.
-        let first = self.padding.saturating_sub(tap_x).div_ceil(self.stride);
-        let offset = (first * self.stride + tap_x).saturating_sub(self.padding);
-        let (Some(line), Some(from)) = (line.get_mut(first..), from.get(offset..)) else {
-            return;
-        };
-        if self.stride == 1 {
-            let count = line.len().min(from.len());
-            line[..count].copy_from_slice(&from[..count]);
-        } else {
-            line.iter_mut().zip(from.iter().step_by(self.stride)).for_each(|(to, from)| *to = *from);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::diffusion::noise::randn;
-    use proptest::prelude::*;
-
-    fn random(seed: u64, shape: (usize, usize, usize, usize)) -> Tensor {
-        let count = shape.0 * shape.1 * shape.2 * shape.3;
-        Tensor::from_vec(randn(seed, count), shape, &Device::Cpu).unwrap()
-    }
-
-    /// The definition, in double precision.
-    fn naive(x: &Tensor, weight: &Tensor, bias: &[f32], stride: usize, padding: usize) -> Vec<f32> {
-        let (rows, input, height, width) = x.dims4().unwrap();
-        let (output, _, kernel, _) = weight.dims4().unwrap();
-        let x = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let weight = weight.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let side = |side: usize| (side + 2 * padding - kernel) / stride + 1;
-        let mut out = Vec::new();
-        for (row, o, y, x_out) in itertools(rows, output, side(height), side(width)) {
-            let mut sum = f64::from(bias[o]);
-            for (c, ky, kx, _) in itertools(input, kernel, kernel, 1) {
-                let (iy, ix) = ((y * stride + ky).wrapping_sub(padding), (x_out * stride + kx).wrapping_sub(padding));
-                if iy < height && ix < width {
-                    let value = x[((row * input + c) * height + iy) * width + ix];
-                    sum += f64::from(value) * f64::from(weight[((o * input + c) * kernel + ky) * kernel + kx]);
-                }
-            }
-            out.push(sum as f32);
-        }
-        out
-    }
-
-    /// All indices below four bounds, the last one fastest.
-    fn itertools(a: usize, b: usize, c: usize, d: usize) -> impl Iterator<Item = (usize, usize, usize, usize)> {
-        (0..a * b * c * d).map(move |i| (i / (b * c * d), i / (c * d) % b, i / d % c, i % d))
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn convolution_is_what_its_definition_says(
-            rows in 1_usize..3, input in 1_usize..5, output in 1_usize..5, height in 3_usize..12, width in 3_usize..12,
-            kernel in prop_oneof![Just(1_usize), Just(3)], stride in 1_usize..3, padding in 0_usize..2, seed in 0_u64..1000,
-        ) {
-            let x = random(seed, (rows, input, height, width));
-            let weight = random(seed + 1, (output, input, kernel, kernel));
-            let bias = randn(seed + 2, output);
-            let conv = Conv2d::new(weight.clone(), &Tensor::new(bias.as_slice(), &Device::Cpu).unwrap(), stride, padding).unwrap();
-            let found = conv.forward(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let wanted = naive(&x, &weight, &bias, stride, padding);
-            prop_assert_eq!(found.len(), wanted.len());
-            for (found, wanted) in found.iter().zip(wanted) {
-                prop_assert!((found - wanted).abs() < 1e-4, "{} is not {}", found, wanted);
-            }
-        }
-    }
-
-    #[test]
-    fn a_row_does_not_depend_on_its_batch_and_large_images_are_taken_in_bands() {
-        let (input, side) = (24, 300);
-        let weight = random(1, (8, input, 3, 3));
-        let conv =
-            Conv2d::new(weight, &Tensor::zeros(8, candle_core::DType::F32, &Device::Cpu).unwrap(), 1, 1).unwrap();
-        let x = random(2, (2, input, side, side));
-        assert!(input * 9 * side * side > MAX_PATCH_VALUES);
-        let both = conv.forward(&x).unwrap().get(1).unwrap();
-        let alone = conv.forward(&x.narrow(0, 1, 1).unwrap()).unwrap().get(0).unwrap();
-        let bits = |t: &Tensor| {
-            t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>()
-        };
-        assert!(bits(&both) == bits(&alone));
-    }
-}
+#[path = "conv2d_tests.rs"]
+mod tests;

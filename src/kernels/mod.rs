@@ -1,12 +1,26 @@
 //! Operations that candle lacks or does slowly.
 //!
-//! - `cuda`: on NVIDIA GPUs, with the feature of that name
-//! - [`conv2d`]: convolution on the CPU as one matrix product a row, patches gathered by whole lines
-//! - [`threads`]: how many threads an operation may use
+//! On the processor, channels last, on slices:
+//! - [`product`]: matrix products and convolutions as products, over weights in [`panels`]; [`linear`], [`conv2d`]
+//! - [`norm`], [`activation`], [`attention`]
+//! - [`simd`]: sixteen numbers at a time on what the processor has; [`pool`]: the threads that share work;
+//!   [`buffer`]: memory; [`work`]: how much was done
+//! - [`memory`]: what the allocator keeps; [`threads`]: how many threads candle's own operations may use
+//!
+//! On NVIDIA GPUs, with the feature `cuda`: `cuda`.
 
+pub mod activation;
+pub mod attention;
+pub mod buffer;
 pub mod conv2d;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+pub mod linear;
+pub mod memory;
+pub mod norm;
+pub mod panels;
+pub mod pool;
+pub mod product;
+pub mod simd;
 pub mod threads;
-
-pub use conv2d::Conv2d;
+pub mod work;

@@ -26,9 +26,9 @@ pub struct SourceContexts {
     pub unconditional: TextContext,
 }
 
-/// A step's cross-attention: by layer, queries `[heads, positions, head_dim]`; `None` where nothing is kept.
+/// A step's cross-attention: by layer, queries `[positions, channels]`; `None` where nothing is kept.
 pub type CrossRecord = Vec<Option<Tensor>>;
-/// A step's self-attention: by layer, queries and keys `[heads, positions, head_dim]`; `None` where nothing is kept.
+/// A step's self-attention: by layer, queries and keys `[positions, channels]`; `None` where nothing is kept.
 pub type SelfRecord = Vec<Option<(Tensor, Tensor)>>;
 
 /// What there is of one step.

@@ -25,6 +25,16 @@ pub struct RecordingLayout {
     tokens: usize,
     latent_values: usize,
     pixels: usize,
+    bytes: ValueBytes,
+}
+
+/// Bytes of what a model computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueBytes {
+    /// Of a number of queries and keys.
+    pub number: u64,
+    /// Of a prompt as the UNet reads it: keys and values of all cross-attention layers.
+    pub context: u64,
 }
 
 impl RecordingLayout {
@@ -36,8 +46,9 @@ impl RecordingLayout {
         tokens: usize,
         latent_values: usize,
         pixels: usize,
+        bytes: ValueBytes,
     ) -> Self {
-        Self { sites, blend_level, tokens, latent_values, pixels }
+        Self { sites, blend_level, tokens, latent_values, pixels, bytes }
     }
 
     /// The number of attention layers.
@@ -96,9 +107,7 @@ impl RecordingLayout {
 
     /// Bytes of both prompts as the UNet reads them: keys and values at every cross-attention layer.
     pub fn context_bytes(&self) -> u64 {
-        let cross = self.sites.iter().filter(|site| site.kind == AttentionKind::CrossAttention);
-        let values: usize = cross.map(|site| 4 * self.tokens * site.heads * site.head_dim).sum();
-        F32_BYTES * values as u64
+        2 * self.bytes.context
     }
 
     /// Bytes of one step of a kind of attention.
@@ -108,7 +117,7 @@ impl RecordingLayout {
             AttentionKind::SelfAttention => 2,
         };
         let values = self.recorded_sites(kind).map(|site| site.positions() * site.heads * site.head_dim);
-        F32_BYTES * (tensors * values.sum::<usize>()) as u64
+        self.bytes.number * (tensors * values.sum::<usize>()) as u64
     }
 
     /// Bytes of the steps of a coverage.

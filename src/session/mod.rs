@@ -27,7 +27,7 @@ pub mod view;
 
 pub use attention::{AttentionLog, CrossRecord, SelfRecord, SourceContexts, StepAttention, StepNeeds};
 pub use coverage::{Coverage, StepSet};
-pub use layout::RecordingLayout;
+pub use layout::{RecordingLayout, ValueBytes};
 pub use limits::SessionLimits;
 pub use maps::AttentionMaps;
 pub use source::{SessionId, Source};

@@ -158,7 +158,7 @@ pub fn to_attention(part: Part, layout: &RecordingLayout, tensors: Tensors) -> R
     own.resize(layout.layers(), None);
     for site in layout.recorded_sites(kind) {
         let mut take = |what: &str| match tensors.remove(&format!("{what}.{}", site.index)) {
-            Some(tensor) => expect(&tensor, &[site.heads, site.positions(), site.head_dim]).map(|()| tensor),
+            Some(tensor) => expect(&tensor, &[site.positions(), site.heads * site.head_dim]).map(|()| tensor),
             None => candle_core::bail!("there are no {what} of layer {}", site.index),
         };
         match kind {

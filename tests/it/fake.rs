@@ -12,7 +12,7 @@ use reprompt::diffusion::{Model, ModelError, ModelInfo, embedded};
 use reprompt::engine::backend::Backend;
 use reprompt::engine::{Engine, EngineConfig, PreparedEdit, Work};
 use reprompt::p2p::EditParams;
-use reprompt::session::Source;
+use reprompt::session::{Source, ValueBytes};
 
 /// A source of this seed makes every pass panic that it takes part in.
 pub const PANICS: u64 = 1_000_001;
@@ -77,6 +77,10 @@ impl Backend for Fake {
 
     fn sites(&self, _: usize, _: usize) -> Vec<AttentionSite> {
         Vec::new()
+    }
+
+    fn value_bytes(&self, _: &[AttentionSite]) -> ValueBytes {
+        ValueBytes { number: 4, context: 0 }
     }
 
     fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {

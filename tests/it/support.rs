@@ -5,6 +5,7 @@
 //! processor's, and so are those of the engine around the model.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +16,7 @@ use axum::response::Response;
 use candle_core::{DType, Device};
 use http_body_util::BodyExt;
 use reprompt::api::{self, ApiConfig, AppState};
+use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::{Model, ModelFiles, embedded};
 use reprompt::engine::{Engine, EngineConfig};
 use reprompt::session::SessionLimits;
@@ -140,9 +142,9 @@ pub fn tolerance() -> Tolerance {
     }
 }
 
-/// A model on the chosen device. It computes in f32 until `Model::load` is told otherwise; [`dtype`] goes in here.
+/// A model on the chosen device, in the chosen type.
 pub fn load_on_device(files: &ModelFiles) -> Model {
-    Model::load(files, &device()).unwrap()
+    Model::load_as(files, &Compute { device: device(), dtype: dtype() }).unwrap()
 }
 
 /// [`config`] on the chosen device.
@@ -155,6 +157,7 @@ pub fn config() -> EngineConfig {
     EngineConfig {
         device: Device::Cpu,
         dtype: DType::F32,
+        threads: NonZeroUsize::MIN,
         max_batch_rows: 8,
         queue_limit: 32,
         sessions: SessionLimits { memory_bytes: 1 << 30, ..SessionLimits::default() },

@@ -1,13 +1,13 @@
-//! Attention that its caller can take over: every layer of the UNet asks an [`AttentionControl`] how a row attends.
+//! Attention that its caller can take over: every layer of the UNet asks an [`AttentionControl`] how each row attends.
 //!
-//! This is the one place where editing meets the model. The control is handed an [`AttentionCall`] that computes
-//! the row's own queries, keys and values when they are asked for, so that work that an edit replaces is not done.
+//! This is the one place where editing meets the model. The control answers with a [`RowPlan`] before anything is
+//! computed: a sum of terms whose queries, keys and values are the row's own or somebody else's. Then what all rows need is
+//! computed at once, and nothing that no term reads.
 
-use candle_core::{D, Result, Tensor};
-use candle_nn::ops::softmax_last_dim;
+use candle_core::{Result, Tensor};
 
 use crate::diffusion::error::ModelError;
-use crate::diffusion::nn::Linear;
+use crate::diffusion::nn::{Keys, Linear, RowTerms, Term, Values, attend};
 use crate::diffusion::weights::Scope;
 
 /// What a layer attends to.
@@ -43,10 +43,66 @@ impl AttentionSite {
     }
 }
 
+/// One row at one attention layer.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionRow<'a> {
+    /// The layer.
+    pub site: AttentionSite,
+    /// The row's place in the batch.
+    pub row: usize,
+    /// The prompt's keys and values; `None` in self-attention.
+    pub text: Option<&'a KeyValue>,
+}
+
+/// How a row attends.
+#[derive(Debug, Clone, Default)]
+pub struct RowPlan {
+    /// What is added up; nothing: the row attends to nothing.
+    pub terms: Vec<PlannedTerm>,
+    /// Whether the row's own queries are handed to [`AttentionControl::take`].
+    pub wants_queries: bool,
+    /// Whether its own keys are; in self-attention.
+    pub wants_keys: bool,
+    /// Whether the last term's map is.
+    pub wants_map: bool,
+}
+
+impl RowPlan {
+    /// The row attends to itself, or to its own prompt.
+    pub fn own() -> Self {
+        Self { terms: vec![PlannedTerm::default()], ..Self::default() }
+    }
+}
+
+/// A term of a plan; what is not given is the row's own.
+#[derive(Debug, Clone, Default)]
+pub struct PlannedTerm {
+    /// `[positions, channels]`
+    pub queries: Option<Tensor>,
+    /// Of the tokens, or of the positions in self-attention.
+    pub keys: Option<Keys>,
+    /// Of the same.
+    pub values: Option<Values>,
+}
+
+/// What a row's plan wanted.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// `[positions, channels]`
+    pub queries: Option<Tensor>,
+    /// `[positions, channels]`
+    pub keys: Option<Tensor>,
+    /// Probabilities summed over heads, `[positions, tokens]`.
+    pub map: Option<Tensor>,
+}
+
 /// Decides how each row of a batch attends at each layer.
 pub trait AttentionControl: std::fmt::Debug {
-    /// The attended values of one row at one layer, `[heads, positions, head_dim]`.
-    fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor>;
+    /// How a row attends, asked of every row of a layer before anything is computed there.
+    fn plan(&mut self, row: &AttentionRow<'_>) -> Result<RowPlan>;
+
+    /// Takes what a plan has wanted.
+    fn take(&mut self, row: &AttentionRow<'_>, found: Found) -> Result<()>;
 }
 
 /// Leaves every row to itself: plain generation.
@@ -54,8 +110,12 @@ pub trait AttentionControl: std::fmt::Debug {
 pub struct NoControl;
 
 impl AttentionControl for NoControl {
-    fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
-        attend(&call.queries()?, &call.keys()?, &call.values()?)
+    fn plan(&mut self, _: &AttentionRow<'_>) -> Result<RowPlan> {
+        Ok(RowPlan::own())
+    }
+
+    fn take(&mut self, _: &AttentionRow<'_>, _: Found) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -67,81 +127,22 @@ pub(super) struct PartOfBatch<'a> {
 }
 
 impl AttentionControl for PartOfBatch<'_> {
-    fn attend(&mut self, call: &AttentionCall<'_>) -> Result<Tensor> {
-        self.control.attend(&AttentionCall { row: self.first + call.row, ..*call })
+    fn plan(&mut self, row: &AttentionRow<'_>) -> Result<RowPlan> {
+        self.control.plan(&AttentionRow { row: self.first + row.row, ..*row })
+    }
+
+    fn take(&mut self, row: &AttentionRow<'_>, found: Found) -> Result<()> {
+        self.control.take(&AttentionRow { row: self.first + row.row, ..*row }, found)
     }
 }
 
 /// Keys and values of one prompt at one cross-attention layer; the same at every step.
 #[derive(Debug, Clone)]
 pub struct KeyValue {
-    /// `[heads, tokens, head_dim]`.
-    pub keys: Tensor,
-    /// `[heads, tokens, head_dim]`.
-    pub values: Tensor,
-}
-
-/// One row at one attention layer. Nothing is computed before it is asked for.
-#[derive(Debug, Clone, Copy)]
-pub struct AttentionCall<'a> {
-    /// The layer.
-    pub site: AttentionSite,
-    /// The row's place in the batch.
-    pub row: usize,
-    layer: &'a Attention,
-    /// `[positions, channels]`.
-    hidden: &'a Tensor,
-    /// The prompt's keys and values; `None` in self-attention.
-    text: Option<&'a KeyValue>,
-}
-
-impl AttentionCall<'_> {
-    /// The row's own queries, `[heads, positions, head_dim]`.
-    pub fn queries(&self) -> Result<Tensor> {
-        self.layer.split_heads(&self.layer.to_q.forward(self.hidden)?)
-    }
-
-    /// The row's own keys, `[heads, tokens or positions, head_dim]`.
-    pub fn keys(&self) -> Result<Tensor> {
-        match self.text {
-            Some(text) => Ok(text.keys.clone()),
-            None => self.layer.split_heads(&self.layer.to_k.forward(self.hidden)?),
-        }
-    }
-
-    /// The row's own values, `[heads, tokens or positions, head_dim]`.
-    pub fn values(&self) -> Result<Tensor> {
-        match self.text {
-            Some(text) => Ok(text.values.clone()),
-            None => self.layer.split_heads(&self.layer.to_v.forward(self.hidden)?),
-        }
-    }
-}
-
-/// Score matrices larger than this many numbers are computed in blocks of queries, to bound the memory of a row.
-const BLOCK_SCORES: usize = 1 << 24;
-
-/// `softmax(Q K^T / sqrt(head_dim)) V`: `[heads, positions, head_dim]`.
-pub fn attend(queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
-    let (heads, positions, _) = queries.dims3()?;
-    let block = (BLOCK_SCORES / (heads * keys.dim(1)?)).max(1);
-    if block >= positions {
-        return attention_probabilities(queries, keys)?.matmul(values);
-    }
-    let blocks: Result<Vec<_>> = (0..positions)
-        .step_by(block)
-        .map(|start| {
-            let some = queries.narrow(1, start, block.min(positions - start))?;
-            attention_probabilities(&some.contiguous()?, keys)?.matmul(values)
-        })
-        .collect();
-    Tensor::cat(&blocks?, 1)
-}
-
-/// `softmax(Q K^T / sqrt(head_dim))`: `[heads, positions, tokens]`, each row summing to one.
-pub fn attention_probabilities(queries: &Tensor, keys: &Tensor) -> Result<Tensor> {
-    let scale = 1.0 / (queries.dim(D::Minus1)? as f64).sqrt();
-    softmax_last_dim(&(queries * scale)?.matmul(&keys.transpose(1, 2)?)?)
+    /// Of its tokens.
+    pub keys: Keys,
+    /// Of its tokens.
+    pub values: Values,
 }
 
 /// An attention layer: projections to queries, keys and values, and back.
@@ -190,42 +191,95 @@ impl Attention {
     /// Keys and values of text embeddings `[tokens, text_width]`.
     pub fn key_value(&self, text: &Tensor) -> Result<KeyValue> {
         Ok(KeyValue {
-            keys: self.split_heads(&self.to_k.forward(text)?)?,
-            values: self.split_heads(&self.to_v.forward(text)?)?,
+            keys: Keys::new(&self.to_k.forward(text)?, self.heads)?,
+            values: Values::new(&self.to_v.forward(text)?, self.heads)?,
         })
     }
 
     /// `hidden` `[rows, positions, channels]` on a map of `height` x `width`; `text` holds each row's keys and values
-    /// in cross-attention.
+    /// in cross-attention. `residual` is added.
     pub fn forward(
         &self,
         hidden: &Tensor,
         (height, width): (usize, usize),
         text: Option<&[&KeyValue]>,
         control: &mut dyn AttentionControl,
+        residual: &Tensor,
     ) -> Result<Tensor> {
-        let rows = hidden.dim(0)?;
-        let mut attended = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let call = AttentionCall {
-                site: self.site(height, width),
-                row,
-                layer: self,
-                hidden: &hidden.get(row)?,
-                text: text.map(|text| text[row]),
-            };
-            attended.push(self.merge_heads(&control.attend(&call)?)?);
+        let site = self.site(height, width);
+        let row_of = |row: usize| AttentionRow { site, row, text: text.and_then(|text| text.get(row).copied()) };
+        let plans = (0..hidden.dim(0)?).map(|row| control.plan(&row_of(row))).collect::<Result<Vec<_>>>()?;
+        let mut own = self.project(hidden, &plans)?;
+        let mut rows = Vec::with_capacity(plans.len());
+        for (row, plan) in plans.iter().enumerate() {
+            rows.push(self.terms(plan, &own[row], text.and_then(|text| text.get(row).copied()))?);
         }
-        self.to_out.forward(&Tensor::stack(&attended, 0)?)
+        let attended = attend(&rows, self.heads, hidden)?;
+        for (row, (plan, map)) in plans.iter().zip(attended.maps).enumerate() {
+            if plan.wants_queries || plan.wants_keys || plan.wants_map {
+                let own = std::mem::take(&mut own[row]);
+                let queries = own.queries.filter(|_| plan.wants_queries);
+                control.take(&row_of(row), Found { queries, keys: own.keys.filter(|_| plan.wants_keys), map })?;
+            }
+        }
+        self.to_out.forward_added(&attended.values, residual)
     }
 
-    /// `[n, channels] -> [heads, n, head_dim]`.
-    fn split_heads(&self, x: &Tensor) -> Result<Tensor> {
-        x.reshape(((), self.heads, self.head_dim))?.transpose(0, 1)?.contiguous()
+    /// What the plans need of each row's own, in one go.
+    fn project(&self, hidden: &Tensor, plans: &[RowPlan]) -> Result<Vec<Own>> {
+        let attends_to_itself = self.kind == AttentionKind::SelfAttention;
+        let (mut inputs, mut places) = (Vec::new(), Vec::new());
+        for (row, plan) in plans.iter().enumerate() {
+            let misses = |is_missing: fn(&PlannedTerm) -> bool| plan.terms.iter().any(is_missing);
+            let needed = [
+                (plan.wants_queries || misses(|term| term.queries.is_none()), &self.to_q),
+                (attends_to_itself && (plan.wants_keys || misses(|term| term.keys.is_none())), &self.to_k),
+                (attends_to_itself && misses(|term| term.values.is_none()), &self.to_v),
+            ];
+            let hidden = hidden.get(row)?;
+            for (which, (_, layer)) in needed.into_iter().enumerate().filter(|(_, (is_needed, _))| *is_needed) {
+                inputs.push((layer, hidden.clone()));
+                places.push((row, which));
+            }
+        }
+        let mut own: Vec<Own> = plans.iter().map(|_| Own::default()).collect();
+        for ((row, which), projected) in places.into_iter().zip(Linear::forward_all(&inputs)?) {
+            let own = &mut own[row];
+            *[&mut own.queries, &mut own.keys, &mut own.values][which] = Some(projected);
+        }
+        Ok(own)
     }
 
-    /// `[heads, n, head_dim] -> [n, channels]`.
-    fn merge_heads(&self, x: &Tensor) -> Result<Tensor> {
-        x.transpose(0, 1)?.reshape(((), self.heads * self.head_dim))
+    /// A plan's terms, with the row's own in its gaps.
+    fn terms(&self, plan: &RowPlan, own: &Own, text: Option<&KeyValue>) -> Result<RowTerms> {
+        let missing = || candle_core::Error::msg(format!("attention layer {} lacks what its plan needs", self.index));
+        let own_keys = match (&own.keys, text) {
+            (_, Some(text)) => Some(text.keys.clone()),
+            (Some(keys), None) if plan.terms.iter().any(|term| term.keys.is_none()) => {
+                Some(Keys::new(keys, self.heads)?)
+            }
+            _ => None,
+        };
+        let own_values = match (&own.values, text) {
+            (_, Some(text)) => Some(text.values.clone()),
+            (Some(values), None) => Some(Values::new(values, self.heads)?),
+            _ => None,
+        };
+        let terms = plan.terms.iter().map(|term| {
+            Ok(Term {
+                queries: term.queries.clone().or_else(|| own.queries.clone()).ok_or_else(missing)?,
+                keys: term.keys.clone().or_else(|| own_keys.clone()).ok_or_else(missing)?,
+                values: term.values.clone().or_else(|| own_values.clone()).ok_or_else(missing)?,
+            })
+        });
+        Ok(RowTerms { terms: terms.collect::<Result<_>>()?, wants_map: plan.wants_map })
     }
+}
+
+/// A row's own projections, `[positions, channels]`, as far as they are needed.
+#[derive(Debug, Default)]
+struct Own {
+    queries: Option<Tensor>,
+    keys: Option<Tensor>,
+    values: Option<Tensor>,
 }

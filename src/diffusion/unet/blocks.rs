@@ -1,15 +1,24 @@
 //! The UNet's blocks: down (residual blocks, attention, a strided convolution), middle, and up (the same with the
 //! skip connections of the way down, and an upsampling convolution).
 
-use candle_core::{Module, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::attention::{AttentionControl, AttentionSite, KeyValue};
 use super::config::{LevelConfig, UNetConfig};
 use super::transformer::Transformer;
 use crate::diffusion::error::ModelError;
-use crate::diffusion::nn::{ResnetBlock, ResnetOptions, conv2d};
+use crate::diffusion::nn::{Conv2d, ConvInput, ResnetBlock, ResnetOptions, SAME, TimeProjections, concat_channels};
 use crate::diffusion::weights::Scope;
-use crate::kernels::Conv2d;
+use crate::kernels::conv2d::Geometry;
+
+/// Numbers that blocks are given while they are loaded.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// The next attention layer's place among all of them.
+    pub next_site: usize,
+    /// The timestep's projections of the residual blocks so far.
+    pub time: TimeProjections,
+}
 
 /// Each row's keys and values, by attention layer.
 type Text<'a> = [&'a [Option<KeyValue>]];
@@ -46,10 +55,12 @@ fn load_transformers(
     config: &UNetConfig,
     level: &LevelConfig,
     count: usize,
-    next_site: &mut usize,
+    counters: &mut Counters,
 ) -> Loaded<Vec<Transformer>> {
     let (groups, linear) = (config.norm_num_groups, config.use_linear_projection);
-    (0..count).map(|i| Transformer::load(&scope.at("attentions").at(i), level, groups, linear, next_site)).collect()
+    (0..count)
+        .map(|i| Transformer::load(&scope.at("attentions").at(i), level, groups, linear, &mut counters.next_site))
+        .collect()
 }
 
 impl DownBlock {
@@ -61,7 +72,7 @@ impl DownBlock {
         input: usize,
         downsample: bool,
         resnet: ResnetOptions,
-        next_site: &mut usize,
+        counters: &mut Counters,
     ) -> Loaded<Self> {
         let channels = level.channels;
         let attentions = if level.down_attention { level.layers } else { 0 };
@@ -69,14 +80,15 @@ impl DownBlock {
             resnets: (0..level.layers)
                 .map(|i| {
                     let input = if i == 0 { input } else { channels };
-                    ResnetBlock::load(&scope.at("resnets").at(i), input, channels, resnet)
+                    ResnetBlock::load(&scope.at("resnets").at(i), input, channels, resnet, &mut counters.time)
                 })
                 .collect::<Loaded<_>>()?,
-            transformers: load_transformers(scope, config, level, attentions, next_site)?,
+            transformers: load_transformers(scope, config, level, attentions, counters)?,
             downsample: downsample
                 .then(|| {
-                    let scope = scope.at("downsamplers.0.conv");
-                    conv2d(&scope, channels, channels, 3, 2, config.downsample_padding)
+                    let padding = config.downsample_padding;
+                    let halve = Geometry { kernel: 3, stride: 2, before: padding, after: padding };
+                    Conv2d::load(&scope.at("downsamplers.0.conv"), channels, channels, halve)
                 })
                 .transpose()?,
         })
@@ -119,14 +131,19 @@ impl DownBlock {
 
 impl MidBlock {
     /// Loads the middle block, at the coarsest level.
-    pub fn load(scope: &Scope<'_>, config: &UNetConfig, resnet: ResnetOptions, next_site: &mut usize) -> Loaded<Self> {
+    pub fn load(
+        scope: &Scope<'_>,
+        config: &UNetConfig,
+        resnet: ResnetOptions,
+        counters: &mut Counters,
+    ) -> Loaded<Self> {
         let level = &config.levels[config.levels.len() - 1];
         let channels = level.channels;
         let attentions = usize::from(config.mid_attention);
         Ok(Self {
-            first: ResnetBlock::load(&scope.at("resnets.0"), channels, channels, resnet)?,
-            transformer: load_transformers(scope, config, level, attentions, next_site)?.pop(),
-            second: ResnetBlock::load(&scope.at("resnets.1"), channels, channels, resnet)?,
+            first: ResnetBlock::load(&scope.at("resnets.0"), channels, channels, resnet, &mut counters.time)?,
+            transformer: load_transformers(scope, config, level, attentions, counters)?.pop(),
+            second: ResnetBlock::load(&scope.at("resnets.1"), channels, channels, resnet, &mut counters.time)?,
         })
     }
 
@@ -166,7 +183,7 @@ impl UpBlock {
         (input, skip): (usize, usize),
         upsample: bool,
         resnet: ResnetOptions,
-        next_site: &mut usize,
+        counters: &mut Counters,
     ) -> Loaded<Self> {
         let channels = level.channels;
         let count = level.layers + 1;
@@ -176,12 +193,13 @@ impl UpBlock {
                 .map(|i| {
                     let from_below = if i == 0 { input } else { channels };
                     let from_skip = if i == count - 1 { skip } else { channels };
-                    ResnetBlock::load(&scope.at("resnets").at(i), from_below + from_skip, channels, resnet)
+                    let input = from_below + from_skip;
+                    ResnetBlock::load(&scope.at("resnets").at(i), input, channels, resnet, &mut counters.time)
                 })
                 .collect::<Loaded<_>>()?,
-            transformers: load_transformers(scope, config, level, attentions, next_site)?,
+            transformers: load_transformers(scope, config, level, attentions, counters)?,
             upsample: upsample
-                .then(|| conv2d(&scope.at("upsamplers.0.conv"), channels, channels, 3, 1, 1))
+                .then(|| Conv2d::load(&scope.at("upsamplers.0.conv"), channels, channels, SAME))
                 .transpose()?,
         })
     }
@@ -200,15 +218,15 @@ impl UpBlock {
             let Some(skip) = skips.pop() else {
                 candle_core::bail!("the way up has more residual blocks than the way down left skip connections");
             };
-            h = resnet.forward(&Tensor::cat(&[&h, &skip], 1)?, Some(time))?;
+            h = resnet.forward(&concat_channels(&h, &skip)?, Some(time))?;
             if let Some(transformer) = self.transformers.get(i) {
                 h = transformer.forward(&h, text, control)?;
             }
         }
         if let (Some(upsample), Some(next)) = (&self.upsample, skips.last()) {
             // To the size of the next skip connection: twice this one, or one less where the way down rounded up.
-            let (height, width) = (next.dim(2)?, next.dim(3)?);
-            h = upsample.forward(&h.upsample_nearest2d(height, width)?)?;
+            let upsampled = Some((next.dim(1)?, next.dim(2)?));
+            h = upsample.forward(ConvInput { upsampled, ..ConvInput::from(&h) })?;
         }
         Ok(h)
     }

@@ -9,22 +9,20 @@ mod config;
 mod timestep;
 mod transformer;
 
-use candle_core::{Device, Module, Result, Tensor};
-use candle_nn::GroupNorm;
+use candle_core::{Result, Tensor};
 
 pub use attention::{
-    AttentionCall, AttentionControl, AttentionKind, AttentionSite, KeyValue, NoControl, attend, attention_probabilities,
+    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Found, KeyValue, NoControl, PlannedTerm, RowPlan,
 };
 pub use config::UNetConfig;
 
 use self::attention::PartOfBatch;
-use self::blocks::{DownBlock, MidBlock, UpBlock};
+use self::blocks::{Counters, DownBlock, MidBlock, UpBlock};
 use self::timestep::TimestepEmbedding;
 use super::error::ModelError;
 use super::files::ModelFiles;
-use super::nn::{Activation, ResnetOptions, conv2d, group_norm};
+use super::nn::{Compute, Conv2d, ConvInput, GroupNorm, Linear, ResnetOptions, SAME};
 use super::weights::Weights;
-use crate::kernels::Conv2d;
 
 const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
 
@@ -47,8 +45,7 @@ impl TextContext {
 
     /// Bytes that the tensors take.
     pub fn bytes(&self) -> u64 {
-        let tensors = self.key_values.iter().flatten().flat_map(|kv| [&kv.keys, &kv.values]);
-        tensors.map(super::tensor_bytes).sum()
+        self.key_values.iter().flatten().map(|kv| kv.keys.bytes() + kv.values.bytes()).sum()
     }
 }
 
@@ -68,9 +65,9 @@ pub struct UNet {
 
 impl UNet {
     /// Loads the UNet of `model`.
-    pub fn load(model: &ModelFiles, device: &Device) -> std::result::Result<Self, ModelError> {
+    pub fn load(model: &ModelFiles, compute: &Compute) -> std::result::Result<Self, ModelError> {
         let config = UNetConfig::load(model)?;
-        let weights = Weights::open(model, model.first_of(WEIGHTS)?, device)?;
+        let weights = Weights::open(model, model.first_of(WEIGHTS)?, compute)?;
         let root = weights.root();
         let (first, last) = (config.levels[0].channels, config.levels.len() - 1);
         let resnet = ResnetOptions {
@@ -79,15 +76,15 @@ impl UNet {
             activation: config.activation,
             time_embed: Some(first * 4),
         };
-        let mut next_site = 0;
+        let mut counters = Counters::default();
         let mut down_blocks = Vec::new();
         for (index, level) in config.levels.iter().enumerate() {
             let input = config.levels[index.saturating_sub(1)].channels;
             let scope = root.at("down_blocks").at(index);
             let downsample = index != last;
-            down_blocks.push(DownBlock::load(&scope, &config, level, input, downsample, resnet, &mut next_site)?);
+            down_blocks.push(DownBlock::load(&scope, &config, level, input, downsample, resnet, &mut counters)?);
         }
-        let mid_block = MidBlock::load(&root.at("mid_block"), &config, resnet, &mut next_site)?;
+        let mid_block = MidBlock::load(&root.at("mid_block"), &config, resnet, &mut counters)?;
         let mut up_blocks = Vec::new();
         for (index, level) in config.levels.iter().rev().enumerate() {
             let channels_at = |level: usize| config.levels[level].channels;
@@ -96,17 +93,21 @@ impl UNet {
             let skip = channels_at(level_index.saturating_sub(1));
             let scope = root.at("up_blocks").at(index);
             let upsample = index != last;
-            up_blocks.push(UpBlock::load(&scope, &config, level, (input, skip), upsample, resnet, &mut next_site)?);
+            up_blocks.push(UpBlock::load(&scope, &config, level, (input, skip), upsample, resnet, &mut counters)?);
         }
         Ok(Self {
-            timestep_embedding: TimestepEmbedding::load(&root.at("time_embedding"), &config)?,
-            conv_in: conv2d(&root.at("conv_in"), config.in_channels, first, 3, 1, 1)?,
+            timestep_embedding: TimestepEmbedding::load(
+                &root.at("time_embedding"),
+                &config,
+                Linear::join(&counters.time.layers)?,
+            )?,
+            conv_in: Conv2d::load(&root.at("conv_in"), config.in_channels, first, SAME)?,
             down_blocks,
             mid_block,
             up_blocks,
-            conv_norm_out: group_norm(&root.at("conv_norm_out"), first, config.norm_num_groups, config.norm_eps)?,
-            conv_out: conv2d(&root.at("conv_out"), first, config.out_channels, 3, 1, 1)?,
-            attention_layers: next_site,
+            conv_norm_out: GroupNorm::load(&root.at("conv_norm_out"), first, config.norm_num_groups, config.norm_eps)?,
+            conv_out: Conv2d::load(&root.at("conv_out"), first, config.out_channels, SAME)?,
+            attention_layers: counters.next_site,
             config,
         })
     }
@@ -178,8 +179,8 @@ impl UNet {
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
         let text: Vec<&[Option<KeyValue>]> = contexts.iter().map(|context| context.key_values.as_slice()).collect();
-        let time = self.timestep_embedding.forward(timesteps, latents.device())?;
-        let mut h = self.conv_in.forward(latents)?;
+        let time = self.timestep_embedding.forward(timesteps)?;
+        let mut h = self.conv_in.forward(&latents.permute((0, 2, 3, 1))?.contiguous()?)?;
         let mut skips = vec![h.clone()];
         for block in &self.down_blocks {
             h = block.forward(&h, &time, &text, control, &mut skips)?;
@@ -188,7 +189,9 @@ impl UNet {
         for block in &self.up_blocks {
             h = block.forward(&h, &time, &text, control, &mut skips)?;
         }
-        self.conv_out.forward(&Activation::Silu.forward(&self.conv_norm_out.forward(&h)?)?)
+        let (norm, activation) = (Some(&self.conv_norm_out), Some(self.config.activation));
+        let output = self.conv_out.forward(ConvInput { norm, activation, ..ConvInput::from(&h) })?;
+        output.permute((0, 3, 1, 2))?.contiguous()
     }
 
     fn transformers(&self) -> impl Iterator<Item = &transformer::Transformer> {

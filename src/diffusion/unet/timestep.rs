@@ -1,18 +1,31 @@
 //! The timestep embedding: sinusoids of the timestep, then two linear layers (diffusers' `Timesteps` and
-//! `TimestepEmbedding`).
+//! `TimestepEmbedding`), and what all residual blocks make of them. Each timestep is computed once.
 
-use candle_core::{Device, Result, Tensor};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{Result, Tensor};
 
 use super::config::UNetConfig;
 use crate::diffusion::error::ModelError;
-use crate::diffusion::nn::{Activation, Linear};
+use crate::diffusion::nn::{Activation, Compute, Linear};
 use crate::diffusion::weights::Scope;
 
 const MAX_PERIOD: f32 = 10_000.0;
 
+/// Timesteps that are remembered; more than any schedule of one image has are rarely met.
+const REMEMBERED: usize = 256;
+
 /// Sinusoids and the network on top of them.
 #[derive(Debug)]
 pub struct TimestepEmbedding {
+    compute: Compute,
+    /// The residual blocks' projections, one behind the other.
+    projections: Linear,
+    /// By timestep, `[1, channels of all blocks]`.
+    known: Mutex<HashMap<usize, Tensor>>,
+    /// Before the residual blocks' projections.
+    activation: Activation,
     linear_1: Linear,
     linear_2: Linear,
     frequencies: Vec<f32>,
@@ -21,7 +34,7 @@ pub struct TimestepEmbedding {
 
 impl TimestepEmbedding {
     /// Loads the embedding; its width is four times the channels of the finest level.
-    pub fn load(scope: &Scope<'_>, config: &UNetConfig) -> std::result::Result<Self, ModelError> {
+    pub fn load(scope: &Scope<'_>, config: &UNetConfig, projections: Linear) -> std::result::Result<Self, ModelError> {
         let channels = config.levels[0].channels;
         let half = channels / 2;
         // f32 throughout, as PyTorch computes it.
@@ -29,6 +42,10 @@ impl TimestepEmbedding {
         let span = (half as f64 - config.freq_shift) as f32;
         let frequencies = (0..half).map(|i| (-MAX_PERIOD.ln() * i as f32 / span).exp()).collect();
         Ok(Self {
+            compute: scope.compute().clone(),
+            projections,
+            activation: config.activation,
+            known: Mutex::default(),
             linear_1: Linear::load(&scope.at("linear_1"), channels, channels * 4)?,
             linear_2: Linear::load(&scope.at("linear_2"), channels * 4, channels * 4)?,
             frequencies,
@@ -36,20 +53,36 @@ impl TimestepEmbedding {
         })
     }
 
-    /// One timestep a row -> `[rows, 1, width]`.
-    pub fn forward(&self, timesteps: &[usize], device: &Device) -> Result<Tensor> {
-        let mut sinusoids = Vec::with_capacity(timesteps.len() * self.frequencies.len() * 2);
+    /// One timestep a row -> `[rows, channels of all residual blocks]`.
+    pub fn forward(&self, timesteps: &[usize]) -> Result<Tensor> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = Vec::with_capacity(timesteps.len());
         for &timestep in timesteps {
-            let angles = || self.frequencies.iter().map(|frequency| timestep as f32 * frequency);
-            if self.cosine_first {
-                sinusoids.extend(angles().map(f32::cos).chain(angles().map(f32::sin)));
-            } else {
-                sinusoids.extend(angles().map(f32::sin).chain(angles().map(f32::cos)));
-            }
+            let row = match known.get(&timestep) {
+                Some(row) => row.clone(),
+                None => {
+                    if known.len() >= REMEMBERED {
+                        known.clear();
+                    }
+                    let row = self.compute(timestep)?;
+                    known.insert(timestep, row.clone());
+                    row
+                }
+            };
+            rows.push(row);
         }
-        let shape = (timesteps.len(), 1, self.frequencies.len() * 2);
-        let sinusoids = Tensor::from_vec(sinusoids, shape, device)?;
-        let h = Activation::Silu.forward(&self.linear_1.forward(&sinusoids)?)?;
-        self.linear_2.forward(&h)
+        Tensor::cat(&rows, 0)
+    }
+
+    fn compute(&self, timestep: usize) -> Result<Tensor> {
+        let angles = || self.frequencies.iter().map(|frequency| timestep as f32 * frequency);
+        let (sines, cosines) = (angles().map(f32::sin), angles().map(f32::cos));
+        let sinusoids: Vec<f32> =
+            if self.cosine_first { cosines.chain(sines).collect() } else { sines.chain(cosines).collect() };
+        // In f32 up to here: bf16 would make 980 of 981.
+        let sinusoids = Tensor::from_vec(sinusoids, (1, self.frequencies.len() * 2), &self.compute.device)?;
+        let h = self.linear_1.forward(&sinusoids.to_dtype(self.compute.activations())?)?;
+        let h = self.linear_2.forward(&Activation::Silu.forward(&h)?)?;
+        self.projections.forward(&self.activation.forward(&h)?)
     }
 }

@@ -1,13 +1,12 @@
 //! The spatial transformer after a residual block: self-attention, cross-attention and a gated feed-forward
 //! network over the positions of the feature map (diffusers' `Transformer2DModel`).
 
-use candle_core::{D, Module, Result, Tensor};
-use candle_nn::{GroupNorm, LayerNorm};
+use candle_core::{Result, Tensor};
 
 use super::attention::{Attention, AttentionControl, AttentionSite, KeyValue};
 use super::config::LevelConfig;
 use crate::diffusion::error::ModelError;
-use crate::diffusion::nn::{Linear, group_norm, layer_norm};
+use crate::diffusion::nn::{Geglu, GroupNorm, LayerNorm, Linear};
 use crate::diffusion::weights::Scope;
 
 /// diffusers fixes this epsilon, whatever `norm_eps` says.
@@ -31,7 +30,7 @@ struct TransformerBlock {
     norm2: LayerNorm,
     attn2: Attention,
     norm3: LayerNorm,
-    feed_forward_in: Linear,
+    feed_forward_in: Geglu,
     feed_forward_out: Linear,
 }
 
@@ -47,7 +46,7 @@ impl Transformer {
         let channels = level.channels;
         let projection = if linear_projection { Linear::load } else { Linear::load_from_conv1x1 };
         Ok(Self {
-            norm: group_norm(&scope.at("norm"), channels, groups, GROUP_NORM_EPS)?,
+            norm: GroupNorm::load(&scope.at("norm"), channels, groups, GROUP_NORM_EPS)?,
             proj_in: projection(&scope.at("proj_in"), channels, channels)?,
             blocks: (0..level.transformer_layers)
                 .map(|i| TransformerBlock::load(&scope.at("transformer_blocks").at(i), level, next_site))
@@ -56,22 +55,20 @@ impl Transformer {
         })
     }
 
-    /// `x` `[rows, channels, h, w]`; `text[row][site]` holds the rows' keys and values.
+    /// `x` `[rows, h, w, channels]`; `text[row][site]` holds the rows' keys and values.
     pub fn forward(
         &self,
         x: &Tensor,
         text: &[&[Option<KeyValue>]],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
-        let (rows, channels, height, width) = x.dims4()?;
-        let h = self.norm.forward(x)?;
-        let h = h.reshape((rows, channels, height * width))?.transpose(1, 2)?.contiguous()?;
-        let mut h = self.proj_in.forward(&h)?;
+        let (rows, height, width, channels) = x.dims4()?;
+        let tokens = (rows, height * width, channels);
+        let mut h = self.proj_in.forward(&self.norm.forward(x)?.reshape(tokens)?)?;
         for block in &self.blocks {
             h = block.forward(&h, (height, width), text, control)?;
         }
-        let h = self.proj_out.forward(&h)?.transpose(1, 2)?.reshape((rows, channels, height, width))?;
-        x + h
+        self.proj_out.forward_added(&h, &x.reshape(tokens)?)?.reshape(x.dims())
     }
 
     /// The transformer's attention layers on a map of `height` x `width`, in the order in which they run.
@@ -96,12 +93,12 @@ impl TransformerBlock {
         let inner = channels * 4;
         let text_width = Some(level.cross_attention_dim);
         Ok(Self {
-            norm1: layer_norm(&scope.at("norm1"), channels, LAYER_NORM_EPS)?,
+            norm1: LayerNorm::load(&scope.at("norm1"), channels, LAYER_NORM_EPS)?,
             attn1: Attention::load(&scope.at("attn1"), index, channels, heads, None)?,
-            norm2: layer_norm(&scope.at("norm2"), channels, LAYER_NORM_EPS)?,
+            norm2: LayerNorm::load(&scope.at("norm2"), channels, LAYER_NORM_EPS)?,
             attn2: Attention::load(&scope.at("attn2"), index + 1, channels, heads, text_width)?,
-            norm3: layer_norm(&scope.at("norm3"), channels, LAYER_NORM_EPS)?,
-            feed_forward_in: Linear::load(&scope.at("ff.net.0.proj"), channels, inner * 2)?,
+            norm3: LayerNorm::load(&scope.at("norm3"), channels, LAYER_NORM_EPS)?,
+            feed_forward_in: Geglu::load(&scope.at("ff.net.0.proj"), channels, inner)?,
             feed_forward_out: Linear::load(&scope.at("ff.net.2"), inner, channels)?,
         })
     }
@@ -113,17 +110,14 @@ impl TransformerBlock {
         text: &[&[Option<KeyValue>]],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
-        let x = (x + self.attn1.forward(&self.norm1.forward(x)?, map, None, control)?)?;
+        let x = self.attn1.forward(&self.norm1.forward(x)?, map, None, control, x)?;
         let index = self.attn2.site(0, 0).index;
         let text: Option<Vec<&KeyValue>> = text.iter().map(|row| row.get(index)?.as_ref()).collect();
         let Some(text) = text else {
             candle_core::bail!("a row's prompt has no keys and values for attention layer {index}");
         };
-        let x = (&x + self.attn2.forward(&self.norm2.forward(&x)?, map, Some(&text), control)?)?;
-        // GEGLU: one half gates the other, by the exact GELU.
-        let gated = self.feed_forward_in.forward(&self.norm3.forward(&x)?)?;
-        let halves = gated.chunk(2, D::Minus1)?;
-        let h = (&halves[0] * halves[1].contiguous()?.gelu_erf()?)?;
-        &x + self.feed_forward_out.forward(&h)?
+        let x = self.attn2.forward(&self.norm2.forward(&x)?, map, Some(&text), control, &x)?;
+        let h = self.feed_forward_in.forward(&self.norm3.forward(&x)?)?;
+        self.feed_forward_out.forward_added(&h, &x)
     }
 }

@@ -47,7 +47,7 @@ impl EditRun {
         plan: Arc<EditPlan>,
         keeps_maps: bool,
     ) -> std::result::Result<Self, ModelError> {
-        let editor = StepEditor::new(&plan, log.layout(), log.contexts(), model.device())?;
+        let editor = StepEditor::new(&plan, log.layout(), log.contexts());
         let steps = trajectory.total_steps();
         Ok(Self {
             denoising: Denoising::new(&model.info().scheduler, trajectory.noise(), steps, guidance_scale)?,

@@ -42,7 +42,8 @@ pub fn recording_layout(model: &dyn Backend, height: usize, width: usize) -> Rec
     let info = model.info();
     let latent_values = info.latent_channels * (height / info.vae_factor) * (width / info.vae_factor);
     let tokens = info.tokenizer.max_tokens();
-    RecordingLayout::new(sites, crate::p2p::blend_level(&levels), tokens, latent_values, height * width)
+    let bytes = model.value_bytes(&sites);
+    RecordingLayout::new(sites, crate::p2p::blend_level(&levels), tokens, latent_values, height * width, bytes)
 }
 
 /// What an edit reads of its source's attention.

@@ -1,0 +1,118 @@
+//! Group norm and layer norm, channels last.
+
+use candle_core::{D, Module, Result, Tensor};
+
+use super::Activation;
+use crate::diffusion::error::ModelError;
+use crate::diffusion::weights::Scope;
+use crate::kernels::buffer::numbers_of;
+use crate::kernels::norm::{Affine, group_norm, layer_norm};
+
+type Loaded<T> = std::result::Result<T, ModelError>;
+
+/// Group norm over `[rows, .., channels]`.
+#[derive(Debug, Clone)]
+pub struct GroupNorm {
+    form: Form,
+    groups: usize,
+    eps: f64,
+}
+
+/// Layer norm over the last axis.
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    form: Form,
+    eps: f64,
+}
+
+/// Weight and bias, `[channels]` each.
+#[derive(Debug, Clone)]
+enum Form {
+    /// On the processor.
+    Numbers(Vec<f32>, Vec<f32>),
+    /// Elsewhere.
+    Tensors(Tensor, Tensor),
+}
+
+impl Form {
+    fn load(scope: &Scope<'_>, channels: usize) -> Loaded<Self> {
+        Ok(if scope.compute().device.is_cpu() {
+            Self::Numbers(scope.numbers("weight", &[channels])?, scope.numbers("bias", &[channels])?)
+        } else {
+            Self::Tensors(scope.tensor("weight", &[channels])?, scope.tensor("bias", &[channels])?)
+        })
+    }
+}
+
+impl GroupNorm {
+    /// Loads the norm of `channels` in `groups`.
+    pub fn load(scope: &Scope<'_>, channels: usize, groups: usize, eps: f64) -> Loaded<Self> {
+        Ok(Self { form: Form::load(scope, channels)?, groups, eps })
+    }
+
+    /// `[rows, .., channels]` -> the same, normalized.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.form {
+            Form::Numbers(weight, _) => {
+                let affine = self.affine(x)?;
+                let y = affine.apply(&numbers_of(x)?, x.dim(0)?, weight.len());
+                Tensor::from_vec(y, x.dims(), x.device())
+            }
+            Form::Tensors(..) => {
+                let (rows, channels) = (x.dim(0)?, x.dim(D::Minus1)?);
+                let y =
+                    self.forward_channels_first(&x.reshape((rows, (), channels))?.transpose(1, 2)?.contiguous()?)?;
+                y.transpose(1, 2)?.contiguous()?.reshape(x.dims())
+            }
+        }
+    }
+
+    /// What normalizes `x`, on the processor.
+    pub(super) fn affine(&self, x: &Tensor) -> Result<Affine> {
+        let Form::Numbers(weight, bias) = &self.form else {
+            candle_core::bail!("a norm on the processor is wanted");
+        };
+        let (rows, channels) = (x.dim(0)?, x.dim(D::Minus1)?);
+        if channels != weight.len() {
+            candle_core::bail!("a norm of {} channels cannot take {:?}", weight.len(), x.dims());
+        }
+        Ok(group_norm(&numbers_of(x)?, rows, self.groups, weight, bias, self.eps))
+    }
+
+    /// `[rows, channels, ..]`, elsewhere than on the processor.
+    pub(super) fn forward_channels_first(&self, x: &Tensor) -> Result<Tensor> {
+        let Form::Tensors(weight, bias) = &self.form else {
+            candle_core::bail!("a norm elsewhere than on the processor is wanted");
+        };
+        candle_nn::GroupNorm::new(weight.clone(), bias.clone(), weight.dim(0)?, self.groups, self.eps)?.forward(x)
+    }
+}
+
+impl LayerNorm {
+    /// Loads the norm of `channels`.
+    pub fn load(scope: &Scope<'_>, channels: usize, eps: f64) -> Loaded<Self> {
+        Ok(Self { form: Form::load(scope, channels)?, eps })
+    }
+
+    /// `[.., channels]` -> the same, normalized.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.form {
+            Form::Numbers(weight, bias) => {
+                if x.dim(D::Minus1)? != weight.len() {
+                    candle_core::bail!("a norm of {} channels cannot take {:?}", weight.len(), x.dims());
+                }
+                #[allow(clippy::cast_possible_truncation)]
+                let y = layer_norm(&numbers_of(x)?, weight, bias, self.eps as f32);
+                Tensor::from_vec(y, x.dims(), x.device())
+            }
+            Form::Tensors(weight, bias) => candle_nn::LayerNorm::new(weight.clone(), bias.clone(), self.eps).forward(x),
+        }
+    }
+}
+
+impl Activation {
+    /// [`Self::forward`], where there is one.
+    pub(super) fn after(activation: Option<Self>, x: Tensor) -> Result<Tensor> {
+        activation.map_or(Ok(x.clone()), |activation| activation.forward(&x))
+    }
+}

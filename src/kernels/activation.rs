@@ -1,0 +1,65 @@
+//! Activations, element by element, on the processor.
+
+#![allow(unsafe_code)]
+
+use super::buffer::{Shared, filled};
+use super::pool::for_each;
+use super::simd::{Kernel, LANES, Simd, dispatch, math};
+
+/// Numbers of a chunk.
+const CHUNK: usize = 16 << 10;
+
+/// The activations that models of this family have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x sigmoid(x)`, also called swish.
+    Silu,
+    /// The exact GELU, by the error function.
+    Gelu,
+    /// CLIP's `x sigmoid(1.702 x)`.
+    QuickGelu,
+}
+
+impl Activation {
+    /// The activation of a vector.
+    #[inline(always)]
+    pub(super) fn of<S: Simd>(self, s: S, x: S::F) -> S::F {
+        match self {
+            Self::Silu => math::silu(s, x),
+            Self::Gelu => math::gelu(s, x),
+            Self::QuickGelu => math::quick_gelu(s, x),
+        }
+    }
+
+    /// The activation of many numbers.
+    pub fn apply(self, x: &[f32]) -> Vec<f32> {
+        let fill = |out: &mut [f32]| {
+            let shared = Shared::new(out);
+            for_each(x.len().div_ceil(CHUNK), |chunk| {
+                let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(x.len());
+                // SAFETY: each number is one chunk's.
+                let out = unsafe { shared.part(range.clone()) };
+                dispatch(Apply { activation: self, x: &x[range], out });
+            });
+        };
+        // SAFETY: every number is written.
+        unsafe { filled(x.len(), fill) }
+    }
+}
+
+struct Apply<'a> {
+    activation: Activation,
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for (out, x) in self.out.chunks_mut(LANES).zip(self.x.chunks(LANES)) {
+            s.store_some(out, self.activation.of(s, s.load_some(x, 0.0)));
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Attention on the processor: `softmax(Q K^T / sqrt(head_dim)) V`, without its maps in memory, or with their sum over heads.
+//!
+//! Queries, keys and values are `[positions or tokens, channels]`, the heads' channels one behind the other, as
+//! projections give them. Some queries at a time meet all keys, so a head's scores stay in the cache. A row of a batch may attend
+//! as a sum of several terms, which is what an edit does.
+
+#![allow(unsafe_code)]
+
+use super::buffer::{Shared, filled, with_scratch};
+use super::panels::PANEL;
+use super::pool::{for_each, threads};
+use super::product::multiply;
+use super::simd::{Kernel, LANES, Simd, dispatch, math};
+use super::work;
+
+/// Keys of all heads in panels: `[head][panel of tokens][head_dim][32]`.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    numbers: Vec<f32>,
+    tokens: usize,
+    heads: usize,
+}
+
+/// Values of all heads in panels: `[head][panel of channels][tokens][32]`.
+#[derive(Debug, Clone)]
+pub struct Values {
+    numbers: Vec<f32>,
+    tokens: usize,
+    heads: usize,
+}
+
+impl Keys {
+    /// Lays out `[tokens, channels]`.
+    pub fn new(keys: &[f32], tokens: usize, heads: usize) -> Self {
+        let (channels, head_dim) = (keys.len() / tokens, keys.len() / tokens / heads);
+        let panels = tokens.div_ceil(PANEL);
+        let fill = |numbers: &mut [f32]| {
+            let shared = Shared::new(numbers);
+            let size = head_dim * PANEL;
+            for_each(heads * panels, |chunk| {
+                let (head, panel) = (chunk / panels, chunk % panels);
+                // SAFETY: each panel is one chunk's.
+                let out = unsafe { shared.part(chunk * size..(chunk + 1) * size) };
+                let count = (tokens - panel * PANEL).min(PANEL);
+                for lane in 0..PANEL {
+                    let at = (panel * PANEL + lane) * channels + head * head_dim;
+                    let from = if lane < count { &keys[at..at + head_dim] } else { &[] };
+                    let lanes = out[lane..].iter_mut().step_by(PANEL);
+                    lanes.zip(from.iter().chain(std::iter::repeat(&0.0))).for_each(|(to, from)| *to = *from);
+                }
+            });
+        };
+        // SAFETY: every lane of every panel is written.
+        let numbers = unsafe { filled(heads * panels * head_dim * PANEL, fill) };
+        Self { numbers, tokens, heads }
+    }
+
+    /// Tokens that can be attended to.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Bytes that they take.
+    pub fn bytes(&self) -> u64 {
+        size_of_val(self.numbers.as_slice()) as u64
+    }
+
+    /// Bytes that so many would take.
+    pub fn bytes_of(tokens: usize, heads: usize, head_dim: usize) -> u64 {
+        (heads * tokens.div_ceil(PANEL) * PANEL * head_dim * size_of::<f32>()) as u64
+    }
+
+    fn head(&self, head: usize) -> &[f32] {
+        let size = self.numbers.len() / self.heads;
+        &self.numbers[head * size..(head + 1) * size]
+    }
+}
+
+impl Values {
+    /// Lays out `[tokens, channels]`.
+    pub fn new(values: &[f32], tokens: usize, heads: usize) -> Self {
+        let (channels, head_dim) = (values.len() / tokens, values.len() / tokens / heads);
+        let panels = head_dim.div_ceil(PANEL);
+        let fill = |numbers: &mut [f32]| {
+            let shared = Shared::new(numbers);
+            let size = tokens * PANEL;
+            for_each(heads * panels, |chunk| {
+                let (head, panel) = (chunk / panels, chunk % panels);
+                // SAFETY: each panel is one chunk's.
+                let out = unsafe { shared.part(chunk * size..(chunk + 1) * size) };
+                let count = (head_dim - panel * PANEL).min(PANEL);
+                for (token, out) in out.chunks_exact_mut(PANEL).enumerate() {
+                    let at = token * channels + head * head_dim + panel * PANEL;
+                    out[..count].copy_from_slice(&values[at..at + count]);
+                    out[count..].fill(0.0);
+                }
+            });
+        };
+        // SAFETY: every row of every panel is written.
+        let numbers = unsafe { filled(heads * panels * tokens * PANEL, fill) };
+        Self { numbers, tokens, heads }
+    }
+
+    /// Multiplied from the left by a matrix `[tokens, tokens]`.
+    ///
+    /// # Panics
+    /// Where the matrix is of another size.
+    pub fn mixed(&self, matrix: &[f32]) -> Self {
+        assert_eq!(matrix.len(), self.tokens * self.tokens, "a matrix over tokens");
+        work::count_products(self.tokens, self.tokens, self.numbers.len() / self.tokens);
+        let mut numbers = vec![0.0; self.numbers.len()];
+        let size = self.tokens * PANEL;
+        let shared = Shared::new(&mut numbers);
+        for_each(self.numbers.len() / size, |panel| {
+            let range = panel * size..(panel + 1) * size;
+            // SAFETY: each panel is one chunk's.
+            let out = unsafe { shared.part(range.clone()) };
+            dispatch(Mix { matrix, panel: &self.numbers[range], tokens: self.tokens, out });
+        });
+        Self { numbers, ..*self }
+    }
+
+    /// Each token's multiplied by a factor.
+    ///
+    /// # Panics
+    /// Where there is not one for each token.
+    pub fn scaled(&self, factors: &[f32]) -> Self {
+        assert_eq!(factors.len(), self.tokens, "a factor for each token");
+        let rows = self.numbers.chunks_exact(PANEL).zip(factors.iter().cycle());
+        let numbers = rows.flat_map(|(row, factor)| row.iter().map(move |value| value * factor)).collect();
+        Self { numbers, ..*self }
+    }
+
+    /// Bytes that they take.
+    pub fn bytes(&self) -> u64 {
+        size_of_val(self.numbers.as_slice()) as u64
+    }
+
+    /// Bytes that so many would take.
+    pub fn bytes_of(tokens: usize, heads: usize, head_dim: usize) -> u64 {
+        (heads * tokens * head_dim.div_ceil(PANEL) * PANEL * size_of::<f32>()) as u64
+    }
+
+    fn head(&self, head: usize) -> &[f32] {
+        let size = self.numbers.len() / self.heads;
+        &self.numbers[head * size..(head + 1) * size]
+    }
+}
+
+/// A matrix times one panel.
+struct Mix<'a> {
+    matrix: &'a [f32],
+    panel: &'a [f32],
+    tokens: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Mix<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let rows = self.matrix.chunks_exact(self.tokens);
+        for (row, out) in rows.zip(self.out.chunks_exact_mut(PANEL)) {
+            let mut sums = [[s.splat(0.0); 2]; 1];
+            // SAFETY: a row of `tokens` numbers, and a panel of as many rows.
+            unsafe { multiply(s, &[row.as_ptr()], &[(0, self.tokens)], self.panel.as_ptr(), &mut sums) };
+            let (low, high) = out.split_at_mut(LANES);
+            s.store_some(low, sums[0][0]);
+            s.store_some(high, sums[0][1]);
+        }
+    }
+}
+
+/// `softmax(Q K^T / sqrt(head_dim)) V`
+#[derive(Debug, Clone, Copy)]
+pub struct Term<'a> {
+    /// `[positions, channels]`
+    pub queries: &'a [f32],
+    /// Of the tokens that are attended to.
+    pub keys: &'a Keys,
+    /// Of the same tokens.
+    pub values: &'a Values,
+}
+
+/// How a row of a batch attends: the sum of its terms.
+#[derive(Debug)]
+pub struct Row<'a> {
+    /// The terms.
+    pub terms: Vec<Term<'a>>,
+    /// `[positions, tokens]`, to which the probabilities of the last term are added, head by head.
+    pub map: Option<&'a mut [f32]>,
+}
+
+/// What every row has in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads {
+    /// Heads.
+    pub count: usize,
+    /// Channels of all heads together.
+    pub channels: usize,
+    /// Queries.
+    pub positions: usize,
+    /// Whether a position sees none after itself.
+    pub is_causal: bool,
+}
+
+/// The attended values of all rows, `[rows, positions, channels]`.
+///
+/// # Panics
+/// Where sizes do not fit together.
+pub fn attend(rows: Vec<Row<'_>>, heads: Heads) -> Vec<f32> {
+    let Heads { channels, positions, count, .. } = heads;
+    let head_dim = channels / count;
+    for row in &rows {
+        for term in &row.terms {
+            let (keys, values) = (term.keys, term.values);
+            assert_eq!(term.queries.len(), positions * channels, "queries");
+            assert!((keys.heads, values.heads) == (count, count) && keys.tokens == values.tokens, "keys and values");
+            assert_eq!(keys.numbers.len(), count * keys.tokens.div_ceil(PANEL) * PANEL * head_dim, "keys");
+            assert_eq!(values.numbers.len(), count * values.tokens * head_dim.div_ceil(PANEL) * PANEL, "values");
+            work::count_products(positions * count, head_dim, keys.tokens * 2);
+            work::count_exponentials(positions * count * keys.tokens);
+        }
+        let tokens = row.terms.last().map_or(0, |term| term.keys.tokens);
+        assert!(row.map.as_ref().is_none_or(|map| map.len() == positions * tokens), "a map");
+    }
+    let chunk = if threads() == 1 { positions } else { positions.div_ceil(threads() * 2).next_multiple_of(12).max(24) };
+    let chunks = positions.div_ceil(chunk.max(1));
+    let mut parts = Vec::with_capacity(rows.len());
+    for Row { terms, map } in rows {
+        parts.push((terms, map.map(Shared::new)));
+    }
+    let fill = |out: &mut [f32]| {
+        let shared = Shared::new(out);
+        for_each(parts.len() * chunks, |index| {
+            let (row, first) = (index / chunks, index % chunks * chunk);
+            let range = first..(first + chunk).min(positions);
+            let (terms, map) = &parts[row];
+            let of_row = row * positions * channels;
+            // SAFETY: each row's positions are one chunk's, in the output and in the maps.
+            let out = unsafe { shared.part(of_row + range.start * channels..of_row + range.end * channels) };
+            out.fill(0.0);
+            for (index, term) in terms.iter().enumerate() {
+                let tokens = term.keys.tokens;
+                let map = map.as_ref().filter(|_| index + 1 == terms.len()).map(|map| {
+                    // SAFETY: as above.
+                    unsafe { map.part(range.start * tokens..range.end * tokens) }
+                });
+                with_scratch(MAX_ROWS * tokens.next_multiple_of(PANEL), |scores| {
+                    dispatch(Chunk { term: *term, heads, range: range.clone(), out, map, scores });
+                });
+            }
+        });
+    };
+    // SAFETY: each chunk fills its part with zeros before it adds to it.
+    unsafe { filled(parts.len() * positions * channels, fill) }
+}
+
+/// Queries that are taken at once at most.
+const MAX_ROWS: usize = 12;
+
+/// Some positions of one term.
+struct Chunk<'a> {
+    term: Term<'a>,
+    heads: Heads,
+    range: std::ops::Range<usize>,
+    out: &'a mut [f32],
+    map: Option<&'a mut [f32]>,
+    /// Of some queries, `[ROWS, tokens, rounded up to whole panels]`.
+    scores: &'a mut [f32],
+}
+
+impl Kernel for Chunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        for head in 0..self.heads.count {
+            let mut first = self.range.start;
+            while first < self.range.end {
+                first += match self.range.end - first {
+                    12.. if S::ROWS >= 12 => self.tile::<S, 12>(s, head, first),
+                    8.. if S::ROWS >= 8 => self.tile::<S, 8>(s, head, first),
+                    4.. if S::ROWS >= 4 => self.tile::<S, 4>(s, head, first),
+                    3.. if S::ROWS == 3 => self.tile::<S, 3>(s, head, first),
+                    2.. => self.tile::<S, 2>(s, head, first),
+                    _ => self.tile::<S, 1>(s, head, first),
+                };
+            }
+        }
+    }
+}
+
+impl Chunk<'_> {
+    /// One head of the positions from `first` on.
+    #[inline(always)]
+    fn tile<S: Simd, const P: usize>(&mut self, s: S, head: usize, first: usize) -> usize {
+        let (channels, head_dim) = (self.heads.channels, self.heads.channels / self.heads.count);
+        let tokens = self.term.keys.tokens;
+        let width = tokens.next_multiple_of(PANEL);
+        let scores = &mut self.scores[..P * width];
+        let mut queries = [self.term.queries.as_ptr(); P];
+        for (p, queries) in queries.iter_mut().enumerate() {
+            *queries = self.term.queries[(first + p) * channels + head * head_dim..][..head_dim].as_ptr();
+        }
+        for (panel, keys) in self.term.keys.head(head).chunks_exact(head_dim * PANEL).enumerate() {
+            let at = panel * PANEL;
+            // SAFETY (both): `head_dim` numbers from each query's start, as sliced above, and a panel of as many rows.
+            if tokens - at > LANES {
+                let mut sums = [[s.splat(0.0); 2]; P];
+                unsafe { multiply(s, &queries, &[(0, head_dim)], keys.as_ptr(), &mut sums) };
+                for (p, [low, high]) in sums.into_iter().enumerate() {
+                    s.store_some(&mut scores[p * width + at..][..LANES], low);
+                    s.store_some(&mut scores[p * width + at + LANES..][..LANES], high);
+                }
+            } else {
+                let mut sums = [[s.splat(0.0); 1]; P];
+                unsafe { multiply(s, &queries, &[(0, head_dim)], keys.as_ptr(), &mut sums) };
+                for (p, [sum]) in sums.into_iter().enumerate() {
+                    s.store_some(&mut scores[p * width + at..][..LANES], sum);
+                }
+            }
+        }
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        let mut factors = [0.0; P];
+        for (p, factor) in factors.iter_mut().enumerate() {
+            let scores = &mut scores[p * width..][..tokens];
+            let visible = if self.heads.is_causal { (first + p + 1).min(tokens) } else { tokens };
+            *factor = 1.0 / exponentials(s, &mut scores[..visible], scale);
+            scores[visible..].fill(0.0);
+            if let Some(map) = &mut self.map {
+                let at = (first + p - self.range.start) * tokens;
+                for (map, scores) in map[at..at + tokens].chunks_mut(LANES).zip(scores.chunks(LANES)) {
+                    let sum = s.mul_add(s.load_some(scores, 0.0), s.splat(*factor), s.load_some(map, 0.0));
+                    s.store_some(map, sum);
+                }
+            }
+        }
+        let mut rows = [scores.as_ptr(); P];
+        for (p, rows) in rows.iter_mut().enumerate() {
+            *rows = scores[p * width..][..tokens].as_ptr();
+        }
+        for (panel, values) in self.term.values.head(head).chunks_exact(tokens * PANEL).enumerate() {
+            let at = panel * PANEL;
+            let count = (head_dim - at).min(PANEL);
+            let mut sums = [[s.splat(0.0); 2]; P];
+            // SAFETY (both): `tokens` numbers from each row's start, as sliced above, and a panel of as many rows.
+            if count > LANES {
+                unsafe { multiply(s, &rows, &[(0, tokens)], values.as_ptr(), &mut sums) };
+            } else {
+                let mut narrow = [[s.splat(0.0); 1]; P];
+                unsafe { multiply(s, &rows, &[(0, tokens)], values.as_ptr(), &mut narrow) };
+                for (sums, [narrow]) in sums.iter_mut().zip(narrow) {
+                    sums[0] = narrow;
+                }
+            }
+            for (p, sums) in sums.into_iter().enumerate() {
+                let to = (first + p - self.range.start) * channels + head * head_dim + at;
+                for (sum, out) in sums.into_iter().zip(self.out[to..to + count].chunks_mut(LANES)) {
+                    let sum = s.mul_add(sum, s.splat(factors[p]), s.load_some(out, 0.0));
+                    s.store_some(out, sum);
+                }
+            }
+        }
+        P
+    }
+}
+
+/// Puts `e^((x - max) scale)` in place of each number, and returns their sum.
+#[inline(always)]
+fn exponentials<S: Simd>(s: S, scores: &mut [f32], scale: f32) -> f32 {
+    let mut largest = s.splat(f32::NEG_INFINITY);
+    for x in scores.chunks(LANES) {
+        largest = s.max(largest, s.load_some(x, f32::NEG_INFINITY));
+    }
+    let (largest, scale) = (s.splat(s.largest(largest)), s.splat(scale));
+    let mut sum = s.splat(0.0);
+    for x in scores.chunks_mut(LANES) {
+        let y = math::exp(s, s.mul(s.sub(s.load_some(x, 0.0), largest), scale));
+        if x.len() == LANES {
+            s.store_some(x, y);
+            sum = s.add(sum, y);
+        } else {
+            s.store_some(x, y);
+            // Only the lanes that are there.
+            sum = s.add(sum, s.load_some(x, 0.0));
+        }
+    }
+    s.sum(sum)
+}
+
+#[cfg(test)]
+#[path = "attention_tests.rs"]
+mod tests;

@@ -1,0 +1,270 @@
+//! Group norm and layer norm on the processor, channels last.
+
+#![allow(unsafe_code)]
+
+use super::buffer::{Shared, filled};
+use super::pool::for_each;
+use super::simd::{Kernel, LANES, Simd, dispatch};
+
+/// Positions whose sums are made in f32; these are then added in f64. Fixed, so that sums do not depend on who makes them.
+const POSITIONS: usize = 128;
+
+/// What group norm comes to: `x * scale + shift` for each image and channel.
+#[derive(Debug, Clone)]
+pub struct Affine {
+    /// `[images, channels]`
+    pub scale: Vec<f32>,
+    /// `[images, channels]`
+    pub shift: Vec<f32>,
+}
+
+impl Affine {
+    /// `x` `[images, positions, channels]`, normalized.
+    ///
+    /// # Panics
+    /// Where sizes do not fit together.
+    pub fn apply(&self, x: &[f32], images: usize, channels: usize) -> Vec<f32> {
+        let positions = x.len() / (images * channels);
+        let blocks = positions.div_ceil(POSITIONS);
+        let fill = |out: &mut [f32]| {
+            let shared = Shared::new(out);
+            for_each(images * blocks, |chunk| {
+                let (image, block) = (chunk / blocks, chunk % blocks);
+                let first = image * positions + block * POSITIONS;
+                let last = image * positions + ((block + 1) * POSITIONS).min(positions);
+                // SAFETY: each position is one chunk's.
+                let out = unsafe { shared.part(first * channels..last * channels) };
+                let of_image = image * channels..(image + 1) * channels;
+                let (scale, shift) = (&self.scale[of_image.clone()], &self.shift[of_image]);
+                dispatch(Apply { x: &x[first * channels..last * channels], scale, shift, out });
+            });
+        };
+        // SAFETY: every position is written.
+        unsafe { filled(x.len(), fill) }
+    }
+}
+
+struct Apply<'a> {
+    x: &'a [f32],
+    scale: &'a [f32],
+    shift: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let channels = self.scale.len();
+        for (out, x) in self.out.chunks_exact_mut(channels).zip(self.x.chunks_exact(channels)) {
+            let parameters = self.scale.chunks(LANES).zip(self.shift.chunks(LANES));
+            for ((out, x), (scale, shift)) in out.chunks_mut(LANES).zip(x.chunks(LANES)).zip(parameters) {
+                let y = s.mul_add(s.load_some(x, 0.0), s.load_some(scale, 0.0), s.load_some(shift, 0.0));
+                s.store_some(out, y);
+            }
+        }
+    }
+}
+
+/// Statistics of `x` `[images, positions, channels]` over the positions and the channels of each of `groups`, made into
+/// what normalizes it (diffusers and PyTorch: `GroupNorm`); `weight` and `bias` are `[channels]`.
+///
+/// # Panics
+/// Where sizes do not fit together.
+pub fn group_norm(x: &[f32], images: usize, groups: usize, weight: &[f32], bias: &[f32], eps: f64) -> Affine {
+    let channels = weight.len();
+    let positions = x.len() / (images * channels);
+    assert_eq!(x.len(), images * positions * channels, "the input of group norm");
+    let blocks = positions.div_ceil(POSITIONS);
+    let mut sums = vec![0.0_f32; images * blocks * channels * 2];
+    let shared = Shared::new(&mut sums);
+    for_each(images * blocks, |chunk| {
+        let (image, block) = (chunk / blocks, chunk % blocks);
+        let range = block * POSITIONS..((block + 1) * POSITIONS).min(positions);
+        let x = &x[(image * positions + range.start) * channels..(image * positions + range.end) * channels];
+        // SAFETY: each chunk has its own sums.
+        let sums = unsafe { shared.part(chunk * channels * 2..(chunk + 1) * channels * 2) };
+        dispatch(Sums { x, channels, sums });
+    });
+    let mut affine = Affine { scale: vec![0.0; images * channels], shift: vec![0.0; images * channels] };
+    let (size, count) = (channels / groups, (positions * (channels / groups)) as f64);
+    for image in 0..images {
+        let sums = &sums[image * blocks * channels * 2..(image + 1) * blocks * channels * 2];
+        for group in 0..groups {
+            let members = group * size..(group + 1) * size;
+            let (mut sum, mut squares) = (0.0_f64, 0.0_f64);
+            for block in sums.chunks_exact(channels * 2) {
+                sum += members.clone().map(|channel| f64::from(block[channel])).sum::<f64>();
+                squares += members.clone().map(|channel| f64::from(block[channels + channel])).sum::<f64>();
+            }
+            let mean = sum / count;
+            let variance = (squares / count - mean * mean).max(0.0);
+            let inverse = 1.0 / (variance + eps).sqrt();
+            #[allow(clippy::cast_possible_truncation)]
+            for channel in members {
+                let scale = f64::from(weight[channel]) * inverse;
+                affine.scale[image * channels + channel] = scale as f32;
+                affine.shift[image * channels + channel] = (f64::from(bias[channel]) - mean * scale) as f32;
+            }
+        }
+    }
+    affine
+}
+
+/// Sums and sums of squares of each channel, one behind the other.
+struct Sums<'a> {
+    x: &'a [f32],
+    channels: usize,
+    sums: &'a mut [f32],
+}
+
+impl Kernel for Sums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (sums, squares) = self.sums.split_at_mut(self.channels);
+        let mut first = 0;
+        while first + 4 * LANES <= self.channels {
+            let (mut totals, mut total_squares) = ([s.splat(0.0); 4], [s.splat(0.0); 4]);
+            for x in self.x.chunks_exact(self.channels) {
+                for z in 0..4 {
+                    let x = s.load_some(&x[first + z * LANES..first + (z + 1) * LANES], 0.0);
+                    totals[z] = s.add(totals[z], x);
+                    total_squares[z] = s.mul_add(x, x, total_squares[z]);
+                }
+            }
+            for z in 0..4 {
+                s.store_some(&mut sums[first + z * LANES..first + (z + 1) * LANES], totals[z]);
+                s.store_some(&mut squares[first + z * LANES..first + (z + 1) * LANES], total_squares[z]);
+            }
+            first += 4 * LANES;
+        }
+        while first < self.channels {
+            let last = (first + LANES).min(self.channels);
+            let (mut sum, mut square) = (s.splat(0.0), s.splat(0.0));
+            for x in self.x.chunks_exact(self.channels) {
+                let x = s.load_some(&x[first..last], 0.0);
+                (sum, square) = (s.add(sum, x), s.mul_add(x, x, square));
+            }
+            s.store_some(&mut sums[first..last], sum);
+            s.store_some(&mut squares[first..last], square);
+            first = last;
+        }
+    }
+}
+
+/// Layer norm of each of the rows of `x` `[rows, channels]`; `weight` and `bias` are `[channels]`.
+///
+/// # Panics
+/// Where sizes do not fit together.
+pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f32) -> Vec<f32> {
+    const ROWS: usize = 32;
+    let channels = weight.len();
+    let rows = x.len() / channels;
+    assert!(rows * channels == x.len() && bias.len() == channels, "the input of layer norm");
+    let fill = |out: &mut [f32]| {
+        let shared = Shared::new(out);
+        for_each(rows.div_ceil(ROWS), |chunk| {
+            let range = chunk * ROWS * channels..((chunk + 1) * ROWS).min(rows) * channels;
+            // SAFETY: each row is one chunk's.
+            let out = unsafe { shared.part(range.clone()) };
+            dispatch(LayerNorm { x: &x[range], weight, bias, eps, out });
+        });
+    };
+    // SAFETY: every row is written.
+    unsafe { filled(x.len(), fill) }
+}
+
+struct LayerNorm<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    eps: f32,
+    out: &'a mut [f32],
+}
+
+impl Kernel for LayerNorm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let channels = self.weight.len();
+        for (out, x) in self.out.chunks_exact_mut(channels).zip(self.x.chunks_exact(channels)) {
+            let mut sum = s.splat(0.0);
+            for x in x.chunks(LANES) {
+                sum = s.add(sum, s.load_some(x, 0.0));
+            }
+            let mean = s.sum(sum) / channels as f32;
+            let mut squares = s.splat(0.0);
+            for x in x.chunks(LANES) {
+                // Lanes that are not there differ from the mean by nothing.
+                let difference = s.sub(s.load_some(x, mean), s.splat(mean));
+                squares = s.mul_add(difference, difference, squares);
+            }
+            let inverse = 1.0 / (s.sum(squares) / channels as f32 + self.eps).sqrt();
+            let parameters = self.weight.chunks(LANES).zip(self.bias.chunks(LANES));
+            for ((out, x), (weight, bias)) in out.chunks_mut(LANES).zip(x.chunks(LANES)).zip(parameters) {
+                let normal = s.mul(s.sub(s.load_some(x, 0.0), s.splat(mean)), s.splat(inverse));
+                s.store_some(out, s.mul_add(normal, s.load_some(weight, 0.0), s.load_some(bias, 0.0)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::diffusion::noise::randn;
+
+    /// Mean and inverse deviation.
+    fn moments(x: &[f64], eps: f64) -> (f64, f64) {
+        let mean = x.iter().sum::<f64>() / x.len() as f64;
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
+        (mean, 1.0 / (variance + eps).sqrt())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+        #[test]
+        fn group_norm_is_what_its_definition_says(
+            images in 1_usize..3, positions in 1_usize..300, groups in 1_usize..5, size in 1_usize..30, seed in 0_u64..1000,
+        ) {
+            let channels = groups * size;
+            let offset = 3.0 * (seed % 3) as f32;
+            let x: Vec<f32> = randn(seed, images * positions * channels).into_iter().map(|x| x + offset).collect();
+            let (weight, bias) = (randn(seed + 1, channels), randn(seed + 2, channels));
+            let found = group_norm(&x, images, groups, &weight, &bias, 1e-5).apply(&x, images, channels);
+            for image in 0..images {
+                let x = &x[image * positions * channels..(image + 1) * positions * channels];
+                for group in 0..groups {
+                    let is_member = |at: usize| at % channels / size == group;
+                    let members = x.iter().enumerate().filter(|(at, _)| is_member(*at));
+                    let (mean, inverse) = moments(&members.map(|(_, x)| f64::from(*x)).collect::<Vec<_>>(), 1e-5);
+                    for (at, x) in x.iter().enumerate().filter(|(at, _)| is_member(*at)) {
+                        let c = at % channels;
+                        let wanted = (f64::from(*x) - mean) * inverse * f64::from(weight[c]) + f64::from(bias[c]);
+                        let found = f64::from(found[image * positions * channels + at]);
+                        prop_assert!((found - wanted).abs() < 2e-5 * (1.0 + wanted.abs()), "{} is not {}", found, wanted);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn layer_norm_is_what_its_definition_says(rows in 1_usize..80, channels in 2_usize..100, seed in 0_u64..1000) {
+            let (x, weight, bias) = (randn(seed, rows * channels), randn(seed + 1, channels), randn(seed + 2, channels));
+            let found = layer_norm(&x, &weight, &bias, 1e-5);
+            for (x, found) in x.chunks_exact(channels).zip(found.chunks_exact(channels)) {
+                let (mean, inverse) = moments(&x.iter().map(|x| f64::from(*x)).collect::<Vec<_>>(), 1e-5);
+                for c in 0..channels {
+                    let wanted = (f64::from(x[c]) - mean) * inverse * f64::from(weight[c]) + f64::from(bias[c]);
+                    prop_assert!((f64::from(found[c]) - wanted).abs() < 1e-5 * (1.0 + wanted.abs()));
+                }
+            }
+        }
+    }
+}

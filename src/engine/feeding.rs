@@ -79,14 +79,23 @@ impl Worker<'_> {
         prompts
     }
 
-    /// Encodes prompts in one pass; where that fails, one by one, so that a prompt fails alone.
-    fn encode(&self, prompts: &BTreeSet<String>) -> Result<Encoded, Failure> {
-        let texts: Vec<&str> = prompts.iter().map(String::as_str).collect();
-        if let Ok(contexts) = self.tried(|| self.model.encode_prompts(&texts))? {
-            return Ok(prompts.iter().cloned().zip(contexts.into_iter().map(Ok)).collect());
+    /// Encodes the prompts that are not known, in one pass; where that fails, one by one, so that a prompt fails alone.
+    fn encode(&mut self, prompts: &BTreeSet<String>) -> Result<Encoded, Failure> {
+        let known = prompts.iter().filter_map(|text| Some((text.clone(), Ok(self.prompts.find(text)?))));
+        let mut encoded: Encoded = known.collect();
+        let unknown: Vec<&String> = prompts.iter().filter(|text| !encoded.contains_key(*text)).collect();
+        if unknown.is_empty() {
+            return Ok(encoded);
         }
-        let mut encoded = Encoded::new();
-        for text in prompts {
+        let texts: Vec<&str> = unknown.iter().map(|text| text.as_str()).collect();
+        if let Ok(contexts) = self.tried(|| self.model.encode_prompts(&texts))? {
+            for (text, context) in unknown.into_iter().zip(contexts) {
+                self.prompts.keep(text, &context);
+                encoded.insert(text.clone(), Ok(context));
+            }
+            return Ok(encoded);
+        }
+        for text in unknown {
             let one = self.tried(|| self.model.encode_prompts(&[text.as_str()]))?;
             let one = one.and_then(|mut one| one.pop().ok_or_else(|| EngineError::Failed("no prompt".to_owned())));
             encoded.insert(text.clone(), one);

@@ -7,6 +7,7 @@
 //! - [`batch`]: who shares a pass, of the `runs` in progress
 //! - `worker`: the loop on the thread; `admission`, `feeding`, `reading`, `finishing`: its parts, on the `active` sources
 //!   and jobs
+//! - `prompts`: those that were encoded lately
 //! - `estimate`, `clock`: what work costs, and where the time goes
 //!
 //! An [`Engine`] is a cheap handle. When the last one is dropped, the worker finishes what it has and ends.
@@ -23,6 +24,7 @@ mod feeding;
 mod finishing;
 pub mod job;
 mod loading;
+mod prompts;
 mod reading;
 pub mod run;
 mod runs;

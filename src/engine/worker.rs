@@ -15,6 +15,7 @@ use super::clock::PartClock;
 use super::denoise::Failure;
 use super::estimate::Estimate;
 use super::job::{EngineError, Ticket};
+use super::prompts::KnownPrompts;
 use super::runs::RunSet;
 use super::{EngineConfig, Event, Shared};
 use crate::kernels::memory;
@@ -35,6 +36,7 @@ pub(super) struct Worker<'a> {
     pub runs: RunSet,
     pub sources: BTreeMap<SessionId, ActiveSource>,
     pub jobs: Vec<Job>,
+    pub prompts: KnownPrompts,
     /// Whether anything was computed since memory was last given back.
     pub has_worked: bool,
     pub estimate: Estimate,
@@ -66,6 +68,7 @@ pub(super) fn run(
         runs: RunSet::default(),
         sources: BTreeMap::new(),
         jobs: Vec::new(),
+        prompts: KnownPrompts::default(),
         has_worked: true,
         estimate: Estimate::default(),
         clock: PartClock::new(Arc::clone(&shared.metrics)),

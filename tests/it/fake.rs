@@ -2,8 +2,8 @@
 //!
 //! Prompts are tokenized as the embedded model does; a step takes as long as it is told to. Three seeds are special.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use candle_core::{Device, Error, Result, Tensor};
@@ -24,27 +24,39 @@ pub const BREAKS: u64 = 1_000_003;
 /// Latents above this tell which of the special seeds they come from; no schedule brings others there.
 const SPECIAL: f32 = 1e12;
 
+/// Prompts, as a fake is asked to encode them.
+pub type Encoded = Arc<Mutex<Vec<String>>>;
+
 pub struct Fake {
     info: Arc<ModelInfo>,
     context: TextContext,
     step_time: Duration,
+    /// Prompts that were encoded.
+    encoded: Encoded,
     /// Never told anything: waiting for it is how a step takes its time.
     never: (Sender<()>, Receiver<()>),
 }
 
 impl Fake {
-    fn new(step_time: Duration) -> Self {
+    fn new(step_time: Duration, encoded: Encoded) -> Self {
         let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
         let context = model.encode_prompts(&[""]).unwrap().remove(0);
-        Self { info: model.info, context, step_time, never: channel() }
+        Self { info: model.info, context, step_time, encoded, never: channel() }
     }
 }
 
 /// An engine on the fake, loaded.
 pub async fn engine(step_time: Duration, config: EngineConfig) -> Engine {
-    let (engine, loaded) = Engine::start_with(config, move |_| Ok(Box::new(Fake::new(step_time)))).unwrap();
+    engine_that_tells(step_time, config).await.0
+}
+
+/// An engine on the fake, loaded, and the prompts that it encodes.
+pub async fn engine_that_tells(step_time: Duration, config: EngineConfig) -> (Engine, Encoded) {
+    let encoded = Encoded::default();
+    let told = Arc::clone(&encoded);
+    let (engine, loaded) = Engine::start_with(config, move |_| Ok(Box::new(Fake::new(step_time, told)))).unwrap();
     loaded.await.unwrap().unwrap();
-    engine
+    (engine, encoded)
 }
 
 /// A source of the smallest size.
@@ -84,6 +96,7 @@ impl Backend for Fake {
     }
 
     fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
+        self.encoded.lock().unwrap().extend(prompts.iter().map(|&prompt| prompt.to_owned()));
         Ok(vec![self.context.clone(); prompts.len()])
     }
 

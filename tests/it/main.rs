@@ -23,3 +23,4 @@ mod support;
 mod tiers;
 mod waiting;
 mod webhooks;
+mod work;

@@ -24,7 +24,8 @@ wheels=(
     nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85 nvidia-cublas==13.0.2.14 nvidia-curand==10.4.0.35
 )
 case "${1-}" in
-    --cudnn) wheels+=(nvidia-cudnn-cu13==9.13.0.50) ;;
+    # The version whose names cudarc knows.
+    --cudnn) wheels+=(nvidia-cudnn-cu13==9.21.1.3) ;;
     "") ;;
     *) echo "$usage" >&2; exit 2 ;;
 esac

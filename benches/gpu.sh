@@ -2,7 +2,7 @@
 # Tests and measures on a GPU, on a machine that has neither cargo nor a network:
 #
 #   benches/gpu.sh pack [FILE]       # where it is built: the binaries, the fixtures and this script as one archive
-#   tar xzf FILE && reprompt-gpu/benches/gpu.sh run [OUT]          # where the GPU is
+#   tar xJf FILE && reprompt-gpu/benches/gpu.sh run [OUT]          # where the GPU is
 #   MODEL=/models/sd15 SIZE=512 reprompt-gpu/benches/gpu.sh run    # and measures another model beside the embedded one
 #
 # `pack` needs cargo and the toolkit (deploy/cuda-toolkit.sh, which it calls) and no GPU; CUDA_COMPUTE_CAP is the oldest
@@ -11,12 +11,13 @@
 # PyTorch brings them).
 #
 # Leaves OUT/gpu.log, all that was said, and OUT/gpu.json, what passed and what everything took. Ends with 1 where a test
-# failed. DTYPES and ROUNDS narrow it down.
+# failed. DTYPES and ROUNDS narrow it down, DEVICE names another than `cuda`: `cuda:1`, or `cpu`
+# to try the script itself.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
 pack() {
-    local archive=${1-reprompt-gpu.tar.gz} features=cuda cudnn=() folder
+    local archive=${1-reprompt-gpu.tar.xz} features=cuda cudnn=() folder
     if [ -n "${CUDNN-}" ]; then
         features=cudnn cudnn=(--cudnn)
     fi
@@ -48,7 +49,8 @@ for line in sys.stdin:
     cp -r tests/fixtures "$folder/reprompt-gpu/tests/"
     git describe --always --dirty >"$folder/reprompt-gpu/version"
     echo "$features, compute capability $CUDA_COMPUTE_CAP" >>"$folder/reprompt-gpu/version"
-    tar -C "$folder" -czf "$archive" reprompt-gpu
+    # The binaries have the model and candle's kernels in common, some 50 MB each: a dictionary that spans two of them.
+    tar -C "$folder" -c reprompt-gpu | xz --threads=1 --lzma2=preset=3,dict=256MiB >"$archive"
     rm -rf "$folder"
     ls -l "$archive"
 }
@@ -99,7 +101,7 @@ measure() {
     local name=$1
     shift
     echo "== measured: $name"
-    if "$root/bin/bench" --rounds "${ROUNDS-5}" --device cuda --json "$out/$name.json" "$@"; then
+    if "$root/bin/bench" --rounds "${ROUNDS-5}" --device "${DEVICE-cuda}" --json "$out/$name.json" "$@"; then
         measured+=("\"$name\": $(cat "$out/$name.json")")
     else
         all_is_well=false
@@ -114,7 +116,7 @@ run() {
     cat "$root/version"
     nvidia-smi || true
     find_libraries
-    export CARGO_MANIFEST_DIR=$root REPROMPT_TEST_DEVICE=cuda RUST_BACKTRACE=0
+    export CARGO_MANIFEST_DIR=$root REPROMPT_TEST_DEVICE=${DEVICE-cuda} RUST_BACKTRACE=0
     results=() measured=() all_is_well=true
 
     tests compiler lib kernels::cuda
@@ -126,7 +128,7 @@ run() {
     done
 
     echo "== an edit by the binary"
-    if ! "$root/bin/reprompt" edit --device cuda --prompt "a car in the city" --to "a bus in the city" --seed 7 \
+    if ! "$root/bin/reprompt" edit --device "${DEVICE-cuda}" --prompt "a car in the city" --to "a bus in the city" --seed 7 \
         --output "$out/edit"; then
         all_is_well=false
     fi

@@ -108,27 +108,30 @@ pub struct Tolerance {
     pub mask: f64,
 }
 
-/// The tolerance of the chosen device. Those of GPUs were reckoned as above, not measured yet (docs/gpu.md).
+/// The tolerance of the chosen device. That of bf16 is what the processor shows, whose weights alone are bf16 (a pass is
+/// off by 0.16, latents by 0.4, images by 5 in the mean), with room for the rest; that of f16 is reckoned from it, and
+/// both were not yet measured on a GPU (docs/gpu.md).
 pub fn tolerance() -> Tolerance {
     let equal = (0, 0.0);
     let none =
         Tolerance { pass: 2e-4, latents: 2e-4, image: (3, 0.1), between_tiers: equal, in_company: equal, mask: 0.0 };
     match dtype() {
         DType::F16 => Tolerance {
-            pass: 2e-2,
+            pass: 5e-2,
             latents: 0.2,
-            image: (128, 3.0),
+            image: (64, 3.0),
             between_tiers: (8, 0.2),
             in_company: (32, 1.0),
-            mask: 0.02,
+            mask: 0.2,
         },
         DType::BF16 => Tolerance {
-            pass: 0.15,
+            pass: 0.4,
             latents: 1.0,
-            image: (255, 12.0),
+            image: (255, 16.0),
             between_tiers: (32, 1.0),
             in_company: (128, 4.0),
-            mask: 0.1,
+            // Maps of random weights are nearly even; where they cross the threshold is chance.
+            mask: 1.0,
         },
         _ if device().is_cuda() => Tolerance {
             pass: 1e-3,

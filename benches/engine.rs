@@ -4,9 +4,10 @@
 //! cargo bench --bench engine                       # the table
 //! cargo bench --bench engine -- --json engine.json # and the same as JSON
 //! cargo bench --bench engine -- --rounds 9 --steps 50
+//! cargo bench --bench engine --features cuda -- --device cuda --dtype f16 --model FOLDER --size 512
 //! ```
 //!
-//! All in one process on the embedded model, round by round, each round everything once, so that what else the machine
+//! All in one process, on the embedded model unless another is named, round by round, each round everything once, so that what else the machine
 //! does falls on all alike. Ratios are medians of the rounds' own ratios.
 
 // A bench that cannot go on says why and ends.
@@ -16,9 +17,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
+use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::unet::NoControl;
-use reprompt::diffusion::{Model, embedded};
+use reprompt::diffusion::{Model, ModelFiles, embedded};
 use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
 use reprompt::p2p::EditParams;
 use reprompt::session::{SessionLimits, Source};
@@ -53,11 +55,16 @@ struct Options {
     json: Option<String>,
     rounds: u64,
     steps: usize,
+    files: ModelFiles,
+    size: usize,
+    device: Device,
+    dtype: DType,
 }
 
 impl Options {
     fn parse() -> Self {
-        let mut options = Self { json: None, rounds: 5, steps: 20 };
+        let (files, device, dtype) = (embedded::demo(), Device::Cpu, DType::F32);
+        let mut options = Self { json: None, rounds: 5, steps: 20, files, size: 128, device, dtype };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             let mut value = || args.next().unwrap_or_else(|| panic!("{arg} wants a value"));
@@ -65,37 +72,59 @@ impl Options {
                 "--json" => options.json = Some(value()),
                 "--rounds" => options.rounds = value().parse().expect("a number of rounds"),
                 "--steps" => options.steps = value().parse().expect("a number of steps"),
+                "--model" => options.files = ModelFiles::Folder(value().into()),
+                "--size" => options.size = value().parse().expect("pixels of a side"),
+                "--device" => options.device = device_of(&value()),
+                "--dtype" => options.dtype = value().parse().expect("f32, f16 or bf16"),
                 // Cargo's own.
                 "--bench" => {}
-                other => panic!("{other} is not known: --json FILE, --rounds N, --steps N are"),
+                other => panic!(
+                    "{other} is not known: --json FILE, --rounds N, --steps N, --model FOLDER, --size N, \
+                     --device DEVICE and --dtype DTYPE are"
+                ),
             }
         }
         options
     }
+
+    fn source(&self, seed: u64) -> Arc<Source> {
+        let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
+        let (steps, side) = (self.steps, self.size);
+        Arc::new(Source { prompt, negative_prompt, seed, steps, guidance_scale: 5.0, width: side, height: side })
+    }
+
+    async fn engine(&self, sessions: SessionLimits) -> Engine {
+        let (device, dtype) = (self.device.clone(), self.dtype);
+        let threads = std::num::NonZeroUsize::MIN;
+        let config = EngineConfig { device, dtype, threads, max_batch_rows: 16, queue_limit: 64, sessions };
+        let (engine, loaded) = Engine::start(self.files.clone(), config).unwrap();
+        loaded.await.unwrap().unwrap();
+        engine
+    }
+
+    /// An engine with memory for recordings, and none elsewhere.
+    async fn with_memory(&self, memory_bytes: u64) -> Engine {
+        self.engine(SessionLimits { memory_bytes, ..SessionLimits::default() }).await
+    }
 }
 
-fn source(seed: u64, steps: usize) -> Arc<Source> {
-    let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
-    Arc::new(Source { prompt, negative_prompt, seed, steps, guidance_scale: 5.0, width: 128, height: 128 })
+/// A device by its name, `cpu`, `cuda` or `cuda:N`.
+fn device_of(name: &str) -> Device {
+    match name {
+        "cpu" => Device::Cpu,
+        #[cfg(feature = "cuda")]
+        name if name.starts_with("cuda") => {
+            let number = name.trim_start_matches("cuda").trim_start_matches(':');
+            let number = if number.is_empty() { 0 } else { number.parse().expect("the number of a GPU") };
+            reprompt::kernels::cuda::device::open(number).unwrap()
+        }
+        other => panic!("there is no device {other} in this build"),
+    }
 }
 
 fn edit(engine: &Engine, source: &Arc<Source>, prompt: &str) -> Work {
     let edit = PreparedEdit::new(engine.model().unwrap(), source, prompt, &EditParams::default()).unwrap();
     Work::Edit { source: Arc::clone(source), edit }
-}
-
-async fn engine(memory_bytes: u64) -> Engine {
-    let sessions = SessionLimits { memory_bytes, ..SessionLimits::default() };
-    let config = EngineConfig {
-        device: Device::Cpu,
-        threads: std::num::NonZeroUsize::MIN,
-        max_batch_rows: 16,
-        queue_limit: 64,
-        sessions,
-    };
-    let (engine, loaded) = Engine::start(embedded::demo(), config).unwrap();
-    loaded.await.unwrap().unwrap();
-    engine
 }
 
 async fn run(engine: &Engine, work: Work, found: RecordingUse) -> (Outcome, f64) {
@@ -132,33 +161,44 @@ const PASSES: [(usize, &str); 5] = [
 ];
 
 /// A row of a pass of so many rows, in seconds.
-fn row(model: &Model, rows: usize) -> f64 {
+fn row(model: &Model, size: usize, rows: usize) -> f64 {
     let context = model.encode_prompts(&[TARGETS[0]]).unwrap().remove(0);
     let contexts = vec![&context; rows];
-    let noise = model.noise(1, 128, 128).unwrap();
+    let noise = model.noise(1, size, size).unwrap();
     let latents = Tensor::cat(&vec![&noise; rows], 0).unwrap();
     let began = Instant::now();
     for _ in 0..32 / rows {
         model.unet.forward(&latents, &vec![500; rows], &contexts, &mut NoControl).unwrap();
     }
+    // A GPU is done later than it is told.
+    model.device().synchronize().unwrap();
     began.elapsed().as_secs_f64() / (32 / rows * rows) as f64
 }
 
 async fn bench(options: &Options) -> Value {
-    let steps = options.steps;
-    let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
-    let roomy = engine(4 << 30).await;
+    let compute = Compute { device: options.device.clone(), dtype: options.dtype };
+    let model = Model::load_as(&options.files, &compute).unwrap();
+    let roomy = options.with_memory(16 << 30).await;
     // Memory for one recording and a half: of two sources in turn, the other one's attention is always pushed out.
-    let probe = source(0, steps);
+    let probe = options.source(0);
     run(&roomy, edit(&roomy, &probe, TARGETS[0]), RecordingUse::Created).await;
-    let narrow = engine(roomy.sessions().used(Tier::Memory) * 3 / 2).await;
-    let pair = [source(1_000, steps), source(1_001, steps)];
+    let recording = roomy.sessions().used(Tier::Memory);
+    let narrow = options.with_memory(recording * 3 / 2).await;
+    let resident = match options.device.is_cpu() {
+        true => None,
+        false => {
+            let limits =
+                SessionLimits { device_bytes: 3 * recording, memory_bytes: 3 * recording, ..Default::default() };
+            Some(options.engine(limits).await)
+        }
+    };
+    let pair = [options.source(1_000), options.source(1_001)];
     for source in &pair {
         run(&narrow, edit(&narrow, source, TARGETS[0]), RecordingUse::Created).await;
     }
     let mut rounds: Vec<BTreeMap<&str, f64>> = Vec::new();
     for round in 0..options.rounds {
-        let source = source(round + 1, steps);
+        let source = options.source(round + 1);
         let mut took = BTreeMap::new();
         took.insert("plain generation", plain(&model, &source, TARGETS[0]));
         let cold = edit(&roomy, &source, TARGETS[0]);
@@ -167,6 +207,11 @@ async fn bench(options: &Options) -> Value {
         took.insert("edit, source recorded", run(&roomy, hot, RecordingUse::Hit).await.1);
         let replayed = edit(&narrow, &pair[round as usize % 2], TARGETS[1]);
         took.insert("edit, trajectory only", run(&narrow, replayed, RecordingUse::Replayed).await.1);
+        if let Some(resident) = &resident {
+            run(resident, edit(resident, &source, TARGETS[0]), RecordingUse::Created).await;
+            let hot = edit(resident, &source, TARGETS[1]);
+            took.insert("edit, source on the device", run(resident, hot, RecordingUse::Hit).await.1);
+        }
 
         let began = Instant::now();
         for target in TARGETS {
@@ -183,21 +228,23 @@ async fn bench(options: &Options) -> Value {
         }
         took.insert("8 edits at once", began.elapsed().as_secs_f64());
         for (rows, name) in PASSES {
-            took.insert(name, row(&model, rows));
+            took.insert(name, row(&model, options.size, rows));
         }
         eprintln!("round {} of {}", round + 1, options.rounds);
         rounds.push(took);
     }
-    report(&rounds, &roomy, steps)
+    report(&rounds, &roomy, options)
 }
 
-fn report(rounds: &[BTreeMap<&str, f64>], engine: &Engine, steps: usize) -> Value {
+fn report(rounds: &[BTreeMap<&str, f64>], engine: &Engine, options: &Options) -> Value {
+    let (model, size, steps) = (options.files.name(), options.size, options.steps);
+    let (device, dtype) = (format!("{:?}", options.device.location()), options.dtype.as_str());
     let median_of = |of: &dyn Fn(&BTreeMap<&str, f64>) -> f64| {
         let mut values: Vec<f64> = rounds.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         (values[values.len() / 2], values[0], values[values.len() - 1])
     };
-    println!("\nembedded model, 128 px, {steps} steps, {} rounds; seconds\n", rounds.len());
+    println!("\n{model}, {size} px, {steps} steps, {device}, {dtype}, {} rounds; seconds\n", rounds.len());
     println!("| | median | least | most | against plain generation | against a cold edit |");
     println!("| --- | --- | --- | --- | --- | --- |");
     let mut cases = serde_json::Map::new();
@@ -206,9 +253,13 @@ fn report(rounds: &[BTreeMap<&str, f64>], engine: &Engine, steps: usize) -> Valu
         "edit, source not known",
         "edit, trajectory only",
         "edit, source recorded",
+        "edit, source on the device",
         "8 edits in a row",
         "8 edits at once",
     ] {
+        if !rounds.iter().all(|round| round.contains_key(name)) {
+            continue;
+        }
         let (median, least, most) = median_of(&|round| round[name]);
         let to_plain = median_of(&|round| round[name] / round["plain generation"]).0;
         let to_cold = median_of(&|round| round[name] / round["edit, source not known"]).0;
@@ -232,7 +283,7 @@ fn report(rounds: &[BTreeMap<&str, f64>], engine: &Engine, steps: usize) -> Valu
     println!("\n8 edits at once against 8 in a row: {company:.2}");
     println!("the engine's own share of the worker's busy time: {:.2} %", overhead * 100.0);
     json!({
-        "model": "embedded", "size": 128, "steps": steps, "rounds": rounds.len(), "seconds": cases,
+        "model": model, "size": size, "steps": steps, "device": device, "dtype": dtype, "rounds": rounds.len(), "seconds": cases,
         "at_once_to_in_a_row": company, "engine_share": overhead, "worker_seconds": parts,
     })
 }

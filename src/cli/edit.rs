@@ -14,7 +14,7 @@ use super::{CliError, engine_config, model_files, prepare};
 use crate::api::edit_params::{EditSpec, Output};
 use crate::api::problem::Problem;
 use crate::api::source;
-use crate::config::{LogFormat, Options, Settings};
+use crate::config::{DeviceChoice, DtypeChoice, LogFormat, Options, Settings};
 use crate::engine::{Engine, EngineError, JobOptions, Outcome, PreparedEdit, Work};
 use crate::media::Image;
 use crate::p2p::{AlignedWords, Relation};
@@ -88,6 +88,12 @@ pub struct EditArgs {
     /// A folder in the diffusers layout; without it, the embedded model.
     #[arg(long, env = "REPROMPT_MODEL", value_name = "FOLDER")]
     model: Option<PathBuf>,
+    /// Where to compute: auto, cpu, cuda or cuda:N.
+    #[arg(long, env = "REPROMPT_DEVICE")]
+    device: Option<DeviceChoice>,
+    /// What to compute in.
+    #[arg(long, env = "REPROMPT_DTYPE")]
+    dtype: Option<DtypeChoice>,
     /// Threads that an image is computed with; one a core without it.
     #[arg(long, env = "REPROMPT_THREADS")]
     threads: Option<usize>,
@@ -150,17 +156,15 @@ pub fn run(args: EditArgs) -> Result<(), CliError> {
         return Err(CliError::Request(detail.to_owned()));
     }
     let mut body = args.body()?;
-    let settings = Settings::new(
-        Options { model: args.model.clone(), threads: args.threads, ..Options::default() },
-        &Options::default(),
-    )?;
+    let (model, device, dtype, threads) = (args.model.clone(), args.device, args.dtype, args.threads);
+    let settings = Settings::new(Options { model, device, dtype, threads, ..Options::default() }, &Options::default())?;
     prepare();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(CliError::io("cannot start the runtime"))?;
     runtime.block_on(async {
-        let (engine, loaded) = Engine::start(model_files(&settings), engine_config(&settings))
+        let (engine, loaded) = Engine::start(model_files(&settings), engine_config(&settings)?)
             .map_err(CliError::io("cannot start the worker"))?;
         loaded.await.map_err(|_| EngineError::Stalled)??;
         let model = engine.model()?;

@@ -1,5 +1,6 @@
 //! The command line: `serve` (also without a word), `edit` and `openapi`.
 
+mod device;
 mod edit;
 mod serve;
 mod signals;
@@ -8,7 +9,6 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use candle_core::Device;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::api::{ApiConfig, JobLimits};
@@ -137,9 +137,11 @@ fn model_files(settings: &Settings) -> ModelFiles {
     settings.model.clone().map_or_else(embedded::demo, ModelFiles::Folder)
 }
 
-fn engine_config(settings: &Settings) -> EngineConfig {
-    EngineConfig {
-        device: Device::Cpu,
+fn engine_config(settings: &Settings) -> Result<EngineConfig, ConfigError> {
+    let (device, dtype) = device::chosen(settings)?;
+    Ok(EngineConfig {
+        device,
+        dtype,
         threads: settings
             .threads
             .and_then(NonZeroUsize::new)
@@ -156,7 +158,7 @@ fn engine_config(settings: &Settings) -> EngineConfig {
             max_sessions: settings.max_sessions,
             ttl: settings.session_ttl,
         },
-    }
+    })
 }
 
 fn api_config(settings: &Settings) -> Result<ApiConfig, ConfigError> {

@@ -40,7 +40,7 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
     let listener = runtime
         .block_on(TcpListener::bind(settings.listen))
         .map_err(CliError::io(format!("listen: cannot listen on {}", settings.listen)))?;
-    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings))
+    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?)
         .map_err(CliError::io("cannot start the worker"))?;
     let config = api_config(settings)?;
     let state = {

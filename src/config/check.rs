@@ -8,6 +8,9 @@ use super::values::{DeviceChoice, DtypeChoice};
 use crate::api::webhook::{AllowedHost, InvalidSecret, WebhookConfig, WebhookSecret};
 use crate::engine::run::ROWS_PER_RUN;
 
+/// What the processor computes in, for errors.
+pub const PROCESSOR_DTYPES: &str = "the processor computes in f32 or bf16";
+
 pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     check_computing(settings)?;
     check_numbers(settings)?;
@@ -28,12 +31,14 @@ fn check_computing(settings: &Settings) -> Result<(), ConfigError> {
         let allowed = format!("at least {ROWS_PER_RUN}, the rows of one image, are needed");
         return refuse("max_batch_rows", settings.max_batch_rows, allowed);
     }
-    if settings.dtype == DtypeChoice::F16 || settings.dtype == DtypeChoice::Bf16 {
-        let value = if settings.dtype == DtypeChoice::F16 { "f16" } else { "bf16" };
-        return refuse("dtype", value, "the processor computes in f32: auto and f32 are possible");
-    }
-    if let DeviceChoice::Cuda(_) = settings.device {
+    let has_cuda = cfg!(feature = "cuda");
+    if let DeviceChoice::Cuda(_) = settings.device
+        && !has_cuda
+    {
         return refuse("device", settings.device, "this build has no CUDA: auto and cpu are possible");
+    }
+    if settings.dtype == DtypeChoice::F16 && (settings.device == DeviceChoice::Cpu || !has_cuda) {
+        return refuse("dtype", "f16", PROCESSOR_DTYPES);
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use clap::parser::ValueSource;
 
 use crate::api::webhook::WebhookConfig;
 
+pub use check::PROCESSOR_DTYPES;
 pub use keys::{Options, Settings};
 pub use values::{DeviceChoice, DtypeChoice, List, LogFormat, Period};
 

@@ -111,6 +111,22 @@ fn errors_name_the_key_the_value_and_what_is_allowed_in_one_line() {
 }
 
 #[test]
+fn a_device_and_what_it_computes_in_have_to_fit_the_build_and_each_other() {
+    let settings = |device: &str, dtype: &str| {
+        let options = file(&format!("device = \"{device}\"\ndtype = \"{dtype}\"")).unwrap();
+        Settings::new(Options::default(), &options).map(drop).map_err(|error| error.to_string())
+    };
+    for possible in [("auto", "auto"), ("cpu", "auto"), ("cpu", "f32"), ("cpu", "bf16"), ("auto", "bf16")] {
+        assert_eq!(settings(possible.0, possible.1), Ok(()), "{possible:?}");
+    }
+    assert_eq!(settings("cpu", "f16").unwrap_err(), format!("dtype: f16 is not possible, {PROCESSOR_DTYPES}"));
+    for on_a_gpu in [("cuda", "auto"), ("cuda:1", "f16"), ("auto", "f16")] {
+        let found = settings(on_a_gpu.0, on_a_gpu.1);
+        assert_eq!(found.is_ok(), cfg!(feature = "cuda"), "{on_a_gpu:?}: {found:?}");
+    }
+}
+
+#[test]
 fn values_that_cannot_be_are_refused_by_key_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, empty) = (folder.path().join("file"), folder.path().join("empty"));

@@ -8,7 +8,8 @@ macro_rules! files {
     };
 }
 
-const FILES: &[EmbeddedFile] = files![
+// Not a constant: a copy of that would be compiled in wherever it is used.
+static FILES: &[EmbeddedFile] = files![
     "reprompt.json",
     "scheduler/scheduler_config.json",
     "text_encoder/config.json",

@@ -6,11 +6,11 @@ use std::sync::mpsc::Sender;
 use std::time::Instant;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use candle_core::Device;
 use tokio::sync::oneshot;
 
 use super::backend::Backend;
 use super::{EngineConfig, Event, Shared};
+use crate::diffusion::nn::Compute;
 use crate::diffusion::unet::NoControl;
 use crate::diffusion::{Model, ModelError, ModelFiles};
 use crate::session::disk::DiskError;
@@ -35,9 +35,9 @@ pub enum LoadError {
 ///
 /// # Errors
 /// Whatever is wrong with the model's files.
-pub fn load(files: &ModelFiles, device: &Device) -> Result<Box<dyn Backend>, LoadError> {
+pub fn load(files: &ModelFiles, compute: &Compute) -> Result<Box<dyn Backend>, LoadError> {
     let started = Instant::now();
-    let model = Model::load(files, device)?;
+    let model = Model::load_as(files, compute)?;
     let side = model.info.min_side;
     let contexts = model.encode_prompts(&[""])?;
     let contexts: Vec<_> = contexts.iter().collect();

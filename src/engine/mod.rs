@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
 pub use job::{
@@ -46,6 +46,7 @@ pub use job::{
 
 use self::backend::Backend;
 use self::job::{Place, Ticket, Unfinished};
+use crate::diffusion::nn::Compute;
 use crate::diffusion::{ModelFiles, ModelInfo};
 use crate::kernels::pool::Pool;
 use crate::session::spool::Spooled;
@@ -67,6 +68,8 @@ const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 pub struct EngineConfig {
     /// Where tensors live.
     pub device: Device,
+    /// What is computed in.
+    pub dtype: DType,
     /// Threads that kernels share their work among.
     pub threads: NonZeroUsize,
     /// Rows of a forward pass at most, two for each run.
@@ -154,7 +157,9 @@ pub fn max_pixels(model: &ModelInfo) -> usize {
 impl Engine {
     /// Starts the worker, which loads the model; jobs are taken once it has.
     pub fn start(files: ModelFiles, config: EngineConfig) -> std::io::Result<(Self, Loaded)> {
-        Self::start_with(config, move |config| load(&files, &config.device))
+        Self::start_with(config, move |config| {
+            load(&files, &Compute { device: config.device.clone(), dtype: config.dtype })
+        })
     }
 
     /// Starts the worker with a model that is made on its thread.

@@ -7,11 +7,15 @@
 //! - [`simd`]: sixteen numbers at a time on what the processor has; [`pool`]: the threads that share work;
 //!   [`buffer`]: memory; [`work`]: how much was done
 //! - [`memory`]: what the allocator keeps; [`threads`]: how many threads candle's own operations may use
+//!
+//! On NVIDIA GPUs, with the feature `cuda`: `cuda`.
 
 pub mod activation;
 pub mod attention;
 pub mod buffer;
 pub mod conv2d;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod heads;
 pub mod linear;
 pub mod memory;

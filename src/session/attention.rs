@@ -131,6 +131,11 @@ impl AttentionLog {
         &self.layout
     }
 
+    /// Where its tensors lie.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// What there is of a step.
     pub fn step(&self, step: usize) -> StepAttention {
         self.read().steps.get(step).cloned().unwrap_or_default()
@@ -266,17 +271,31 @@ impl StepAttention {
     }
 
     fn moved_to(&self, device: &Device) -> Result<Self> {
+        self.map(|tensor| tensor.to_device(device))
+    }
+
+    /// Of this, what is needed.
+    #[must_use]
+    pub fn only(self, needs: StepNeeds) -> Self {
+        Self {
+            cross: self.cross.filter(|_| needs.cross),
+            self_attention: self.self_attention.filter(|_| needs.self_attention),
+        }
+    }
+
+    /// The same with other tensors, made one by one of its own, always in the same order.
+    pub fn map(&self, mut make: impl FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
         let cross = self.cross.as_ref().map(|record| {
-            let tensors = record.iter().map(|tensor| tensor.as_ref().map(|t| t.to_device(device)).transpose());
+            let tensors = record.iter().map(|tensor| tensor.as_ref().map(&mut make).transpose());
             tensors.collect::<Result<CrossRecord>>().map(Arc::new)
         });
+        let cross = cross.transpose()?;
         let self_attention = self.self_attention.as_ref().map(|record| {
-            let moved = |(queries, keys): &(Tensor, Tensor)| {
-                Ok::<_, candle_core::Error>((queries.to_device(device)?, keys.to_device(device)?))
-            };
-            let tensors = record.iter().map(|pair| pair.as_ref().map(moved).transpose());
+            let mut made =
+                |(queries, keys): &(Tensor, Tensor)| Ok::<_, candle_core::Error>((make(queries)?, make(keys)?));
+            let tensors = record.iter().map(|pair| pair.as_ref().map(&mut made).transpose());
             tensors.collect::<Result<SelfRecord>>().map(Arc::new)
         });
-        Ok(Self { cross: cross.transpose()?, self_attention: self_attention.transpose()? })
+        Ok(Self { cross, self_attention: self_attention.transpose()? })
     }
 }

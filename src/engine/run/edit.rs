@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
+use super::ahead::Ahead;
 use super::denoising::Denoising;
 use crate::diffusion::ModelError;
 use crate::diffusion::scheduler::Ddim;
@@ -19,6 +20,7 @@ pub struct EditRun {
     pub(super) denoising: Denoising,
     pub(super) trajectory: Arc<Trajectory>,
     pub(super) log: Arc<AttentionLog>,
+    pub(super) ahead: Ahead,
     pub(super) context: TextContext,
     plan: Arc<EditPlan>,
     pub(super) editor: StepEditor,
@@ -52,6 +54,7 @@ impl EditRun {
             maps: (keeps_maps || plan.blend().is_some()).then(SummedMaps::default),
             trajectory,
             log,
+            ahead: Ahead::new(model.device()),
             context,
             plan,
             editor,
@@ -75,7 +78,11 @@ impl EditRun {
     }
 
     pub(super) fn needs(&self) -> StepNeeds {
-        let step = self.denoising.step;
+        self.needs_at(self.denoising.step)
+    }
+
+    /// What a step needs of its source.
+    pub(super) fn needs_at(&self, step: usize) -> StepNeeds {
         StepNeeds { cross: self.plan.injects_cross(step), self_attention: self.plan.injects_self(step) }
     }
 

@@ -11,6 +11,7 @@
 //! pass of the UNet; they may be at different steps of different schedules and prompts, as long as their latents have
 //! one shape.
 
+mod ahead;
 mod denoising;
 mod edit;
 mod source;
@@ -187,7 +188,8 @@ impl Run {
             }
             Self::Edit(run) => {
                 let step = run.denoising.step;
-                let attention = run.log.step(step).on_device(run.denoising.latents.device())?;
+                let next = (step + 1 < run.denoising.timesteps.len()).then(|| (step + 1, run.needs_at(step + 1)));
+                let attention = run.ahead.step(&run.log, (step, run.needs()), next)?;
                 run.editor.begin(step, attention, run.maps.is_some());
                 vec![RowControl::Free, RowControl::Edit(&mut run.editor)]
             }

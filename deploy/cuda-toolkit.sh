@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Assembles the CUDA toolkit that the feature `cuda` is built with, out of NVIDIA's Python wheels:
+#
+#   deploy/cuda-toolkit.sh DIR            # nvcc, headers, the libraries that the binary links with
+#   deploy/cuda-toolkit.sh DIR --cudnn    # and cuDNN, for the feature `cudnn`
+#
+# and prints the environment to set:  eval "$(deploy/cuda-toolkit.sh DIR)"
+#
+# Needs python3 with pip, and gcc, which is nvcc's host compiler too; neither a GPU nor its driver. What is there
+# already is left as it is. The driver's library, libcuda.so, belongs to the driver: in DIR/lib/stubs lies one that a
+# linker can read and whose every function answers "no device" (CUDA_ERROR_NO_DEVICE), so that a binary also starts
+# where there is no GPU, to find none.
+set -euo pipefail
+
+usage="usage: $0 DIR [--cudnn]"
+[ $# -ge 1 ] || { echo "$usage" >&2; exit 2; }
+mkdir -p "$1"
+dir=$(cd "$1" && pwd)
+shift
+
+# One release of everything: candle's kernels are compiled with the same version that the binary meets at run time.
+wheels=(
+    nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-nvrtc==13.0.88
+    nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85 nvidia-cublas==13.0.2.14 nvidia-curand==10.4.0.35
+)
+case "${1-}" in
+    # The version whose names cudarc knows.
+    --cudnn) wheels+=(nvidia-cudnn-cu13==9.21.1.3) ;;
+    "") ;;
+    *) echo "$usage" >&2; exit 2 ;;
+esac
+
+unpack() {
+    local wheel=$1 folder
+    folder=$(mktemp -d "$dir/.unpack.XXXXXX")
+    python3 -m pip download --quiet --no-deps --only-binary=:all: --dest "$folder" "$wheel" >&2
+    python3 -m zipfile -e "$folder"/*.whl "$folder/content"
+    # Since CUDA 13 all wheels share one tree; cuDNN's has its own.
+    for tree in "$folder"/content/nvidia/*/; do
+        cp -a "$tree." "$dir/"
+    done
+    rm -rf "$folder"
+}
+
+stub() {
+    # Every name in the driver's header that could be a function: too many do no harm, and no cudarc is needed.
+    local source
+    source=$(mktemp -d "$dir/.stub.XXXXXX")
+    {
+        echo 'int cuGetErrorString(int error, const char **text)'
+        echo '{ (void)error; *text = "no driver: the linker'"'"'s stub of libcuda.so was loaded"; return 0; }'
+        grep -oE '\bcu[A-Z][A-Za-z0-9_]*' "$dir/include/cuda.h" | grep -vx cuGetErrorString | sort -u |
+            sed 's/.*/int &(void) { return 100; }/'
+    } >"$source/stub.c"
+    mkdir -p "$dir/lib/stubs"
+    cc -shared -fPIC -w -O1 -Wl,-soname,libcuda.so.1 -o "$dir/lib/stubs/libcuda.so" "$source/stub.c"
+    ln -sf libcuda.so "$dir/lib/stubs/libcuda.so.1"
+    rm -rf "$source"
+}
+
+rm -rf "$dir"/.unpack.* "$dir"/.stub.*
+mkdir -p "$dir/.installed"
+for wheel in "${wheels[@]}"; do
+    if [ ! -e "$dir/.installed/$wheel" ]; then
+        echo "$wheel" >&2
+        unpack "$wheel"
+        touch "$dir/.installed/$wheel"
+    fi
+done
+# A zip file holds no permissions that Python would restore.
+chmod -R u+rwX,go+rX "$dir/bin" "$dir/nvvm"
+find "$dir/bin" "$dir/nvvm/bin" -type f -exec chmod 755 {} +
+# A linker looks for names without a version.
+for library in "$dir"/lib/*.so.*; do
+    ln -sf "$(basename "$library")" "${library%%.so.*}.so"
+done
+[ -e "$dir/lib64" ] || ln -s lib "$dir/lib64"
+[ -e "$dir/lib/stubs/libcuda.so.1" ] || stub
+
+cat <<END
+export CUDA_HOME='$dir' CUDA_PATH='$dir' NVCC='$dir/bin/nvcc'
+export PATH='$dir/bin':"\$PATH"
+export LIBRARY_PATH='$dir/lib:$dir/lib/stubs'"\${LIBRARY_PATH:+:\$LIBRARY_PATH}"
+END

@@ -1,0 +1,81 @@
+//! Where is computed, and in what: what `device` and `dtype` come to on this machine.
+
+use candle_core::{DType, Device};
+
+use crate::config::{ConfigError, DeviceChoice, DtypeChoice, PROCESSOR_DTYPES, Settings};
+
+/// The device, opened, and the type of numbers that it computes in.
+///
+/// # Errors
+/// A GPU that was asked for by name cannot be opened, or the device that there is cannot compute in the type that was
+/// asked for. The error names the key.
+pub(super) fn chosen(settings: &Settings) -> Result<(Device, DType), ConfigError> {
+    let device = match settings.device {
+        DeviceChoice::Cpu => Device::Cpu,
+        DeviceChoice::Auto => open(0).unwrap_or(Device::Cpu),
+        DeviceChoice::Cuda(number) => open(number).map_err(|error| ConfigError::Value {
+            key: "device",
+            value: settings.device.to_string(),
+            allowed: format!("it cannot be opened: {error}"),
+        })?,
+    };
+    let dtype = match settings.dtype {
+        DtypeChoice::Auto if device.is_cuda() => DType::F16,
+        DtypeChoice::Auto | DtypeChoice::F32 => DType::F32,
+        DtypeChoice::Bf16 => DType::BF16,
+        DtypeChoice::F16 if device.is_cuda() => DType::F16,
+        DtypeChoice::F16 => {
+            let allowed = format!("no GPU was found and {PROCESSOR_DTYPES}");
+            return Err(ConfigError::Value { key: "dtype", value: "f16".to_owned(), allowed });
+        }
+    };
+    tracing::info!(device = ?device.location(), dtype = dtype.as_str(), "computing");
+    Ok((device, dtype))
+}
+
+/// A GPU by its number; the error is one line.
+#[cfg(feature = "cuda")]
+fn open(number: usize) -> Result<Device, String> {
+    crate::kernels::cuda::device::open(number).map_err(|error| {
+        let text = error.to_string();
+        text.lines().next().unwrap_or_default().to_owned()
+    })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open(_number: usize) -> Result<Device, String> {
+    Err("this build has no CUDA".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on_the_processor(dtype: DtypeChoice) -> Result<DType, String> {
+        let settings = Settings { device: DeviceChoice::Cpu, dtype, ..Settings::default() };
+        chosen(&settings).map(|(_, dtype)| dtype).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_processor_computes_in_f32_unless_it_is_told_otherwise() {
+        assert_eq!(on_the_processor(DtypeChoice::Auto), Ok(DType::F32));
+        assert_eq!(on_the_processor(DtypeChoice::F32), Ok(DType::F32));
+        assert_eq!(on_the_processor(DtypeChoice::Bf16), Ok(DType::BF16));
+        let refused = on_the_processor(DtypeChoice::F16).unwrap_err();
+        assert!(refused.starts_with("dtype: f16 is not possible"), "{refused}");
+    }
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_named_with_its_key_in_one_line() {
+        let settings = Settings { device: DeviceChoice::Cuda(99), ..Settings::default() };
+        let error = chosen(&settings).unwrap_err().to_string();
+        assert!(error.starts_with("device: cuda:99 is not possible, it cannot be opened: "), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn what_is_best_is_always_to_be_had() {
+        let (device, dtype) = chosen(&Settings::default()).unwrap();
+        assert_eq!(dtype, if device.is_cuda() { DType::F16 } else { DType::F32 });
+    }
+}

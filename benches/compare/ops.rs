@@ -18,8 +18,10 @@ pub struct Operation {
     /// Carries it out once.
     pub run: Box<dyn Fn() -> Result<Tensor>>,
     /// Lays its result out as PyTorch does.
-    pub shown: Box<dyn Fn(&Tensor) -> Result<Tensor>>,
+    pub shown: Box<Shown>,
 }
+
+type Shown = dyn Fn(&Tensor) -> Result<Tensor>;
 
 /// The operation of a specification, its inputs drawn.
 pub fn build(spec: &Value, dtype: DType) -> Result<Option<Operation>> {

@@ -62,7 +62,8 @@ impl Default for SamplingDefaults {
 pub struct ModelInfo {
     /// Its name in answers.
     pub name: String,
-    /// BLAKE3 over its files, in hexadecimal.
+    /// BLAKE3 over its files, and over what it computes in where that is not f32, in hexadecimal: models with the same one
+    /// make the same images.
     pub fingerprint: String,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
@@ -120,7 +121,10 @@ impl Model {
         }
         let info = ModelInfo {
             name: files.name(),
-            fingerprint: files.fingerprint()?,
+            fingerprint: match compute.dtype {
+                DType::F32 => files.fingerprint()?,
+                other => blake3::hash(format!("{} {}", files.fingerprint()?, other.as_str()).as_bytes()).to_string(),
+            },
             tokenizer,
             scheduler,
             defaults,

@@ -86,6 +86,7 @@ impl TextEncoder {
             scope if scope.has("embeddings.token_embedding.weight") => scope,
             _ => weights.root(),
         };
+        let root = root.precise();
         let embeddings = root.at("embeddings");
         let positions = config.max_position_embeddings;
         let layers = (0..config.num_hidden_layers)

@@ -199,7 +199,14 @@ impl Vae {
 }
 
 fn resnet_options(config: &VaeConfig, activation: Activation) -> ResnetOptions {
-    ResnetOptions { groups: config.norm_num_groups, eps: NORM_EPS, activation, time_embed: None, positions: POSITIONS }
+    ResnetOptions {
+        groups: config.norm_num_groups,
+        eps: NORM_EPS,
+        activation,
+        time_embed: None,
+        positions: POSITIONS,
+        is_sensitive: false,
+    }
 }
 
 fn load_resnets(

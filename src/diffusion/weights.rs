@@ -76,7 +76,7 @@ impl Weights {
 
     /// The file's outermost scope, where names are as they stand in the file.
     pub fn root(&self) -> Scope<'_> {
-        Scope { weights: self, prefix: String::new() }
+        Scope { weights: self, prefix: String::new(), is_precise: false }
     }
 
     fn tensor(&self, name: &str, wanted: &[usize], device: &Device, as_type: DType) -> Result<Tensor, ModelError> {
@@ -132,13 +132,25 @@ impl Store {
 pub struct Scope<'a> {
     weights: &'a Weights,
     prefix: String,
+    is_precise: bool,
 }
 
 impl Scope<'_> {
     /// The scope below this one.
     #[must_use]
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
-        Self { weights: self.weights, prefix: self.full_name(&name.to_string()) }
+        Self { prefix: self.full_name(&name.to_string()), ..*self }
+    }
+
+    /// The same scope, whose layers multiply in f32 on the processor whatever the model computes in.
+    #[must_use]
+    pub fn precise(&self) -> Self {
+        Self { is_precise: true, ..self.clone() }
+    }
+
+    /// Whether layers on the processor multiply bf16.
+    pub fn multiplies_bf16(&self) -> bool {
+        !self.is_precise && self.compute().dtype == DType::BF16
     }
 
     /// Whether a tensor of this name is in the file.

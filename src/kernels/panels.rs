@@ -60,10 +60,10 @@ impl Element for f32 {
             for (z, columns) in columns.iter_mut().enumerate() {
                 *columns = s.load_from(weights.add(z * LANES));
             }
-            for p in 0..P {
-                let x = s.splat(*rows[p].add(at));
-                for z in 0..NZ {
-                    sums[p][z] = s.mul_add(x, columns[z], sums[p][z]);
+            for (row, sums) in rows.iter().zip(sums) {
+                let x = s.splat(*row.add(at));
+                for (sum, columns) in sums.iter_mut().zip(columns) {
+                    *sum = s.mul_add(x, columns, *sum);
                 }
             }
         }
@@ -97,12 +97,12 @@ impl Element for u16 {
         weights: *const Self,
         sums: &mut [[S::F; NZ]; P],
     ) {
-        for p in 0..P {
+        for (row, sums) in rows.iter().zip(sums) {
             // SAFETY: two numbers of each row and NZ vectors of pairs of weights, as the caller promises.
             unsafe {
-                let pair = rows[p].add(at).cast::<u32>().read_unaligned();
-                for z in 0..NZ {
-                    sums[p][z] = s.dot_bf16(sums[p][z], pair, weights.add(z * PANEL));
+                let pair = row.add(at).cast::<u32>().read_unaligned();
+                for (z, sum) in sums.iter_mut().enumerate() {
+                    *sum = s.dot_bf16(*sum, pair, weights.add(z * PANEL));
                 }
             }
         }

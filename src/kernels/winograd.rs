@@ -283,15 +283,15 @@ impl Chunk<'_> {
             return;
         }
         let count = (columns - first).min(LANES);
-        let mut rows = [[s.splat(0.0); TILE]; 2];
-        for x in 0..TILE {
+        let (mut upper, mut lower) = ([s.splat(0.0); TILE], [s.splat(0.0); TILE]);
+        for (x, (upper, lower)) in upper.iter_mut().zip(&mut lower).enumerate() {
             let mut m = [s.splat(0.0); TILE];
             for (y, m) in m.iter_mut().enumerate() {
                 let at = ((y * TILE + x) * MAX_ROWS + p) * PANEL + z * LANES;
                 *m = s.load_some(&self.products[at..at + LANES], 0.0);
             }
-            rows[0][x] = s.add(s.add(m[0], m[1]), m[2]);
-            rows[1][x] = s.sub(s.sub(m[1], m[2]), m[3]);
+            *upper = s.add(s.add(m[0], m[1]), m[2]);
+            *lower = s.sub(s.sub(m[1], m[2]), m[3]);
         }
         let (image, line, place) = self.whole.tiles.place(tile);
         let (height, width) = self.whole.sides;
@@ -303,7 +303,7 @@ impl Chunk<'_> {
             }
             None => s.splat(0.0),
         };
-        for (y, m) in rows.iter().enumerate() {
+        for (y, m) in [upper, lower].iter().enumerate() {
             let pair = [s.add(s.add(m[0], m[1]), m[2]), s.sub(s.sub(m[1], m[2]), m[3])];
             for (x, sum) in pair.into_iter().enumerate() {
                 let (y, x) = (2 * line + y, 2 * place + x);

@@ -55,10 +55,9 @@ impl Conv2d {
         positions: Option<usize>,
     ) -> std::result::Result<Self, ModelError> {
         let shape = [output, input, geometry.kernel, geometry.kernel];
-        let compute = scope.compute();
-        let form = if compute.device.is_cpu() {
+        let form = if scope.compute().device.is_cpu() {
             let (weight, bias) = (scope.numbers("weight", &shape)?, scope.numbers("bias", &[output])?);
-            Form::Packed(PackedConv2d::new(&weight, &bias, geometry, compute.multiplies_bf16(), positions))
+            Form::Packed(PackedConv2d::new(&weight, &bias, geometry, scope.multiplies_bf16(), positions))
         } else {
             Form::Tensors(scope.tensor("weight", &shape)?, scope.tensor("bias", &[output])?)
         };

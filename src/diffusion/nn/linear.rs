@@ -116,11 +116,10 @@ impl Form {
         pack: impl Fn(&[f32], Option<&[f32]>, usize, bool) -> PackedLinear,
     ) -> Loaded<Self> {
         let (output, input) = (shape[0], shape[1]);
-        let compute = scope.compute();
-        if compute.device.is_cpu() {
+        if scope.compute().device.is_cpu() {
             let weight = scope.numbers("weight", shape)?;
             let bias = has_bias.then(|| scope.numbers("bias", &[output])).transpose()?;
-            return Ok(Self::Packed(pack(&weight, bias.as_deref(), input, compute.multiplies_bf16())));
+            return Ok(Self::Packed(pack(&weight, bias.as_deref(), input, scope.multiplies_bf16())));
         }
         let weight = scope.tensor("weight", shape)?.reshape((output, input))?.t()?;
         Ok(Self::Tensors(weight, has_bias.then(|| scope.tensor("bias", &[output])).transpose()?))

@@ -28,8 +28,10 @@ pub use crate::kernels::activation::Activation;
 pub struct Compute {
     /// Where tensors live.
     pub device: Device,
-    /// What weights are multiplied in. On the processor f32 or bf16, and everything else is f32; elsewhere all
-    /// tensors are of this type.
+    /// Elsewhere than on the processor, the type of all tensors. There f32 or bf16: feature maps are f32, and bf16 are
+    /// multiplied where that hardly shows in an image. [`Scope::precise`](super::weights::Scope::precise) is where it
+    /// would: attention sharpens what its projections get wrong, and the fine levels' residual blocks hand it to
+    /// all others.
     pub dtype: DType,
 }
 
@@ -42,10 +44,6 @@ impl Compute {
     /// The type of feature maps.
     pub fn activations(&self) -> DType {
         if self.device.is_cpu() { DType::F32 } else { self.dtype }
-    }
-
-    pub(super) fn multiplies_bf16(&self) -> bool {
-        self.dtype == DType::BF16
     }
 }
 

@@ -65,6 +65,8 @@ pub struct ResnetOptions {
     pub time_embed: Option<usize>,
     /// Positions of the block's map in images of the model's own size, where that is known.
     pub positions: Option<usize>,
+    /// Whether bf16 would show: the layers are [precise](crate::diffusion::weights::Scope::precise).
+    pub is_sensitive: bool,
 }
 
 /// The timestep's projections of all residual blocks that were loaded so far.
@@ -85,10 +87,12 @@ impl ResnetBlock {
         options: ResnetOptions,
         projections: &mut TimeProjections,
     ) -> std::result::Result<Self, ModelError> {
-        let ResnetOptions { groups, eps, activation, time_embed, positions } = options;
+        let ResnetOptions { groups, eps, activation, time_embed, positions, is_sensitive } = options;
+        let precise = scope.precise();
+        let scope = if is_sensitive { &precise } else { scope };
         let time = match time_embed {
             Some(width) => {
-                projections.layers.push(Linear::load(&scope.at("time_emb_proj"), width, output)?);
+                projections.layers.push(Linear::load(&precise.at("time_emb_proj"), width, output)?);
                 projections.channels += output;
                 Some(projections.channels - output)
             }

@@ -88,7 +88,7 @@ impl DownBlock {
                 .then(|| {
                     let padding = config.downsample_padding;
                     let halve = Geometry { kernel: 3, stride: 2, before: padding, after: padding };
-                    Conv2d::load(&scope.at("downsamplers.0.conv"), channels, channels, halve, None)
+                    Conv2d::load(&scope.precise().at("downsamplers.0.conv"), channels, channels, halve, None)
                 })
                 .transpose()?,
         })
@@ -201,7 +201,7 @@ impl UpBlock {
             upsample: upsample
                 .then(|| {
                     let positions = resnet.positions.map(|positions| 4 * positions);
-                    Conv2d::load(&scope.at("upsamplers.0.conv"), channels, channels, SAME, positions)
+                    Conv2d::load(&scope.precise().at("upsamplers.0.conv"), channels, channels, SAME, positions)
                 })
                 .transpose()?,
         })

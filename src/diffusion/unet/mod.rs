@@ -68,7 +68,9 @@ impl UNet {
     pub fn load(model: &ModelFiles, compute: &Compute) -> std::result::Result<Self, ModelError> {
         let config = UNetConfig::load(model)?;
         let weights = Weights::open(model, model.first_of(WEIGHTS)?, compute)?;
-        let root = weights.root();
+        let whole = weights.root();
+        // Of the blocks, the coarsest level's and the feed-forward layers are not sensitive.
+        let root = whole.precise();
         let (first, last) = (config.levels[0].channels, config.levels.len() - 1);
         let side = config.sample_size.unwrap_or(super::DEFAULT_SAMPLE_SIZE);
         let resnet = |level: usize| ResnetOptions {
@@ -77,23 +79,24 @@ impl UNet {
             activation: config.activation,
             time_embed: Some(first * 4),
             positions: Some((side >> level).pow(2)),
+            is_sensitive: level < last || last == 0,
         };
         let mut counters = Counters::default();
         let mut down_blocks = Vec::new();
         for (index, level) in config.levels.iter().enumerate() {
             let input = config.levels[index.saturating_sub(1)].channels;
-            let scope = root.at("down_blocks").at(index);
+            let scope = whole.at("down_blocks").at(index);
             let downsample = index != last;
             down_blocks.push(DownBlock::load(&scope, &config, level, input, downsample, resnet(index), &mut counters)?);
         }
-        let mid_block = MidBlock::load(&root.at("mid_block"), &config, resnet(last), &mut counters)?;
+        let mid_block = MidBlock::load(&whole.at("mid_block"), &config, resnet(last), &mut counters)?;
         let mut up_blocks = Vec::new();
         for (index, level) in config.levels.iter().rev().enumerate() {
             let channels_at = |level: usize| config.levels[level].channels;
             let level_index = last - index;
             let input = channels_at((level_index + 1).min(last));
             let skip = channels_at(level_index.saturating_sub(1));
-            let scope = root.at("up_blocks").at(index);
+            let scope = whole.at("up_blocks").at(index);
             let upsample = index != last;
             up_blocks.push(UpBlock::load(
                 &scope,

@@ -47,11 +47,11 @@ impl Transformer {
         let projection = if linear_projection { Linear::load } else { Linear::load_from_conv1x1 };
         Ok(Self {
             norm: GroupNorm::load(&scope.at("norm"), channels, groups, GROUP_NORM_EPS)?,
-            proj_in: projection(&scope.at("proj_in"), channels, channels)?,
+            proj_in: projection(&scope.precise().at("proj_in"), channels, channels)?,
             blocks: (0..level.transformer_layers)
                 .map(|i| TransformerBlock::load(&scope.at("transformer_blocks").at(i), level, next_site))
                 .collect::<std::result::Result<_, _>>()?,
-            proj_out: projection(&scope.at("proj_out"), channels, channels)?,
+            proj_out: projection(&scope.precise().at("proj_out"), channels, channels)?,
         })
     }
 
@@ -90,13 +90,13 @@ impl TransformerBlock {
         let (channels, heads) = (level.channels, level.heads);
         let index = *next_site;
         *next_site += 2;
-        let inner = channels * 4;
+        let (inner, precise) = (channels * 4, scope.precise());
         let text_width = Some(level.cross_attention_dim);
         Ok(Self {
             norm1: LayerNorm::load(&scope.at("norm1"), channels, LAYER_NORM_EPS)?,
-            attn1: Attention::load(&scope.at("attn1"), index, channels, heads, None)?,
+            attn1: Attention::load(&precise.at("attn1"), index, channels, heads, None)?,
             norm2: LayerNorm::load(&scope.at("norm2"), channels, LAYER_NORM_EPS)?,
-            attn2: Attention::load(&scope.at("attn2"), index + 1, channels, heads, text_width)?,
+            attn2: Attention::load(&precise.at("attn2"), index + 1, channels, heads, text_width)?,
             norm3: LayerNorm::load(&scope.at("norm3"), channels, LAYER_NORM_EPS)?,
             feed_forward_in: Geglu::load(&scope.at("ff.net.0.proj"), channels, inner)?,
             feed_forward_out: Linear::load(&scope.at("ff.net.2"), inner, channels)?,

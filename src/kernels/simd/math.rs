@@ -55,8 +55,7 @@ pub fn erf<S: Simd>(s: S, x: S::F) -> S::F {
     let x = s.min(s.max(x, s.splat(-4.0)), s.splat(4.0));
     let x2 = s.mul(x, x);
     let mut p = s.splat(-2.726_142_3e-10);
-    for coefficient in [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906e-4, -2.954_599_8e-3, -1.609_603_3e-2]
-    {
+    for coefficient in [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906e-4, -2.954_6e-3, -1.609_603_3e-2] {
         p = s.mul_add(p, x2, s.splat(coefficient));
     }
     let mut q = s.splat(-1.456_607_2e-5);

@@ -19,8 +19,9 @@ use super::error::DiskError;
 use super::part::Part;
 use crate::session::SessionId;
 
-/// The version of the form of all files of a session; files of another version are foreign.
-pub(super) const VERSION: u32 = 1;
+/// The version of the form of all files of a session, and of the arithmetic behind them; files of another version are
+/// foreign. 2: queries and keys by position.
+pub(super) const VERSION: u32 = 2;
 /// Bytes that say how long the header is.
 pub(super) const PREFIX_BYTES: usize = 8;
 /// Longer headers are neither written nor read: a thousand steps of a hundred tensors are shorter.

@@ -46,7 +46,7 @@ fn with_header(json: &[u8], data: &[u8]) -> Vec<u8> {
 /// A header with the metadata of the right owner.
 fn with_tensors(tensors: &str, data: &[u8]) -> Vec<u8> {
     let metadata = format!(
-        r#"{{"version":"1","fingerprint":"{MODEL}","session":"{}","part":"cross-003.safetensors","checksum":"{}"}}"#,
+        r#"{{"version":"2","fingerprint":"{MODEL}","session":"{}","part":"cross-003.safetensors","checksum":"{}"}}"#,
         id(1),
         "0".repeat(64)
     );
@@ -111,7 +111,7 @@ fn a_file_of_another_model_session_part_or_version_is_foreign() {
     ];
     let mut files: Vec<_> = owners.iter().map(written).collect();
     let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
-    let next_version = text(&written(&owner(&this))).replace(r#""version":"1""#, r#""version":"2""#);
+    let next_version = text(&written(&owner(&this))).replace(r#""version":"2""#, r#""version":"3""#);
     files.push(next_version.chars().map(|char| char as u8).collect());
     for bytes in files {
         assert_eq!(fault(check(&bytes)), Some(FileFault::Foreign), "{}", text(&bytes[..300]));

@@ -162,7 +162,7 @@ fn a_session_whose_source_is_wrong_is_reported_and_deleted() {
     let faults: [(FileFault, Change); 5] = [
         (FileFault::Truncated, |text| text[..text.len() / 2].to_owned()),
         (FileFault::Damaged, |text| text.replace('{', "[")),
-        (FileFault::Foreign, |text| text.replace(r#""version":1"#, r#""version":9"#)),
+        (FileFault::Foreign, |text| text.replace(r#""version":2"#, r#""version":9"#)),
         (FileFault::Foreign, |text| text.replace(MODEL, super::OTHER_MODEL)),
         (FileFault::Foreign, |text| text.replace("blurry", "sharp")),
     ];

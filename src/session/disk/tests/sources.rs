@@ -76,14 +76,14 @@ fn a_source_of_another_model_session_or_version_is_foreign() {
     let text = source_file::text(&source(1), MODEL);
     assert_eq!(fault(read(text.as_bytes(), &id(2))), FileFault::Foreign);
     assert_eq!(fault(read(source_file::text(&source(1), OTHER_MODEL).as_bytes(), &id(1))), FileFault::Foreign);
-    let next = text.replace(r#""version":1"#, r#""version":2,"sampler":"ddim""#);
+    let next = text.replace(r#""version":2"#, r#""version":3,"sampler":"ddim""#);
     assert_eq!(fault(read(next.as_bytes(), &id(1))), FileFault::Foreign);
 }
 
 #[test]
 fn a_source_with_what_this_version_does_not_know_is_damaged() {
     let text = source_file::text(&source(1), MODEL);
-    let more = text.replace(r#""version":1"#, r#""version":1,"sampler":"ddim""#);
+    let more = text.replace(r#""version":2"#, r#""version":2,"sampler":"ddim""#);
     assert_eq!(fault(read(more.as_bytes(), &id(1))), FileFault::Damaged);
     let not_a_number = text.replace(r#""7.5""#, r#""seven""#);
     assert_eq!(fault(read(not_a_number.as_bytes(), &id(1))), FileFault::Damaged);

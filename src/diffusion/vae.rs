@@ -16,6 +16,8 @@ use crate::kernels::conv2d::Geometry;
 const CONFIG: &str = "vae/config.json";
 const WEIGHTS: &[&str] = &["vae/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.fp16.safetensors"];
 const NORM_EPS: f64 = 1e-6;
+/// Its maps are as large as the latents at least.
+const POSITIONS: Option<usize> = Some(256);
 /// diffusers pads on the right and at the bottom only.
 const HALVE: Geometry = Geometry { kernel: 3, stride: 2, before: 0, after: 1 };
 type Loaded<T> = std::result::Result<T, ModelError>;
@@ -156,7 +158,7 @@ impl Vae {
         let weights = Weights::open(model, model.first_of(WEIGHTS)?, compute)?;
         let root = weights.root();
         let latent = config.latent_channels;
-        let quant = |name: &str, channels: usize| Conv2d::load(&root.at(name), channels, channels, POINT);
+        let quant = |name: &str, channels: usize| Conv2d::load(&root.at(name), channels, channels, POINT, None);
         Ok(Self {
             encoder: Encoder::load(&root.at("encoder"), &config, activation)?,
             quant_conv: config.use_quant_conv.then(|| quant("quant_conv", latent * 2)).transpose()?,
@@ -197,7 +199,7 @@ impl Vae {
 }
 
 fn resnet_options(config: &VaeConfig, activation: Activation) -> ResnetOptions {
-    ResnetOptions { groups: config.norm_num_groups, eps: NORM_EPS, activation, time_embed: None }
+    ResnetOptions { groups: config.norm_num_groups, eps: NORM_EPS, activation, time_embed: None, positions: POSITIONS }
 }
 
 fn load_resnets(
@@ -225,17 +227,17 @@ impl Encoder {
             let input = channels[i.saturating_sub(1)];
             let resnets = load_resnets(&scope, config.layers_per_block, input, output, options)?;
             let downsample = (i != last)
-                .then(|| Conv2d::load(&scope.at("downsamplers.0.conv"), output, output, HALVE))
+                .then(|| Conv2d::load(&scope.at("downsamplers.0.conv"), output, output, HALVE, None))
                 .transpose()?;
             Ok((resnets, downsample))
         });
         let coarsest = channels[last];
         Ok(Self {
-            conv_in: Conv2d::load(&scope.at("conv_in"), config.in_channels, channels[0], SAME)?,
+            conv_in: Conv2d::load(&scope.at("conv_in"), config.in_channels, channels[0], SAME, None)?,
             levels: levels.collect::<Loaded<_>>()?,
             mid: MidBlock::load(&scope.at("mid_block"), coarsest, config, options)?,
             norm_out: GroupNorm::load(&scope.at("conv_norm_out"), coarsest, config.norm_num_groups, NORM_EPS)?,
-            conv_out: Conv2d::load(&scope.at("conv_out"), coarsest, config.latent_channels * 2, SAME)?,
+            conv_out: Conv2d::load(&scope.at("conv_out"), coarsest, config.latent_channels * 2, SAME, None)?,
             activation,
         })
     }
@@ -265,17 +267,18 @@ impl Decoder {
             let scope = scope.at("up_blocks").at(i);
             let input = channels[i.saturating_sub(1)];
             let resnets = load_resnets(&scope, config.layers_per_block + 1, input, output, options)?;
-            let upsample =
-                (i != last).then(|| Conv2d::load(&scope.at("upsamplers.0.conv"), output, output, SAME)).transpose()?;
+            let upsample = (i != last)
+                .then(|| Conv2d::load(&scope.at("upsamplers.0.conv"), output, output, SAME, POSITIONS))
+                .transpose()?;
             Ok((resnets, upsample))
         });
         let finest = channels[last];
         Ok(Self {
-            conv_in: Conv2d::load(&scope.at("conv_in"), config.latent_channels, channels[0], SAME)?,
+            conv_in: Conv2d::load(&scope.at("conv_in"), config.latent_channels, channels[0], SAME, None)?,
             mid: MidBlock::load(&scope.at("mid_block"), channels[0], config, options)?,
             levels: levels.collect::<Loaded<_>>()?,
             norm_out: GroupNorm::load(&scope.at("conv_norm_out"), finest, config.norm_num_groups, NORM_EPS)?,
-            conv_out: Conv2d::load(&scope.at("conv_out"), finest, config.out_channels, SAME)?,
+            conv_out: Conv2d::load(&scope.at("conv_out"), finest, config.out_channels, SAME, None)?,
             activation,
         })
     }

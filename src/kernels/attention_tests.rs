@@ -92,12 +92,13 @@ proptest! {
         }
         let wanted = Values::new(&mixed, tokens, count);
         let found = values.mixed(&matrix);
-        for (found, wanted) in found.numbers.iter().zip(&wanted.numbers) {
+        for (found, wanted) in found.numbers().iter().zip(wanted.numbers()) {
             prop_assert!((found - wanted).abs() < 1e-4);
         }
         let factors = randn(seed + 2, tokens);
         let scaled: Vec<f32> = v.iter().enumerate().map(|(at, v)| v * factors[at / channels]).collect();
-        prop_assert_eq!(values.scaled(&factors).numbers, Values::new(&scaled, tokens, count).numbers);
+        let (found, wanted) = (values.scaled(&factors), Values::new(&scaled, tokens, count));
+        prop_assert_eq!(found.numbers(), wanted.numbers());
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! The input is copied once into an image with a border of zeros; normalization, activation and nearest-neighbour
 //! upsampling happen in that copy. Then each place of the kernel is one tap of a [product] whose rows are
-//! the output's positions.
+//! the output's positions, or the whole goes the way of [winograd].
 //!
 //! [product]: super::product
+//! [winograd]: super::winograd
 
 #![allow(unsafe_code)]
 
@@ -16,6 +17,7 @@ use super::panels::{Element, PANEL, Panels};
 use super::pool::for_each;
 use super::product::{Added, Output, Product, Rows, multiply_all};
 use super::simd::{Kernel, LANES, Simd, dispatch};
+use super::winograd::{self, Bordered, Transformed};
 
 /// Sides of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +72,17 @@ pub struct After<'a> {
     pub residual: Option<&'a [f32]>,
 }
 
+/// A weight as it is multiplied.
+#[derive(Debug, Clone)]
+enum Form {
+    Taps(Weight),
+    Winograd(Transformed),
+}
+
 /// A convolution.
 #[derive(Debug, Clone)]
 pub struct PackedConv2d {
-    weight: Weight,
+    form: Form,
     /// `[out, rounded up to whole panels]`
     bias: Vec<f32>,
     input: usize,
@@ -82,11 +91,12 @@ pub struct PackedConv2d {
 }
 
 impl PackedConv2d {
-    /// Of `weight` `[out, in, kernel, kernel]` and `bias` `[out]`; products are of bf16 where `is_bf16`.
+    /// Of `weight` `[out, in, kernel, kernel]` and `bias` `[out]`; products are of bf16 where `is_bf16`. `positions` are
+    /// those that its output has in images that the model was made for, where that is known.
     ///
     /// # Panics
     /// Where sizes do not fit together.
-    pub fn new(weight: &[f32], bias: &[f32], geometry: Geometry, is_bf16: bool) -> Self {
+    pub fn new(weight: &[f32], bias: &[f32], geometry: Geometry, is_bf16: bool, positions: Option<usize>) -> Self {
         let (output, places) = (bias.len(), geometry.kernel * geometry.kernel);
         let input = weight.len() / (output * places);
         assert_eq!(weight.len(), input * output * places, "the weight of a convolution");
@@ -95,10 +105,16 @@ impl PackedConv2d {
             let (place, channel) = (depth / padded, depth % padded);
             if channel < input { weight[(column * input + channel) * places + place] } else { 0.0 }
         };
-        let weight = Weight::new(padded * places, output, is_bf16, number);
+        let keeps_size = geometry == Geometry { kernel: 3, stride: 1, before: 1, after: 1 };
+        let is_transformed = keeps_size && positions.is_some_and(|positions| winograd::pays(positions, input, output));
+        let form = if is_transformed && !is_bf16 {
+            Form::Winograd(Transformed::new(weight, input, output))
+        } else {
+            Form::Taps(Weight::new(padded * places, output, is_bf16, number))
+        };
         let mut bias = bias.to_vec();
         bias.resize(output.next_multiple_of(PANEL), 0.0);
-        Self { weight, bias, input, output, geometry }
+        Self { form, bias, input, output, geometry }
     }
 
     /// Output channels.
@@ -152,8 +168,21 @@ impl PackedConv2d {
             }
             None => Added { bias: Some(&self.bias), rows_per_bias: 0, residual: after.residual },
         };
-        let frame = Frame::new(images, before, self.geometry, self.input);
-        match &self.weight {
+        let mut frame = Frame::new(images, before, self.geometry, self.input);
+        let weight = match &self.form {
+            Form::Taps(weight) => weight,
+            Form::Winograd(weight) => {
+                (frame.height, frame.width) = (frame.height.next_multiple_of(2), frame.width.next_multiple_of(2));
+                with_scratch(frame.length(self.input), |padded| {
+                    frame.fill(padded, self.input);
+                    let Frame { height, width, .. } = frame;
+                    let bordered = Bordered { numbers: padded, count: images.count, height, width };
+                    weight.convolve(bordered, out_sides, added, out);
+                });
+                return;
+            }
+        };
+        match weight {
             Weight::F32(weight) if self.geometry.kernel == 1 && frame.is_plain() => {
                 self.multiply(images.numbers, &frame, weight, added, out_sides, out);
             }

@@ -51,7 +51,7 @@ proptest! {
         let x = randn(seed, count * height * width * input);
         let (weight, bias) = (randn(seed + 1, output * input * kernel * kernel), randn(seed + 2, output));
         let geometry = Geometry { kernel, stride, before, after };
-        let conv = PackedConv2d::new(&weight, &bias, geometry, is_bf16);
+        let conv = PackedConv2d::new(&weight, &bias, geometry, is_bf16, None);
         let affine = group_norm(&x, count, 1, &randn(seed + 3, input), &randn(seed + 4, input), 1e-5);
         let sides = if grown { (2 * height - 1, 2 * width) } else { (height, width) };
         let shift = randn(seed + 5, count * output);
@@ -96,17 +96,42 @@ proptest! {
 #[test]
 fn an_image_does_not_depend_on_its_batch() {
     let (input, side) = (24, 30);
-    let conv = PackedConv2d::new(
-        &randn(1, 40 * input * 9),
-        &[0.0; 40],
-        Geometry { kernel: 3, stride: 1, before: 1, after: 1 },
-        false,
-    );
+    let geometry = Geometry { kernel: 3, stride: 1, before: 1, after: 1 };
     let x = randn(2, 3 * side * side * input);
-    let run = |numbers: &[f32], count| {
-        let images = Images { numbers, count, height: side, width: side };
-        conv.forward(images, Before::default(), After::default())
-    };
-    let (all, one) = (run(&x, 3), run(&x[side * side * input..2 * side * side * input], 1));
-    assert!(all[one.len()..2 * one.len()].iter().zip(&one).all(|(a, b)| a.to_bits() == b.to_bits()));
+    for positions in [None, Some(1000)] {
+        let conv = PackedConv2d::new(&randn(1, 40 * input * 9), &[0.0; 40], geometry, false, positions);
+        let run = |numbers: &[f32], count| {
+            let images = Images { numbers, count, height: side, width: side };
+            conv.forward(images, Before::default(), After::default())
+        };
+        let (all, one) = (run(&x, 3), run(&x[side * side * input..2 * side * side * input], 1));
+        assert!(all[one.len()..2 * one.len()].iter().zip(&one).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn fewer_multiplications_come_to_the_same(
+        (count, height, width) in (1_usize..3, 1_usize..12, 1_usize..12),
+        (input, output) in (1_usize..40, 1_usize..70),
+        (normed, shifted, added) in any::<(bool, bool, bool)>(),
+        threads in 1_usize..4,
+        seed in 0_u64..1000,
+    ) {
+        let pool = crate::kernels::pool::Pool::new(std::num::NonZeroUsize::new(threads).unwrap()).unwrap();
+        let _entered = std::sync::Arc::new(pool).enter();
+        let x = randn(seed, count * height * width * input);
+        let (weight, bias) = (randn(seed + 1, output * input * 9), randn(seed + 2, output));
+        let geometry = Geometry { kernel: 3, stride: 1, before: 1, after: 1 };
+        let affine = group_norm(&x, count, 1, &randn(seed + 3, input), &randn(seed + 4, input), 1e-5);
+        let (shift, residual) = (randn(seed + 5, count * output), randn(seed + 6, count * height * width * output));
+        let images = Images { numbers: &x, count, height, width };
+        let before = Before { norm: normed.then_some(&affine), ..Before::default() };
+        let after = After { shift: shifted.then_some(&shift), residual: added.then_some(&residual) };
+        let run = |positions| PackedConv2d::new(&weight, &bias, geometry, false, positions).forward(images, before, after);
+        for (found, wanted) in run(Some(1000)).iter().zip(run(None)) {
+            prop_assert!((found - wanted).abs() < 2e-4, "{} is not {}", found, wanted);
+        }
+    }
 }

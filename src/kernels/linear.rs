@@ -6,7 +6,7 @@ use super::buffer::{filled, with_scratch_bf16};
 use super::panels::{Element, PANEL, Panels};
 use super::pool::for_each;
 use super::product::{Added, Output, Product, Rows, geglu_column, multiply_all};
-use super::simd::{LANES, from_bf16, to_bf16};
+use super::simd::{Kernel, LANES, Simd, dispatch, from_bf16};
 
 /// A weight in panels, of the type that it is multiplied in.
 #[derive(Debug, Clone)]
@@ -216,9 +216,28 @@ fn to_bf16_rows(x: &[f32], depth: usize, padded: usize, out: &mut [u16]) {
         // SAFETY: each row is one chunk's.
         let out = unsafe { shared.part(range.start * padded..range.end * padded) };
         let x = &x[range.start * depth..range.end * depth];
-        for (to, from) in out.chunks_exact_mut(padded).zip(x.chunks_exact(depth)) {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = to_bf16(*from));
-            to[depth..].fill(0);
-        }
+        dispatch(Round { x, depth, padded, out });
     });
+}
+
+struct Round<'a> {
+    x: &'a [f32],
+    depth: usize,
+    padded: usize,
+    out: &'a mut [u16],
+}
+
+impl Kernel for Round<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for (to, from) in self.out.chunks_exact_mut(self.padded).zip(self.x.chunks_exact(self.depth)) {
+            for (to, from) in to.chunks_mut(LANES).zip(from.chunks(LANES)) {
+                let count = from.len();
+                u16::store(s, &mut to[..count], s.load_some(from, 0.0));
+            }
+            to[self.depth..].fill(0);
+        }
+    }
 }

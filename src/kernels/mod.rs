@@ -1,8 +1,9 @@
 //! Operations that candle lacks or does slowly.
 //!
 //! On the processor, channels last, on slices:
-//! - [`product`]: matrix products and convolutions as products, over weights in [`panels`]; [`linear`], [`conv2d`]
-//! - [`norm`], [`activation`], [`attention`]
+//! - [`product`]: matrix products, and convolutions as products, over weights in [`panels`]; `tile`: their innermost
+//!   part; [`linear`], [`conv2d`] and [`winograd`] are made of them
+//! - [`norm`], [`activation`], [`attention`] over [`heads`]
 //! - [`simd`]: sixteen numbers at a time on what the processor has; [`pool`]: the threads that share work;
 //!   [`buffer`]: memory; [`work`]: how much was done
 //! - [`memory`]: what the allocator keeps; [`threads`]: how many threads candle's own operations may use
@@ -15,6 +16,7 @@ pub mod buffer;
 pub mod conv2d;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+pub mod heads;
 pub mod linear;
 pub mod memory;
 pub mod norm;
@@ -23,4 +25,6 @@ pub mod pool;
 pub mod product;
 pub mod simd;
 pub mod threads;
+mod tile;
+pub mod winograd;
 pub mod work;

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use super::activation::Activation;
 use super::buffer::{Shared, filled};
 use super::pool::for_each;
 use super::simd::{Kernel, LANES, Simd, dispatch};
@@ -19,11 +20,11 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// `x` `[images, positions, channels]`, normalized.
+    /// `x` `[images, positions, channels]`, normalized, and an activation after that.
     ///
     /// # Panics
     /// Where sizes do not fit together.
-    pub fn apply(&self, x: &[f32], images: usize, channels: usize) -> Vec<f32> {
+    pub fn apply(&self, x: &[f32], images: usize, channels: usize, activation: Option<Activation>) -> Vec<f32> {
         let positions = x.len() / (images * channels);
         let blocks = positions.div_ceil(POSITIONS);
         let fill = |out: &mut [f32]| {
@@ -36,7 +37,7 @@ impl Affine {
                 let out = unsafe { shared.part(first * channels..last * channels) };
                 let of_image = image * channels..(image + 1) * channels;
                 let (scale, shift) = (&self.scale[of_image.clone()], &self.shift[of_image]);
-                dispatch(Apply { x: &x[first * channels..last * channels], scale, shift, out });
+                dispatch(Apply { x: &x[first * channels..last * channels], scale, shift, activation, out });
             });
         };
         // SAFETY: every position is written.
@@ -48,6 +49,7 @@ struct Apply<'a> {
     x: &'a [f32],
     scale: &'a [f32],
     shift: &'a [f32],
+    activation: Option<Activation>,
     out: &'a mut [f32],
 }
 
@@ -60,7 +62,10 @@ impl Kernel for Apply<'_> {
         for (out, x) in self.out.chunks_exact_mut(channels).zip(self.x.chunks_exact(channels)) {
             let parameters = self.scale.chunks(LANES).zip(self.shift.chunks(LANES));
             for ((out, x), (scale, shift)) in out.chunks_mut(LANES).zip(x.chunks(LANES)).zip(parameters) {
-                let y = s.mul_add(s.load_some(x, 0.0), s.load_some(scale, 0.0), s.load_some(shift, 0.0));
+                let mut y = s.mul_add(s.load_some(x, 0.0), s.load_some(scale, 0.0), s.load_some(shift, 0.0));
+                if let Some(activation) = self.activation {
+                    y = activation.of(s, y);
+                }
                 s.store_some(out, y);
             }
         }
@@ -237,7 +242,7 @@ mod tests {
             let offset = 3.0 * (seed % 3) as f32;
             let x: Vec<f32> = randn(seed, images * positions * channels).into_iter().map(|x| x + offset).collect();
             let (weight, bias) = (randn(seed + 1, channels), randn(seed + 2, channels));
-            let found = group_norm(&x, images, groups, &weight, &bias, 1e-5).apply(&x, images, channels);
+            let found = group_norm(&x, images, groups, &weight, &bias, 1e-5).apply(&x, images, channels, None);
             for image in 0..images {
                 let x = &x[image * positions * channels..(image + 1) * positions * channels];
                 for group in 0..groups {

@@ -79,11 +79,14 @@ impl Element for u16 {
 
     #[inline(always)]
     fn store<S: Simd>(s: S, to: &mut [Self], x: S::F) {
-        let mut lanes = [0.0; LANES];
-        s.store(&mut lanes, x);
-        for (to, lane) in to.iter_mut().zip(lanes) {
-            *to = to_bf16(lane);
+        if let Ok(whole) = to.try_into() {
+            s.store_bf16(whole, x);
+            return;
         }
+        let mut lanes = [0; LANES];
+        s.store_bf16(&mut lanes, x);
+        let count = to.len();
+        to.copy_from_slice(&lanes[..count]);
     }
 
     #[inline(always)]

@@ -9,7 +9,8 @@ use super::*;
 use crate::diffusion::noise::randn;
 use crate::kernels::linear::PackedLinear;
 use crate::kernels::pool::Pool;
-use crate::kernels::simd::{Isa, dispatch_on, from_bf16, to_bf16};
+use crate::kernels::simd::{Isa, Kernel, LANES, Simd, dispatch_on, from_bf16, to_bf16};
+use crate::kernels::tile::multiply;
 
 fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|number| number.to_bits()).collect()

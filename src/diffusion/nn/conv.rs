@@ -45,18 +45,20 @@ impl<'a> From<&'a Tensor> for ConvInput<'a> {
 }
 
 impl Conv2d {
-    /// Loads `weight` `[output, input, kernel, kernel]` and `bias` `[output]`.
+    /// Loads `weight` `[output, input, kernel, kernel]` and `bias` `[output]`. `positions` are those of its output in
+    /// images of the model's own size, where that is known.
     pub fn load(
         scope: &Scope<'_>,
         input: usize,
         output: usize,
         geometry: Geometry,
+        positions: Option<usize>,
     ) -> std::result::Result<Self, ModelError> {
         let shape = [output, input, geometry.kernel, geometry.kernel];
         let compute = scope.compute();
         let form = if compute.device.is_cpu() {
             let (weight, bias) = (scope.numbers("weight", &shape)?, scope.numbers("bias", &[output])?);
-            Form::Packed(PackedConv2d::new(&weight, &bias, geometry, compute.multiplies_bf16()))
+            Form::Packed(PackedConv2d::new(&weight, &bias, geometry, compute.multiplies_bf16(), positions))
         } else {
             Form::Tensors(scope.tensor("weight", &shape)?, scope.tensor("bias", &[output])?)
         };

@@ -55,7 +55,7 @@ impl GroupNorm {
         match &self.form {
             Form::Numbers(weight, _) => {
                 let affine = self.affine(x)?;
-                let y = affine.apply(&numbers_of(x)?, x.dim(0)?, weight.len());
+                let y = affine.apply(&numbers_of(x)?, x.dim(0)?, weight.len(), None);
                 Tensor::from_vec(y, x.dims(), x.device())
             }
             Form::Tensors(..) => {

@@ -63,6 +63,8 @@ pub struct ResnetOptions {
     pub activation: Activation,
     /// Width of the timestep embedding; `None` in the VAE.
     pub time_embed: Option<usize>,
+    /// Positions of the block's map in images of the model's own size, where that is known.
+    pub positions: Option<usize>,
 }
 
 /// The timestep's projections of all residual blocks that were loaded so far.
@@ -83,7 +85,7 @@ impl ResnetBlock {
         options: ResnetOptions,
         projections: &mut TimeProjections,
     ) -> std::result::Result<Self, ModelError> {
-        let ResnetOptions { groups, eps, activation, time_embed } = options;
+        let ResnetOptions { groups, eps, activation, time_embed, positions } = options;
         let time = match time_embed {
             Some(width) => {
                 projections.layers.push(Linear::load(&scope.at("time_emb_proj"), width, output)?);
@@ -94,12 +96,12 @@ impl ResnetBlock {
         };
         Ok(Self {
             norm1: GroupNorm::load(&scope.at("norm1"), input, groups, eps)?,
-            conv1: Conv2d::load(&scope.at("conv1"), input, output, SAME)?,
+            conv1: Conv2d::load(&scope.at("conv1"), input, output, SAME, positions)?,
             time,
             norm2: GroupNorm::load(&scope.at("norm2"), output, groups, eps)?,
-            conv2: Conv2d::load(&scope.at("conv2"), output, output, SAME)?,
+            conv2: Conv2d::load(&scope.at("conv2"), output, output, SAME, positions)?,
             shortcut: (input != output)
-                .then(|| Conv2d::load(&scope.at("conv_shortcut"), input, output, POINT))
+                .then(|| Conv2d::load(&scope.at("conv_shortcut"), input, output, POINT, positions))
                 .transpose()?,
             activation,
             output,

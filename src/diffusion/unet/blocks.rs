@@ -88,7 +88,7 @@ impl DownBlock {
                 .then(|| {
                     let padding = config.downsample_padding;
                     let halve = Geometry { kernel: 3, stride: 2, before: padding, after: padding };
-                    Conv2d::load(&scope.at("downsamplers.0.conv"), channels, channels, halve)
+                    Conv2d::load(&scope.at("downsamplers.0.conv"), channels, channels, halve, None)
                 })
                 .transpose()?,
         })
@@ -199,7 +199,10 @@ impl UpBlock {
                 .collect::<Loaded<_>>()?,
             transformers: load_transformers(scope, config, level, attentions, counters)?,
             upsample: upsample
-                .then(|| Conv2d::load(&scope.at("upsamplers.0.conv"), channels, channels, SAME))
+                .then(|| {
+                    let positions = resnet.positions.map(|positions| 4 * positions);
+                    Conv2d::load(&scope.at("upsamplers.0.conv"), channels, channels, SAME, positions)
+                })
                 .transpose()?,
         })
     }

@@ -70,11 +70,13 @@ impl UNet {
         let weights = Weights::open(model, model.first_of(WEIGHTS)?, compute)?;
         let root = weights.root();
         let (first, last) = (config.levels[0].channels, config.levels.len() - 1);
-        let resnet = ResnetOptions {
+        let side = config.sample_size.unwrap_or(super::DEFAULT_SAMPLE_SIZE);
+        let resnet = |level: usize| ResnetOptions {
             groups: config.norm_num_groups,
             eps: config.norm_eps,
             activation: config.activation,
             time_embed: Some(first * 4),
+            positions: Some((side >> level).pow(2)),
         };
         let mut counters = Counters::default();
         let mut down_blocks = Vec::new();
@@ -82,9 +84,9 @@ impl UNet {
             let input = config.levels[index.saturating_sub(1)].channels;
             let scope = root.at("down_blocks").at(index);
             let downsample = index != last;
-            down_blocks.push(DownBlock::load(&scope, &config, level, input, downsample, resnet, &mut counters)?);
+            down_blocks.push(DownBlock::load(&scope, &config, level, input, downsample, resnet(index), &mut counters)?);
         }
-        let mid_block = MidBlock::load(&root.at("mid_block"), &config, resnet, &mut counters)?;
+        let mid_block = MidBlock::load(&root.at("mid_block"), &config, resnet(last), &mut counters)?;
         let mut up_blocks = Vec::new();
         for (index, level) in config.levels.iter().rev().enumerate() {
             let channels_at = |level: usize| config.levels[level].channels;
@@ -93,7 +95,15 @@ impl UNet {
             let skip = channels_at(level_index.saturating_sub(1));
             let scope = root.at("up_blocks").at(index);
             let upsample = index != last;
-            up_blocks.push(UpBlock::load(&scope, &config, level, (input, skip), upsample, resnet, &mut counters)?);
+            up_blocks.push(UpBlock::load(
+                &scope,
+                &config,
+                level,
+                (input, skip),
+                upsample,
+                resnet(level_index),
+                &mut counters,
+            )?);
         }
         Ok(Self {
             timestep_embedding: TimestepEmbedding::load(
@@ -101,12 +111,12 @@ impl UNet {
                 &config,
                 Linear::join(&counters.time.layers)?,
             )?,
-            conv_in: Conv2d::load(&root.at("conv_in"), config.in_channels, first, SAME)?,
+            conv_in: Conv2d::load(&root.at("conv_in"), config.in_channels, first, SAME, None)?,
             down_blocks,
             mid_block,
             up_blocks,
             conv_norm_out: GroupNorm::load(&root.at("conv_norm_out"), first, config.norm_num_groups, config.norm_eps)?,
-            conv_out: Conv2d::load(&root.at("conv_out"), first, config.out_channels, SAME)?,
+            conv_out: Conv2d::load(&root.at("conv_out"), first, config.out_channels, SAME, None)?,
             attention_layers: counters.next_site,
             config,
         })

@@ -101,6 +101,23 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         unsafe { _mm512_reduce_max_ps(x) }
     }
     #[inline(always)]
+    fn store_bf16(self, to: &mut [u16; LANES], x: Self::F) {
+        unsafe {
+            let halves = if BF16 {
+                std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x))
+            } else {
+                let bits = _mm512_castps_si512(x);
+                let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+                let rounded = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7fff));
+                // What is not a number must not be carried over into one.
+                let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
+                let nan = _mm512_or_si512(bits, _mm512_set1_epi32(0x40_0000));
+                _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(_mm512_mask_blend_epi32(is_nan, rounded, nan)))
+            };
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), halves);
+        }
+    }
+    #[inline(always)]
     unsafe fn dot_bf16(self, acc: Self::F, pair: u32, weights: *const u16) -> Self::F {
         unsafe {
             let weights = _mm512_loadu_si512(weights.cast());

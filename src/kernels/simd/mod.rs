@@ -73,6 +73,16 @@ pub trait Simd: Copy + Send + Sync + std::fmt::Debug {
     /// `weights` must be valid for reads of 32 bf16.
     unsafe fn dot_bf16(self, acc: Self::F, pair: u32, weights: *const u16) -> Self::F;
 
+    /// Writes the nearest bf16 of each lane, ties to even.
+    #[inline(always)]
+    fn store_bf16(self, to: &mut [u16; LANES], x: Self::F) {
+        let mut lanes = [0.0; LANES];
+        self.store(&mut lanes, x);
+        for (to, lane) in to.iter_mut().zip(lanes) {
+            *to = to_bf16(lane);
+        }
+    }
+
     /// Reads at most as many numbers as a vector has; `fill` is put into the other lanes.
     #[inline(always)]
     fn load_some(self, from: &[f32], fill: f32) -> Self::F {

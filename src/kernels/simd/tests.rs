@@ -135,3 +135,33 @@ fn bf16_is_the_nearest_one_and_even_in_the_middle() {
     assert_eq!(to_bf16(f32::INFINITY), 0x7f80);
     assert!(f32::from_bits(u32::from(to_bf16(f32::NAN)) << 16).is_nan());
 }
+
+struct Rounded<'a>(&'a [f32]);
+
+impl Kernel for Rounded<'_> {
+    type Output = Vec<u16>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> Vec<u16> {
+        let mut out = Vec::new();
+        for x in self.0.chunks(LANES) {
+            let mut lanes = [0; LANES];
+            s.store_bf16(&mut lanes, s.load_some(x, 0.0));
+            out.extend_from_slice(&lanes[..x.len()]);
+        }
+        out
+    }
+}
+
+#[test]
+fn every_processor_rounds_to_the_same_bf16() {
+    let numbers: Vec<f32> =
+        numbers().into_iter().chain([f32::INFINITY, f32::from_bits(0x3f80_8000), 1e38, -1e-37]).collect();
+    let wanted: Vec<u16> = numbers.iter().map(|x| to_bf16(*x)).collect();
+    for isa in Isa::available() {
+        // SAFETY: it is available.
+        assert!(unsafe { dispatch_on(isa, Rounded(&numbers)) } == wanted, "{isa:?}");
+        let nan = unsafe { dispatch_on(isa, Rounded(&[f32::NAN, f32::from_bits(0x7f80_0001)])) };
+        assert!(nan.into_iter().all(|bits| super::from_bf16(bits).is_nan()), "{isa:?}");
+    }
+}

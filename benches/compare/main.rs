@@ -1,0 +1,177 @@
+//! Our side of the comparison with PyTorch: a process that answers JSON lines on stdin with JSON lines on stdout.
+//!
+//! Started by `benches/compare/run.sh`, never by hand. Every line is an object with `do`; the answer is an object, with
+//! `error` where it could not be done, and `unsupported` where this build does not do such a thing at all. Seconds are
+//! wall clock around the work alone.
+//!
+//! | `do` | takes | answers |
+//! | --- | --- | --- |
+//! | `load` | `model`: a folder in the diffusers layout | |
+//! | `op` | `spec` (see `ops.py`), `times`, `values` | `seconds` a run, `values` |
+//! | `forward` | `rows`, `height`, `width` in pixels, `seed`, `times`, `warm`, `values` | `seconds` a pass, `values` |
+//! | `plain` | `source` as in `POST /v1/edits` | `seconds`, `images`: raw RGB as base64 |
+//!
+//! `values` asks for a sample of the result, to be compared with the other side's.
+
+// A bench that cannot go on says why and ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod ops;
+
+use std::collections::HashMap;
+use std::io::{BufRead, Write};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use candle_core::{DType, Device, Tensor};
+use reprompt::diffusion::nn::Compute;
+use reprompt::diffusion::unet::NoControl;
+use reprompt::diffusion::{Model, ModelFiles};
+use reprompt::kernels::pool::Pool;
+use serde_json::{Value, json};
+
+use crate::ops::Operation;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Numbers of a sample at most.
+const SAMPLE: usize = 4096;
+/// What every row of a timed pass attends to, and at which timestep.
+const PROMPT: &str = "a cat on the beach";
+const TIMESTEP: usize = 500;
+
+type Answer = Result<Value, Box<dyn std::error::Error>>;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let after = |flag: &str| args.iter().position(|arg| arg == flag).and_then(|at| args.get(at + 1));
+    let Some(threads) = after("--threads") else {
+        println!("benches/compare/run.sh runs this bench");
+        return;
+    };
+    let threads: NonZeroUsize = threads.parse().expect("--threads: a number, at least 1");
+    assert!(reprompt::kernels::threads::limit(1), "the number of candle's threads cannot be set");
+    reprompt::kernels::memory::keep_freed();
+    let _entered = Arc::new(Pool::new(threads).expect("threads")).enter();
+    let dtype = match after("--dtype").map(String::as_str) {
+        Some("bf16") => DType::BF16,
+        _ => DType::F32,
+    };
+    let mut worker = Worker { dtype, model: None, operations: HashMap::new() };
+    for line in std::io::stdin().lock().lines() {
+        let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let answer = worker.answer(&request).unwrap_or_else(|error| json!({"error": error.to_string()}));
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{answer}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+struct Worker {
+    dtype: DType,
+    model: Option<Model>,
+    /// By specification, so that inputs are drawn once.
+    operations: HashMap<String, Operation>,
+}
+
+impl Worker {
+    fn answer(&mut self, request: &Value) -> Answer {
+        match request["do"].as_str() {
+            Some("load") => self.load(request["model"].as_str().ok_or("no model")?),
+            Some("op") => self.op(request),
+            Some("forward") => forward(self.model()?, request),
+            Some("plain") => plain(self.model()?, &request["source"]),
+            other => Err(format!("nothing is done for {other:?}").into()),
+        }
+    }
+
+    fn load(&mut self, folder: &str) -> Answer {
+        let compute = Compute { device: Device::Cpu, dtype: self.dtype };
+        self.model = Some(Model::load_as(&ModelFiles::Folder(folder.into()), &compute)?);
+        Ok(json!({}))
+    }
+
+    fn model(&self) -> Result<&Model, &'static str> {
+        self.model.as_ref().ok_or("no model is loaded")
+    }
+
+    fn op(&mut self, request: &Value) -> Answer {
+        let key = request["spec"].to_string();
+        if !self.operations.contains_key(&key) {
+            let Some(operation) = ops::build(&request["spec"], self.dtype)? else {
+                return Ok(json!({"error": "there is no such operation", "unsupported": true}));
+            };
+            self.operations.insert(key.clone(), operation);
+        }
+        let Operation { run, shown } = &self.operations[&key];
+        timed(request, run, |result| shown(result))
+    }
+}
+
+/// Runs `work` as often as the request says, after one run that is not timed unless `warm` is false. `shown` lays its
+/// result out as the other side does.
+fn timed(
+    request: &Value,
+    work: impl Fn() -> candle_core::Result<Tensor>,
+    shown: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+) -> Answer {
+    if request["warm"].as_bool().unwrap_or(true) {
+        work()?;
+    }
+    let times = request["times"].as_u64().unwrap_or(1).max(1);
+    let began = Instant::now();
+    let mut result = work()?;
+    for _ in 1..times {
+        result = work()?;
+    }
+    let seconds = began.elapsed().as_secs_f64() / times as f64;
+    let values = request["values"].as_bool().unwrap_or(false).then(|| sample(&shown(&result)?)).transpose()?;
+    Ok(json!({"seconds": seconds, "values": values}))
+}
+
+/// Evenly spread numbers of a tensor, at an odd distance so that all columns of a map are met.
+fn sample(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
+    let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    let distance = (values.len() / SAMPLE) | 1;
+    Ok(values.into_iter().step_by(distance).collect())
+}
+
+fn forward(model: &Model, request: &Value) -> Answer {
+    let number = |key: &str| request[key].as_u64().unwrap_or(0);
+    let rows = number("rows") as usize;
+    let context = model.encode_prompts(&[PROMPT])?.remove(0);
+    let contexts = vec![&context; rows];
+    let seeds = number("seed")..number("seed") + rows as u64;
+    let (height, width) = (number("height") as usize, number("width") as usize);
+    let noise: Result<Vec<_>, _> = seeds.map(|seed| model.noise(seed, height, width)).collect();
+    let latents = Tensor::cat(&noise?, 0)?;
+    let timesteps = vec![TIMESTEP; rows];
+    timed(request, || model.unet.forward(&latents, &timesteps, &contexts, &mut NoControl), |output| Ok(output.clone()))
+}
+
+/// Text to image without any editing: two rows a step, nothing recorded.
+fn plain(model: &Model, source: &Value) -> Answer {
+    let text = |key: &str| source[key].as_str().unwrap_or_default();
+    let number = |key: &str| source[key].as_u64().unwrap_or(0);
+    let (steps, guidance) =
+        (number("num_inference_steps") as usize, source["guidance_scale"].as_f64().ok_or("no scale")?);
+    let began = Instant::now();
+    let contexts = model.encode_prompts(&[text("negative_prompt"), text("prompt")])?;
+    let contexts: Vec<_> = contexts.iter().collect();
+    let mut latents = model.noise(number("seed"), number("height") as usize, number("width") as usize)?;
+    for timestep in model.info.scheduler.timesteps(steps)? {
+        let rows = Tensor::cat(&[&latents, &latents], 0)?;
+        let output = model.unet.forward(&rows, &[timestep; 2], &contexts, &mut NoControl)?;
+        let (negative, positive) = (output.narrow(0, 0, 1)?, output.narrow(0, 1, 1)?);
+        let guided = (&negative + ((positive - &negative)? * guidance)?)?;
+        latents = model.info.scheduler.step(&guided, timestep, steps, &latents)?;
+    }
+    let images = model.decode(&latents)?;
+    let seconds = began.elapsed().as_secs_f64();
+    let images: Vec<_> = images.iter().map(|image| STANDARD.encode(image)).collect();
+    Ok(json!({"seconds": seconds, "images": images}))
+}

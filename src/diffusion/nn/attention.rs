@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use candle_core::{D, DType, Result, Tensor};
+#[cfg(not(feature = "cuda"))]
+use candle_core::D;
+use candle_core::{DType, Result, Tensor};
+#[cfg(not(feature = "cuda"))]
 use candle_nn::ops::softmax_last_dim;
 
 use super::Compute;
@@ -168,12 +171,8 @@ fn attend_tensors(rows: &[RowTerms], heads: usize, like: &Tensor) -> Result<Atte
         let (mut sum, mut map) = (None, None);
         for (index, term) in row.terms.iter().enumerate() {
             let wants_map = row.wants_map && index + 1 == row.terms.len();
-            let (attended, found) = attend_term(term, heads, wants_map)?;
-            map = found;
-            sum = Some(match sum {
-                Some(sum) => (sum + attended)?,
-                None => attended,
-            });
+            let (attended, found) = attend_term(term, heads, sum.as_ref(), wants_map)?;
+            (sum, map) = (Some(attended), found);
         }
         values.push(match sum {
             Some(sum) => sum,
@@ -184,11 +183,24 @@ fn attend_tensors(rows: &[RowTerms], heads: usize, like: &Tensor) -> Result<Atte
     Ok(Attended { values: Tensor::stack(&values, 0)?, maps })
 }
 
+/// One term, added to those before, and its map; fused, so that no map is in memory that is not wanted.
+#[cfg(feature = "cuda")]
+fn attend_term(term: &Term, heads: usize, sum: Option<&Tensor>, wants_map: bool) -> Result<(Tensor, Option<Tensor>)> {
+    let (Keys::Tensor(keys), Values::Tensor(values)) = (&term.keys, &term.values) else {
+        candle_core::bail!("keys and values of one device are wanted");
+    };
+    let shape = (term.queries.dim(0)?, keys.dim(0)?);
+    let map = wants_map.then(|| Tensor::zeros(shape, DType::F32, term.queries.device())).transpose()?;
+    crate::kernels::cuda::attend(&term.queries, keys, values, heads, sum, map.as_ref())
+}
+
 /// Score matrices larger than this many numbers are computed in blocks of queries, to bound the memory of a row.
+#[cfg(not(feature = "cuda"))]
 const BLOCK_SCORES: usize = 1 << 24;
 
-/// One term by candle's operations.
-fn attend_term(term: &Term, heads: usize, wants_map: bool) -> Result<(Tensor, Option<Tensor>)> {
+/// One term, added to those before, and its map, by candle's operations.
+#[cfg(not(feature = "cuda"))]
+fn attend_term(term: &Term, heads: usize, sum: Option<&Tensor>, wants_map: bool) -> Result<(Tensor, Option<Tensor>)> {
     let (Keys::Tensor(keys), Values::Tensor(values)) = (&term.keys, &term.values) else {
         candle_core::bail!("keys and values of one device are wanted");
     };
@@ -208,5 +220,6 @@ fn attend_term(term: &Term, heads: usize, wants_map: bool) -> Result<(Tensor, Op
         }
     }
     let attended = Tensor::cat(&attended, 1)?.transpose(0, 1)?.flatten_from(D::Minus2)?.contiguous()?;
+    let attended = sum.map_or_else(|| Ok(attended.clone()), |sum| sum + &attended)?;
     Ok((attended, wants_map.then(|| Tensor::cat(&map, 0)).transpose()?))
 }

@@ -29,10 +29,10 @@ ENV FEATURES="--features cuda" CUDA_COMPUTE_CAP=$CUDA_COMPUTE_CAP \
 FROM build-${BACKEND} AS build
 ENV CARGO_INCREMENTAL=0
 WORKDIR /src
-# Dependencies alone, in a layer that stands until they change.
+# Dependencies alone, in a layer that stands until they change; the manifest wants a file for each of its targets.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches \
-    && echo 'fn main() {}' | tee src/main.rs benches/engine.rs >/dev/null && touch src/lib.rs \
+RUN mkdir -p src benches/compare \
+    && echo 'fn main() {}' | tee src/main.rs benches/engine.rs benches/compare/main.rs >/dev/null && touch src/lib.rs \
     && cargo build --release --locked $FEATURES \
     && rm -r src benches
 COPY benches benches

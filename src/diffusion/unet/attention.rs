@@ -4,6 +4,8 @@
 //! computed: a sum of terms whose queries, keys and values are the row's own or somebody else's. Then what all rows need is
 //! computed at once, and nothing that no term reads.
 
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::{Result, Tensor};
 
 use crate::diffusion::error::ModelError;
@@ -96,8 +98,9 @@ pub struct Found {
     pub map: Option<Tensor>,
 }
 
-/// Decides how each row of a batch attends at each layer.
-pub trait AttentionControl: std::fmt::Debug {
+/// Decides how each row of a batch attends at each layer. Rows go through the network on different threads, so calls about
+/// one row come in the order of the layers, and between them calls about others.
+pub trait AttentionControl: std::fmt::Debug + Send {
     /// How a row attends, asked of every row of a layer before anything is computed there.
     fn plan(&mut self, row: &AttentionRow<'_>) -> Result<RowPlan>;
 
@@ -133,6 +136,20 @@ impl AttentionControl for PartOfBatch<'_> {
 
     fn take(&mut self, row: &AttentionRow<'_>, found: Found) -> Result<()> {
         self.control.take(&AttentionRow { row: self.first + row.row, ..*row }, found)
+    }
+}
+
+/// A control that several threads ask in turn.
+#[derive(Debug)]
+pub(super) struct AskedInTurn<'a, 'b>(pub &'a Mutex<&'b mut dyn AttentionControl>);
+
+impl AttentionControl for AskedInTurn<'_, '_> {
+    fn plan(&mut self, row: &AttentionRow<'_>) -> Result<RowPlan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).plan(row)
+    }
+
+    fn take(&mut self, row: &AttentionRow<'_>, found: Found) -> Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(row, found)
     }
 }
 

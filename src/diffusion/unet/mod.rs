@@ -9,6 +9,9 @@ mod config;
 mod timestep;
 mod transformer;
 
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::{Result, Tensor};
 
 pub use attention::{
@@ -16,17 +19,18 @@ pub use attention::{
 };
 pub use config::UNetConfig;
 
-use self::attention::PartOfBatch;
+use self::attention::{AskedInTurn, PartOfBatch};
 use self::blocks::{Counters, DownBlock, MidBlock, UpBlock};
 use self::timestep::TimestepEmbedding;
 use super::error::ModelError;
 use super::files::ModelFiles;
 use super::nn::{Compute, Conv2d, ConvInput, GroupNorm, Linear, ResnetOptions, SAME};
 use super::weights::Weights;
+use crate::kernels::pool::{for_each, threads};
 
 const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
 
-/// Rows that go through the network together on the processor. A row alone gains nothing from company there, and more
+/// Rows that go through the network together on the processor, where threads share them. A row alone gains nothing from company there, and more
 /// than two of them push each other's activations out of the cache.
 const CPU_ROWS: usize = 2;
 
@@ -47,6 +51,13 @@ impl TextContext {
     pub fn bytes(&self) -> u64 {
         self.key_values.iter().flatten().map(|kv| kv.keys.bytes() + kv.values.bytes()).sum()
     }
+}
+
+/// A latent, a timestep and a prompt for each row.
+struct Batch<'a> {
+    latents: &'a Tensor,
+    timesteps: &'a [usize],
+    contexts: &'a [&'a TextContext],
 }
 
 /// The loaded UNet.
@@ -170,18 +181,42 @@ impl UNet {
                 contexts.len()
             );
         }
-        let rows = timesteps.len();
-        if !latents.device().is_cpu() || rows <= CPU_ROWS {
+        if !latents.device().is_cpu() {
             return self.forward_together(latents, timesteps, contexts, control);
         }
-        let mut outputs = Vec::with_capacity(rows.div_ceil(CPU_ROWS));
-        for first in (0..rows).step_by(CPU_ROWS) {
-            let part = first..rows.min(first + CPU_ROWS);
-            let latents = latents.narrow(0, first, part.len())?.contiguous()?;
-            let control = &mut PartOfBatch { control, first };
-            outputs.push(self.forward_together(&latents, &timesteps[part.clone()], &contexts[part], control)?);
+        let batch = Batch { latents, timesteps, contexts };
+        let (rows, threads) = (timesteps.len(), threads());
+        // As many rows as threads go through the network beside each other: a thread with a row of its own never waits.
+        let beside = if threads > 1 { rows / threads * threads } else { 0 };
+        let done: Vec<Mutex<Option<Result<Tensor>>>> = (0..beside).map(|_| Mutex::default()).collect();
+        let in_turn = Mutex::new(control);
+        for_each(beside, |row| {
+            let output = self.forward_part(&batch, row..row + 1, &mut AskedInTurn(&in_turn));
+            *done[row].lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
+        });
+        let mut outputs = Vec::with_capacity(rows);
+        for output in done {
+            let output = output.into_inner().unwrap_or_else(PoisonError::into_inner);
+            outputs.push(output.unwrap_or_else(|| candle_core::bail!("a row was not computed"))?);
+        }
+        // The others share each operation among all threads.
+        let control = in_turn.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for first in (beside..rows).step_by(CPU_ROWS) {
+            outputs.push(self.forward_part(&batch, first..rows.min(first + CPU_ROWS), control)?);
         }
         Tensor::cat(&outputs, 0)
+    }
+
+    /// Some rows of a batch.
+    fn forward_part(
+        &self,
+        batch: &Batch<'_>,
+        part: Range<usize>,
+        control: &mut dyn AttentionControl,
+    ) -> Result<Tensor> {
+        let latents = batch.latents.narrow(0, part.start, part.len())?.contiguous()?;
+        let control = &mut PartOfBatch { control, first: part.start };
+        self.forward_together(&latents, &batch.timesteps[part.clone()], &batch.contexts[part], control)
     }
 
     fn forward_together(

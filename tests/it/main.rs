@@ -21,6 +21,7 @@ mod model;
 mod problems;
 mod process;
 mod support;
+mod threads;
 mod tiers;
 mod waiting;
 mod webhooks;

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use std::ops::Deref;
+
 use super::buffer::{Shared, filled};
 use super::panels::PANEL;
 use super::pool::for_each;
@@ -9,20 +11,69 @@ use super::simd::{Kernel, LANES, Simd, dispatch};
 use super::tile::multiply;
 use super::work;
 
-/// Keys of all heads in panels: `[head][panel of tokens][head_dim][32]`.
+/// What keys and values have in common: panels of numbers, head by head.
 #[derive(Debug, Clone)]
-pub struct Keys {
+pub struct ByHead {
     numbers: Vec<f32>,
     tokens: usize,
     heads: usize,
 }
 
+/// Keys of all heads in panels: `[head][panel of tokens][head_dim][32]`.
+#[derive(Debug, Clone)]
+pub struct Keys(ByHead);
+
 /// Values of all heads in panels: `[head][panel of channels][tokens][32]`.
 #[derive(Debug, Clone)]
-pub struct Values {
-    numbers: Vec<f32>,
-    tokens: usize,
-    heads: usize,
+pub struct Values(ByHead);
+
+impl Deref for Keys {
+    type Target = ByHead;
+
+    fn deref(&self) -> &ByHead {
+        &self.0
+    }
+}
+
+impl Deref for Values {
+    type Target = ByHead;
+
+    fn deref(&self) -> &ByHead {
+        &self.0
+    }
+}
+
+impl ByHead {
+    /// Tokens that can be attended to.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Heads.
+    pub fn heads(&self) -> usize {
+        self.heads
+    }
+
+    /// Numbers of all panels.
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Bytes that they take.
+    pub fn bytes(&self) -> u64 {
+        size_of_val(self.numbers.as_slice()) as u64
+    }
+
+    /// The panels of one head.
+    pub(super) fn head(&self, head: usize) -> &[f32] {
+        let size = self.numbers.len() / self.heads;
+        &self.numbers[head * size..(head + 1) * size]
+    }
+
+    #[cfg(test)]
+    pub(super) fn numbers(&self) -> &[f32] {
+        &self.numbers
+    }
 }
 
 impl Keys {
@@ -48,38 +99,12 @@ impl Keys {
         };
         // SAFETY: every lane of every panel is written.
         let numbers = unsafe { filled(heads * panels * head_dim * PANEL, fill) };
-        Self { numbers, tokens, heads }
-    }
-
-    /// Tokens that can be attended to.
-    pub fn tokens(&self) -> usize {
-        self.tokens
-    }
-
-    /// Heads.
-    pub fn heads(&self) -> usize {
-        self.heads
-    }
-
-    /// Numbers of all panels.
-    pub(super) fn len(&self) -> usize {
-        self.numbers.len()
-    }
-
-    /// Bytes that they take.
-    pub fn bytes(&self) -> u64 {
-        size_of_val(self.numbers.as_slice()) as u64
+        Self(ByHead { numbers, tokens, heads })
     }
 
     /// Bytes that so many would take.
     pub fn bytes_of(tokens: usize, heads: usize, head_dim: usize) -> u64 {
         (heads * tokens.div_ceil(PANEL) * PANEL * head_dim * size_of::<f32>()) as u64
-    }
-
-    /// The panels of one head.
-    pub(super) fn head(&self, head: usize) -> &[f32] {
-        let size = self.numbers.len() / self.heads;
-        &self.numbers[head * size..(head + 1) * size]
     }
 }
 
@@ -105,7 +130,7 @@ impl Values {
         };
         // SAFETY: every row of every panel is written.
         let numbers = unsafe { filled(heads * panels * tokens * PANEL, fill) };
-        Self { numbers, tokens, heads }
+        Self(ByHead { numbers, tokens, heads })
     }
 
     /// Multiplied from the left by a matrix `[tokens, tokens]`.
@@ -124,12 +149,7 @@ impl Values {
             let out = unsafe { shared.part(range.clone()) };
             dispatch(Mix { matrix, panel: &self.numbers[range], tokens: self.tokens, out });
         });
-        Self { numbers, ..*self }
-    }
-
-    #[cfg(test)]
-    pub(super) fn numbers(&self) -> &[f32] {
-        &self.numbers
+        Self(ByHead { numbers, ..self.0 })
     }
 
     /// Each token's multiplied by a factor.
@@ -140,38 +160,12 @@ impl Values {
         assert_eq!(factors.len(), self.tokens, "a factor for each token");
         let rows = self.numbers.chunks_exact(PANEL).zip(factors.iter().cycle());
         let numbers = rows.flat_map(|(row, factor)| row.iter().map(move |value| value * factor)).collect();
-        Self { numbers, ..*self }
-    }
-
-    /// Tokens that can be attended to.
-    pub fn tokens(&self) -> usize {
-        self.tokens
-    }
-
-    /// Heads.
-    pub fn heads(&self) -> usize {
-        self.heads
-    }
-
-    /// Numbers of all panels.
-    pub(super) fn len(&self) -> usize {
-        self.numbers.len()
-    }
-
-    /// Bytes that they take.
-    pub fn bytes(&self) -> u64 {
-        size_of_val(self.numbers.as_slice()) as u64
+        Self(ByHead { numbers, ..self.0 })
     }
 
     /// Bytes that so many would take.
     pub fn bytes_of(tokens: usize, heads: usize, head_dim: usize) -> u64 {
         (heads * tokens * head_dim.div_ceil(PANEL) * PANEL * size_of::<f32>()) as u64
-    }
-
-    /// The panels of one head.
-    pub(super) fn head(&self, head: usize) -> &[f32] {
-        let size = self.numbers.len() / self.heads;
-        &self.numbers[head * size..(head + 1) * size]
     }
 }
 

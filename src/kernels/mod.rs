@@ -17,6 +17,8 @@ pub mod conv2d;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod heads;
+#[cfg(test)]
+mod isa_tests;
 pub mod linear;
 pub mod memory;
 pub mod norm;

@@ -164,10 +164,32 @@ impl Isa {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    static FORCED: std::cell::Cell<Option<Isa>> = const { std::cell::Cell::new(None) };
+}
+
+/// Calls `work` with this thread's kernels on something that the processor has.
+///
+/// # Panics
+/// Where the processor does not have it.
+#[cfg(test)]
+pub fn on<T>(isa: Isa, work: impl FnOnce() -> T) -> T {
+    assert!(Isa::available().contains(&isa));
+    FORCED.set(Some(isa));
+    let result = work();
+    FORCED.set(None);
+    result
+}
+
 /// Runs a kernel on the best that the processor has.
 #[inline]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    // SAFETY: `best` is one of those that the processor has.
+    // SAFETY: both are of those that the processor has.
+    #[cfg(test)]
+    if let Some(isa) = FORCED.get() {
+        return unsafe { dispatch_on(isa, kernel) };
+    }
     unsafe { dispatch_on(Isa::best(), kernel) }
 }
 

@@ -31,6 +31,7 @@ impl Worker<'_> {
         for one in finished {
             self.take_finished(one);
         }
+        let mut answers = Vec::new();
         for job in std::mem::take(&mut self.jobs) {
             let kind = job.ticket.work.kind();
             let (recording_use, session) = (job.recording_use, job.session.clone());
@@ -42,13 +43,17 @@ impl Worker<'_> {
                     if !outcome.timings.denoise.is_zero() {
                         ticket.progress.send_modify(|progress| progress.step = progress.steps);
                     }
-                    ticket.answer(Ok(outcome));
+                    answers.push((ticket, outcome));
                     has_moved = true;
                 }
                 Err(unfinished) => self.jobs.push(*unfinished),
             }
         }
+        // First: whoever has an answer finds given back what it took.
         self.retire_sources();
+        for (ticket, outcome) in answers {
+            ticket.answer(Ok(outcome));
+        }
         Ok(has_moved)
     }
 

@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{RefCell, UnsafeCell};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -22,7 +22,6 @@ const LOOKS_BEFORE_YIELD: usize = 200;
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Pool>>> = const { RefCell::new(None) };
-    static IS_BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
 type Job<'a> = dyn Fn(usize) + Sync + 'a;
@@ -42,6 +41,8 @@ struct Shared {
     done: AtomicUsize,
     /// The last job. Written only while no chunk of any job is taken and not done.
     job: UnsafeCell<Option<*const Job<'static>>>,
+    /// Whether a thread is in `run`.
+    is_busy: AtomicBool,
     has_panicked: AtomicBool,
     is_ending: AtomicBool,
     sleepers: Vec<Sleeper>,
@@ -52,7 +53,7 @@ struct Sleeper {
     sleeps: AtomicBool,
 }
 
-// SAFETY: `job` is the one field that is not shareable by itself. It is written by the one thread in `run`, before it
+// SAFETY: `job` is the one field that is not shareable by itself. It is written by the one thread in `run` (`is_busy` lets no other in), before it
 // publishes chunks by a release store to `state`, and when all chunks of the job before are done. It is read by those who have
 // taken a chunk by an acquiring exchange of `state`, before they say that it is done. So no write is concurrent with a
 // read. What it points to may be used by several threads: `Job` is `Sync`.
@@ -73,6 +74,7 @@ impl Pool {
             state: AtomicU64::new(0),
             done: AtomicUsize::new(0),
             job: UnsafeCell::new(None),
+            is_busy: AtomicBool::new(false),
             has_panicked: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             sleepers: (0..count).map(|_| Sleeper::default()).collect(),
@@ -96,9 +98,14 @@ impl Pool {
         Entered(CURRENT.with(|current| current.replace(Some(self))))
     }
 
-    /// Calls `work` once with each number below `chunks`, on whichever threads are free.
-    fn run(&self, chunks: usize, work: &Job<'_>) {
+    /// Calls `work` once with each number below `chunks`, which is at least 1, on whichever threads are free. False, with
+    /// nothing done, where the pool is at work already: for another thread, or for the one that asks from within a chunk.
+    fn run(&self, chunks: u32, work: &Job<'_>) -> bool {
         let shared = &self.shared;
+        if shared.is_busy.swap(true, Ordering::Acquire) {
+            return false;
+        }
+        let _busy = Busy(shared);
         // SAFETY: only the lifetime is changed. Nobody calls it after this function has ended: it ends when every chunk
         // is done, and who finds no chunk left does not look at the job.
         let job: *const Job<'static> = unsafe { std::mem::transmute(std::ptr::from_ref(work)) };
@@ -107,7 +114,7 @@ impl Pool {
         shared.done.store(0, Ordering::Relaxed);
         let jobs = (shared.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) & CHUNKS;
         // Sequentially consistent, as is what sleepers do: either they see this, or they are seen asleep.
-        shared.state.store((jobs << 32) | chunks as u64, Ordering::SeqCst);
+        shared.state.store((jobs << 32) | u64::from(chunks), Ordering::SeqCst);
         for (sleeper, helper) in shared.sleepers.iter().zip(&self.helpers) {
             if sleeper.sleeps.load(Ordering::SeqCst) {
                 wake(sleeper, helper.thread());
@@ -115,7 +122,7 @@ impl Pool {
         }
         while shared.take_and_do() {}
         let mut looks = 0;
-        while shared.done.load(Ordering::Acquire) < chunks {
+        while shared.done.load(Ordering::Acquire) < chunks as usize {
             looks += 1;
             if looks % LOOKS_BEFORE_YIELD == 0 {
                 std::thread::yield_now();
@@ -126,6 +133,7 @@ impl Pool {
         if shared.has_panicked.swap(false, Ordering::Relaxed) {
             resume_unwind(Box::new("a part of an operation panicked"));
         }
+        true
     }
 }
 
@@ -219,22 +227,23 @@ pub fn threads() -> usize {
 }
 
 /// Calls `work` once with each number below `chunks`, in any order, on the threads of the pool that this thread has
-/// entered. A call from within `work` is not shared any further.
+/// entered. A call from within `work` is not shared any further, nor is one while the pool is at work for another thread.
 pub fn for_each(chunks: usize, work: impl Fn(usize) + Sync) {
-    CURRENT.with_borrow(|pool| match pool {
-        Some(pool) if chunks > 1 && pool.threads() > 1 && u32::try_from(chunks).is_ok() && !IS_BUSY.replace(true) => {
-            let _busy = Busy;
-            pool.run(chunks, &work);
-        }
-        _ => (0..chunks).for_each(work),
+    let is_done = CURRENT.with_borrow(|pool| match (pool, u32::try_from(chunks)) {
+        (Some(pool), Ok(count)) if count > 1 && pool.threads() > 1 => pool.run(count, &work),
+        _ => false,
     });
+    if !is_done {
+        (0..chunks).for_each(work);
+    }
 }
 
-struct Busy;
+/// Lets the next job in, also after a panic.
+struct Busy<'a>(&'a Shared);
 
-impl Drop for Busy {
+impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        IS_BUSY.set(false);
+        self.0.is_busy.store(false, Ordering::Release);
     }
 }
 
@@ -287,6 +296,26 @@ mod tests {
         };
         for_each(8, |_| for_each(8, add));
         assert_eq!(count.into_inner(), 64);
+    }
+
+    #[test]
+    fn threads_that_have_entered_one_pool_do_not_disturb_each_other() {
+        let pool = pool(3);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                let pool = Arc::clone(&pool);
+                scope.spawn(move || {
+                    let _entered = pool.enter();
+                    for chunks in 1..200 {
+                        let count = AtomicUsize::new(0);
+                        for_each(chunks, |_| {
+                            count.fetch_add(1, Ordering::Relaxed);
+                        });
+                        assert_eq!(count.into_inner(), chunks);
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -26,6 +26,7 @@ impl Affine {
     /// Where sizes do not fit together.
     pub fn apply(&self, x: &[f32], images: usize, channels: usize, activation: Option<Activation>) -> Vec<f32> {
         let positions = x.len() / (images * channels);
+        assert_eq!(x.len(), images * positions * channels, "what is to be normalized");
         let blocks = positions.div_ceil(POSITIONS);
         let fill = |out: &mut [f32]| {
             let shared = Shared::new(out);

@@ -186,7 +186,7 @@ impl UNet {
         }
         let batch = Batch { latents, timesteps, contexts };
         let (rows, threads) = (timesteps.len(), threads());
-        // As many rows as threads go through the network beside each other: a thread with a row of its own never waits.
+        // As many rows as threads go through the network beside each other: a thread with a row of its own hardly waits.
         let beside = if threads > 1 { rows / threads * threads } else { 0 };
         let done: Vec<Mutex<Option<Result<Tensor>>>> = (0..beside).map(|_| Mutex::default()).collect();
         let in_turn = Mutex::new(control);

@@ -2,8 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::buffer::{Shared, filled};
-use super::pool::for_each;
+use super::buffer::{filled, for_each_chunk};
 use super::simd::{Kernel, LANES, Simd, dispatch, math};
 
 /// Numbers of a chunk.
@@ -34,12 +33,8 @@ impl Activation {
     /// The activation of many numbers.
     pub fn apply(self, x: &[f32]) -> Vec<f32> {
         let fill = |out: &mut [f32]| {
-            let shared = Shared::new(out);
-            for_each(x.len().div_ceil(CHUNK), |chunk| {
-                let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(x.len());
-                // SAFETY: each number is one chunk's.
-                let out = unsafe { shared.part(range.clone()) };
-                dispatch(Apply { activation: self, x: &x[range], out });
+            for_each_chunk(out, CHUNK, |chunk, out| {
+                dispatch(Apply { activation: self, x: &x[chunk * CHUNK..][..out.len()], out });
             });
         };
         // SAFETY: every number is written.

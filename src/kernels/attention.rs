@@ -11,7 +11,7 @@ pub use super::heads::{Keys, Values};
 use super::panels::PANEL;
 use super::pool::{for_each, threads};
 use super::simd::{Kernel, LANES, Simd, dispatch, math};
-use super::tile::multiply;
+use super::tile::{as_many_rows, multiply};
 use super::work;
 
 /// `softmax(Q K^T / sqrt(head_dim)) V`
@@ -124,14 +124,7 @@ impl Kernel for Chunk<'_> {
         for head in 0..self.heads.count {
             let mut first = self.range.start;
             while first < self.range.end {
-                first += match self.range.end - first {
-                    12.. if S::ROWS >= 12 => self.tile::<S, 12>(s, head, first),
-                    8.. if S::ROWS >= 8 => self.tile::<S, 8>(s, head, first),
-                    4.. if S::ROWS >= 4 => self.tile::<S, 4>(s, head, first),
-                    3.. if S::ROWS == 3 => self.tile::<S, 3>(s, head, first),
-                    2.. => self.tile::<S, 2>(s, head, first),
-                    _ => self.tile::<S, 1>(s, head, first),
-                };
+                first += as_many_rows!(s of S, self.range.end - first, self.tile(head, first));
             }
         }
     }

@@ -100,6 +100,17 @@ impl<'a, T> Shared<'a, T> {
     }
 }
 
+/// Calls `work` with each stretch of `size` numbers of a slice, the last one maybe shorter, and its place among them, on
+/// whichever threads are free.
+pub fn for_each_chunk<T: Send>(slice: &mut [T], size: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    let length = slice.len();
+    let shared = Shared::new(slice);
+    for_each(length.div_ceil(size.max(1)), |index| {
+        // SAFETY: stretches do not overlap, and each is given out once.
+        work(index, unsafe { shared.part(index * size..((index + 1) * size).min(length)) });
+    });
+}
+
 /// The numbers of a contiguous f32 tensor on the processor.
 ///
 /// # Errors
@@ -143,12 +154,8 @@ pub fn concat((a, a_channels): (&[f32], usize), (b, b_channels): (&[f32], usize)
     let (positions, channels) = (a.len() / a_channels, a_channels + b_channels);
     assert_eq!(positions * b_channels, b.len(), "maps to join");
     let fill = |out: &mut [f32]| {
-        let shared = Shared::new(out);
-        for_each(positions.div_ceil(POSITIONS), |chunk| {
-            let range = chunk * POSITIONS..((chunk + 1) * POSITIONS).min(positions);
-            // SAFETY: each position is one chunk's.
-            let out = unsafe { shared.part(range.start * channels..range.end * channels) };
-            for (at, out) in range.zip(out.chunks_exact_mut(channels)) {
+        for_each_chunk(out, POSITIONS * channels, |chunk, out| {
+            for (at, out) in (chunk * POSITIONS..).zip(out.chunks_exact_mut(channels)) {
                 out[..a_channels].copy_from_slice(&a[at * a_channels..(at + 1) * a_channels]);
                 out[a_channels..].copy_from_slice(&b[at * b_channels..(at + 1) * b_channels]);
             }

@@ -10,11 +10,10 @@
 #![allow(unsafe_code)]
 
 use super::activation::Activation;
-use super::buffer::{Shared, filled, with_scratch, with_scratch_bf16};
+use super::buffer::{filled, for_each_chunk, with_scratch, with_scratch_bf16};
 use super::linear::Weight;
 use super::norm::Affine;
 use super::panels::{Element, PANEL, Panels};
-use super::pool::for_each;
 use super::product::{Added, Output, Product, Rows, multiply_all};
 use super::simd::{Kernel, LANES, Simd, dispatch};
 use super::winograd::{self, Bordered, Transformed};
@@ -120,11 +119,6 @@ impl PackedConv2d {
     /// Output channels.
     pub fn output(&self) -> usize {
         self.output
-    }
-
-    /// Sides of the kernel.
-    pub fn geometry(&self) -> Geometry {
-        self.geometry
     }
 
     /// Convolves; `[images, h', w', out]`.
@@ -273,11 +267,8 @@ impl<'a> Frame<'a> {
     /// Writes `[images, height, width, padded]`.
     fn fill<T: Element>(&self, out: &mut [T], padded: usize) {
         let line = self.width * padded;
-        let shared = Shared::new(out);
-        for_each(self.images.count * self.height, |chunk| {
+        for_each_chunk(out, line, |chunk, out| {
             let (image, y) = (chunk / self.height, chunk % self.height);
-            // SAFETY: each line is one chunk's.
-            let out = unsafe { shared.part(chunk * line..(chunk + 1) * line) };
             let Some(y) = y.checked_sub(self.border).filter(|y| *y < self.inner.0) else {
                 out.fill(T::default());
                 return;

@@ -4,9 +4,8 @@
 
 use std::ops::Deref;
 
-use super::buffer::{Shared, filled};
+use super::buffer::{filled, for_each_chunk};
 use super::panels::PANEL;
-use super::pool::for_each;
 use super::simd::{Kernel, LANES, Simd, dispatch};
 use super::tile::multiply;
 use super::work;
@@ -82,12 +81,8 @@ impl Keys {
         let (channels, head_dim) = (keys.len() / tokens, keys.len() / tokens / heads);
         let panels = tokens.div_ceil(PANEL);
         let fill = |numbers: &mut [f32]| {
-            let shared = Shared::new(numbers);
-            let size = head_dim * PANEL;
-            for_each(heads * panels, |chunk| {
+            for_each_chunk(numbers, head_dim * PANEL, |chunk, out| {
                 let (head, panel) = (chunk / panels, chunk % panels);
-                // SAFETY: each panel is one chunk's.
-                let out = unsafe { shared.part(chunk * size..(chunk + 1) * size) };
                 let count = (tokens - panel * PANEL).min(PANEL);
                 for lane in 0..PANEL {
                     let at = (panel * PANEL + lane) * channels + head * head_dim;
@@ -114,12 +109,8 @@ impl Values {
         let (channels, head_dim) = (values.len() / tokens, values.len() / tokens / heads);
         let panels = head_dim.div_ceil(PANEL);
         let fill = |numbers: &mut [f32]| {
-            let shared = Shared::new(numbers);
-            let size = tokens * PANEL;
-            for_each(heads * panels, |chunk| {
+            for_each_chunk(numbers, tokens * PANEL, |chunk, out| {
                 let (head, panel) = (chunk / panels, chunk % panels);
-                // SAFETY: each panel is one chunk's.
-                let out = unsafe { shared.part(chunk * size..(chunk + 1) * size) };
                 let count = (head_dim - panel * PANEL).min(PANEL);
                 for (token, out) in out.chunks_exact_mut(PANEL).enumerate() {
                     let at = token * channels + head * head_dim + panel * PANEL;
@@ -142,12 +133,9 @@ impl Values {
         work::count_products(self.tokens, self.tokens, self.numbers.len() / self.tokens);
         let mut numbers = vec![0.0; self.numbers.len()];
         let size = self.tokens * PANEL;
-        let shared = Shared::new(&mut numbers);
-        for_each(self.numbers.len() / size, |panel| {
-            let range = panel * size..(panel + 1) * size;
-            // SAFETY: each panel is one chunk's.
-            let out = unsafe { shared.part(range.clone()) };
-            dispatch(Mix { matrix, panel: &self.numbers[range], tokens: self.tokens, out });
+        for_each_chunk(&mut numbers, size, |panel, out| {
+            let panel = &self.numbers[panel * size..][..size];
+            dispatch(Mix { matrix, panel, tokens: self.tokens, out });
         });
         Self(ByHead { numbers, ..self.0 })
     }

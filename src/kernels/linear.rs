@@ -2,9 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use super::buffer::{filled, with_scratch_bf16};
+use super::buffer::{filled, for_each_chunk, with_scratch_bf16};
 use super::panels::{Element, PANEL, Panels};
-use super::pool::for_each;
 use super::product::{Added, Output, Product, Rows, geglu_column, multiply_all};
 use super::simd::{Kernel, LANES, Simd, dispatch, from_bf16};
 
@@ -209,13 +208,8 @@ fn forward_into(jobs: Vec<Job<'_>>) {
 /// `[rows, depth]` -> `[rows, padded]`, zeros behind.
 fn to_bf16_rows(x: &[f32], depth: usize, padded: usize, out: &mut [u16]) {
     const ROWS: usize = 64;
-    let shared = super::buffer::Shared::new(out);
-    let rows = x.len() / depth;
-    for_each(rows.div_ceil(ROWS), |chunk| {
-        let range = chunk * ROWS..((chunk + 1) * ROWS).min(rows);
-        // SAFETY: each row is one chunk's.
-        let out = unsafe { shared.part(range.start * padded..range.end * padded) };
-        let x = &x[range.start * depth..range.end * depth];
+    for_each_chunk(out, ROWS * padded, |chunk, out| {
+        let x = &x[chunk * ROWS * depth..][..out.len() / padded * depth];
         dispatch(Round { x, depth, padded, out });
     });
 }

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::activation::Activation;
-use super::buffer::{Shared, filled};
+use super::buffer::{Shared, filled, for_each_chunk};
 use super::pool::for_each;
 use super::simd::{Kernel, LANES, Simd, dispatch};
 
@@ -84,13 +84,10 @@ pub fn group_norm(x: &[f32], images: usize, groups: usize, weight: &[f32], bias:
     assert_eq!(x.len(), images * positions * channels, "the input of group norm");
     let blocks = positions.div_ceil(POSITIONS);
     let mut sums = vec![0.0_f32; images * blocks * channels * 2];
-    let shared = Shared::new(&mut sums);
-    for_each(images * blocks, |chunk| {
+    for_each_chunk(&mut sums, channels * 2, |chunk, sums| {
         let (image, block) = (chunk / blocks, chunk % blocks);
         let range = block * POSITIONS..((block + 1) * POSITIONS).min(positions);
         let x = &x[(image * positions + range.start) * channels..(image * positions + range.end) * channels];
-        // SAFETY: each chunk has its own sums.
-        let sums = unsafe { shared.part(chunk * channels * 2..(chunk + 1) * channels * 2) };
         dispatch(Sums { x, channels, sums });
     });
     let mut affine = Affine { scale: vec![0.0; images * channels], shift: vec![0.0; images * channels] };
@@ -171,12 +168,9 @@ pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f32) -> Vec<f32>
     let rows = x.len() / channels;
     assert!(rows * channels == x.len() && bias.len() == channels, "the input of layer norm");
     let fill = |out: &mut [f32]| {
-        let shared = Shared::new(out);
-        for_each(rows.div_ceil(ROWS), |chunk| {
-            let range = chunk * ROWS * channels..((chunk + 1) * ROWS).min(rows) * channels;
-            // SAFETY: each row is one chunk's.
-            let out = unsafe { shared.part(range.clone()) };
-            dispatch(LayerNorm { x: &x[range], weight, bias, eps, out });
+        for_each_chunk(out, ROWS * channels, |chunk, out| {
+            let x = &x[chunk * ROWS * channels..][..out.len()];
+            dispatch(LayerNorm { x, weight, bias, eps, out });
         });
     };
     // SAFETY: every row is written.

@@ -2,8 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::buffer::{Plain, Shared, filled};
-use super::pool::for_each;
+use super::buffer::{Plain, filled, for_each_chunk};
 use super::simd::{LANES, Simd, to_bf16};
 
 /// Columns of a panel: two vectors.
@@ -127,10 +126,7 @@ impl<T: Element> Panels<T> {
         let panel = depth * PANEL;
         let count = columns.div_ceil(PANEL);
         let fill = |numbers: &mut [T]| {
-            let shared = Shared::new(numbers);
-            for_each(count, |index| {
-                // SAFETY: each panel is one chunk's.
-                let numbers = unsafe { shared.part(index * panel..(index + 1) * panel) };
+            for_each_chunk(numbers, panel, |index, numbers| {
                 for (group, numbers) in numbers.chunks_exact_mut(T::GROUP * PANEL).enumerate() {
                     for (lane, numbers) in numbers.chunks_exact_mut(T::GROUP).enumerate() {
                         let column = index * PANEL + lane;

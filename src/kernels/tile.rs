@@ -6,6 +6,22 @@ use super::panels::{Element, PANEL};
 use super::product::{Output, Part};
 use super::simd::{Kernel, LANES, Simd, math};
 
+/// Calls a method for as many rows as are left, or as fit into registers, whichever is less, and says how many. Numbers that
+/// a processor's registers never hold fall away where this is compiled for it.
+macro_rules! as_many_rows {
+    ($s:ident of $simd:ident, $left:expr, $this:ident.$method:ident($($argument:expr),*)) => {
+        match $left {
+            12.. if $simd::ROWS >= 12 => $this.$method::<$simd, 12>($s, $($argument),*),
+            8.. if $simd::ROWS >= 8 => $this.$method::<$simd, 8>($s, $($argument),*),
+            4.. if $simd::ROWS >= 4 => $this.$method::<$simd, 4>($s, $($argument),*),
+            3.. if $simd::ROWS == 3 => $this.$method::<$simd, 3>($s, $($argument),*),
+            2.. => $this.$method::<$simd, 2>($s, $($argument),*),
+            _ => $this.$method::<$simd, 1>($s, $($argument),*),
+        }
+    };
+}
+pub(super) use as_many_rows;
+
 /// Some rows times one panel.
 pub(super) struct Chunk<'a, T> {
     /// The product.
@@ -31,14 +47,7 @@ impl<T: Element> Kernel for Chunk<'_, T> {
             let mut row = self.range.start;
             while row < self.range.end {
                 let left = self.range.end - row;
-                row += match left {
-                    12.. if S::ROWS >= 12 => self.tile::<S, 12>(s, row, segments, weights, place, narrow),
-                    8.. if S::ROWS >= 8 => self.tile::<S, 8>(s, row, segments, weights, place, narrow),
-                    4.. if S::ROWS >= 4 => self.tile::<S, 4>(s, row, segments, weights, place, narrow),
-                    3.. if S::ROWS == 3 => self.tile::<S, 3>(s, row, segments, weights, place, narrow),
-                    2.. => self.tile::<S, 2>(s, row, segments, weights, place, narrow),
-                    _ => self.tile::<S, 1>(s, row, segments, weights, place, narrow),
-                };
+                row += as_many_rows!(s of S, left, self.tile(row, segments, weights, place, narrow));
             }
             weights = &weights[depth * PANEL..];
         }

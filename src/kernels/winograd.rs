@@ -14,7 +14,7 @@ use super::panels::{PANEL, Panels};
 use super::pool::{for_each, threads};
 use super::product::Added;
 use super::simd::{Kernel, LANES, Simd, dispatch};
-use super::tile::multiply;
+use super::tile::{as_many_rows, multiply};
 use super::work;
 
 /// Places of a transformed tile.
@@ -235,14 +235,7 @@ impl Kernel for Chunk<'_> {
     fn run<S: Simd>(mut self, s: S) {
         let mut tile = self.range.start;
         while tile < self.range.end {
-            tile += match self.range.end - tile {
-                12.. if S::ROWS >= 12 => self.tiles::<S, 12>(s, tile),
-                8.. if S::ROWS >= 8 => self.tiles::<S, 8>(s, tile),
-                4.. if S::ROWS >= 4 => self.tiles::<S, 4>(s, tile),
-                3.. if S::ROWS == 3 => self.tiles::<S, 3>(s, tile),
-                2.. => self.tiles::<S, 2>(s, tile),
-                _ => self.tiles::<S, 1>(s, tile),
-            };
+            tile += as_many_rows!(s of S, self.range.end - tile, self.tiles(tile));
         }
     }
 }

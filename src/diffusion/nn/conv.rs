@@ -102,7 +102,9 @@ impl Conv2d {
                 if let Some(norm) = input.norm {
                     x = norm.forward_channels_first(&x)?;
                 }
-                x = Activation::after(input.activation, x)?;
+                if let Some(activation) = input.activation {
+                    x = activation.forward(&x)?;
+                }
                 if let Some((height, width)) = input.upsampled {
                     x = x.upsample_nearest2d(height, width)?;
                 }

@@ -36,11 +36,6 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// The processor, in f32.
-    pub fn cpu() -> Self {
-        Self { device: Device::Cpu, dtype: DType::F32 }
-    }
-
     /// The type of feature maps.
     pub fn activations(&self) -> DType {
         if self.device.is_cpu() { DType::F32 } else { self.dtype }

@@ -2,7 +2,6 @@
 
 use candle_core::{D, Module, Result, Tensor};
 
-use super::Activation;
 use crate::diffusion::error::ModelError;
 use crate::diffusion::weights::Scope;
 use crate::kernels::buffer::numbers_of;
@@ -107,12 +106,5 @@ impl LayerNorm {
             }
             Form::Tensors(weight, bias) => candle_nn::LayerNorm::new(weight.clone(), bias.clone(), self.eps).forward(x),
         }
-    }
-}
-
-impl Activation {
-    /// [`Self::forward`], where there is one.
-    pub(super) fn after(activation: Option<Self>, x: Tensor) -> Result<Tensor> {
-        activation.map_or(Ok(x.clone()), |activation| activation.forward(&x))
     }
 }

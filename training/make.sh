@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# From nothing to a model folder: make.sh [WORK] [MODEL]. Every step that is done is left alone, and one that was killed
+# goes on from its last checkpoint, so the same command again is how to resume.
+#
+#   VAE_MINUTES, DENOISER_MINUTES   wall-clock budgets of the two trainings
+#   VAE_START, DENOISER_START       what to start from: folders in the diffusers layout; empty for random weights
+#   PROCESSES                       training processes, one thread each
+set -euo pipefail
+cd "$(dirname "$0")"
+work=$(realpath -m "${1:-work}")
+model=$(realpath -m "${2:-$work/model}")
+export REPROMPT_TRAINING_ICONS=$work/icons/package/icons.json
+python=$work/venv/bin/python
+processes=${PROCESSES:-$(nproc)}
+run() { "$python" -m "reprompt_training.$1" "${@:2}"; }
+
+run dataset "$work/data" --train "${SCENES:-24000}" --processes "$processes"
+run tokenizer "$work/tokenizer"
+test -d "$work/vae/model" ||
+    run vae "$work" --minutes "${VAE_MINUTES:-120}" --processes "$processes" ${VAE_START:+--warm-start "$VAE_START"}
+test -e "$work/latents.npy" || run latents "$work" --processes "$processes"
+test -e "$work/denoiser/done" ||
+    run denoiser "$work" --minutes "${DENOISER_MINUTES:-240}" --processes "$processes" ${DENOISER_START:+--warm-start "$DENOISER_START"}
+test -e "$work/reader.pt" || run reader "$work" --threads "$processes"
+run export "$work" "$model"

@@ -1,0 +1,1 @@
+"""How `models/demo` was made: scenes, tokenizer, VAE, UNet and text encoder, export, evaluation. See `../README.md`."""

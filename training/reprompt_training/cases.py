@@ -1,0 +1,90 @@
+"""The edits that the model is measured on: prompts whose combinations of object, colour and place it was never trained on.
+
+Kinds: `object`, `colour`, `place`, `time`, `accessory`, `style` change or add one attribute; `reweight` turns a word
+down until it is gone, or up; `blend` is an object or a colour changed with a local blend. Seeds count up from 1: nothing
+is chosen.
+"""
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+from .world import ACCESSORIES, COLOURS, KINDS, OBJECTS, PLACES, TIMELESS, Scene, caption, edit, held_out, may_wear
+
+ALL_KINDS = (*KINDS, "reweight", "blend")
+# What a word is turned up to, and by how much the part that it names has to grow.
+UP, GROWN = 2.5, 1.1
+
+
+@dataclass(frozen=True)
+class Case:
+    """A source and what it should become. `body` is what the request has beside prompts and seed."""
+
+    kind: str
+    source: Scene
+    target: Scene
+    seed: int
+    body: dict = field(default_factory=dict)
+    prompt: str | None = None  # where it is not the target's caption
+
+    @property
+    def source_prompt(self) -> str:
+        return caption(self.source)[0]
+
+    @property
+    def target_prompt(self) -> str:
+        return self.prompt or caption(self.target)[0]
+
+    @property
+    def grows(self) -> bool:
+        return self.kind == "reweight" and self.source == self.target
+
+
+def scene(r: random.Random, place: bool = True, worn: float = 0.15) -> Scene:
+    """A scene of one thing in a place, as people ask for them, of a combination that is held out."""
+    while True:
+        object_ = r.choice(list(OBJECTS))
+        where = r.choice(list(PLACES))
+        time = r.choice(("night", "sunset")) if r.random() < 0.2 and where not in TIMELESS else None
+        fitting = [a for a in ACCESSORIES if may_wear(object_, a)]
+        accessory = r.choice(fitting) if fitting and r.random() < worn else None
+        drawn = Scene(object_, r.choice(list(COLOURS)) if r.random() < 0.5 else None, where, time, accessory)
+        if held_out(drawn):
+            return drawn
+
+
+def reweighted(r: random.Random, seed: int) -> Case:
+    """Half of them turn a hat, a crown, a balloon or the night off; half make what is worn larger."""
+    while True:
+        source = scene(r, worn=1.0)
+        if seed % 2 and source.accessory:
+            return Case("reweight", source, source, seed, {"equalizer": [{"word": source.accessory, "strength": UP}]}, caption(source)[0])
+        if seed % 2 == 0:
+            attribute = "time" if source.time == "night" else "accessory"
+            if getattr(source, attribute):
+                word = getattr(source, attribute)
+                return Case("reweight", source, replace(source, **{attribute: None}), seed,
+                            {"equalizer": [{"word": word, "strength": 0.0}]}, caption(source)[0])
+
+
+def case(kind: str, r: random.Random, seed: int) -> Case:
+    if kind == "reweight":
+        return reweighted(r, seed)
+    changes = ("object", "colour")[seed % 2] if kind == "blend" else kind
+    while True:
+        source = scene(r)
+        # a sketch shows no colour, so there is none to be kept
+        if kind == "style" and source.colour:
+            source = replace(source, colour=None)
+        target = edit(source, changes, r)
+        if target and held_out(source) and held_out(target):
+            return Case(kind, source, target, seed, {"local_blend": True} if kind == "blend" else {})
+
+
+def cases(each: int, seed: int, kinds: tuple[str, ...] = ALL_KINDS) -> list[Case]:
+    """`each` cases of every kind; the first so many of a seed are always the same."""
+    out = []
+    for kind in kinds:
+        r = random.Random(f"{seed} {kind}")
+        out += [case(kind, r, k + 1) for k in range(each)]
+    return out

@@ -1,4 +1,4 @@
-"""A scene as a picture and, a 16th of its side, where each of its things is."""
+"""A scene as a picture and, an eighth of its side, where each of its things is."""
 from __future__ import annotations
 
 import random
@@ -29,7 +29,7 @@ def render(scene: Scene) -> Rendered:
     if strength.get("time") == 0 or (scene.faded == "accessory" and scene.strength == 0):
         scene = replace(scene, **{scene.faded: None, "faded": None})
     r = random.Random(scene.layout)
-    places = [r.random() for _ in range(12)]
+    places = [r.random() for _ in range(8)]
     picture, horizon = background(scene.place, scene.time, random.Random(scene.layout + 1), strength.get("place", 1.0))
     if scene.time == "night":
         picture = night(picture, random.Random(scene.layout + 2), horizon, strength.get("time", 1.0))
@@ -42,48 +42,45 @@ def render(scene: Scene) -> Rendered:
 
 
 def draw_things(scene: Scene, picture: Image.Image, horizon: float, u: list[float], strength: dict) -> np.ndarray:
-    """Draws object, second thing and accessory onto the background; what each covers, [4, FULL, FULL]."""
+    """Draws object, second thing and accessory onto the background; what each covers, [4, FULL, FULL].
+
+    Things are never mirrored: a denoiser of this size draws what may look either way with a head at both ends.
+    """
     icon, own, kind, anchor = OBJECTS[scene.object]
     large = kind == "vehicle" or scene.object in ("house", "castle", "tree")
-    size = SIDE * (0.56 + 0.14 * u[0]) * (1.1 if large else 1.0)
-    x = SIDE * (0.40 + 0.20 * u[1])
-    foot = max(horizon + 16, SIDE * (0.80 + 0.13 * u[2]))
-    flipped = u[3] < 0.5
-    if scene.second:
+    size = SIDE * (0.58 + 0.10 * u[0]) * (1.1 if large else 1.0)
+    x = SIDE * (0.42 + 0.16 * u[1])
+    foot = max(horizon + 16, SIDE * (0.81 + 0.11 * u[2]))
+    if scene.second:  # the first one named stands on the left
         size *= 0.80
-        x = SIDE * (0.28 + 0.06 * u[1]) if u[4] < 0.5 else SIDE * (0.66 + 0.06 * u[1])
+        x = SIDE * (0.28 + 0.06 * u[1])
     masks = np.zeros((4, FULL, FULL), np.float32)
     if scene.second:
         second_icon, second_own, _, _ = OBJECTS[scene.second]
-        second_size = size * (0.78 + 0.17 * u[5])
-        away = 1 if x < SIDE / 2 else -1
-        masks[1] = paste(picture, sprite(second_icon, second_own, scene.second_colour), x + away * (size + second_size) * 0.47,
-                         foot - 6 * u[6], second_size, u[7] < 0.5)
+        second_size = size * (0.80 + 0.15 * u[5])
+        masks[1] = paste(picture, sprite(second_icon, second_own, scene.second_colour), x + (size + second_size) * 0.47,
+                         foot - 6 * u[6], second_size)
     fade = 0.55 + 0.45 * strength.get("accessory", 1.0)
     if scene.accessory == "balloon":
-        side = 1 if u[8] < 0.5 else -1
-        masks[2] = paste(picture, sprite("balloon", None, scene.accessory_colour), x + side * size * 0.56,
-                         foot - size * 0.52, size * 0.56 * fade, False, shadow=False)
+        masks[2] = paste(picture, sprite("balloon", None, scene.accessory_colour), x + size * 0.56,
+                         foot - size * 0.52, size * 0.56 * fade, shadow=False)
     body = sprite(icon, own, scene.colour, strength.get("colour", 1.0))
-    masks[0] = paste(picture, body, x, foot, size, flipped)
+    masks[0] = paste(picture, body, x, foot, size)
     masks[1:3] *= 1 - masks[0]
     if scene.accessory in WORN:
         worn_icon, wider = WORN[scene.accessory]
         ax, ay, width = anchor
-        ax = 1 - ax if flipped else ax
         worn = size * width * wider * fade
         masks[2] = paste(picture, sprite(worn_icon, None, scene.accessory_colour), x - size / 2 + ax * size,
-                         foot - size * 0.94 + ay * size + worn * 0.1, worn, False, shadow=False)
+                         foot - size * 0.94 + ay * size + worn * 0.1, worn, shadow=False)
         masks[:2] *= 1 - masks[2]
     return masks
 
 
-def paste(picture: Image.Image, thing: Image.Image, x: float, foot: float, size: float, flipped: bool, shadow: bool = True) -> np.ndarray:
+def paste(picture: Image.Image, thing: Image.Image, x: float, foot: float, size: float, shadow: bool = True) -> np.ndarray:
     """Puts a sprite of `size` pixels with its foot's middle at (x, foot); what it covers, [FULL, FULL] of 0..1."""
     side = max(8, round(size * SCALE))
     small = thing.resize((side, side), Image.LANCZOS)
-    if flipped:
-        small = small.transpose(Image.FLIP_LEFT_RIGHT)
     if shadow:
         shade = Image.new("L", picture.size)
         Canvas(shade).ellipse(x, foot, size * 0.38, size * 0.06, fill=70)

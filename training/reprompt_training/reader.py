@@ -41,7 +41,7 @@ class Reader(nn.Module):
             ))
             before = width
         self.blocks = nn.ModuleList(blocks)
-        self.masks = nn.Sequential(nn.Conv2d(widths[2] + widths[4], 64, 3, 1, 1), nn.ReLU(), nn.Conv2d(64, 2, 1))
+        self.masks = nn.Sequential(nn.Conv2d(widths[2] + widths[4], 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 2, 1))
         pooled = 2 * (widths[2] + widths[3] + widths[4])
         self.hidden = nn.Sequential(nn.Linear(pooled, 192), nn.ReLU(), nn.Dropout(0.1))
         self.heads = nn.ModuleDict({name: nn.Linear(192, len(values)) for name, values in READS.items()})
@@ -131,6 +131,7 @@ def train(work: Path, minutes: float, threads: int) -> None:
     redrawn = kept[:: max(1, len(kept) // 2400)]
     print(f"{len(redrawn)} scenes through the VAE", flush=True)
     drawn = as_the_vae_draws(work, to_pixels(images[redrawn.numpy()].copy()), 0.35).half()
+    print("reading", flush=True)
     started, step = time.monotonic(), 0
     while (progress := (time.monotonic() - started) / (60 * minutes)) < 1:
         for group in optimizer.param_groups:
@@ -140,9 +141,10 @@ def train(work: Path, minutes: float, threads: int) -> None:
         chosen = torch.cat([fresh, redrawn[again]])
         pixels = torch.cat([worn(to_pixels(images[fresh.numpy()].copy())), drawn[again].float()])
         scenes = [records[k]["scene"] for k in chosen.tolist()]
-        logits, where = reader(pixels)
-        loss = sum(F.cross_entropy(logits[name], wanted) for name, wanted in targets(scenes).items() if (wanted >= 0).any())
-        loss = loss + 2 * F.binary_cross_entropy_with_logits(where, masks[chosen].float() / 255)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, where = reader(pixels)
+        loss = sum(F.cross_entropy(logits[name].float(), wanted) for name, wanted in targets(scenes).items() if (wanted >= 0).any())
+        loss = loss + 2 * F.binary_cross_entropy_with_logits(where.float(), masks[chosen].float() / 255)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -116,7 +116,8 @@ def with_style(style: str | None, picture: Image.Image) -> Image.Image:
         paper = np.clip(250 - lines - (255 - soft) * 0.28, 20, 255)
         return Image.fromarray((paper[..., None] * np.array([1.0, 0.99, 0.95])).clip(0, 255).astype(np.uint8))
     if style == "pixel":
-        return picture.resize((32, 32), Image.BOX).quantize(24).convert("RGB").resize((SIDE, SIDE), Image.NEAREST)
+        # a block for each position of the latents
+        return picture.resize((LATENT_SIDE, LATENT_SIDE), Image.BOX).quantize(24).convert("RGB").resize((SIDE, SIDE), Image.NEAREST)
     return picture
 
 

@@ -2,7 +2,7 @@
 # From nothing to a model folder: make.sh [WORK] [MODEL]. Every step that is done is left alone, and one that was killed
 # goes on from its last checkpoint, so the same command again is how to resume.
 #
-#   VAE_MINUTES, DENOISER_MINUTES   wall-clock budgets of the two trainings
+#   VAE_MINUTES, DENOISER_MINUTES, DECODER_MINUTES   wall-clock budgets of the trainings
 #   VAE_START, DENOISER_START       what to start from: folders in the diffusers layout; empty for random weights
 #   PROCESSES                       training processes, one thread each
 set -euo pipefail
@@ -21,5 +21,7 @@ test -d "$work/vae/model" ||
 test -e "$work/latents.npy" || run latents "$work" --processes "$processes"
 test -e "$work/denoiser/done" ||
     run denoiser "$work" --minutes "${DENOISER_MINUTES:-240}" --processes "$processes" ${DENOISER_START:+--warm-start "$DENOISER_START"}
+test -d "$work/decoder/model" ||
+    run vae "$work" --decoder-only --minutes "${DECODER_MINUTES:-60}" --processes "$processes"
 test -e "$work/reader.pt" || run reader "$work" --threads "$processes"
 run export "$work" "$model"

@@ -17,7 +17,7 @@ from .denoiser import SCHEDULE
 PARTS = {
     "text_encoder": ("denoiser/text_encoder", "model.safetensors"),
     "unet": ("denoiser/unet", "diffusion_pytorch_model.safetensors"),
-    "vae": ("vae/model", "diffusion_pytorch_model.safetensors"),
+    "vae": ("decoder/model", "diffusion_pytorch_model.safetensors"),
 }
 INDEX = {
     "_class_name": "StableDiffusionPipeline", "feature_extractor": [None, None], "safety_checker": [None, None],

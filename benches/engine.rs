@@ -123,7 +123,8 @@ fn device_of(name: &str) -> Device {
 }
 
 fn edit(engine: &Engine, source: &Arc<Source>, prompt: &str) -> Work {
-    let edit = PreparedEdit::new(engine.model().unwrap(), source, prompt, &EditParams::default()).unwrap();
+    let (model, presets) = (engine.model().unwrap(), engine.presets().unwrap());
+    let edit = PreparedEdit::new(model, presets, source, prompt, &EditParams::default()).unwrap();
     Work::Edit { source: Arc::clone(source), edit }
 }
 

@@ -10,7 +10,7 @@ use super::edit_params::edit_type;
 use super::problem::{Problem, prompt_problem};
 use super::source::check_prompt;
 use super::wire::{AlignRequest, AlignResponse, TokenBody};
-use super::{AppState, answer, problem};
+use super::{AppState, answer, problem, warnings, windows};
 use crate::diffusion::ModelInfo;
 use crate::engine::tokenize;
 use crate::p2p::{EditParams, EditPlan};
@@ -28,7 +28,7 @@ pub async fn align(
     State(state): State<Arc<AppState>>,
     JsonObject(body): JsonObject,
 ) -> Result<Json<AlignResponse>, Problem> {
-    let model = state.engine.model()?;
+    let (model, presets) = (state.engine.model()?, state.engine.presets()?);
     let request: AlignRequest = read(body, "")?;
     let edit_type = edit_type(request.edit_type.as_deref())?;
     check_prompt(&request.source_prompt, "source_prompt")?;
@@ -36,8 +36,9 @@ pub async fn align(
     let prompt = |text, field| tokenize(model, text).map_err(|error| prompt_problem(&error, field));
     let source = prompt(&request.source_prompt, "source_prompt")?;
     let target = prompt(&request.prompt, "prompt")?;
-    // The default windows select a step whatever their number; one is as good as another.
-    let plan = EditPlan::new(&source, &target, &EditParams::new(edit_type), model.defaults.num_inference_steps)?;
+    let steps = model.defaults.num_inference_steps;
+    let plan = EditPlan::new(&source, &target, &EditParams::new(edit_type), presets, steps)?;
+    let prompts = [("source_prompt", request.source_prompt.as_str()), ("prompt", &request.prompt)];
     Ok(Json(AlignResponse {
         object: "alignment",
         edit_type: plan.edit_type().as_str(),
@@ -45,6 +46,8 @@ pub async fn align(
         target_tokens: tokens(model, &request.prompt, "prompt")?,
         max_tokens: model.tokenizer.max_tokens(),
         alignment: answer::alignment(plan.alignment()),
+        windows: windows::body(plan.windows()),
+        warnings: warnings::unknown_words(presets.vocabulary(), &prompts),
     }))
 }
 

@@ -13,9 +13,10 @@ use super::accept::Form;
 use super::edit_params::Output;
 use super::problem::{Code, Problem};
 use super::source::SCHEDULER;
+use super::windows;
 use super::wire::{
     AlignedWordsBody, EditResponse, ImageData, SessionRef, SessionResponse, SourceBody, TierBytes, TimingsBody,
-    WordAttention,
+    WarningBody, WordAttention,
 };
 use crate::engine::{Outcome, PreparedEdit, RecordingUse, Timings};
 use crate::media::{Image, OutputFormat, base64, decode, from_base64};
@@ -149,16 +150,27 @@ async fn image_data(role: &'static str, image: &Arc<Image>, output: Output) -> R
     Ok(ImageData { role, b64_json: base64(&encode(Arc::clone(image), output).await?) })
 }
 
+/// What the answer to an edit holds besides the edit.
+#[derive(Debug)]
+pub struct Beside {
+    /// Whether the source's image is wanted.
+    pub include_source: bool,
+    /// Where the edit attends to its words.
+    pub attention: Option<Vec<WordAttention>>,
+    /// What the request may not have meant.
+    pub warnings: Vec<WarningBody>,
+}
+
 /// The answer to an edit.
 pub async fn edit(
     model: &str,
     source: &Source,
     edit: &PreparedEdit,
-    include_source: bool,
     outcome: &Outcome,
-    attention: Option<Vec<WordAttention>>,
+    beside: Beside,
     output: Output,
 ) -> Result<Answer, Problem> {
+    let Beside { include_source, attention, warnings } = beside;
     let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
     let mut body = EditResponse {
         id: format!("edit_{}", uuid::Uuid::new_v4().simple()),
@@ -171,6 +183,8 @@ pub async fn edit(
         output_format: output.format.as_str(),
         edit_type: edit.plan.edit_type().as_str(),
         alignment: alignment(edit.plan.alignment()),
+        windows: windows::body(edit.plan.windows()),
+        warnings,
         data: Vec::new(),
         attention,
         timings_ms: timings(&outcome.timings),
@@ -184,6 +198,8 @@ pub async fn edit(
     put(&mut headers, "x-reprompt-size", &body.size);
     put(&mut headers, "x-reprompt-edit-type", body.edit_type);
     put_json(&mut headers, "x-reprompt-alignment", &body.alignment);
+    put_json(&mut headers, "x-reprompt-windows", &body.windows);
+    put_json(&mut headers, "x-reprompt-warnings", &body.warnings);
     put_json(&mut headers, "x-reprompt-timings-ms", &body.timings_ms);
     if include_source {
         body.data.push(image_data("source", &outcome.source_image, output).await?);
@@ -221,6 +237,7 @@ pub fn session(model: &str, view: &SessionView) -> SessionResponse {
         },
         hits: view.hits,
         recording: None,
+        warnings: None,
         data: None,
         timings_ms: None,
     }
@@ -231,6 +248,7 @@ pub async fn recorded_session(
     model: &str,
     view: &SessionView,
     outcome: &Outcome,
+    warnings: Vec<WarningBody>,
     output: Output,
 ) -> Result<Answer, Problem> {
     let mut body = session(model, view);
@@ -240,7 +258,9 @@ pub async fn recorded_session(
     put(&mut headers, "x-reprompt-recording", outcome.recording.as_str());
     put(&mut headers, "x-reprompt-seed", &body.source.seed.to_string());
     put(&mut headers, "x-reprompt-size", &body.size);
+    put_json(&mut headers, "x-reprompt-warnings", &warnings);
     put_json(&mut headers, "x-reprompt-timings-ms", &timings(&outcome.timings));
+    body.warnings = Some(warnings);
     body.recording = Some(outcome.recording.as_str());
     body.data = Some(vec![image_data("source", &outcome.source_image, output).await?]);
     body.timings_ms = Some(timings(&outcome.timings));

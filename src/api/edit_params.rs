@@ -2,15 +2,14 @@
 //!
 //! Every problem names its field by the name that the contract gives it, also where a client used an older one.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::body::{kind, read};
 use super::problem::{Code, Problem};
 use super::wire::{EditBody, EqualizerEntry, LocalBlendBody, OutputBody};
 use crate::media::OutputFormat;
-use crate::p2p::{
-    BlendWords, CrossReplaceSteps, EditParams, EditType, Equalize, InvalidWindow, LocalBlendParams, Window, WordRef,
-};
+use crate::p2p::{BlendWords, CrossReplaceSteps, EditParams, EditType, Equalize, LocalBlendParams, Window, WordRef};
 
 const DEFAULT_QUALITY: u8 = 90;
 /// Lists have no more entries than this: a prompt has fewer tokens.
@@ -48,13 +47,9 @@ impl EditSpec {
         if body.prompt.is_none() && edit_type != EditType::Reweight {
             return Err(Problem::new(Code::MissingField, "missing field `prompt`").at("prompt"));
         }
-        let defaults = EditParams::default();
         let params = EditParams {
             edit_type,
-            cross_replace: match &body.cross_replace_steps {
-                Some(value) => cross_replace(value)?,
-                None => defaults.cross_replace,
-            },
+            cross_replace: body.cross_replace_steps.as_ref().map(cross_replace).transpose()?,
             self_replace: body
                 .self_replace_steps
                 .as_ref()
@@ -153,20 +148,7 @@ fn cross_replace(value: &Value) -> Result<CrossReplaceSteps, Problem> {
 
 /// A fraction, or a pair of fractions.
 fn window(value: &Value, field: &str) -> Result<Window, Problem> {
-    let invalid = |window: InvalidWindow| Problem::from(window.at(field));
-    let pair = value.as_array().and_then(|pair| match pair.as_slice() {
-        [lo, hi] => lo.as_f64().zip(hi.as_f64()),
-        _ => None,
-    });
-    match (value.as_f64(), pair) {
-        (Some(fraction), _) => Window::from_fraction(fraction).map_err(invalid),
-        (None, Some((lo, hi))) => Window::new(lo, hi).map_err(invalid),
-        (None, None) => {
-            let detail =
-                format!("a fraction such as 0.8 or a window such as [0.0, 0.8] is wanted, not {}", kind(value));
-            Err(Problem::new(Code::InvalidWindow, detail).at(field))
-        }
-    }
+    Window::deserialize(value).map_err(|error| Problem::new(Code::InvalidWindow, error.to_string()).at(field))
 }
 
 fn equalizer(body: &EditBody) -> Result<Vec<Equalize>, Problem> {
@@ -299,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_alone_takes_the_published_defaults() {
+    fn a_prompt_alone_asks_for_nothing_else() {
         let spec = parse(json!({"prompt": "a dog"})).unwrap();
         assert_eq!(spec.params, EditParams::default());
         assert_eq!(spec.output, Output { format: OutputFormat::Png, quality: 90 });
@@ -308,8 +290,9 @@ mod tests {
 
     #[test]
     fn windows_come_as_fractions_pairs_and_per_word() {
-        let steps =
-            |value| parse(json!({"prompt": "", "cross_replace_steps": value})).map(|spec| spec.params.cross_replace);
+        let steps = |value| {
+            parse(json!({"prompt": "", "cross_replace_steps": value})).map(|spec| spec.params.cross_replace.unwrap())
+        };
         let window = |lo, hi| Window { lo, hi };
         assert_eq!(steps(json!(0.6)).unwrap().default, window(0.0, 0.6));
         assert_eq!(steps(json!([0.2, 0.6])).unwrap().default, window(0.2, 0.6));

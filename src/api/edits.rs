@@ -12,8 +12,8 @@ use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::sessions::{SessionPath, known_source};
 use super::wait::{self, Call};
-use super::wire::{EditBody, EditRequest, EditResponse, JobResponse, WaitHeaders};
-use super::{AppState, problem, source};
+use super::wire::{EditBody, EditRequest, EditResponse, JobResponse, WaitHeaders, WarningBody};
+use super::{AppState, problem, source, warnings};
 use crate::engine::PreparedEdit;
 use crate::session::Source;
 
@@ -40,7 +40,8 @@ pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Re
     let known = Arc::clone(&state);
     wait::answer(state, call, move |mut body, form| {
         let source = source::parse(source::take(&mut body)?, "source", known.engine.model()?)?;
-        prepare(&known, Arc::new(source), body, form)
+        let warnings = warnings::of_source(known.engine.presets()?.vocabulary(), &source, "source");
+        prepare(&known, Arc::new(source), warnings, body, form)
     })
     .await
 }
@@ -67,12 +68,22 @@ pub async fn create_in_session(
     call: Call,
 ) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
-    wait::answer(state, call, move |body, form| prepare(&known, known_source(&known, &id)?, body, form)).await
+    wait::answer(state, call, move |body, form| {
+        // The source's own words were told of when it was made.
+        prepare(&known, known_source(&known, &id)?, Vec::new(), body, form)
+    })
+    .await
 }
 
-/// What an edit of this source comes down to.
-fn prepare(state: &AppState, source: Arc<Source>, body: Map<String, Value>, form: Form) -> Result<Prepared, Problem> {
-    let model = state.engine.model()?;
+/// What an edit of this source comes down to; `warnings` are those of the source.
+fn prepare(
+    state: &AppState,
+    source: Arc<Source>,
+    mut warnings: Vec<WarningBody>,
+    body: Map<String, Value>,
+    form: Form,
+) -> Result<Prepared, Problem> {
+    let (model, presets) = (state.engine.model()?, state.engine.presets()?);
     let spec = EditSpec::parse(body)?;
     let output = match form {
         Form::Image(_) if spec.include_source => {
@@ -89,6 +100,7 @@ fn prepare(state: &AppState, source: Arc<Source>, body: Map<String, Value>, form
     };
     let prompt = spec.prompt.as_deref().unwrap_or(&source.prompt);
     source::check_prompt(prompt, "prompt")?;
-    let edit = PreparedEdit::new(model, &source, prompt, &spec.params)?;
-    Ok(Prepared::edit(model, source, edit, &spec, output))
+    let edit = PreparedEdit::new(model, presets, &source, prompt, &spec.params)?;
+    warnings.extend(warnings::of_edit(presets.vocabulary(), &spec));
+    Ok(Prepared::edit(model, source, edit, &spec, warnings, output))
 }

@@ -1,11 +1,12 @@
 //! HTTP: routes, the types on the wire, problems. Nothing here sees a tensor.
 //!
 //! - [`wire`]: bodies as they are documented; [`body`], [`query`], [`source`], [`edit_params`]: from there to the domain
-//! - [`edits`], [`sessions`], [`attention`], [`align`], [`health`], [`metrics`]: the calls; [`prepared`]: what those that
+//! - [`edits`], [`sessions`], [`attention`], [`align`], [`models`], [`health`], [`metrics`]: the calls; [`prepared`]: what those that
 //!   run something come to
 //! - [`wait`]: the ways to wait for it, with [`headers`], [`deadline`] and [`idempotency`]; [`stream`]: as events;
 //!   [`jobs`]: as a job to be asked about; [`webhook`]: or that tells of itself
-//! - [`answer`], [`accept`]: what comes back, and how
+//! - [`answer`], [`accept`]: what comes back, and how; [`windows`], [`warnings`]: what
+//!   stands beside an image
 //! - [`problem`]: everything that can go wrong, in one table; [`request_id`]: the id that every answer carries
 //! - [`openapi`]: the contract, made from all of this
 
@@ -23,6 +24,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod limits;
 pub mod metrics;
+pub mod models;
 pub mod openapi;
 pub mod prepared;
 pub mod problem;
@@ -32,11 +34,14 @@ pub mod sessions;
 pub mod source;
 pub mod stream;
 pub mod wait;
+pub mod warnings;
 pub mod webhook;
+pub mod windows;
 pub mod wire;
 
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -56,6 +61,8 @@ pub struct AppState {
     pub jobs: Jobs,
     /// Where jobs that have ended may be sent.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// When the service started.
+    pub started: SystemTime,
     /// The engine; dropped last, for it waits for the jobs of those above.
     pub engine: Engine,
 }
@@ -69,7 +76,7 @@ impl AppState {
         let metrics = engine.metrics();
         let webhooks = config.webhooks.map(|webhooks| Webhooks::new(webhooks, Arc::clone(metrics))).transpose()?;
         let jobs = Jobs::new(config.jobs, metrics.async_jobs.clone());
-        Ok(Self { jobs, webhooks: webhooks.map(Arc::new), engine })
+        Ok(Self { jobs, webhooks: webhooks.map(Arc::new), started: SystemTime::now(), engine })
     }
 }
 
@@ -78,6 +85,8 @@ pub fn router(state: Arc<AppState>) -> Router {
     Router::new()
         .route("/v1/edits", post(edits::create))
         .route("/v1/align", post(align::align))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{id}", get(models::show))
         .route("/v1/sessions", post(sessions::create).get(sessions::list))
         .route("/v1/sessions/{id}", get(sessions::show).delete(sessions::forget))
         .route("/v1/sessions/{id}/image", get(sessions::image))

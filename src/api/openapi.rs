@@ -4,7 +4,7 @@ use utoipa::openapi::{OpenApi as Contract, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use super::jobs::routes as jobs;
-use super::{align, attention, edits, health, metrics, sessions, wire};
+use super::{align, attention, edits, health, metrics, models, sessions, wire};
 
 #[derive(Debug, OpenApi)]
 #[openapi(
@@ -30,6 +30,8 @@ use super::{align, attention, edits, health, metrics, sessions, wire};
         jobs::list,
         jobs::show,
         jobs::cancel,
+        models::list,
+        models::show,
         health::healthz,
         health::readyz,
         metrics::show
@@ -38,6 +40,7 @@ use super::{align, attention, edits, health, metrics, sessions, wire};
         (name = "edits", description = "Editing by prompt"),
         (name = "sessions", description = "Recorded sources"),
         (name = "jobs", description = "Work that is asked about later"),
+        (name = "models", description = "What is served"),
         (name = "operations", description = "For those who run the service")
     )
 )]

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, Beside};
 use super::attention;
 use super::edit_params::{EditSpec, Output};
 use super::jobs::Kind;
 use super::problem::Problem;
+use super::wire::WarningBody;
 use crate::diffusion::ModelInfo;
 use crate::engine::{Engine, EngineError, JobHandle, JobOptions, Outcome, PreparedEdit, Work};
 use crate::session::{SessionView, Source};
@@ -19,6 +20,7 @@ pub struct Prepared {
     work: Work,
     include_source: bool,
     attention: bool,
+    warnings: Vec<WarningBody>,
     output: Output,
 }
 
@@ -29,16 +31,18 @@ impl Prepared {
         source: Arc<Source>,
         edit: PreparedEdit,
         spec: &EditSpec,
+        warnings: Vec<WarningBody>,
         output: Output,
     ) -> Self {
         let (include_source, attention) = (spec.include_source, spec.attention);
-        Self { model: Arc::clone(model), work: Work::Edit { source, edit }, include_source, attention, output }
+        let work = Work::Edit { source, edit };
+        Self { model: Arc::clone(model), work, include_source, attention, warnings, output }
     }
 
     /// A source to be run and recorded.
-    pub fn session(model: &Arc<ModelInfo>, source: Arc<Source>, output: Output) -> Self {
+    pub fn session(model: &Arc<ModelInfo>, source: Arc<Source>, warnings: Vec<WarningBody>, output: Output) -> Self {
         let work = Work::Record { source };
-        Self { model: Arc::clone(model), work, include_source: true, attention: false, output }
+        Self { model: Arc::clone(model), work, include_source: true, attention: false, warnings, output }
     }
 
     /// What it makes.
@@ -74,13 +78,15 @@ impl Prepared {
                     true => Some(attention::of_edit(&self.model, edit, &outcome).await?),
                     false => None,
                 };
-                answer::edit(model, source, edit, self.include_source, &outcome, attention, self.output).await
+                let (include_source, warnings) = (self.include_source, self.warnings.clone());
+                let beside = Beside { include_source, attention, warnings };
+                answer::edit(model, source, edit, &outcome, beside, self.output).await
             }
             Work::Record { source } => {
                 // Where it was forgotten again in the meantime, it is told of as what is left of it: its source.
                 let view = engine.sessions().view(&outcome.session);
                 let view = view.unwrap_or_else(|| SessionView::of_source(&outcome.session, source));
-                answer::recorded_session(model, &view, &outcome, self.output).await
+                answer::recorded_session(model, &view, &outcome, self.warnings.clone(), self.output).await
             }
         }
     }

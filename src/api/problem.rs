@@ -50,6 +50,7 @@ codes! {
     UnknownField, "unknown_field", BAD_REQUEST, "The request has a field that this call does not know";
     NotFound, "not_found", NOT_FOUND, "There is nothing at this address";
     SessionNotFound, "session_not_found", NOT_FOUND, "There is no such session";
+    ModelNotFound, "model_not_found", NOT_FOUND, "There is no such model";
     JobNotFound, "job_not_found", NOT_FOUND, "There is no such job";
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method";
     NotAcceptable, "not_acceptable", NOT_ACCEPTABLE, "The answer does not come in a media type that is accepted";

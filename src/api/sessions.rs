@@ -16,7 +16,7 @@ use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::wait::{self, Call};
 use super::wire::{JobResponse, OutputBody, SessionList, SessionRequest, SessionResponse, WaitHeaders};
-use super::{AppState, accept, answer, problem, source};
+use super::{AppState, accept, answer, problem, source, warnings};
 use crate::engine::{JobOptions, Work};
 use crate::session::{SessionId, Source};
 
@@ -54,17 +54,19 @@ fn prepare(state: &AppState, mut body: Map<String, Value>, form: Form) -> Result
     let model = state.engine.model()?;
     let output = Output::new(&read::<OutputBody>(take_output(&mut body), "")?)?;
     let output = if let Form::Image(format) = form { output.in_format(format) } else { output };
-    let source = if body.contains_key("source") || body.contains_key("source_prompt") {
+    let (source, prefix) = if body.contains_key("source") || body.contains_key("source_prompt") {
         let source = source::take(&mut body)?;
         if let Some(field) = body.keys().next() {
             let detail = format!("unknown field `{field}`, expected `source` and {}", OUTPUT_FIELDS.join(", "));
             return Err(Problem::new(Code::UnknownField, detail).at(field.clone()));
         }
-        source::parse(source, "source", model)?
+        (source, "source")
     } else {
-        source::parse(body, "", model)?
+        (body, "")
     };
-    Ok(Prepared::session(model, Arc::new(source), output))
+    let source = source::parse(source, prefix, model)?;
+    let warnings = warnings::of_source(state.engine.presets()?.vocabulary(), &source, prefix);
+    Ok(Prepared::session(model, Arc::new(source), warnings, output))
 }
 
 /// Lists the sessions, the most recently used first.

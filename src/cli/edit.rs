@@ -13,11 +13,12 @@ use serde_json::{Map, Value, json};
 use super::{CliError, engine_config, model_files, prepare};
 use crate::api::edit_params::{EditSpec, Output};
 use crate::api::problem::Problem;
-use crate::api::source;
+use crate::api::wire::WarningBody;
+use crate::api::{source, warnings};
 use crate::config::{DeviceChoice, DtypeChoice, LogFormat, Options, Settings};
 use crate::engine::{Engine, EngineError, JobOptions, Outcome, PreparedEdit, Work};
 use crate::media::Image;
-use crate::p2p::{AlignedWords, Relation};
+use crate::p2p::{AlignedWords, Origin, Relation, Window, Windows, WordRef};
 use crate::session::Source;
 use crate::telemetry;
 
@@ -67,10 +68,11 @@ pub struct EditArgs {
     /// auto, replace, refine or reweight.
     #[arg(long)]
     edit_type: Option<String>,
-    /// When cross-attention is the source's: 0.8, [0.0,0.8], or windows per word as JSON.
+    /// When cross-attention is the source's: 0.8, [0.0,0.8], or windows per word as JSON; without it,
+    /// the model's preset for this kind of edit, or 0.8.
     #[arg(long, value_name = "WINDOW")]
     cross_replace_steps: Option<String>,
-    /// When self-attention is the source's: 0.4 or [0.0,0.4].
+    /// When self-attention is the source's: 0.4 or [0.0,0.4]; without it, the preset, or 0.4.
     #[arg(long, value_name = "WINDOW")]
     self_replace_steps: Option<String>,
     /// A word of the target prompt and a factor on its attention; may be repeated.
@@ -167,14 +169,18 @@ pub fn run(args: EditArgs) -> Result<(), CliError> {
         let (engine, loaded) = Engine::start(model_files(&settings), engine_config(&settings)?)
             .map_err(CliError::io("cannot start the worker"))?;
         loaded.await.map_err(|_| EngineError::Stalled)??;
-        let model = engine.model()?;
+        let (model, presets) = (engine.model()?, engine.presets()?);
         let source =
             source::take(&mut body).and_then(|object| source::parse(object, "source", model)).map_err(refused)?;
         let spec = EditSpec::parse(body).map_err(refused)?;
         let prompt = spec.prompt.clone().unwrap_or_else(|| source.prompt.clone());
         source::check_prompt(&prompt, "prompt").map_err(refused)?;
-        let edit = PreparedEdit::new(model, &source, &prompt, &spec.params).map_err(|error| refused(error.into()))?;
+        let edit =
+            PreparedEdit::new(model, presets, &source, &prompt, &spec.params).map_err(|error| refused(error.into()))?;
+        let words = presets.vocabulary();
+        warn(warnings::of_source(words, &source, "source").into_iter().chain(warnings::of_edit(words, &spec)));
         print_alignment(&source, &prompt, &edit);
+        print_windows(edit.plan.windows());
         std::fs::create_dir_all(&args.output)
             .map_err(CliError::io(format!("--output: cannot make {}", args.output.display())))?;
         let outcome = follow(&engine, Work::Edit { source: Arc::new(source), edit }).await?;
@@ -191,13 +197,24 @@ pub fn run(args: EditArgs) -> Result<(), CliError> {
 
 /// A problem in the words of the command line.
 fn refused(problem: Problem) -> CliError {
-    let field = match problem.param() {
-        None => String::new(),
-        Some("source.prompt") => "--prompt: ".to_owned(),
-        Some("prompt") => "--to: ".to_owned(),
-        Some(param) => format!("{param}: "),
-    };
-    CliError::Request(format!("{field}{}", problem.detail()))
+    let field = problem.param().map(|param| format!("{}: ", flag(param)));
+    CliError::Request(format!("{}{}", field.unwrap_or_default(), problem.detail()))
+}
+
+/// The flag that a field of a request comes from; the field, where that says as much.
+fn flag(param: &str) -> &str {
+    match param {
+        "source.prompt" => "--prompt",
+        "source.negative_prompt" => "--negative-prompt",
+        "prompt" => "--to",
+        other => other,
+    }
+}
+
+fn warn(warnings: impl Iterator<Item = WarningBody>) {
+    for WarningBody { param, detail, .. } in warnings {
+        eprintln!("reprompt: warning: {}: {detail}", flag(&param));
+    }
 }
 
 /// Runs the job and shows how far it is.
@@ -248,4 +265,21 @@ fn print_alignment(source: &Source, prompt: &str, edit: &PreparedEdit) {
             Relation::Removed => println!("  removed   {source}"),
         }
     }
+}
+
+fn print_windows(windows: &Windows) {
+    let from = |origin| match origin {
+        Origin::Request => "as asked for".to_owned(),
+        Origin::Preset => format!("preset of {}", windows.presets.join(", ")),
+        Origin::Default => "as published".to_owned(),
+    };
+    let span =
+        |window: &Window| if window.is_off() { "off".to_owned() } else { format!("{} to {}", window.lo, window.hi) };
+    let of_words = windows.cross.words.iter().map(|(word, window)| match word {
+        WordRef::Text(text) => format!(", {text} {}", span(window)),
+        WordRef::Index(index) => format!(", word {index} {}", span(window)),
+    });
+    let cross = format!("{}{}", span(&windows.cross.default), of_words.collect::<String>());
+    println!("  cross-attention  {cross} ({})", from(windows.cross_origin));
+    println!("  self-attention   {} ({})", span(&windows.self_attention), from(windows.self_origin));
 }

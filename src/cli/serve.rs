@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::{CliError, api_config, engine_config, model_files, prepare};
 use crate::api::{self, AppState};
 use crate::config::Settings;
-use crate::engine::{Engine, Loaded};
+use crate::engine::{Engine, LoadError, Loaded};
 use crate::telemetry;
 
 pub const EXIT_CODES: &str = "\
@@ -124,6 +124,9 @@ async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration)
 async fn failure(loaded: Loaded, engine: &Engine) -> CliError {
     if let Ok(Err(error)) = loaded.await {
         return error.into();
+    }
+    if let Err(error) = api::models::check_examples(engine) {
+        return LoadError::from(error).into();
     }
     engine.ended().await;
     engine.failure().into()

@@ -4,6 +4,7 @@
 //! the rest of the program needs to know of a model and may be read from anywhere.
 //!
 //! - [`files`], [`weights`]: where bytes come from, and named tensors with checked shapes
+//! - [`profile`]: what a model's makers say of it
 //! - [`tokenizer`], [`text_encoder`]: prompts to embeddings
 //! - [`unet`]: latents to noise, with [`unet::AttentionControl`] as the door for editing
 //! - [`scheduler`], [`noise`]: DDIM and PyTorch's random numbers
@@ -15,6 +16,7 @@ pub mod error;
 pub mod files;
 pub mod nn;
 pub mod noise;
+pub mod profile;
 pub mod scheduler;
 pub mod text_encoder;
 pub mod tokenizer;
@@ -25,37 +27,19 @@ pub mod weights;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
-use serde::Deserialize;
 
 pub use error::ModelError;
 pub use files::ModelFiles;
 use nn::Compute;
+pub use profile::{Hints, SamplingDefaults};
 use scheduler::Ddim;
 use text_encoder::TextEncoder;
 use tokenizer::Tokenizer;
 use unet::{AttentionSite, TextContext, UNet};
 use vae::Vae;
 
-/// An optional file of ours beside the diffusers files: sampling defaults that suit the model.
-const DEFAULTS_FILE: &str = "reprompt.json";
 /// Sides of the latents of Stable Diffusion 1, where the UNet's file does not say.
 const DEFAULT_SAMPLE_SIZE: usize = 64;
-
-/// Sampling settings that a model suggests for requests that leave them out.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SamplingDefaults {
-    /// Denoising steps.
-    pub num_inference_steps: usize,
-    /// Scale of classifier-free guidance.
-    pub guidance_scale: f64,
-}
-
-impl Default for SamplingDefaults {
-    fn default() -> Self {
-        Self { num_inference_steps: 50, guidance_scale: 7.5 }
-    }
-}
 
 /// What the program knows of a loaded model without touching the device.
 #[derive(Debug)]
@@ -71,6 +55,8 @@ pub struct ModelInfo {
     pub scheduler: Ddim,
     /// Suggested sampling settings.
     pub defaults: SamplingDefaults,
+    /// What else its makers say of it.
+    pub hints: Hints,
     /// Image side in pixels that the model was trained on.
     pub native_size: usize,
     /// Pixels on a side for one latent; image sides are multiples of it.
@@ -115,9 +101,9 @@ impl Model {
         check_widths(&unet, &vae, text_config.hidden_size)?;
         let vae_factor = vae.config().factor();
         let scheduler = Ddim::load(files)?;
-        let defaults: SamplingDefaults = files.json_if_present(DEFAULTS_FILE)?.unwrap_or_default();
+        let (defaults, hints) = profile::load(files)?;
         if let Err(error) = scheduler.timesteps(defaults.num_inference_steps) {
-            return Err(ModelError::config(DEFAULTS_FILE, format!("`num_inference_steps`: {error}")));
+            return Err(ModelError::config(profile::PROFILE_FILE, format!("`num_inference_steps`: {error}")));
         }
         let info = ModelInfo {
             name: files.name(),
@@ -128,6 +114,7 @@ impl Model {
             tokenizer,
             scheduler,
             defaults,
+            hints,
             native_size: unet.config().sample_size.unwrap_or(DEFAULT_SAMPLE_SIZE) * vae_factor,
             vae_factor,
             min_side: vae_factor << (unet.config().levels.len() - 1),

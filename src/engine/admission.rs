@@ -11,7 +11,6 @@ use super::batch::CompatibilityKey;
 use super::job::{EngineError, RecordingUse, Ticket, Work};
 use super::run::{ROWS_PER_REPLAY, ROWS_PER_RUN, needs_of, recording_layout};
 use super::worker::{Queued, Worker};
-use crate::p2p::EditParams;
 use crate::session::attention::PASSING_STEPS;
 use crate::session::budget::Reservation;
 use crate::session::disk::Part;
@@ -96,11 +95,12 @@ impl Worker<'_> {
         match work {
             Work::Edit { edit, .. } => needs_of(&edit.plan),
             Work::Record { source } => {
-                let (cross, own) = EditParams::default_windows(source.steps);
-                Coverage {
+                let presets = self.shared.presets.get().into_iter();
+                let windows = presets.flat_map(|presets| presets.steps(source.steps)).map(|(cross, own)| Coverage {
                     cross: StepSet::range(source.steps, cross),
                     self_attention: StepSet::range(source.steps, own),
-                }
+                });
+                windows.fold(Coverage::none(source.steps), |all, window| all.union(&window))
             }
         }
     }

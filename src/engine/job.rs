@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::diffusion::{ModelError, ModelInfo};
 use crate::media::Image;
-use crate::p2p::{EditError, EditParams, EditPlan, Prompt};
+use crate::p2p::{EditError, EditParams, EditPlan, Presets, Prompt};
 use crate::session::{AttentionMaps, SessionId, Source};
 use crate::telemetry::metrics::JobKind;
 pub use crate::telemetry::metrics::{CancelReason, RecordingUse};
@@ -86,11 +86,17 @@ pub fn tokenize(model: &ModelInfo, text: &str) -> Result<Prompt, ModelError> {
 }
 
 impl PreparedEdit {
-    /// Settles an edit of `source` towards `prompt`.
-    pub fn new(model: &ModelInfo, source: &Source, prompt: &str, params: &EditParams) -> Result<Self, PrepareError> {
+    /// Settles an edit of `source` towards `prompt`, with the windows of `presets` where `params` has none.
+    pub fn new(
+        model: &ModelInfo,
+        presets: &Presets,
+        source: &Source,
+        prompt: &str,
+        params: &EditParams,
+    ) -> Result<Self, PrepareError> {
         let tokens = |param, text| tokenize(model, text).map_err(|error| PrepareError::Prompt { param, error });
         let (from, to) = (tokens("source.prompt", &source.prompt)?, tokens("prompt", prompt)?);
-        let plan = EditPlan::new(&from, &to, params, source.steps)?;
+        let plan = EditPlan::new(&from, &to, params, presets, source.steps)?;
         Ok(Self { prompt: prompt.to_owned(), plan: Arc::new(plan) })
     }
 }

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 use super::backend::Backend;
+use super::presets::presets;
 use super::{EngineConfig, Event, Shared};
 use crate::diffusion::nn::Compute;
 use crate::diffusion::unet::NoControl;
@@ -58,6 +59,7 @@ pub(super) fn begin(
     loaded: oneshot::Sender<Result<(), LoadError>>,
 ) -> Option<Box<dyn Backend>> {
     let ready = load(config).and_then(|model| {
+        let presets = presets(&model.info().hints)?;
         let told = move |spooled| {
             // The worker has ended before the files have: nobody needs to know.
             let _ = events.send(Event::Files(spooled));
@@ -65,13 +67,14 @@ pub(super) fn begin(
         let opened = shared.store.open_files(&model.info().fingerprint, told);
         let dir = || config.sessions.dir.clone().unwrap_or_default();
         opened.map_err(|source| LoadError::Recordings { dir: dir(), source })?;
-        Ok(model)
+        Ok((model, presets))
     });
     match ready {
-        Ok(model) => {
+        Ok((model, presets)) => {
             shared.beat();
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             shared.metrics.process_start.set(now.as_secs_f64());
+            shared.presets.set(presets).ok()?;
             shared.model.set(Arc::clone(model.info())).ok()?;
             let _ = loaded.send(Ok(()));
             Some(model)

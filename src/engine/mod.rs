@@ -7,7 +7,7 @@
 //! - [`batch`]: who shares a pass, of the `runs` in progress
 //! - `worker`: the loop on the thread; `admission`, `feeding`, `reading`, `finishing`: its parts, on the `active` sources
 //!   and jobs
-//! - `prompts`: those that were encoded lately
+//! - `prompts`: those that were encoded lately; `presets`: the windows that suit the model
 //! - `estimate`, `clock`: what work costs, and where the time goes
 //!
 //! An [`Engine`] is a cheap handle. When the last one is dropped, the worker finishes what it has and ends.
@@ -24,6 +24,7 @@ mod feeding;
 mod finishing;
 pub mod job;
 mod loading;
+mod presets;
 mod prompts;
 mod reading;
 pub mod run;
@@ -49,6 +50,7 @@ use self::job::{Place, Ticket, Unfinished};
 use crate::diffusion::nn::Compute;
 use crate::diffusion::{ModelFiles, ModelInfo};
 use crate::kernels::pool::Pool;
+use crate::p2p::Presets;
 use crate::session::spool::Spooled;
 use crate::session::{SessionLimits, SessionStore};
 use crate::telemetry::metrics::{Metrics, RefuseReason};
@@ -84,6 +86,8 @@ pub struct EngineConfig {
 #[derive(Debug)]
 struct Shared {
     model: OnceLock<Arc<ModelInfo>>,
+    /// There before the model is.
+    presets: OnceLock<Presets>,
     store: Arc<SessionStore>,
     metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
@@ -171,6 +175,7 @@ impl Engine {
         metrics.queue_limit.set(i64::try_from(config.queue_limit).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
             model: OnceLock::new(),
+            presets: OnceLock::new(),
             store: Arc::new(SessionStore::new(config.sessions.clone(), Arc::clone(&metrics))),
             metrics,
             places: Arc::new(Semaphore::new(config.queue_limit)),
@@ -203,6 +208,11 @@ impl Engine {
     /// The model, once it is loaded.
     pub fn model(&self) -> Result<&Arc<ModelInfo>, EngineError> {
         self.shared.model.get().ok_or(EngineError::Loading)
+    }
+
+    /// The model's presets and its vocabulary, once it is loaded.
+    pub fn presets(&self) -> Result<&Presets, EngineError> {
+        self.shared.presets.get().ok_or(EngineError::Loading)
     }
 
     /// The sessions.

@@ -16,6 +16,9 @@
 //! | `replace`, `refine`, `auto` | the three ways to align two prompts (`reweight` in `align`) |
 //! | `phrase` | where a substituted run of words ends |
 //! | `schedule` | windows of steps, and the gate per step and token |
+//! | `window_form` | how a window is written down |
+//! | `vocabulary`, `kind`, `presets` | windows that suit kinds of edits, by the words that change |
+//! | `windows` | the windows of an edit: asked for, from a preset, or published |
 //! | `equalizer` | the factor per token |
 //! | `params`, `plan` | what is asked for, and all that follows from it |
 //! | `blend_plan`, `blend` | local blend: its tokens, and its mask |
@@ -29,15 +32,20 @@ mod blend_plan;
 mod equalizer;
 mod error;
 mod heat;
+mod kind;
 mod matrix;
 mod params;
 mod phrase;
 mod plan;
+mod presets;
 mod prompt;
 mod refine;
 mod replace;
 mod schedule;
 mod sequence;
+mod vocabulary;
+mod window_form;
+mod windows;
 
 #[cfg(test)]
 mod plan_properties;
@@ -57,7 +65,10 @@ pub use heat::{HeatMap, NamedWord, add_step, all_words, heat_map, named_word, su
 pub use matrix::TokenMatrix;
 pub use params::{BlendWords, EditParams, Equalize, LocalBlendParams};
 pub use plan::{CrossInjection, EditPlan};
+pub use presets::{Preset, PresetError, Presets};
 pub use prompt::{Prompt, Word, WordRef};
 pub use refine::refine;
 pub use replace::replace;
 pub use schedule::{CrossReplaceSteps, GateTable, Window};
+pub use vocabulary::Vocabulary;
+pub use windows::{Origin, Windows};

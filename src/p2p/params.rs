@@ -3,8 +3,6 @@
 //! Contract: plain data. Words are as a person wrote them; [`EditPlan::new`](super::EditPlan::new) looks them up and
 //! checks every range.
 
-use std::ops::Range;
-
 use super::align::EditType;
 use super::prompt::WordRef;
 use super::schedule::{CrossReplaceSteps, Window};
@@ -14,10 +12,10 @@ use super::schedule::{CrossReplaceSteps, Window};
 pub struct EditParams {
     /// How the prompts are aligned.
     pub edit_type: EditType,
-    /// When cross-attention maps are injected.
-    pub cross_replace: CrossReplaceSteps,
-    /// When self-attention maps are injected; `None`: during the first 0.4 of the steps. A window that was asked for
-    /// must select a step, the default need not where there are very few.
+    /// When cross-attention maps are injected; `None`: as the preset says that fits the edit, or during the first 0.8
+    /// of the steps (see [`Windows`](super::Windows)). A window that was asked for must select a step, others need not.
+    pub cross_replace: Option<CrossReplaceSteps>,
+    /// When self-attention maps are injected; `None`: likewise, or during the first 0.4 of the steps.
     pub self_replace: Option<Window>,
     /// Factors on the attention that words of the target get; of two on one token the later holds.
     pub equalizer: Vec<Equalize>,
@@ -63,41 +61,22 @@ pub enum BlendWords {
 }
 
 impl EditParams {
-    /// Cross-attention injected during the first 0.8 of the steps and self-attention during the first 0.4, as the
-    /// paper's examples mostly do; no equalizer, no local blend.
+    /// An edit that asks for no windows, no equalizer and no local blend.
     #[must_use]
     pub fn new(edit_type: EditType) -> Self {
         Self { edit_type, ..Self::default() }
     }
 }
 
-impl EditParams {
-    /// The steps at which an edit without windows of its own reads the source's cross- and self-attention.
-    #[must_use]
-    pub fn default_windows(steps: usize) -> (Range<usize>, Range<usize>) {
-        let cross = CrossReplaceSteps::default().default.range(steps + 1);
-        (cross.start..cross.end.min(steps), DEFAULT_SELF_REPLACE.range(steps))
-    }
-}
-
-/// The window of self-attention where none is asked for.
-pub(super) const DEFAULT_SELF_REPLACE: Window = Window { lo: 0.0, hi: 0.4 };
-
 impl Default for EditParams {
     fn default() -> Self {
         Self {
             edit_type: EditType::Auto,
-            cross_replace: CrossReplaceSteps::default(),
+            cross_replace: None,
             self_replace: None,
             equalizer: Vec::new(),
             local_blend: None,
         }
-    }
-}
-
-impl Default for CrossReplaceSteps {
-    fn default() -> Self {
-        Self { default: Window { lo: 0.0, hi: 0.8 }, words: Vec::new() }
     }
 }
 

@@ -97,7 +97,8 @@ fn phrase_start(run: &[Word]) -> usize {
     (1..run.len()).find(|&at| is_opener(&run[at]) || run[at - 1].text.ends_with(',')).unwrap_or(run.len())
 }
 
-fn is_opener(word: &Word) -> bool {
+/// Whether a word is a preposition, a conjunction or one of the others that open a phrase.
+pub(super) fn is_opener(word: &Word) -> bool {
     OPENERS.binary_search(&word.key()).is_ok()
 }
 

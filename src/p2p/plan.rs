@@ -19,17 +19,20 @@ use super::blend_plan::BlendPlan;
 use super::equalizer;
 use super::error::EditError;
 use super::matrix::TokenMatrix;
-use super::params::{DEFAULT_SELF_REPLACE, EditParams};
+use super::params::EditParams;
+use super::presets::Presets;
 use super::prompt::Prompt;
 use super::refine::refine;
 use super::replace::replace;
 use super::schedule::GateTable;
+use super::windows::Windows;
 
 /// A settled edit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EditPlan {
     edit_type: EditType,
     alignment: Alignment,
+    windows: Windows,
     gates: GateTable,
     /// The phase of every step, and the first step of every phase.
     phases: (Vec<usize>, Vec<usize>),
@@ -71,12 +74,18 @@ impl CrossInjection {
 }
 
 impl EditPlan {
-    /// Settles an edit of `steps` steps.
+    /// Settles an edit of `steps` steps, on a model that has these presets.
     ///
     /// # Errors
     /// Any [`EditError`]: words that are not there, prompts that the edit type cannot align, ranges, and parameters
     /// that would silently do nothing.
-    pub fn new(source: &Prompt, target: &Prompt, params: &EditParams, steps: usize) -> Result<Self, EditError> {
+    pub fn new(
+        source: &Prompt,
+        target: &Prompt,
+        params: &EditParams,
+        presets: &Presets,
+        steps: usize,
+    ) -> Result<Self, EditError> {
         fits(source, target.max_tokens(), "source.prompt")?;
         fits(target, target.max_tokens(), "prompt")?;
         let (edit_type, alignment) = match params.edit_type {
@@ -85,11 +94,9 @@ impl EditPlan {
             EditType::Refine => (EditType::Refine, refine(source, target)),
             EditType::Reweight => (EditType::Reweight, reweight(source, target)?),
         };
-        let gates = GateTable::new(target, &params.cross_replace, steps)?;
-        let self_window = match params.self_replace {
-            Some(window) => window.checked_range(steps, steps, "self_replace_steps")?,
-            None => DEFAULT_SELF_REPLACE.range(steps),
-        };
+        let windows = Windows::new(params, || presets.choose(source, target, &alignment.words), steps);
+        let gates = GateTable::new(target, &windows.cross, steps)?;
+        let self_window = windows.self_attention.checked_range(steps, steps, "self_replace_steps")?;
         let equalizer = equalizer::factors(target, &params.equalizer, &gates, &alignment)?;
         let blend = params.local_blend.as_ref();
         let blend = blend.map(|blend| BlendPlan::new(source, target, &alignment.words, blend, steps)).transpose()?;
@@ -101,6 +108,7 @@ impl EditPlan {
             phases: phases(&gates),
             source_phases: Vec::new(),
             alignment,
+            windows,
             gates,
             equalizer,
             self_window,
@@ -127,6 +135,12 @@ impl EditPlan {
     #[must_use]
     pub fn alignment(&self) -> &[AlignedWords] {
         &self.alignment.words
+    }
+
+    /// The windows, and where they come from.
+    #[must_use]
+    pub fn windows(&self) -> &Windows {
+        &self.windows
     }
 
     /// True where the edit is the source: the same tokens, each taking its own map, and no factor.

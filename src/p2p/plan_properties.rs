@@ -62,15 +62,16 @@ proptest! {
     fn an_edit_to_itself_is_the_identity(source in any_prompt(), window in window(), kind in 0..4_usize) {
         use EditType::{Auto, Refine, Replace, Reweight};
         let steps = 4;
+        let cross_replace = CrossReplaceSteps { default: window, words: vec![] };
         let params = EditParams {
-            cross_replace: CrossReplaceSteps { default: window, words: vec![] },
+            cross_replace: Some(cross_replace.clone()),
             ..EditParams::new([Auto, Replace, Refine, Reweight][kind])
         };
-        let Ok(plan) = EditPlan::new(&source, &source, &params, steps) else {
+        let Ok(plan) = EditPlan::new(&source, &source, &params, &Presets::default(), steps) else {
             return Err(TestCaseError::reject("no step"));
         };
         prop_assert!(plan.is_identity());
-        let gates = GateTable::new(&source, &params.cross_replace, steps).expect("valid");
+        let gates = GateTable::new(&source, &cross_replace, steps).expect("valid");
         for step in 0..steps {
             let (gate, injection) = (gates.row(step), plan.cross(step));
             // A = diag(a), B = diag(1 - a): together all ones.
@@ -96,11 +97,12 @@ proptest! {
         prop_assume!(!target.words().is_empty());
         let word = WordRef::Index(at.index(target.words().len()));
         let params = EditParams {
-            cross_replace: CrossReplaceSteps { default: Window { lo: 0.0, hi: 0.5 }, words: vec![] },
+            cross_replace: Some(CrossReplaceSteps { default: Window { lo: 0.0, hi: 0.5 }, words: vec![] }),
             equalizer: vec![Equalize { word: word.clone(), strength }],
             ..EditParams::new(edit_type)
         };
-        let injection = EditPlan::new(&source, &target, &params, 10).expect("valid").cross(step);
+        let plan = EditPlan::new(&source, &target, &params, &Presets::default(), 10);
+        let injection = plan.expect("valid").cross(step);
         let alignment = if edit_type == EditType::Auto { auto(&source, &target).1 } else { refine(&source, &target) };
         let (base, own) = attention.split_at(MAX_TOKENS);
         let scaled = target.find(&word).expect("a word");
@@ -120,10 +122,10 @@ proptest! {
         prop_assume!(!target.words().is_empty());
         let words = vec![(WordRef::Index(0), own)];
         let params = EditParams {
-            cross_replace: CrossReplaceSteps { default, words },
+            cross_replace: Some(CrossReplaceSteps { default, words }),
             ..EditParams::default()
         };
-        let Ok(plan) = EditPlan::new(&source, &target, &params, 6) else {
+        let Ok(plan) = EditPlan::new(&source, &target, &params, &Presets::default(), 6) else {
             return Err(TestCaseError::reject("no step"));
         };
         for step in 0..plan.steps() {

@@ -6,7 +6,7 @@ use super::super::testing::{MAX_TOKENS, prompt, text};
 use super::*;
 
 fn planned(source: &str, target: &str, params: &EditParams) -> Result<EditPlan, EditError> {
-    EditPlan::new(&prompt(source), &prompt(target), params, 10)
+    EditPlan::new(&prompt(source), &prompt(target), params, &Presets::default(), 10)
 }
 
 fn equalized(edit_type: EditType, word: &str, strength: f32) -> EditParams {
@@ -81,10 +81,10 @@ fn auto_says_what_it_came_down_to() {
 #[test]
 fn steps_of_one_gate_row_are_one_phase() {
     let params = EditParams {
-        cross_replace: CrossReplaceSteps {
+        cross_replace: Some(CrossReplaceSteps {
             default: Window { lo: 0.0, hi: 0.3 },
             words: vec![(text("dog"), Window { lo: 0.0, hi: 0.6 })],
-        },
+        }),
         ..EditParams::default()
     };
     let plan = planned("a cat", "a dog", &params).expect("valid");
@@ -97,7 +97,7 @@ fn steps_of_one_gate_row_are_one_phase() {
 #[test]
 fn a_gate_that_shuts_again_returns_to_its_first_phase() {
     let params = EditParams {
-        cross_replace: CrossReplaceSteps { default: Window { lo: 0.2, hi: 0.4 }, words: vec![] },
+        cross_replace: Some(CrossReplaceSteps { default: Window { lo: 0.2, hi: 0.4 }, words: vec![] }),
         ..EditParams::default()
     };
     let plan = planned("a cat", "a dog", &params).expect("valid");
@@ -120,7 +120,7 @@ fn what_would_do_nothing_is_an_error() {
 
     let off = Window { lo: 0.0, hi: 0.0 };
     let all_off = EditParams {
-        cross_replace: CrossReplaceSteps { default: off, words: vec![] },
+        cross_replace: Some(CrossReplaceSteps { default: off, words: vec![] }),
         self_replace: Some(off),
         ..equalized(EditType::Auto, "dog", 2.0)
     };

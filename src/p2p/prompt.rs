@@ -157,6 +157,23 @@ impl Word {
     pub(super) fn key(&self) -> &str {
         if self.key.is_empty() { &self.text } else { &self.key }
     }
+
+    /// True where there is nothing but punctuation.
+    pub(super) fn is_punctuation(&self) -> bool {
+        self.key.is_empty()
+    }
+
+    /// True where punctuation follows, so that the next word belongs to something else.
+    pub(super) fn is_set_off(&self) -> bool {
+        !self.text.ends_with(char::is_alphanumeric)
+    }
+}
+
+/// The words of a text without the punctuation around them, each with what it is compared by. Words that are
+/// punctuation only are passed over.
+pub(super) fn bare_words(text: &str) -> impl Iterator<Item = (&str, String)> {
+    let words = word_ranges(text).map(|range| strip(&text[range]));
+    words.filter(|word| !word.is_empty()).map(|word| (word, normalize(word)))
 }
 
 impl fmt::Display for WordRef {

@@ -55,10 +55,25 @@ impl Window {
         Self::new(0.0, fraction)
     }
 
+    /// No step at all.
+    pub const OFF: Self = Self { lo: 0.0, hi: 0.0 };
+
     /// True for `[0, 0]`, which asks for no step and is no mistake.
     #[must_use]
     pub fn is_off(&self) -> bool {
-        self.lo == 0.0 && self.hi == 0.0
+        *self == Self::OFF
+    }
+
+    /// The part that two windows have in common; off where they have none.
+    #[must_use]
+    pub fn shared(self, other: Self) -> Self {
+        let (lo, hi) = (self.lo.max(other.lo), self.hi.min(other.hi));
+        if lo < hi { Self { lo, hi } } else { Self::OFF }
+    }
+
+    /// The window, or off where it selects none of the steps: what nobody asked for is no mistake.
+    pub(super) fn or_off(self, rows: usize, steps: usize) -> Self {
+        if self.used(rows, steps).is_empty() { Self::OFF } else { self }
     }
 
     /// The rows of a table that the window selects: `int(lo * rows)..int(hi * rows)`.
@@ -72,12 +87,16 @@ impl Window {
     pub(super) fn checked_range(&self, rows: usize, steps: usize, param: &str) -> Result<Range<usize>, EditError> {
         // The fields are public: what did not come through `new` is checked here.
         let window = Self::new(self.lo, self.hi).map_err(|invalid| invalid.at(param))?;
-        let range = window.range(rows);
-        let used = range.start..range.end.min(steps);
-        if used.is_empty() && !window.is_off() {
+        if window.used(rows, steps).is_empty() && !window.is_off() {
             return Err(EditError::WindowSelectsNoStep { lo: self.lo, hi: self.hi, steps, param: param.to_owned() });
         }
-        Ok(range)
+        Ok(window.range(rows))
+    }
+
+    /// The steps among the selected rows: a table may have a row more.
+    pub(super) fn used(&self, rows: usize, steps: usize) -> Range<usize> {
+        let range = self.range(rows);
+        range.start..range.end.min(steps)
     }
 }
 
@@ -179,6 +198,15 @@ mod tests {
         assert_eq!(Window::from_fraction(0.4), Ok(window(0.0, 0.4)));
         assert!(window(0.0, 0.0).is_off());
         assert!(!window(0.5, 0.5).is_off());
+    }
+
+    #[test]
+    fn windows_share_what_is_in_both() {
+        assert_eq!(window(0.0, 0.8).shared(window(0.0, 0.4)), window(0.0, 0.4));
+        assert_eq!(window(0.2, 0.8).shared(window(0.0, 0.4)), window(0.2, 0.4));
+        for apart in [window(0.4, 0.8), window(0.5, 0.8), Window::OFF] {
+            assert_eq!(window(0.0, 0.4).shared(apart), Window::OFF);
+        }
     }
 
     #[test]

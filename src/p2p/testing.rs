@@ -7,7 +7,7 @@ use proptest::collection::{SizeRange, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::{Prompt, Window, WordRef};
+use super::{Preset, Presets, Prompt, Vocabulary, Window, WordRef};
 
 pub const MAX_TOKENS: usize = 77;
 
@@ -25,6 +25,31 @@ pub fn prompt(text: &str) -> Prompt {
 
 pub fn text(word: &str) -> WordRef {
     WordRef::Text(word.to_owned())
+}
+
+/// Some words in groups.
+pub fn vocabulary() -> Vocabulary {
+    let groups = [
+        ("objects", "cat dog car bus"),
+        ("colours", "red blue"),
+        ("places", "grass snow beach"),
+        ("times", "night sunset"),
+        ("accessories", "hat crown"),
+        ("styles", "sketch pixel-art"),
+        ("other", "a an the of in on at and with"),
+    ];
+    let entries = |words: &str| words.split(' ').map(|word| word.replace('-', " ")).collect();
+    let groups = groups.map(|(group, words)| (group.to_owned(), entries(words)));
+    Vocabulary::new(&groups.into()).expect("a vocabulary")
+}
+
+/// Presets of that vocabulary: name, and the end of the windows of cross- and self-attention.
+pub fn presets(presets: &[(&str, f64, f64)]) -> Presets {
+    let window = |hi| Window::from_fraction(hi).expect("a window");
+    let presets = presets.iter().map(|&(name, cross, own)| {
+        (name.to_owned(), Preset { cross_replace_steps: window(cross), self_replace_steps: window(own) })
+    });
+    Presets::new(presets.collect(), vocabulary()).expect("kinds")
 }
 
 /// Byte ranges of the tokens of `text`, BOS and EOS aside.

@@ -73,8 +73,8 @@ pub fn record(seed: u64, steps: usize) -> Work {
 /// An edit of such a source.
 pub fn edit(engine: &Engine, seed: u64, steps: usize) -> Work {
     let source = source(seed, steps);
-    let params = EditParams::default();
-    let edit = PreparedEdit::new(engine.model().unwrap(), &source, "a dog on the beach", &params).unwrap();
+    let (model, presets) = (engine.model().unwrap(), engine.presets().unwrap());
+    let edit = PreparedEdit::new(model, presets, &source, "a dog on the beach", &EditParams::default()).unwrap();
     Work::Edit { source, edit }
 }
 

@@ -16,6 +16,7 @@ use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::engine::PreparedEdit;
 use reprompt::engine::denoise::{denoise, forward};
 use reprompt::engine::run::{EditRun, Run, SourceRun, needs_of, recording_layout};
+use reprompt::p2p::Presets;
 use reprompt::session::{AttentionLog, SessionLimits, SessionStore, SourceContexts, Trajectory};
 use reprompt::telemetry::metrics::{Metrics, Tier};
 use serde_json::Value;
@@ -103,7 +104,7 @@ fn follow(model: &Model, case: &Path) {
     assert_eq!(timesteps, trace["timesteps"].to_vec1::<i64>().unwrap(), "{}: timesteps", case.display());
 
     let store = SessionStore::new(SessionLimits::default(), Arc::new(Metrics::new().unwrap()));
-    let edit = PreparedEdit::new(&model.info, &source, &prompt, &spec.params).unwrap();
+    let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, &prompt, &spec.params).unwrap();
     let layout = Arc::new(recording_layout(model, source.height, source.width));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps)).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, source.steps, room));

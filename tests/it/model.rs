@@ -1,13 +1,13 @@
 //! The model's parts against PyTorch, transformers and diffusers, and what is said of models that are not right.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::tokenizer::Tokenizer;
 use reprompt::diffusion::{Model, ModelFiles, noise};
 use serde_json::Value;
 
-use crate::support::{fixture_model, fixtures, load_on_device, model, tolerance};
+use crate::support::{copy, fixture_model, fixtures, load_on_device, model, tolerance};
 
 fn stages(name: &str) -> std::collections::HashMap<String, Tensor> {
     candle_core::safetensors::load(fixtures().join("stages").join(name), &Device::Cpu).unwrap()
@@ -80,27 +80,6 @@ fn the_autoencoder_and_the_schedule_are_those_of_diffusers() {
             model.info.scheduler.timesteps(steps).unwrap().into_iter().map(|t| t as f32).collect();
         assert_eq!(timesteps, wanted[&format!("timesteps_leading_{steps}")].to_vec1::<f32>().unwrap());
     }
-}
-
-/// A copy of a fixture model that a test may damage.
-fn copy(name: &str) -> (tempfile::TempDir, PathBuf) {
-    fn copy_folder(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let to = to.join(entry.file_name());
-            if entry.path().is_dir() {
-                copy_folder(&entry.path(), &to);
-            } else {
-                std::fs::copy(entry.path(), to).unwrap();
-            }
-        }
-    }
-    let ModelFiles::Folder(from) = fixture_model(name) else { unreachable!("a folder") };
-    let folder = tempfile::tempdir().unwrap();
-    let to = folder.path().join(name);
-    copy_folder(&from, &to);
-    (folder, to)
 }
 
 fn error_of(folder: &Path) -> String {
@@ -177,6 +156,26 @@ fn a_file_that_is_cut_off_damaged_or_missing_is_named() {
     std::fs::remove_file(&path).unwrap();
     let error = error_of(&folder);
     assert!(error.contains("has no vae/diffusion_pytorch_model.safetensors"), "{error}");
+}
+
+#[test]
+fn what_is_wrong_with_its_profile_is_told_with_the_key() {
+    let (_guard, folder) = copy("sd2");
+    let error = |profile: &str| {
+        std::fs::write(folder.join("reprompt.json"), profile).unwrap();
+        error_of(&folder)
+    };
+    for (profile, key) in [
+        (r#"{"preset": {}}"#, "`preset`: unknown field"),
+        (r#"{"num_inference_steps": "many"}"#, "`num_inference_steps`: invalid type: string \"many\""),
+        (r#"{"num_inference_steps": 1000}"#, "`num_inference_steps`: 1000 steps"),
+        (r#"{"vocabulary": {"objects": "cat"}}"#, "`vocabulary.objects`: invalid type: string \"cat\""),
+        (r#"{"examples": [{}, "a cat"]}"#, "`examples[1]`: invalid type: string \"a cat\""),
+        ("{", "not JSON"),
+    ] {
+        let error = error(profile);
+        assert!(error.starts_with(&format!("reprompt.json: {key}")), "{profile}: {error}");
+    }
 }
 
 #[test]

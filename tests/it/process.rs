@@ -38,18 +38,12 @@ pub fn reprompt(arguments: &[&str]) -> Command {
 }
 
 impl Process {
-    /// Starts serving on a free port and waits until it is ready.
-    pub async fn ready(arguments: &[&str]) -> Self {
+    /// Starts serving on a free port.
+    pub fn start(arguments: &[&str]) -> Self {
         let mut child = reprompt(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
-        let mut process = Self { child, address: String::new(), log: Arc::clone(&log) };
-        process.address = loop {
-            let line = lines.next().expect("it listens").unwrap();
-            if let Some((_, address)) = line.split_once("listening on http://") {
-                break address.trim().to_owned();
-            }
-        };
+        let process = Self { child, address: String::new(), log: Arc::clone(&log) };
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let mut log = log.lock().unwrap();
@@ -57,6 +51,22 @@ impl Process {
                 log.push('\n');
             }
         });
+        process
+    }
+
+    /// Starts serving on a free port and waits until it is ready.
+    pub async fn ready(arguments: &[&str]) -> Self {
+        let mut process = Self::start(arguments);
+        let mut address = String::new();
+        eventually("it listens", || {
+            let log = process.log.lock().unwrap();
+            assert!(process.child.try_wait().unwrap().is_none(), "it ended: {log}");
+            let line = log.lines().find_map(|line| line.split_once("listening on http://"));
+            address = line.map(|(_, address)| address.trim().to_owned()).unwrap_or_default();
+            !address.is_empty()
+        })
+        .await;
+        process.address = address;
         eventually("it becomes ready", || process.call("GET", "/readyz", None).is_ok_and(|(status, _)| status == 200))
             .await;
         process

@@ -49,6 +49,27 @@ pub fn fixture_model(name: &str) -> ModelFiles {
     ModelFiles::Folder(model)
 }
 
+/// A copy of a fixture model that a test may damage.
+pub fn copy(name: &str) -> (tempfile::TempDir, PathBuf) {
+    fn copy_folder(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy_folder(&entry.path(), &to);
+            } else {
+                std::fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+    let ModelFiles::Folder(from) = fixture_model(name) else { unreachable!("a folder") };
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join(name);
+    copy_folder(&from, &to);
+    (folder, to)
+}
+
 /// The model of that name: `demo` is the embedded one.
 pub fn model(name: &str) -> ModelFiles {
     if name == "demo" { embedded::demo() } else { fixture_model(name) }

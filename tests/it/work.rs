@@ -9,7 +9,7 @@ use reprompt::engine::denoise::denoise;
 use reprompt::engine::run::{EditRun, Run, SourceRun, needs_of, recording_layout};
 use reprompt::engine::{JobOptions, PreparedEdit};
 use reprompt::kernels::work::{Work, so_far};
-use reprompt::p2p::{CrossReplaceSteps, EditParams, EditType, Window};
+use reprompt::p2p::{CrossReplaceSteps, EditParams, EditType, Presets, Window};
 use reprompt::session::{AttentionLog, SessionLimits, SessionStore, Source, SourceContexts, Trajectory};
 use reprompt::telemetry::metrics::{Metrics, Tier};
 
@@ -79,7 +79,7 @@ fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
         height: SIDE,
     });
     let store = SessionStore::new(SessionLimits::default(), Arc::new(Metrics::new().unwrap()));
-    let edit = PreparedEdit::new(&model.info, &source, target, params).unwrap();
+    let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, target, params).unwrap();
     let layout = Arc::new(recording_layout(model, SIDE, SIDE));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(STEPS)).unwrap();
     let noise = model.noise(source.seed, SIDE, SIDE).unwrap();
@@ -105,7 +105,7 @@ fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
 fn params(edit_type: EditType, cross: f64, own: f64) -> EditParams {
     let (default, own) = (Window::from_fraction(cross).unwrap(), Window::from_fraction(own).unwrap());
     let cross_replace = CrossReplaceSteps { default, words: Vec::new() };
-    EditParams { edit_type, cross_replace, self_replace: Some(own), ..EditParams::default() }
+    EditParams { edit_type, cross_replace: Some(cross_replace), self_replace: Some(own), ..EditParams::default() }
 }
 
 #[test]

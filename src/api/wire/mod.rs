@@ -1,12 +1,15 @@
 //! What goes over the wire: the bodies of requests and answers, as they are documented.
 
 mod attention;
+mod model;
 mod request;
 mod response;
 mod schema;
+mod told;
 mod waiting;
 
 pub use attention::{AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, WordAttention};
+pub use model::{ExampleSchema, ModelDefaults, ModelList, ModelResponse, ModelSizes, PresetBody};
 pub use request::{
     AlignRequest, EditBody, EditRequest, EqualizerEntry, LocalBlendBody, OutputBody, SessionRequest, SourceRequest,
 };
@@ -15,6 +18,7 @@ pub use response::{
     TierBytes, TimingsBody, TokenBody,
 };
 pub use schema::{CrossWindowsSchema, LocalBlendSchema, WindowSchema, WordSchema, WordsSchema};
+pub use told::{WarningBody, WindowsBody, WindowsFrom};
 pub use waiting::{
     JobList, JobResponse, ProgressBody, QueueBody, ResultSchema, StartedEvent, StepEvent, WaitBody, WaitHeaders,
 };

@@ -63,11 +63,13 @@ pub struct EditBody {
     #[schema(example = "auto")]
     pub edit_type: Option<String>,
     /// When cross-attention is the source's: a fraction of the steps, a window `[0.0, 0.8]`, or windows per word
-    /// `{"default_": 0.8, "tiger": [0.0, 0.2]}`. 0.8 by default, 0 turns it off.
+    /// `{"default_": 0.8, "tiger": [0.0, 0.2]}`. 0 turns it off. Absent: with `auto`, the model's presets for this kind
+    /// of edit, where it has any (see `/v1/models`); otherwise 0.8.
     #[serde(default)]
     #[schema(value_type = Option<CrossWindowsSchema>, example = json!(0.8))]
     pub cross_replace_steps: Option<Value>,
-    /// When self-attention is the source's: a fraction of the steps or a window. 0.4 by default, 0 turns it off.
+    /// When self-attention is the source's: a fraction of the steps or a window. 0 turns it off. Absent: as
+    /// with `cross_replace_steps`; otherwise 0.4.
     #[serde(default)]
     #[schema(value_type = Option<WindowSchema>, example = json!(0.4))]
     pub self_replace_steps: Option<Value>,

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::attention::WordAttention;
+use super::told::{WarningBody, WindowsBody};
 
 /// An edited image and what was done.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +29,10 @@ pub struct EditResponse {
     pub edit_type: &'static str,
     /// The words of both prompts, in the target's order.
     pub alignment: Vec<AlignedWordsBody>,
+    /// When attention is the source's.
+    pub windows: WindowsBody,
+    /// What the request may not have meant; empty where there is nothing.
+    pub warnings: Vec<WarningBody>,
     /// The source's image, if it was asked for, then the edit's.
     pub data: Vec<ImageData>,
     /// Where the edit attends to each word of its prompt, all steps summed; where `attention` asked for it.
@@ -112,6 +117,9 @@ pub struct SessionResponse {
     /// In the answer to a `POST`: `created`, `hit` or `replayed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording: Option<&'static str>,
+    /// In the answer to a `POST`: what the request may not have meant; empty where there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<WarningBody>>,
     /// In the answer to a `POST`: the source's image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Vec<ImageData>>,
@@ -178,6 +186,10 @@ pub struct AlignResponse {
     pub max_tokens: usize,
     /// The words of both prompts, in the target's order.
     pub alignment: Vec<AlignedWordsBody>,
+    /// When attention is the source's in an edit of this type that asks for no windows.
+    pub windows: WindowsBody,
+    /// What the request may not have meant; empty where there is nothing.
+    pub warnings: Vec<WarningBody>,
 }
 
 /// A token of a prompt.

@@ -1,0 +1,157 @@
+//! What a model says of itself: told at `/v1/models`, warned by, and checked when the service starts.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::presets::service;
+use crate::process::Process;
+use crate::support::{Service, copy, image};
+
+fn vocabulary() -> Value {
+    json!({"objects": ["cat", "dog"], "styles": ["pixel art"], "other": ["a", "on", "the"]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_is_listed_with_what_is_to_be_known_of_it() {
+    let examples = json!([{"prompt": "a cat", "seed": 1, "edit": "a dog", "local_blend": true}]);
+    let presets = json!({"objects": {"cross_replace_steps": 0.5, "self_replace_steps": [0.1, 0.3]}});
+    let profile = json!({
+        "num_inference_steps": 12, "vocabulary": vocabulary(), "presets": presets, "examples": examples
+    });
+    let (service, _guard) = service(&profile).await;
+    let list = service.get("/v1/models").await.json();
+    assert_eq!((&list["object"], list["data"].as_array().map(Vec::len)), (&json!("list"), Some(1)));
+    let model = &list["data"][0];
+    assert_eq!(
+        (&model["id"], &model["object"], &model["owned_by"]),
+        (&json!("sd2"), &json!("model"), &json!("reprompt"))
+    );
+    assert!(model["created"].as_u64().unwrap() > 1_700_000_000);
+    let info = service.state.engine.model().unwrap();
+    assert_eq!(model["fingerprint"], info.fingerprint);
+    let defaults = json!({
+        "width": info.native_size, "height": info.native_size, "num_inference_steps": 12, "guidance_scale": 7.5,
+        "scheduler": "ddim", "cross_replace_steps": [0.0, 0.8], "self_replace_steps": [0.0, 0.4]
+    });
+    assert_eq!(model["defaults"], defaults);
+    assert_eq!(model["max_tokens"], 77);
+    let windows = json!({"cross_replace_steps": [0.0, 0.5], "self_replace_steps": [0.1, 0.3]});
+    assert_eq!(model["presets"], json!({"objects": windows}));
+    assert_eq!((&model["vocabulary"], &model["examples"]), (&vocabulary(), &examples));
+
+    assert_eq!(service.get("/v1/models/sd2").await.json(), *model);
+    for path in ["/v1/models/gpt-4", "/v1/models/%ff"] {
+        let missing = service.get(path).await;
+        assert_eq!((missing.status.as_u16(), &missing.json()["code"]), (404, &json!("model_not_found")), "{path}");
+    }
+
+    // Sizes at the bounds that are told are made, others are not.
+    let (side, most) = (model["sizes"]["min_side"].as_u64().unwrap(), model["sizes"]["max_pixels"].as_u64().unwrap());
+    let step = model["sizes"]["multiple_of"].as_u64().unwrap();
+    for (width, height, status) in [(side, side, 201), (side - step, side, 422), (side, most / side + step, 422)] {
+        let source = json!({"prompt": "a cat", "seed": 1, "steps": 1, "width": width, "height": height});
+        assert_eq!(service.post("/v1/sessions", &source).await.status, status, "{width}x{height}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_that_the_model_does_not_know_are_told() {
+    let (service, _guard) = service(&json!({"num_inference_steps": 4, "vocabulary": vocabulary()})).await;
+    let told = |answer: &Value| {
+        let warnings = answer["warnings"].as_array().unwrap_or_else(|| panic!("no warnings in {answer}"));
+        let each = warnings.iter().map(|warning| {
+            assert_eq!(warning["code"], "unknown_word");
+            let word = warning["word"].as_str().unwrap();
+            assert!(warning["detail"].as_str().unwrap().contains(&format!("{word:?}")), "{warning}");
+            format!("{} {word}", warning["param"].as_str().unwrap())
+        });
+        each.collect::<Vec<_>>()
+    };
+    let source = json!({"prompt": "a Cat, on the moon", "negative_prompt": "blurry art", "seed": 1});
+    let edit = json!({"source": source, "prompt": "A griffin on the (moon), a griffin"});
+    let edited = service.post("/v1/edits", &edit).await.json();
+    let of_source = ["source.prompt moon", "source.negative_prompt blurry"];
+    assert_eq!(told(&edited), [&of_source[..], &["prompt griffin", "prompt moon"]].concat());
+
+    let session = service.post("/v1/sessions", &json!({"source": source})).await;
+    assert_eq!(told(&session.json()), of_source);
+    assert_eq!(told(&service.post("/v1/sessions", &source).await.json()), ["prompt moon", "negative_prompt blurry"]);
+    let path = format!("/v1/sessions/{}", session.json()["id"].as_str().unwrap());
+    assert_eq!(service.get(&path).await.json().get("warnings"), None, "these are of a request");
+    let in_session = service.post(&format!("{path}/edits"), &json!({"prompt": "a dog on the moon"})).await.json();
+    assert_eq!(told(&in_session), ["prompt moon"]);
+    let same = json!({"edit_type": "reweight", "equalizer": [{"word": "cat", "strength": 2}]});
+    assert_eq!(told(&service.post(&format!("{path}/edits"), &same).await.json()), Vec::<String>::new());
+
+    let prompts = json!({"source_prompt": "a griffin", "prompt": "a cat, pixel-art"});
+    assert_eq!(told(&service.post("/v1/align", &prompts).await.json()), ["source_prompt griffin", "prompt pixel-art"]);
+    let known = json!({"source_prompt": "a CAT", "prompt": "pixel art: the dog"});
+    assert_eq!(told(&service.post("/v1/align", &known).await.json()), Vec::<String>::new());
+
+    // A model that does not say what it knows makes the same image, and warns of nothing.
+    let (silent, _guard) = presets_free().await;
+    let unwarned = silent.post("/v1/edits", &edit).await.json();
+    assert_eq!(told(&unwarned), Vec::<String>::new());
+    assert_eq!(image(&unwarned, "edit"), image(&edited, "edit"));
+}
+
+async fn presets_free() -> (Service, tempfile::TempDir) {
+    service(&json!({"num_inference_steps": 4})).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_model_knows_the_words_of_its_examples() {
+    let service = Service::demo().await;
+    let model = service.get("/v1/models/reprompt-demo").await.json();
+    let examples = model["examples"].as_array().unwrap();
+    assert!(!examples.is_empty());
+    reprompt::api::models::check_examples(&service.state.engine).unwrap();
+    for example in examples {
+        let prompts = json!({"source_prompt": example["prompt"], "prompt": example["edit"]});
+        let aligned = service.post("/v1/align", &prompts).await.json();
+        assert_eq!(aligned["warnings"], json!([]), "{example}");
+    }
+    let groups: BTreeSet<&str> = model["vocabulary"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert!(groups.contains("objects") && groups.contains("other"), "{groups:?}");
+}
+
+#[tokio::test]
+async fn a_profile_that_is_wrong_ends_the_start_with_one_line() {
+    let (_guard, folder) = copy("sd2");
+    let window = |cross: Value| json!({"cross_replace_steps": cross, "self_replace_steps": 0.4});
+    let example =
+        |fields: Value| json!({"vocabulary": vocabulary(), "examples": [{"prompt": "a cat", "edit": "a dog"}, fields]});
+    for (profile, said) in [
+        (
+            json!({"presets": {"added": window(json!(1.2))}}),
+            "`presets.added.cross_replace_steps`: a window needs 0 <= low <= high <= 1, not [0, 1.2]",
+        ),
+        (
+            json!({"presets": {"objects": window(json!(0.2))}}),
+            "`presets.objects`: there is no such kind of edit, replaced, added, reweighted are",
+        ),
+        (
+            json!({"vocabulary": {"replaced": ["cat"]}}),
+            "`vocabulary.replaced`: a group cannot be called so, it is a kind of edit without a vocabulary",
+        ),
+        (json!({"guidance": 5}), "`guidance`: unknown field `guidance`, expected one of"),
+        (
+            example(json!({"prompt": "a cat", "edit": "a dog", "equalizer": [{"word": "dgo", "strength": 2}]})),
+            "`examples[1].equalizer[0].word`: the prompt has no word \"dgo\"; its words are: a, dog",
+        ),
+        (example(json!({"prompt": "a cat"})), "`examples[1]`: missing field `edit`"),
+        (example(json!({"prompt": "a cat", "seed": -1, "edit": "a dog"})), "`examples[1].seed`: "),
+        (example(json!({"prompt": "a cat", "edit": " "})), "`examples[1].edit`: the prompt has no words"),
+        (
+            example(json!({"prompt": "a cat", "edit": "a dog", "localblend": true})),
+            "`examples[1].localblend`: unknown field",
+        ),
+    ] {
+        std::fs::write(folder.join("reprompt.json"), profile.to_string()).unwrap();
+        let (code, log) = Process::start(&["--model", folder.to_str().unwrap()]).ended().await;
+        assert_eq!(code, Some(1), "{profile}: {log}");
+        let last = log.lines().last().unwrap_or_default();
+        assert!(last.starts_with(&format!("reprompt: model: reprompt.json: {said}")), "{profile}: {last}");
+    }
+}

@@ -2,7 +2,7 @@
 # From nothing to a model folder: make.sh [WORK] [MODEL]. Every step that is done is left alone, and one that was killed
 # goes on from its last checkpoint, so the same command again is how to resume.
 #
-#   VAE_MINUTES, DENOISER_MINUTES, DECODER_MINUTES   wall-clock budgets of the trainings
+#   VAE_IMAGES, DENOISER_IMAGES, DECODER_IMAGES   how many images each training draws
 #   VAE_START, DENOISER_START       what to start from: folders in the diffusers layout; empty for random weights
 #   PROCESSES                       training processes, one thread each
 set -euo pipefail
@@ -17,11 +17,11 @@ run() { "$python" -m "reprompt_training.$1" "${@:2}"; }
 run dataset "$work/data" --train "${SCENES:-24000}" --processes "$processes"
 run tokenizer "$work/tokenizer"
 test -d "$work/vae/model" ||
-    run vae "$work" --minutes "${VAE_MINUTES:-120}" --processes "$processes" ${VAE_START:+--warm-start "$VAE_START"}
+    run vae "$work" --images "${VAE_IMAGES:-60000}" --processes "$processes" ${VAE_START:+--warm-start "$VAE_START"}
 test -e "$work/latents.npy" || run latents "$work" --processes "$processes"
 test -e "$work/denoiser/done" ||
-    run denoiser "$work" --minutes "${DENOISER_MINUTES:-240}" --processes "$processes" ${DENOISER_START:+--warm-start "$DENOISER_START"}
+    run denoiser "$work" --images "${DENOISER_IMAGES:-450000}" --processes "$processes" ${DENOISER_START:+--warm-start "$DENOISER_START"}
 test -d "$work/decoder/model" ||
-    run vae "$work" --decoder-only --minutes "${DECODER_MINUTES:-60}" --processes "$processes"
+    run vae "$work" --decoder-only --images "${DECODER_IMAGES:-40000}" --processes "$processes"
 test -e "$work/reader.pt" || run reader "$work" --threads "$processes"
 run export "$work" "$model"

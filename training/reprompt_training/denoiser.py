@@ -1,4 +1,4 @@
-"""UNet and text encoder, trained together on cached latents: `python -m reprompt_training.denoiser WORK --minutes M`.
+"""UNet and text encoder, trained together on cached latents: `python -m reprompt_training.denoiser WORK --images N`.
 
 A step is v-prediction's squared error and a little of what the words' maps miss of their masks. A tenth of the captions
 is empty, for classifier-free guidance; in three of ten the end and padding tokens are hidden, so that the words
@@ -110,7 +110,7 @@ def loss_of(unet, text, attention: Attention, batches: Batches, alphas: torch.Te
     return error + MISSED_WEIGHT * outside, {"error": error.item(), "missed": outside.item()}
 
 
-def train(rank: int, world: int, work: Path, minutes: float, warm_start: Path | None, lr: float) -> None:
+def train(rank: int, world: int, work: Path, images: int, warm_start: Path | None, lr: float) -> None:
     torch.manual_seed(0)
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     unet, text = new(tokenizer)
@@ -118,13 +118,13 @@ def train(rank: int, world: int, work: Path, minutes: float, warm_start: Path | 
         warm_started(unet, text, tokenizer, warm_start)
     attention = Attention()
     unet.set_attn_processor(attention)
-    run = Run(work / "denoiser", rank, world, {"unet": unet, "text": text}, minutes, lr)
+    run = Run(work / "denoiser", rank, world, [unet, text], BATCH, images, lr)
     batches, alphas = Batches(work, tokenizer), DDIMScheduler(**SCHEDULE).alphas_cumprod
     written = run.spent
-    while (progress := run.progress()) < 1:
-        run.optimizer.scale(flat_then_linear(progress, run.steps))
+    while run.progress < 1:
+        run.optimizer.scale(flat_then_linear(run.progress, run.steps))
         loss, figures = loss_of(unet, text, attention, batches, alphas)
-        run.step(loss, BATCH, figures)
+        run.step(loss, figures)
         if rank == 0 and run.spent - written > SAVE_SECONDS:
             write(run, unet, text, work)
             written = run.spent
@@ -143,12 +143,12 @@ def write(run: Run, unet, text, work: Path) -> None:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("work", type=Path)
-    options.add_argument("--minutes", type=float, required=True)
+    options.add_argument("--images", type=int, required=True, help="how many are drawn in all, over restarts")
     options.add_argument("--warm-start", type=Path, help="a model folder in the diffusers layout")
     options.add_argument("--lr", type=float, default=1.0, help="a part of the full learning rates")
     options.add_argument("--processes", type=int, default=2)
     given = options.parse_args()
-    on_all_cores(train, given.work, given.minutes, given.warm_start, given.lr, processes=given.processes, port=29513)
+    on_all_cores(train, given.work, given.images, given.warm_start, given.lr, processes=given.processes, port=29513)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 `python -m reprompt_training.reader WORK` trains it on the rendered scenes (and on what the VAE makes of them, blurred,
 noisy, tinted), never on what the denoiser makes, and writes WORK/reader.pt and its own accuracy on held-out scenes to
-WORK/reader.json. A small convolutional network: what it judges is meant to be obvious.
+WORK/reader.json; where there is a WORK/reader.pt it goes on from that. A small convolutional network: what it judges is meant to be obvious.
 """
 from __future__ import annotations
 
@@ -114,14 +114,16 @@ def accuracy(reader: Reader, pixels: torch.Tensor, scenes: list[dict], masks: to
 
 
 def plain(records: list[dict]) -> list[int]:
-    """Scenes with nothing turned up or down, and one thing: what the evaluation reads."""
-    return [k for k, record in enumerate(records) if not record["scene"]["faded"]]
+    """Scenes of one thing with nothing turned up or down: what the evaluation reads."""
+    return [k for k, record in enumerate(records) if not record["scene"]["faded"] and not record["scene"]["second"]]
 
 
 def train(work: Path, minutes: float, threads: int) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(threads)
     reader = Reader()
+    if (work / "reader.pt").exists():
+        reader.load_state_dict(torch.load(work / "reader.pt", weights_only=True))
     optimizer = torch.optim.AdamW(reader.parameters(), 2e-3, weight_decay=0.01)
     records = json.loads((work / "data/train/scenes.json").read_text())
     images = np.load(work / "data/train/images.npy", mmap_mode="r")
@@ -129,9 +131,11 @@ def train(work: Path, minutes: float, threads: int) -> None:
     kept = torch.tensor(plain(records))
     # a tenth again of the scenes, as the VAE draws them
     redrawn = kept[:: max(1, len(kept) // 2400)]
-    print(f"{len(redrawn)} scenes through the VAE", flush=True)
-    drawn = as_the_vae_draws(work, to_pixels(images[redrawn.numpy()].copy()), 0.35).half()
-    print("reading", flush=True)
+    if not (work / "redrawn.npy").exists():
+        print(f"{len(redrawn)} scenes through the VAE", flush=True)
+        drawn = as_the_vae_draws(work, to_pixels(images[redrawn.numpy()].copy()), 0.35)
+        np.save(work / "redrawn.npy", drawn.half().numpy())
+    drawn = torch.from_numpy(np.load(work / "redrawn.npy"))
     started, step = time.monotonic(), 0
     while (progress := (time.monotonic() - started) / (60 * minutes)) < 1:
         for group in optimizer.param_groups:

@@ -1,5 +1,5 @@
 """What every training run is made of: two processes that average their gradients (one thread each: twice the images a
-second of one process with two threads), a budget of minutes that counts over restarts, a checkpoint that a kill at any
+second of one process with two threads), a budget of images that counts over restarts, a checkpoint that a kill at any
 moment leaves whole, an average of the weights, and a log.
 """
 from __future__ import annotations
@@ -23,13 +23,14 @@ LOG_STEPS = 50
 class Run:
     """One process' view of a training run.
 
-    `parts` are the modules that are trained, by name. `progress()` is the part of the budget that is spent, the same in
-    every process. `step(figures)` averages gradients and takes one step; figures are logged as means.
+    `modules` are trained, on `batch` images a step in each process, `budget` images in all. `progress` is the part of
+    them that is done. `step(loss, figures)` averages gradients and takes one step; figures are logged as means.
     """
 
-    def __init__(self, folder: Path, rank: int, world: int, parts: dict[str, torch.nn.Module], minutes: float, lr: float, ema: float = 0.998):
-        self.folder, self.rank, self.world, self.parts, self.budget = folder, rank, world, parts, minutes * 60
-        self.parameters = [p for part in parts.values() for p in part.parameters() if p.requires_grad]
+    def __init__(self, folder: Path, rank: int, world: int, modules: list[torch.nn.Module], batch: int, budget: int, lr: float, ema: float = 0.998):
+        self.folder, self.rank, self.world = folder, rank, world
+        self.batch, self.budget = batch * world, budget
+        self.parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         self.optimizer = Muon(self.parameters, 0.02 * lr, adam_lr=2e-3 * lr, rank=rank, world=world)
         self.averages = [p.detach().clone() for p in self.parameters]
         self.ema, self.steps, self.spent, self.sums, self.count = ema, 0, 0.0, {}, 0
@@ -50,13 +51,11 @@ class Run:
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint.pt"
 
+    @property
     def progress(self) -> float:
-        elapsed = torch.tensor([time.monotonic() - self.started])
-        dist.broadcast(elapsed, 0)
-        self.spent = elapsed.item()
-        return min(1.0, self.spent / self.budget)
+        return min(1.0, self.steps * self.batch / self.budget)
 
-    def step(self, loss: torch.Tensor, images: int, figures: dict[str, float]) -> None:
+    def step(self, loss: torch.Tensor, figures: dict[str, float]) -> None:
         loss.backward()
         flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in self.parameters])
         dist.all_reduce(flat)
@@ -69,21 +68,22 @@ class Run:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps += 1
+        self.spent = time.monotonic() - self.started
         keep = min(self.ema, (1 + self.steps) / (20 + self.steps))
         torch._foreach_lerp_(self.averages, [p.detach() for p in self.parameters], 1 - keep)
-        self.note(images, figures)
+        self.note(figures)
         if time.monotonic() - self.saved_at > CHECKPOINT_SECONDS and self.rank == 0:
             self.save()
 
-    def note(self, images: int, figures: dict[str, float]) -> None:
+    def note(self, figures: dict[str, float]) -> None:
         for name, value in figures.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
         if self.rank == 0 and self.steps % LOG_STEPS == 0:
             now = time.monotonic()
-            line = {"step": self.steps, "seconds": round(self.spent, 1), "images": self.steps * images * self.world}
+            line = {"step": self.steps, "seconds": round(self.spent, 1), "images": self.steps * self.batch}
             line |= {name: round(value / self.count, 5) for name, value in self.sums.items()}
-            line["images_a_second"] = round(LOG_STEPS * images * self.world / (now - self.logged_at), 1)
+            line["images_a_second"] = round(LOG_STEPS * self.batch / (now - self.logged_at), 1)
             self.logged_at = now
             self.log(line)
             self.sums, self.count = {}, 0

@@ -1,4 +1,4 @@
-"""The VAE: 128 px, eight times smaller, 8 latent channels: `python -m reprompt_training.vae WORK --minutes M [--warm-start VAE]`.
+"""The VAE: 128 px, eight times smaller, 8 latent channels: `python -m reprompt_training.vae WORK --images N [--warm-start VAE]`.
 
 Trained on L1, half of the L1 of the gradients (edges), squared error and a little of the divergence to a unit Gaussian.
 At its end the latents' means and spreads are folded into the two 1x1 quantisation convolutions, exactly, so that the
@@ -81,7 +81,7 @@ def centred(vae: AutoencoderKL, pixels: torch.Tensor) -> None:
     back.weight *= spread[None, :, None, None]
 
 
-def train(rank: int, world: int, work: Path, minutes: float, warm_start: str | None, lr: float, decoder_only: bool) -> None:
+def train(rank: int, world: int, work: Path, images_in_all: int, warm_start: str | None, lr: float, decoder_only: bool) -> None:
     torch.manual_seed(0)
     start = work / "vae/model" if decoder_only else warm_start
     vae = AutoencoderKL.from_pretrained(start) if start else new()
@@ -89,19 +89,19 @@ def train(rank: int, world: int, work: Path, minutes: float, warm_start: str | N
     if decoder_only:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
-    run = Run(work / ("decoder" if decoder_only else "vae"), rank, world, {"vae": vae}, minutes, lr, ema=0.995)
+    run = Run(work / ("decoder" if decoder_only else "vae"), rank, world, [vae], BATCH, images_in_all, lr, ema=0.995)
     images = np.load(work / "data/train/images.npy", mmap_mode="r")
     held_out = to_pixels(np.load(work / "data/held_out/images.npy", mmap_mode="r")[:64].copy())
     if rank == 0:
         run.log({"step": run.steps, "psnr": round(psnr(vae, held_out), 2)})
-    while (progress := run.progress()) < 1:
-        run.optimizer.scale(warm_up_then_cosine(progress, run.steps))
+    while run.progress < 1:
+        run.optimizer.scale(warm_up_then_cosine(run.progress, run.steps))
         chosen = torch.randint(len(images), (BATCH,)).sort().values.numpy()
         pixels = to_pixels(images[chosen].copy())
         if run.steps % 2 and not decoder_only:
             pixels = pixels.flip(-1)
         loss, figures = loss_of(vae, pixels, decoder_only)
-        run.step(loss, BATCH, figures)
+        run.step(loss, figures)
         if run.steps % 400 == 0 and rank == 0:
             with run.averaged():
                 run.log({"step": run.steps, "psnr": round(psnr(vae, held_out), 2)})
@@ -127,13 +127,13 @@ def finish(run: Run, vae: AutoencoderKL, images: np.ndarray, held_out: torch.Ten
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("work", type=Path)
-    options.add_argument("--minutes", type=float, required=True)
+    options.add_argument("--images", type=int, required=True, help="how many are drawn in all, over restarts")
     options.add_argument("--warm-start", help="a VAE's folder")
     options.add_argument("--decoder-only", action="store_true")
     options.add_argument("--lr", type=float, default=1.0, help="a part of the full learning rates")
     options.add_argument("--processes", type=int, default=2)
     given = options.parse_args()
-    arguments = (given.work, given.minutes, given.warm_start, given.lr, given.decoder_only)
+    arguments = (given.work, given.images, given.warm_start, given.lr, given.decoder_only)
     on_all_cores(train, *arguments, processes=given.processes, port=29511)
 
 

@@ -6,7 +6,7 @@ import { Problem, getJson } from "./api.js";
 import { keepAligned } from "./align.js";
 import { fromHash, keepLink } from "./link.js";
 import { Runner } from "./run.js";
-import { Store } from "./store.js";
+import { Store, idle } from "./store.js";
 import { mountBlend } from "./view/blend.js";
 import { mountBoard } from "./view/board.js";
 import { exampleState, mountExamples } from "./view/examples.js";
@@ -48,9 +48,23 @@ if (linked !== null) store.set(linked);
 keepAligned(store);
 keepLink(store, run);
 
+/** The model, once it is loaded: a large one takes its time. */
+async function loadedModel() {
+  for (;;) {
+    try {
+      const { data: [model] } = await getJson("v1/models");
+      return model;
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code !== "loading") throw error;
+      store.set({ run: idle("The model is being loaded.") });
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+}
+
 try {
-  const { data: [model] } = await getJson("v1/models");
-  store.set({ model });
+  const model = await loadedModel();
+  store.set({ model, run: idle("") });
   const example = linked === null && model.examples.length > 0 ? exampleState(model.examples[0]) : null;
   if (example !== null) store.set(example);
   if (linked !== null || example !== null) run();

@@ -48,6 +48,8 @@ export class Runner {
     if (this.#running === running) {
       this.#running = null;
       store.set({ run: idle(note) });
+      // Last, so that it holds nothing up.
+      if (store.state.made?.attention === null) void this.#attention(store.state.made.session);
     }
   }
 
@@ -65,7 +67,6 @@ export class Runner {
       const key = sourceKey(source);
       const made = { key, prompt, session: answer.id, steps, frames, attention: null, image: imageOf(answer, "source") };
       store.set({ source, made, result: null });
-      this.#attention(made.session);
       note = told(answer, "The source");
     }
     if (!changesAnything(source, edit)) {

@@ -44,9 +44,11 @@ export function mountBlend(store) {
 }
 
 /** @param {State} state */
-function differing({ alignment }) {
+function differing({ alignment, source, edit }) {
+  // One of older prompts says nothing about these: without words, the service takes those that differ.
+  if (alignment?.source_prompt !== source.prompt || alignment.prompt !== edit.prompt) return {};
   const keys = (/** @type {"source" | "target"} */ side) =>
-    (alignment?.alignment ?? [])
+    alignment.alignment
       .filter((entry) => entry.relation !== "kept")
       .flatMap((entry) => wordsOf(entry[side] ?? "").map((word) => word.key))
       .filter((key) => key !== "");

@@ -30,6 +30,7 @@ export function mountBoard(store) {
     const at = { source: 0, target: 0 };
     const pairs = (alignment?.alignment ?? []).map((entry) => pair(store, entry, at, refreshes));
     board.replaceChildren(...pairs);
+    store.set({ pointed: null });
   });
   store.subscribe(["alignProblem"], ({ alignProblem }) => board.classList.toggle("is-old", alignProblem !== null));
   store.subscribe(["alignment", "edit"], (state) => refreshes.forEach((refresh) => refresh(state)));
@@ -67,6 +68,12 @@ function pair(store, { source, target, relation }, at, refreshes) {
  */
 function wordButton(store, { text, key }, side, index, refreshes) {
   const point = () => store.set({ pointed: { side, index } });
+  // Words that a scrolling page moves below a pointer at rest are not pointed at.
+  const move = (/** @type {PointerEvent} */ event) => {
+    const { pointed } = store.state;
+    const isNew = pointed?.side !== side || pointed.index !== index;
+    if (isNew && (event.movementX !== 0 || event.movementY !== 0)) point();
+  };
   const leave = () => {
     const { pointed } = store.state;
     if (pointed?.side === side && pointed.index === index) store.set({ pointed: null });
@@ -80,7 +87,7 @@ function wordButton(store, { text, key }, side, index, refreshes) {
   };
   const button = el(
     "button",
-    { type: "button", class: "word", onpointerenter: point, onpointerleave: leave, onfocus: point, onblur: leave, onclick: click },
+    { type: "button", class: "word", onpointermove: move, onpointerleave: leave, onfocus: point, onblur: leave, onclick: click },
     text,
   );
   refreshes.push(({ edit: { blend } }) => {

@@ -13,12 +13,20 @@ import { stepsOf } from "./windows.js";
 /** @param {import("../store.js").Store} store */
 export function mountFilm(store) {
   const film = byId("film");
+  /** What is drawn. @type {(string | number)[]} */
+  let drawn = [];
   store.subscribe(["run", "made", "result", "source"], (state) => {
     const steps = state.run.steps || stepsOf(state);
     const frames = framesOf(state, steps);
+    // Pictures that stay are left alone: most steps bring none.
+    const now = [steps, ...frames.map((frame) => frame.image)];
+    if (now.length === drawn.length && now.every((part, at) => part === drawn[at])) return;
+    drawn = now;
     const count = Math.min(PREVIEWS, steps - 1) + 1;
     film.style.setProperty("--count", String(count));
-    const cells = Array.from({ length: count }, (_, at) => cell(store, frames[at], steps));
+    // The service previews at even distances; a frame stands where its step ends.
+    const at = (/** @type {Frame} */ frame) => Math.floor((frame.step * count) / steps) - 1;
+    const cells = Array.from({ length: count }, (_, place) => cell(store, frames.find((frame) => at(frame) === place), steps));
     // A frame that has focus keeps it.
     const focused = [...film.children].findIndex((child) => child.contains(document.activeElement));
     film.replaceChildren(...cells);

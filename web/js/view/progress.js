@@ -24,8 +24,10 @@ export function mountProgress(store, runner) {
     event.preventDefault();
     if (store.state.run.phase !== "idle") return runner.cancel();
     void runner.run();
-    // On a phone the picture may be out of sight.
-    byId("stage").scrollIntoView({ block: "nearest", behavior: mayMove() ? "smooth" : "auto" });
+    // What is made is to be seen.
+    const stage = byId("stage");
+    const { top, height } = stage.getBoundingClientRect();
+    if (top < -height / 2) stage.scrollIntoView({ block: "nearest", behavior: mayMove() ? "smooth" : "auto" });
   });
 
   store.subscribe(["run"], ({ run }) => {

@@ -1,4 +1,4 @@
-// An edit in a few words: "red → blue", "+ at night", "forest ×3".
+// An edit in a few words: "red → blue", "+ at night", "forest ×3", "self 0 to 0.6".
 
 import { wordsOf } from "../words.js";
 
@@ -20,7 +20,9 @@ export function summary(alignment, edit) {
   }
   const words = parts.filter((part) => part.text !== "").map((part) => part.text);
   const strengths = Object.entries(edit.strengths).map(([word, strength]) => `${word} ×${strength}`);
-  return [...words, ...strengths].join(", ") || "nothing changed";
+  const windows = /** @type {const} */ (["cross", "self"]).flatMap((kind) => (edit[kind] ? [`${kind} ${edit[kind].join(" to ")}`] : []));
+  const blend = edit.blend.mode === "off" ? [] : ["local blend"];
+  return [...words, ...strengths, ...windows, ...blend].join(", ") || "nothing changed";
 }
 
 /**

@@ -1,7 +1,7 @@
 // The windows: at which steps the source's attention leads.
 //
-// Contract: where the edit leaves a window to the service, its choice for these prompts is shown (the alignment tells
-// it, before anything is run); moving a handle takes the window over, "auto" gives it back.
+// Contract: where the edit leaves a window to the service, its choice is shown, which the alignment tells before anything
+// is run, and the answer after it; moving a handle takes the window over, "auto" gives it back.
 
 import { byId, el } from "../dom.js";
 import { inWords, toSteps, toWindow } from "../windows.js";
@@ -26,7 +26,7 @@ export function mountWindows(store) {
       type: "checkbox",
       onchange: () => store.setEdit({ [kind]: auto.checked ? null : chosen(store.state, field) }),
     });
-    const told = el("span", { class: "told" });
+    const text = el("span", { class: "told" });
     byId(`window-${kind}`).replaceChildren(
       el(
         "div",
@@ -34,11 +34,11 @@ export function mountWindows(store) {
         el("span", { class: "name" }, name),
         el("span", { class: "hint" }, hint),
         el("label", { class: "auto" }, auto, " auto"),
-        told,
+        text,
       ),
       range.element,
     );
-    store.subscribe(["edit", "alignment", "made", "model", "source"], (state) => {
+    store.subscribe(["edit", "alignment", "made", "result", "model", "source"], (state) => {
       const steps = stepsOf(state);
       const own = state.edit[kind];
       const selected = toSteps(kind, own ?? chosen(state, field), steps);
@@ -46,7 +46,7 @@ export function mountWindows(store) {
       range.element.classList.toggle("is-auto", own === null);
       auto.checked = own === null;
       auto.setAttribute("aria-label", `${name}: left to the service`);
-      told.textContent = own === null ? `${inWords(selected, steps)}, ${origin(state, field)}` : inWords(selected, steps);
+      text.textContent = own === null ? `${inWords(selected, steps)}, ${origin(state, field)}` : inWords(selected, steps);
     });
   }
 }
@@ -58,19 +58,22 @@ export function stepsOf({ source, made, model }) {
   return Number.isInteger(typed) && typed > 0 ? typed : (model?.defaults.num_inference_steps ?? known);
 }
 
+/** What the service told of windows: with the edit itself, once it is made, which knows more. @param {State} state */
+const told = ({ alignment, result, edit }) => (result?.edit === edit ? result.windows : alignment?.windows);
+
 /**
  * What the service takes where the edit says nothing.
  * @param {State} state
  * @param {"cross_replace_steps" | "self_replace_steps"} field
  * @returns {Window}
  */
-function chosen({ alignment }, field) {
-  const window = alignment?.windows[field];
+function chosen(state, field) {
+  const window = told(state)?.[field];
   return Array.isArray(window) ? window : field === "cross_replace_steps" ? [0, 0.8] : [0, 0.4];
 }
 
 /** @param {State} state @param {"cross_replace_steps" | "self_replace_steps"} field */
-function origin({ alignment }, field) {
-  const { from, presets } = alignment?.windows ?? { from: null, presets: [] };
+function origin(state, field) {
+  const { from, presets } = told(state) ?? { from: null, presets: [] };
   return from?.[field] === "preset" ? `the model's preset for ${presets.join(" and ")}` : "as published";
 }

@@ -37,6 +37,7 @@ RUN mkdir -p src benches/compare \
     && rm -r src benches
 COPY benches benches
 COPY models models
+COPY web web
 COPY src src
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked $FEATURES
 

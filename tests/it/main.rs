@@ -13,6 +13,7 @@ mod ends;
 mod engine;
 mod fake;
 mod golden;
+mod guard;
 mod heat;
 mod jobs;
 mod killed;

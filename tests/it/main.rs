@@ -19,6 +19,7 @@ mod jobs;
 mod killed;
 mod metrics;
 mod model;
+mod observing;
 mod presets;
 mod problems;
 mod process;

@@ -20,6 +20,8 @@ mod killed;
 mod metrics;
 mod model;
 mod observing;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod presets;
 mod problems;
 mod process;

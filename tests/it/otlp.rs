@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex};
 use crate::process::Process;
 use crate::waiting::swap;
 
-/// A collector that keeps what it gets, and where.
-fn collector() -> (String, Arc<Mutex<Vec<(String, Vec<u8>)>>>) {
+/// Requests, each the line that it begins with and its body.
+type Got = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
+/// A collector that keeps what it gets.
+fn collector() -> (String, Got) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (address, kept) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let (address, kept) = (listener.local_addr().unwrap(), Got::default());
     let got = Arc::clone(&kept);
     std::thread::spawn(move || {
         for stream in listener.incoming() {

@@ -2,8 +2,11 @@
 #
 #   docker build -t reprompt .                                                          # for processors
 #   docker build -t reprompt:cuda --build-arg BACKEND=cuda --build-arg CUDA_COMPUTE_CAP=80 .   # for NVIDIA GPUs
-#   docker run --rm -p 127.0.0.1:8080:8080 reprompt
-#   docker run --rm -p 127.0.0.1:8080:8080 --gpus all reprompt:cuda
+#   docker run --rm -p 127.0.0.1:8080:8080 -e REPROMPT_INSECURE=true reprompt
+#   docker run --rm -p 127.0.0.1:8080:8080 -e REPROMPT_INSECURE=true --gpus all reprompt:cuda
+#
+# For others than this machine with a file of API keys in place of REPROMPT_INSECURE (docs/operating.md):
+#   docker run --rm -p 8080:8080 -v "$PWD/api-keys:/run/secrets/api-keys:ro" -e REPROMPT_API_KEYS_FILE=/run/secrets/api-keys reprompt
 #
 # CUDA_COMPUTE_CAP is the oldest GPU that the image is for: 80 for A100, 86 for RTX 30, 89 for L4 and RTX 40, 90 for H100.
 # A model of your own and files of recordings are mounted:

@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::nn::Compute;
@@ -96,7 +96,15 @@ impl Options {
     async fn engine(&self, sessions: SessionLimits) -> Engine {
         let (device, dtype) = (self.device.clone(), self.dtype);
         let threads = std::num::NonZeroUsize::MIN;
-        let config = EngineConfig { device, dtype, threads, max_batch_rows: 16, queue_limit: 64, sessions };
+        let config = EngineConfig {
+            device,
+            dtype,
+            threads,
+            max_batch_rows: 16,
+            queue_limit: 64,
+            sessions,
+            probe_after: Duration::MAX,
+        };
         let (engine, loaded) = Engine::start(self.files.clone(), config).unwrap();
         loaded.await.unwrap().unwrap();
         engine

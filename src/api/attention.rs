@@ -3,19 +3,20 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 
 use super::accept::Form;
 use super::body::read;
 use super::edit_params::Output;
+use super::guard::Caller;
 use super::problem::{Code, Problem, prompt_problem};
 use super::query::QueryObject;
 use super::sessions::{SessionPath, known_source};
 use super::wire::{AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, WordAttention};
-use super::{AppState, accept, answer, problem};
+use super::{AppState, accept, answer, problem, wait};
 use crate::diffusion::ModelInfo;
 use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
 use crate::media::{self, Image};
@@ -40,6 +41,7 @@ use crate::session::AttentionMaps;
 )]
 pub async fn show(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     SessionPath(id): SessionPath,
     headers: HeaderMap,
     QueryObject(query): QueryObject,
@@ -56,7 +58,9 @@ pub async fn show(
         return Err(Problem::new(Code::MissingField, detail).at("word"));
     }
     let steps = source.steps;
+    let place = wait::place(&state, &caller)?;
     let outcome = state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?;
+    drop(place);
     match (form, word) {
         (Form::Image(format), Some(word)) => {
             let mut headers = HeaderMap::new();

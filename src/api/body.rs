@@ -6,7 +6,9 @@ use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::time::{Instant, timeout_at};
 
+use super::guard::time::BodyDeadline;
 use super::problem::{Code, Problem};
 
 /// Larger bodies are refused: prompts and numbers take a few kilobytes.
@@ -24,7 +26,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let content_type = check_content_type(request.headers());
-        let bytes = collect(request.into_body()).await?;
+        let deadline = request.extensions().get::<BodyDeadline>().map(|deadline| deadline.0);
+        let bytes = in_time(deadline, collect(request.into_body())).await?;
         content_type?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Problem::new(Code::InvalidJson, format!("the body is not JSON: {error}")))?;
@@ -36,6 +39,15 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
             }
         }
     }
+}
+
+/// Reads a body for as long as it may take.
+async fn in_time<T>(deadline: Option<Instant>, read: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let Some(deadline) = deadline else {
+        return read.await;
+    };
+    let late = |_| Err(Problem::new(Code::RequestTimeout, "the body did not arrive in time"));
+    timeout_at(deadline, read).await.unwrap_or_else(late)
 }
 
 /// Reads a body to its end, keeping no more of it than is allowed.

@@ -42,7 +42,7 @@ fn is_respond_async(preference: &str) -> bool {
 }
 
 /// The parts of a text between separators; those in quoted strings do not count.
-fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+pub(super) fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |character| {
         if is_escaped {

@@ -1,5 +1,7 @@
 //! `Idempotency-Key`: the same key and the same request are the same job, however often they are sent.
 
+use std::sync::Arc;
+
 use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 
@@ -13,23 +15,26 @@ pub const IDEMPOTENT_REPLAYED: &str = "idempotent-replayed";
 /// Longer keys are refused.
 const MAX_LENGTH: usize = 255;
 
-/// A key that a client gave to a request: 1 to 255 visible ASCII characters.
+/// A key that a client gave to a request: 1 to 255 visible ASCII characters. Those of one caller are not another's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct IdempotencyKey(String);
+pub struct IdempotencyKey {
+    text: String,
+    owner: Option<Arc<str>>,
+}
 
 impl IdempotencyKey {
-    /// The key of a request, if it has one.
+    /// The key of a request of this caller, if it has one.
     ///
     /// # Errors
     /// `invalid_header` where it is empty, too long or not visible ASCII.
-    pub fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+    pub fn of(headers: &HeaderMap, owner: Option<&Arc<str>>) -> Result<Option<Self>, Problem> {
         let Some(key) = single(headers, IDEMPOTENCY_KEY)? else {
             return Ok(None);
         };
         if key.is_empty() || key.len() > MAX_LENGTH || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(invalid(IDEMPOTENCY_KEY, "a key has 1 to 255 visible ASCII characters"));
         }
-        Ok(Some(Self(key.to_owned())))
+        Ok(Some(Self { text: key.to_owned(), owner: owner.cloned() }))
     }
 }
 
@@ -59,7 +64,7 @@ mod tests {
         let key = |bytes: &[u8]| {
             let mut headers = HeaderMap::new();
             headers.insert("idempotency-key", HeaderValue::from_bytes(bytes).unwrap());
-            IdempotencyKey::of(&headers).map_err(|problem| (problem.code(), problem.param().map(str::to_owned)))
+            IdempotencyKey::of(&headers, None).map_err(|problem| (problem.code(), problem.param().map(str::to_owned)))
         };
         for good in [b"a" as &[u8], b"8e03978e-40d5-43dd-bc93-6894a57f9324", &[b'x'; 255]] {
             assert!(key(good).unwrap().is_some());
@@ -67,7 +72,7 @@ mod tests {
         for bad in [b"" as &[u8], &[b'x'; 256], b"two words", b"k\xc3\xa4se", b"tab\there"] {
             assert_eq!(key(bad).unwrap_err(), (Code::InvalidHeader, Some(IDEMPOTENCY_KEY.to_owned())));
         }
-        assert_eq!(IdempotencyKey::of(&HeaderMap::new()), Ok(None));
+        assert_eq!(IdempotencyKey::of(&HeaderMap::new(), None), Ok(None));
     }
 
     #[test]

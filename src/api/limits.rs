@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::guard::GuardConfig;
 use super::webhook::WebhookConfig;
 
 /// Settings of the API.
@@ -9,6 +10,8 @@ use super::webhook::WebhookConfig;
 pub struct ApiConfig {
     /// How long and how much of jobs is kept.
     pub jobs: JobLimits,
+    /// Who may call, and how much.
+    pub guard: GuardConfig,
     /// Where results may be sent; `None`: nowhere.
     pub webhooks: Option<WebhookConfig>,
 }

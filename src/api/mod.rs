@@ -8,6 +8,7 @@
 //! - [`answer`], [`accept`]: what comes back, and how; [`windows`], [`warnings`]: what
 //!   stands beside an image
 //! - [`problem`]: everything that can go wrong, in one table; [`request_id`]: the id that every answer carries
+//! - [`connections`], [`guard`]: who may call, how often and for how long
 //! - [`openapi`]: the contract, made from all of this; [`playground`]: a page for trying it
 
 pub mod accept;
@@ -15,9 +16,11 @@ pub mod align;
 pub mod answer;
 pub mod attention;
 pub mod body;
+pub mod connections;
 pub mod deadline;
 pub mod edit_params;
 pub mod edits;
+pub mod guard;
 pub mod headers;
 pub mod health;
 pub mod idempotency;
@@ -49,6 +52,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::guard::Guard;
 use self::jobs::Jobs;
 pub use self::limits::{ApiConfig, JobLimits};
 use self::problem::{Code, Problem};
@@ -60,6 +64,8 @@ use crate::engine::Engine;
 pub struct AppState {
     /// Jobs that outlive their requests.
     pub jobs: Jobs,
+    /// Who may call, and how much.
+    pub guard: Guard,
     /// Where jobs that have ended may be sent.
     pub webhooks: Option<Arc<Webhooks>>,
     /// When the service started.
@@ -77,13 +83,14 @@ impl AppState {
         let metrics = engine.metrics();
         let webhooks = config.webhooks.map(|webhooks| Webhooks::new(webhooks, Arc::clone(metrics))).transpose()?;
         let jobs = Jobs::new(config.jobs, metrics.async_jobs.clone());
-        Ok(Self { jobs, webhooks: webhooks.map(Arc::new), started: SystemTime::now(), engine })
+        let guard = Guard::new(config.guard, metrics);
+        Ok(Self { jobs, guard, webhooks: webhooks.map(Arc::new), started: SystemTime::now(), engine })
     }
 }
 
 /// The service: a router that can be served, or called in a test.
 pub fn router(state: Arc<AppState>) -> Router {
-    Router::new()
+    let calls = Router::new()
         .route("/v1/edits", post(edits::create))
         .route("/v1/align", post(align::align))
         .route("/v1/models", get(models::list))
@@ -97,7 +104,6 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route("/v1/jobs/{id}", get(jobs::routes::show).delete(jobs::routes::cancel))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::show))
         .route("/", get(playground::page))
         .route("/assets/{*path}", get(playground::asset))
         .route("/openapi.json", get(|| async { Json(openapi::json()) }))
@@ -109,11 +115,30 @@ pub fn router(state: Arc<AppState>) -> Router {
                 Code::MethodNotAllowed,
                 "this address does not take this method, the allow header lists those it takes",
             )
-        })
-        .with_state(Arc::clone(&state))
+        });
+    let calls = if state.guard.metrics_apart() { calls } else { calls.route("/metrics", get(metrics::show)) };
+    let calls = guard::protect(calls.with_state(Arc::clone(&state)), &state);
+    let calls = calls
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(state, metrics::count))
-        .layer(middleware::from_fn(request_id::request_id))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), metrics::count));
+    // Before anything that needs a key: a browser asks first without one.
+    let calls = if let Some(cors) = state.guard.cors() { calls.layer(cors) } else { calls };
+    told(calls)
+}
+
+/// What is served to those who run the service, at an address of its own: metrics and probes, without a key.
+pub fn operations(state: Arc<AppState>) -> Router {
+    let calls = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::show))
+        .fallback(|| async { Problem::new(Code::NotFound, "/metrics, /healthz and /readyz are served here") });
+    told(calls.with_state(state))
+}
+
+/// What goes with every answer, problems included.
+fn told(calls: Router) -> Router {
+    calls.layer(middleware::from_fn(guard::answer_headers::put)).layer(middleware::from_fn(request_id::request_id))
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {

@@ -3,12 +3,13 @@
 use utoipa::openapi::{OpenApi as Contract, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
+use super::guard::contract::Keys;
 use super::jobs::routes as jobs;
 use super::{align, attention, edits, health, metrics, models, sessions, wire};
 
 #[derive(Debug, OpenApi)]
 #[openapi(
-    modifiers(&JoinedBodies),
+    modifiers(&JoinedBodies, &Keys),
     components(schemas(wire::OutputBody, wire::QueueBody, wire::StartedEvent, wire::StepEvent)),
     info(
         title = "reprompt",

@@ -48,12 +48,14 @@ codes! {
     InvalidJson, "invalid_json", BAD_REQUEST, "The body is not JSON";
     InvalidHeader, "invalid_header", BAD_REQUEST, "A header has a value that it cannot have";
     UnknownField, "unknown_field", BAD_REQUEST, "The request has a field that this call does not know";
+    Unauthorized, "unauthorized", UNAUTHORIZED, "The request has no API key that counts";
     NotFound, "not_found", NOT_FOUND, "There is nothing at this address";
     SessionNotFound, "session_not_found", NOT_FOUND, "There is no such session";
     ModelNotFound, "model_not_found", NOT_FOUND, "There is no such model";
     JobNotFound, "job_not_found", NOT_FOUND, "There is no such job";
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method";
     NotAcceptable, "not_acceptable", NOT_ACCEPTABLE, "The answer does not come in a media type that is accepted";
+    RequestTimeout, "request_timeout", REQUEST_TIMEOUT, "The request did not arrive in time";
     JobCanceled, "job_canceled", CONFLICT, "The job was cancelled";
     BodyTooLarge, "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than this server takes";
     UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json";
@@ -80,11 +82,14 @@ codes! {
     WebhookNotAllowed, "webhook_not_allowed", UNPROCESSABLE_ENTITY, "Webhooks do not go to this address";
     Diverged, "diverged", UNPROCESSABLE_ENTITY, "The image came out as no numbers";
     QueueFull, "queue_full", TOO_MANY_REQUESTS, "Too many jobs are waiting";
+    RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Too many requests have come from this caller";
+    TooManyConcurrent, "too_many_concurrent", TOO_MANY_REQUESTS, "This caller has too many jobs";
     Internal, "internal_error", INTERNAL_SERVER_ERROR, "Something went wrong on this side";
     Loading, "loading", SERVICE_UNAVAILABLE, "The model is being loaded";
     Draining, "draining", SERVICE_UNAVAILABLE, "The server is about to end";
     WorkerStalled, "worker_stalled", SERVICE_UNAVAILABLE, "The worker does not answer";
     DeviceLost, "device_lost", SERVICE_UNAVAILABLE, "The device failed";
+    AnswerTimeout, "answer_timeout", GATEWAY_TIMEOUT, "The answer took longer than this server waits";
     DeadlineExceeded, "deadline_exceeded", GATEWAY_TIMEOUT, "The job took longer than its request allowed";
 }
 

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use axum::{Extension, Json};
 use serde_json::{Map, Value};
 
 use super::accept::Form;
 use super::body::read;
 use super::edit_params::Output;
+use super::guard::Caller;
 use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::wait::{self, Call};
@@ -112,6 +113,7 @@ pub async fn show(
 )]
 pub async fn image(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -123,7 +125,10 @@ pub async fn image(
     let source = known_source(&state, &id)?;
     let image = match state.engine.sessions().image(&id) {
         Some(image) => image,
-        None => state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image,
+        None => {
+            let _place = wait::place(&state, &caller)?;
+            state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
+        }
     };
     answer::bare_image(&image, output).await
 }

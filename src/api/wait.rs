@@ -23,16 +23,19 @@ use tracing::Instrument;
 use super::accept::{Form, form_or_events};
 use super::body::{JsonObject, read};
 use super::deadline::deadline;
+use super::guard::Caller;
+use super::guard::places::Place;
 use super::headers::{RESPOND_ASYNC, prefers_async};
 use super::idempotency::{Fingerprint, IDEMPOTENT_REPLAYED, IdempotencyKey};
 use super::jobs::routes::told;
-use super::jobs::{Job, Waiter, Work, carry};
+use super::jobs::{Job, Origin, Waiter, Work, carry};
 use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::request_id::Arrival;
 use super::webhook::Webhook;
 use super::wire::WaitBody;
 use super::{AppState, stream};
+use crate::telemetry::metrics::RequestRefusal;
 
 /// The fields of a body that say how the answer is waited for.
 const WAIT_FIELDS: [&str; 3] = ["stream", "partial_images", "webhook"];
@@ -45,6 +48,7 @@ pub struct Call {
     path: String,
     headers: HeaderMap,
     arrival: Arrival,
+    caller: Caller,
     body: Map<String, Value>,
 }
 
@@ -55,8 +59,9 @@ impl FromRequest<Arc<AppState>> for Call {
         let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
         let arrival = request.extensions().get::<Arrival>().cloned();
         let arrival = arrival.ok_or_else(|| Problem::new(Code::Internal, "the request has no id"))?;
+        let caller = request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Unknown);
         let JsonObject(body) = request.extract().await?;
-        Ok(Self { path, headers, arrival, body })
+        Ok(Self { path, headers, arrival, caller, body })
     }
 }
 
@@ -89,15 +94,16 @@ pub async fn answer(
     call: Call,
     prepare: impl FnOnce(Map<String, Value>, Form) -> Result<Prepared, Problem>,
 ) -> Result<Response, Problem> {
-    let Call { path, headers, arrival, body } = call;
-    let Wish { way, previews, webhook, key, deadline } = Wish::of(&state, &headers, &arrival, &body)?;
+    let Call { path, headers, arrival, caller, body } = call;
+    let Wish { way, previews, webhook, key, deadline } = Wish::of(&state, &headers, &arrival, &caller, &body)?;
     let form = if let Way::Plain(form) = way { form } else { Form::Json };
     let start = |prepared: Prepared| {
+        let place = place(&state, &caller)?;
         let handle = prepared.submit(&state.engine, previews)?;
-        let request_id = arrival.request_id.clone();
-        let (job, stop) = Job::new(prepared.kind(), request_id, prepared.output(), key.clone(), handle.progress());
+        let origin = Origin { request_id: arrival.request_id.clone(), owner: caller.owner().cloned() };
+        let (job, stop) = Job::new(prepared.kind(), origin, prepared.output(), key.clone(), handle.progress());
         let waiter = job.watch();
-        let work = Work { prepared, handle, deadline, stop, webhook };
+        let work = Work { prepared, handle, deadline, stop, webhook, place };
         // Before its task can end it. One with a key is kept by the store itself.
         if key.is_none() && way == Way::Async {
             state.jobs.insert(Arc::clone(&job));
@@ -132,6 +138,19 @@ pub async fn answer(
     Ok(response)
 }
 
+/// A place for one more job of a caller.
+///
+/// # Errors
+/// `too_many_concurrent` where it has as many as it may have.
+pub fn place(state: &AppState, caller: &Caller) -> Result<Place, Problem> {
+    let places = state.guard.places();
+    places.take(caller).ok_or_else(|| {
+        state.engine.metrics().requests_refused.of(RequestRefusal::TooManyConcurrent).inc();
+        let detail = format!("{} jobs of one caller may wait and run at the same time", places.limit());
+        Problem::new(Code::TooManyConcurrent, detail).retry_after(state.engine.retry_after())
+    })
+}
+
 /// The answer, or what the job failed with.
 async fn plain(mut waiter: Waiter, form: Form) -> Result<Response, Problem> {
     let end = waiter.end().await;
@@ -156,6 +175,7 @@ impl Wish {
         state: &AppState,
         headers: &HeaderMap,
         arrival: &Arrival,
+        caller: &Caller,
         body: &Map<String, Value>,
     ) -> Result<Self, Problem> {
         let fields = WAIT_FIELDS.iter().filter_map(|field| Some(((*field).to_owned(), body.get(*field)?.clone())));
@@ -166,14 +186,14 @@ impl Wish {
                 let detail = "a webhook tells of a job that is not waited for: it goes with Prefer: respond-async";
                 return Err(Problem::new(Code::InvalidValue, detail).at("webhook"));
             }
-            Some(url) => Some(Webhook::new(state.webhooks.as_ref(), url)?),
+            Some(url) => Some(Webhook::new(state.webhooks.as_ref(), url)?.traced(&arrival.trace)),
             None => None,
         };
         Ok(Self {
             way,
             previews: previews(body.partial_images.unwrap_or(0), way)?,
             webhook,
-            key: IdempotencyKey::of(headers)?,
+            key: IdempotencyKey::of(headers, caller.owner())?,
             deadline: deadline(headers, arrival.at)?,
         })
     }

@@ -8,14 +8,18 @@ mod signals;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::api::{ApiConfig, JobLimits};
-use crate::config::{ConfigError, Options, Settings};
+use crate::config::{ConfigError, Options, Settings, unknown_variables};
 use crate::diffusion::{ModelFiles, embedded};
 use crate::engine::{EngineConfig, EngineError, LoadError};
 use crate::session::SessionLimits;
+
+/// A worker without work shows once a minute that it could do some.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
 
 /// Why a command ended without having done its work.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +36,9 @@ pub enum CliError {
     /// The engine did not do it.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] crate::telemetry::TracesError),
     /// A file or a socket failed.
     #[error("{what}: {source}")]
     Io {
@@ -115,9 +122,11 @@ pub fn main() -> ExitCode {
 
 fn serve_with(args: ServeArgs, matches: &ArgMatches) -> Result<(), CliError> {
     let file = args.config.as_deref().map(Options::from_file).transpose()?.unwrap_or_default();
-    let settings = Settings::new(args.options, &file)?;
+    let settings = Settings::new(args.options.joined(matches), &file)?;
     if args.print_config {
         print!("{}", settings.describe(matches, &file));
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        unknown_variables(names).iter().for_each(|unknown| eprintln!("reprompt: {unknown}"));
         return Ok(());
     }
     serve::run(&settings)
@@ -158,6 +167,7 @@ fn engine_config(settings: &Settings) -> Result<EngineConfig, ConfigError> {
             max_sessions: settings.max_sessions,
             ttl: settings.session_ttl,
         },
+        probe_after: PROBE_AFTER,
     })
 }
 
@@ -168,6 +178,7 @@ fn api_config(settings: &Settings) -> Result<ApiConfig, ConfigError> {
             max_jobs: settings.max_jobs,
             max_result_bytes: settings.job_result_bytes.as_u64(),
         },
+        guard: settings.guard()?,
         webhooks: settings.webhooks()?,
     })
 }

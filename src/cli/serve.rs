@@ -4,18 +4,22 @@
 //! reason; what was taken is finished; then the socket is closed, answers are written to their end, and the process
 //! ends. `drain_deadline` and a second signal cut this short.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 
 use super::signals::Signals;
 use super::{CliError, api_config, engine_config, model_files, prepare};
-use crate::api::{self, AppState};
-use crate::config::Settings;
+use crate::api::connections::{self, ConnectionLimits};
+use crate::api::{self, ApiConfig, AppState};
+use crate::config::{Settings, unknown_variables};
 use crate::engine::{Engine, LoadError, Loaded};
 use crate::telemetry;
+use crate::telemetry::metrics::Listener;
 
 pub const EXIT_CODES: &str = "\
 Exit codes:
@@ -25,6 +29,8 @@ Exit codes:
   70  the worker ended by itself
   71  the device failed";
 
+/// Connections to metrics and probes at once: some scrapers, and the platform.
+const OPERATIONS_CONNECTIONS: usize = 64;
 /// How long answers may take to be written once there is no more work.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
@@ -32,48 +38,92 @@ const ANSWER_GRACE: Duration = Duration::from_secs(5);
 /// ends the process.
 pub fn run(settings: &Settings) -> Result<(), CliError> {
     prepare();
-    telemetry::start(settings.log_format, "info");
+    let _traces = telemetry::start_with_traces(settings.log_format, settings.otlp_endpoint.as_deref())?;
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    unknown_variables(names).iter().for_each(|unknown| tracing::warn!("{unknown}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(CliError::io("cannot start the runtime"))?;
-    let listener = runtime
-        .block_on(TcpListener::bind(settings.listen))
-        .map_err(CliError::io(format!("listen: cannot listen on {}", settings.listen)))?;
+    let listen = |key: &str, address: SocketAddr| {
+        let listening = runtime.block_on(TcpListener::bind(address));
+        listening.map_err(CliError::io(format!("{key}: cannot listen on {address}")))
+    };
+    let listener = listen("listen", settings.listen)?;
+    let operations = settings.metrics_listen.map(|address| listen("metrics_listen", address)).transpose()?;
     let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?)
         .map_err(CliError::io("cannot start the worker"))?;
     let config = api_config(settings)?;
+    tell_who_may_call(settings, &config);
     let state = {
         // What the state watches over by itself are tasks of this runtime.
         let _entered = runtime.enter();
         Arc::new(AppState::new(engine, config).map_err(CliError::io("cannot send webhooks"))?)
     };
-    let result = runtime.block_on(serve(listener, &state, loaded, settings.drain_deadline));
+    let result = runtime.block_on(async {
+        if let Some(listener) = operations {
+            tell_address("metrics on", &listener)?;
+            tokio::spawn(serve_operations(listener, Arc::clone(&state), settings.header_timeout));
+        }
+        serve(listener, &state, loaded, settings).await
+    });
     // Tasks go before the engine: they hold jobs, and the engine waits for its worker, which waits for jobs.
     drop(runtime);
     result
+}
+
+/// Says once how far the service is open.
+fn tell_who_may_call(settings: &Settings, config: &ApiConfig) {
+    match &config.guard.keys {
+        Some(keys) => {
+            let (file, ring) = (keys.path().display(), keys.ring());
+            tracing::info!(%file, keys = ring.len(), "calls need an API key");
+            for line in ring.short_keys() {
+                tracing::warn!(%file, line, "an API key is short enough to be guessed");
+            }
+        }
+        None if settings.listen.ip().to_canonical().is_loopback() => {
+            tracing::info!("no API keys: this machine may call, and nobody else");
+        }
+        None => tracing::warn!("insecure, and no API keys: whoever reaches this address may call"),
+    }
+}
+
+fn tell_address(what: &str, listener: &TcpListener) -> Result<(), CliError> {
+    let address = listener.local_addr().map_err(CliError::io("listen"))?;
+    tracing::info!("{what} http://{address}");
+    Ok(())
+}
+
+/// Serves metrics and probes for as long as there is a runtime, also while the service drains.
+async fn serve_operations(listener: TcpListener, state: Arc<AppState>, head: Duration) {
+    let open = state.engine.metrics().connections.of(Listener::Metrics);
+    let limits = ConnectionLimits { connections: OPERATIONS_CONNECTIONS, head };
+    connections::serve(listener, api::operations(state), limits, open, std::future::pending()).await;
 }
 
 async fn serve(
     listener: TcpListener,
     state: &Arc<AppState>,
     loaded: Loaded,
-    drain_deadline: Duration,
+    settings: &Settings,
 ) -> Result<(), CliError> {
     let mut signals = Signals::catch().map_err(CliError::io("signals cannot be caught"))?;
-    let address = listener.local_addr().map_err(CliError::io("listen"))?;
-    tracing::info!("listening on http://{address}");
+    tell_address("listening on", &listener)?;
     let (close, closed) = oneshot::channel::<()>();
-    let server = axum::serve(listener, api::router(Arc::clone(state))).with_graceful_shutdown(async {
+    let limits = ConnectionLimits { connections: settings.max_connections, head: settings.header_timeout };
+    let metrics = state.engine.metrics();
+    metrics.connections_limit.set(i64::try_from(limits.connections).unwrap_or(i64::MAX));
+    let (router, open) = (api::router(Arc::clone(state)), metrics.connections.of(Listener::Api));
+    let mut server = tokio::spawn(connections::serve(listener, router, limits, open, async {
         // A sender that is gone closes too.
         let _ = closed.await;
-    });
-    let mut server = tokio::spawn(server.into_future());
+    }));
     tokio::select! {
         biased;
         error = failure(loaded, &state.engine) => return Err(error),
-        ended = &mut server => return Err(server_failure(ended.map_err(std::io::Error::other).flatten())),
-        drained = told_to_end(&mut signals, &state.engine, drain_deadline) => {
+        ended = &mut server => return Err(server_failure(ended)),
+        drained = told_to_end(&mut signals, &state.engine, settings.drain_deadline) => {
             if drained == Drained::CutShort {
                 state.engine.give_up();
                 // Those who wait are told, when the step in progress is done.
@@ -132,7 +182,7 @@ async fn failure(loaded: Loaded, engine: &Engine) -> CliError {
     engine.failure().into()
 }
 
-fn server_failure(ended: std::io::Result<()>) -> CliError {
-    let source = ended.err().unwrap_or_else(|| std::io::Error::other("it ended by itself"));
+fn server_failure(ended: Result<(), JoinError>) -> CliError {
+    let source = ended.err().map_or_else(|| std::io::Error::other("it ended by itself"), std::io::Error::other);
     CliError::Io { what: "the server failed".to_owned(), source }
 }

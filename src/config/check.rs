@@ -1,10 +1,17 @@
 //! What values must fulfil beyond their types. An error names the key, the value and what is allowed.
 
+use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::ConfigError;
 use super::keys::Settings;
 use super::values::{DeviceChoice, DtypeChoice};
+use crate::api::guard::GuardConfig;
+use crate::api::guard::address::{Proxies, network};
+use crate::api::guard::cors::is_origin;
+use crate::api::guard::key_file::KeyFile;
+use crate::api::guard::time::TimeLimits;
 use crate::api::webhook::{AllowedHost, InvalidSecret, WebhookConfig, WebhookSecret};
 use crate::engine::run::ROWS_PER_RUN;
 
@@ -15,6 +22,9 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     check_computing(settings)?;
     check_numbers(settings)?;
     check_folders(settings)?;
+    check_listen(settings)?;
+    check_otlp(settings)?;
+    guard(settings)?;
     webhooks(settings).map(drop)
 }
 
@@ -44,6 +54,10 @@ fn check_computing(settings: &Settings) -> Result<(), ConfigError> {
 }
 
 fn check_numbers(settings: &Settings) -> Result<(), ConfigError> {
+    if settings.max_connections > tokio::sync::Semaphore::MAX_PERMITS {
+        let allowed = format!("at most {} can be open", tokio::sync::Semaphore::MAX_PERMITS);
+        return refuse("max_connections", settings.max_connections, allowed);
+    }
     if settings.queue_limit > tokio::sync::Semaphore::MAX_PERMITS {
         let allowed = format!("at most {} jobs can wait", tokio::sync::Semaphore::MAX_PERMITS);
         return refuse("queue_limit", settings.queue_limit, allowed);
@@ -55,12 +69,67 @@ fn check_numbers(settings: &Settings) -> Result<(), ConfigError> {
         ("max_jobs", settings.max_jobs == 0, "at least 1 job must be kept, or no result could be fetched"),
         ("job_ttl", settings.job_ttl.is_zero(), "some time is needed, or no result could be fetched"),
         ("job_result_bytes", settings.job_result_bytes.0 == 0, "some are needed, or no result could be fetched"),
+        ("max_connections", settings.max_connections == 0, "at least 1 is needed, or nobody could ask"),
+        ("header_timeout", settings.header_timeout.is_zero(), "some time is needed, or no request could arrive"),
+        ("body_timeout", settings.body_timeout.is_zero(), "some time is needed, or no request could arrive"),
     ] {
         if is_zero {
             return refuse(key, 0, allowed);
         }
     }
     Ok(())
+}
+
+/// Without keys, nobody but this machine is listened to by mistake.
+fn check_listen(settings: &Settings) -> Result<(), ConfigError> {
+    let is_loopback = settings.listen.ip().to_canonical().is_loopback();
+    if is_loopback || settings.insecure || settings.api_keys_file.is_some() {
+        return Ok(());
+    }
+    let allowed = "without api_keys_file only 127.0.0.1 and [::1] are listened on, unless insecure says otherwise";
+    refuse("listen", settings.listen, allowed)
+}
+
+fn check_otlp(settings: &Settings) -> Result<(), ConfigError> {
+    let Some(endpoint) = &settings.otlp_endpoint else {
+        return Ok(());
+    };
+    if !cfg!(feature = "otlp") {
+        return refuse("otlp_endpoint", endpoint, "this build sends no traces: the feature otlp does");
+    }
+    let url = reqwest::Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    match url {
+        Some(_) => Ok(()),
+        None => refuse("otlp_endpoint", endpoint, "a URL such as http://127.0.0.1:4318 is wanted"),
+    }
+}
+
+/// What the keys about callers come to.
+pub(super) fn guard(settings: &Settings) -> Result<GuardConfig, ConfigError> {
+    let keys = settings.api_keys_file.as_deref().map(|file| {
+        let opened = KeyFile::open(file).map(Arc::new);
+        opened.map_err(|error| refused("api_keys_file", file.display(), format!("a file with keys is wanted: {error}")))
+    });
+    let trusted = settings.trusted_proxies.iter().map(|entry| {
+        let allowed = "addresses such as 127.0.0.1 and networks such as 10.0.0.0/8 and fd00::/8 are";
+        network(entry).map_err(|_| refused("trusted_proxies", entry, allowed))
+    });
+    if let Some(wrong) = settings.cors_origin.iter().find(|origin| !is_origin(origin)) {
+        let allowed = "origins as browsers send them, such as https://app.example.com, and * for all of them are";
+        return Err(refused("cors_origin", wrong, allowed));
+    }
+    Ok(GuardConfig {
+        keys: keys.transpose()?,
+        requests_per_minute: NonZeroU32::new(settings.client_requests_per_minute),
+        jobs: settings.client_jobs,
+        proxies: Proxies { trusted: trusted.collect::<Result<_, _>>()?, header: settings.forwarded_header },
+        cors_origins: settings.cors_origin.clone(),
+        times: TimeLimits {
+            body: settings.body_timeout,
+            answer: Some(settings.answer_timeout).filter(|limit| !limit.is_zero()),
+        },
+        metrics_apart: settings.metrics_listen.is_some(),
+    })
 }
 
 fn check_folders(settings: &Settings) -> Result<(), ConfigError> {

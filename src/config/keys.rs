@@ -9,8 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::Args;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, ArgMatches, Args};
 use serde::Deserialize;
+
+use crate::api::guard::address::ForwardedHeader;
 
 use super::values::{DeviceChoice, DtypeChoice, LogFormat, Setting};
 
@@ -23,12 +26,15 @@ pub(super) struct Row {
 }
 
 macro_rules! keys {
-    ($($(#[doc = $help:literal])+ $key:ident: $type:ty = $default:expr, $variable:literal, $value:literal;)*) => {
+    ($(
+        $(#[doc = $help:literal])+
+        $key:ident: $type:ty = $default:expr, $variable:literal, $value:literal $(, ($($flag:tt)*))?;
+    )*) => {
         /// Every key, where it is given.
         #[derive(Debug, Clone, Default, Args, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Options {
-            $($(#[doc = $help])+ #[arg(long, env = $variable, value_name = $value)]
+            $($(#[doc = $help])+ #[arg(long, env = $variable, value_name = $value, $($($flag)*)?)]
             pub $key: Option<<$type as Setting>::Given>,)*
         }
 
@@ -45,6 +51,12 @@ macro_rules! keys {
         }
 
         impl Options {
+            /// With all of what flags have given in several goes.
+            #[must_use]
+            pub fn joined(self, matches: &ArgMatches) -> Self {
+                Self { $($key: <$type as Setting>::joined(matches, stringify!($key)).or(self.$key),)* }
+            }
+
             /// Fills in what is not given from `fallback`.
             pub(super) fn or(self, fallback: &Self) -> Self {
                 let fallback = fallback.clone();
@@ -70,7 +82,6 @@ macro_rules! keys {
         }
 
         /// Keys and their variables.
-        #[cfg(test)]
         pub(super) const VARIABLES: &[(&str, &str)] = &[$((stringify!($key), $variable)),*];
     };
 }
@@ -80,6 +91,31 @@ keys! {
     model: Option<PathBuf> = None, "REPROMPT_MODEL", "FOLDER";
     /// Address and port to listen on.
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "REPROMPT_LISTEN", "ADDR:PORT";
+    /// A file with the API keys of which a call needs one.
+    api_keys_file: Option<PathBuf> = None, "REPROMPT_API_KEYS_FILE", "FILE";
+    /// Listens beyond this machine without API keys: whoever reaches the address may use the service.
+    insecure: bool = false, "REPROMPT_INSECURE", "BOOL",
+        (num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new());
+    /// Requests that a caller (an API key, or an address where there are none) may make a minute; 0: any number.
+    client_requests_per_minute: u32 = 0, "REPROMPT_CLIENT_REQUESTS_PER_MINUTE", "REQUESTS";
+    /// Jobs that a caller may have waiting and running; 0: any number.
+    client_jobs: usize = 0, "REPROMPT_CLIENT_JOBS", "JOBS";
+    /// Networks of proxies that are believed about where a request comes from, with commas between them.
+    trusted_proxies: Vec<String> = Vec::new(), "REPROMPT_TRUSTED_PROXIES", "NETWORKS", (action = ArgAction::Append);
+    /// The header in which these proxies say it.
+    forwarded_header: ForwardedHeader = ForwardedHeader::XForwardedFor, "REPROMPT_FORWARDED_HEADER", "HEADER";
+    /// Origins whose pages may call and read answers; may be given several times.
+    cors_origin: Vec<String> = Vec::new(), "REPROMPT_CORS_ORIGIN", "ORIGINS", (action = ArgAction::Append);
+    /// Connections to the API at once; who comes then waits.
+    max_connections: usize = 1024, "REPROMPT_MAX_CONNECTIONS", "CONNECTIONS";
+    /// How long the head of a request may take to arrive, and the pause before it.
+    header_timeout: Duration = Duration::from_secs(75), "REPROMPT_HEADER_TIMEOUT", "DURATION";
+    /// How long the body of a request may take to arrive.
+    body_timeout: Duration = Duration::from_secs(30), "REPROMPT_BODY_TIMEOUT", "DURATION";
+    /// How long an answer is waited for that is no stream and no job; 0: any time.
+    answer_timeout: Duration = Duration::from_secs(3600), "REPROMPT_ANSWER_TIMEOUT", "DURATION";
+    /// Address and port of metrics and probes, without a key; without it, metrics are beside the API.
+    metrics_listen: Option<SocketAddr> = None, "REPROMPT_METRICS_LISTEN", "ADDR:PORT";
     /// Where to compute: auto, cpu, cuda or cuda:N.
     device: DeviceChoice = DeviceChoice::Auto, "REPROMPT_DEVICE", "DEVICE";
     /// What to compute in.
@@ -111,11 +147,13 @@ keys! {
     /// Memory that results of asynchronous jobs may take; of more, the oldest are forgotten.
     job_result_bytes: ByteSize = ByteSize::mib(256), "REPROMPT_JOB_RESULT_BYTES", "SIZE";
     /// Hosts that webhooks may be sent to, with commas between them: HOST, *.DOMAIN, http://HOST:PORT.
-    webhook_hosts: Vec<String> = Vec::new(), "REPROMPT_WEBHOOK_HOSTS", "HOSTS";
+    webhook_hosts: Vec<String> = Vec::new(), "REPROMPT_WEBHOOK_HOSTS", "HOSTS", (action = ArgAction::Append);
     /// A file with the secret that webhooks are signed with.
     webhook_secret_file: Option<PathBuf> = None, "REPROMPT_WEBHOOK_SECRET_FILE", "FILE";
     /// How long running work may take once the service is told to end.
     drain_deadline: Duration = Duration::from_secs(30), "REPROMPT_DRAIN_DEADLINE", "DURATION";
+    /// A collector that traces are sent to by OTLP over HTTP, such as http://127.0.0.1:4318.
+    otlp_endpoint: Option<String> = None, "REPROMPT_OTLP_ENDPOINT", "URL";
     /// How log lines look.
     log_format: LogFormat = LogFormat::Pretty, "REPROMPT_LOG_FORMAT", "FORMAT";
 }

@@ -2,9 +2,11 @@
 //!
 //! - `keys`: the one table of keys, from which [`Options`] and [`Settings`] are made
 //! - `values`: the types of values; `check`: what they must fulfil
+//! - `unknown`: keys and variables that are none, and which one was meant
 
 mod check;
 mod keys;
+mod unknown;
 mod values;
 
 use std::fmt::Write as _;
@@ -13,10 +15,12 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+use crate::api::guard::GuardConfig;
 use crate::api::webhook::WebhookConfig;
 
 pub use check::PROCESSOR_DTYPES;
 pub use keys::{Options, Settings};
+pub use unknown::{UnknownVariable, unknown_variables};
 pub use values::{DeviceChoice, DtypeChoice, List, LogFormat, Period};
 
 /// Why there is no configuration to start with: one line that names the key, the value and what is allowed.
@@ -63,7 +67,10 @@ impl Options {
             ConfigError::Invalid {
                 path: path.to_owned(),
                 line: before.matches('\n').count() + 1,
-                detail: format!("{key}{}", error.message().replace('\n', ", ")),
+                detail: match unknown::key_of(error.message()) {
+                    Some(unknown) => unknown::told(unknown),
+                    None => format!("{key}{}", error.message().replace('\n', ", ")),
+                },
             }
         };
         let document = toml::Deserializer::parse(&text).map_err(|error| invalid(&error, ".".to_owned()))?;
@@ -79,6 +86,11 @@ impl Settings {
         settings.session_ttl = settings.session_ttl.filter(|ttl| !ttl.is_zero());
         check::check(&settings)?;
         Ok(settings)
+    }
+
+    /// Who may call, and how much.
+    pub fn guard(&self) -> Result<GuardConfig, ConfigError> {
+        check::guard(self)
     }
 
     /// What webhooks are sent with; `None` where no host may get any.

@@ -7,8 +7,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::ValueEnum;
+use clap::{ArgMatches, ValueEnum};
 use serde::{Deserialize, Deserializer, de};
+
+use crate::api::guard::address::ForwardedHeader;
 
 /// A value of [`Settings`](super::Settings).
 pub trait Setting: Sized {
@@ -19,6 +21,11 @@ pub trait Setting: Sized {
     fn from_given(given: Self::Given) -> Self;
     /// As it stands in a file; `None` where it is not set.
     fn shown(&self) -> Option<toml::Value>;
+
+    /// What flags give in several goes, of values that may be given so.
+    fn joined(_: &ArgMatches, _key: &str) -> Option<Self::Given> {
+        None
+    }
 }
 
 impl<T: Setting> Setting for Option<T> {
@@ -54,10 +61,12 @@ macro_rules! shown_as_text {
 shown_as_text! {
     SocketAddr: ToString::to_string;
     PathBuf: |path| path.display().to_string();
+    String: String::clone;
     ByteSize: exact_size;
     DeviceChoice: ToString::to_string;
     DtypeChoice: name;
     LogFormat: name;
+    ForwardedHeader: name;
 }
 
 fn name(value: &impl ValueEnum) -> String {
@@ -71,16 +80,28 @@ fn exact_size(size: &ByteSize) -> String {
     unit.map_or_else(|| format!("{}B", size.0), |(unit, shift)| format!("{}{unit}", size.0 >> shift))
 }
 
-impl Setting for usize {
-    type Given = Self;
+/// Values that are given as they are, shown as TOML has them.
+macro_rules! shown_as_toml {
+    ($($type:ty: $toml:expr;)*) => {
+        $(impl Setting for $type {
+            type Given = Self;
 
-    fn from_given(given: Self) -> Self {
-        given
-    }
+            fn from_given(given: Self) -> Self {
+                given
+            }
 
-    fn shown(&self) -> Option<toml::Value> {
-        Some(i64::try_from(*self).unwrap_or(i64::MAX).into())
-    }
+            fn shown(&self) -> Option<toml::Value> {
+                let toml: fn(&Self) -> toml::Value = $toml;
+                Some(toml(self))
+            }
+        })*
+    };
+}
+
+shown_as_toml! {
+    bool: |value| (*value).into();
+    u32: |number| i64::from(*number).into();
+    usize: |number| i64::try_from(*number).unwrap_or(i64::MAX).into();
 }
 
 impl Setting for Duration {
@@ -100,6 +121,11 @@ impl Setting for Vec<String> {
 
     fn from_given(given: List) -> Self {
         given.0
+    }
+
+    fn joined(matches: &ArgMatches, key: &str) -> Option<List> {
+        let given = matches.try_get_many::<List>(key).ok().flatten()?;
+        Some(List(given.flat_map(|list| list.0.clone()).collect()))
     }
 
     fn shown(&self) -> Option<toml::Value> {
@@ -150,7 +176,8 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
-/// Several texts: with commas between them in a flag or a variable, an array in the file.
+/// Several texts: with commas between them in a flag, which may be given several times, or a variable; an array in the
+/// file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct List(pub Vec<String>);

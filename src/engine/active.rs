@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::job::{EngineError, Outcome, Preview, RecordingUse, Ticket, Timings};
 use super::runs::RunKey;
+use super::trace::JobPart;
 use crate::media::Image;
 use crate::session::budget::Reservation;
 use crate::session::{AttentionLog, AttentionMaps, Coverage, RecordingLayout, SessionId, Source, Trajectory};
@@ -160,7 +161,8 @@ pub enum Passing {
 
 impl Job {
     /// A job that starts now.
-    pub fn new(ticket: Ticket, session: SessionId, recording_use: RecordingUse, edit: EditState) -> Self {
+    pub fn new(mut ticket: Ticket, session: SessionId, recording_use: RecordingUse, edit: EditState) -> Self {
+        ticket.trace.is_at(JobPart::Encode);
         let preview_steps = preview_steps(ticket.options.previews, ticket.work.source().steps);
         Self {
             ticket,

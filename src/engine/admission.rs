@@ -46,7 +46,7 @@ impl Worker<'_> {
                     break;
                 }
                 Err(NotStarted::Failed(ticket, error)) => {
-                    tracing::warn!(%error, "a job could not be started");
+                    tracing::warn!(parent: ticket.trace.job(), %error, "a job could not be started");
                     self.metrics().jobs.of(JobEnd::Failed).inc();
                     ticket.answer(Err(error));
                     changed = true;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Error, Result, Tensor};
 
-use crate::diffusion::unet::{AttentionControl, AttentionKind, AttentionSite, TextContext};
+use crate::diffusion::unet::{AttentionControl, AttentionKind, AttentionSite, NoControl, TextContext};
 use crate::diffusion::{Model, ModelError, ModelInfo};
 use crate::session::ValueBytes;
 
@@ -39,6 +39,16 @@ pub trait Backend {
 
     /// `latents` `[images, channels, h, w]` -> each image's bytes, row by row, RGB.
     fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>>;
+
+    /// The smallest pass that there is, from a prompt to an image's bytes: whether everything computes.
+    fn probe(&self) -> std::result::Result<(), ModelError> {
+        let side = self.info().min_side;
+        let contexts = self.encode_prompts(&[""])?;
+        let contexts: Vec<_> = contexts.iter().collect();
+        let output = self.forward(&self.noise(0, side, side)?, &[0], &contexts, &mut NoControl)?;
+        self.decode(&output)?;
+        Ok(())
+    }
 
     /// Whether an error says that the device itself has failed, so that nothing that comes after can succeed.
     fn is_device_failure(&self, error: &Error) -> bool {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 
 use super::active::{ActiveSource, EditState, Job, Passing, SharedLog, TrajectoryState};
+use super::backend::Backend;
 use super::denoise::{Failure, guarded};
 use super::job::{EngineError, PreparedEdit, RecordingUse, Work};
 use super::run::{EditRun, ReplayRun, Run, SourceRun, needs_of};
@@ -105,16 +106,7 @@ impl Worker<'_> {
 
     /// Work of the model that may fail by itself; the outer error is the device's.
     fn tried<T>(&self, work: impl FnOnce() -> Result<T, ModelError>) -> Result<Result<T, EngineError>, Failure> {
-        let flat = || match work() {
-            Ok(done) => Ok(Ok(done)),
-            Err(ModelError::Tensor(error)) => Err(error),
-            Err(error) => Ok(Err(EngineError::Failed(error.to_string()))),
-        };
-        match guarded(&*self.model, flat) {
-            Ok(result) => Ok(result),
-            Err(failure @ Failure::Device(_)) => Err(failure),
-            Err(failure) => Ok(Err(EngineError::Failed(failure.to_string()))),
-        }
+        tried(&*self.model, work)
     }
 
     /// Begins a source's run where it is wanted, and opens its log where room is reserved.
@@ -296,6 +288,23 @@ impl Worker<'_> {
         let trajectory = trajectory.ok_or_else(|| EngineError::Failed("the source is gone".to_owned()))?;
         let run = self.tried_here(|| ReplayRun::new(&*self.model, trajectory, Arc::clone(log), missing))?;
         Ok(self.runs.add(Run::Replay(run)))
+    }
+}
+
+/// Work of the model that may fail by itself; the outer error is the device's.
+pub(super) fn tried<T>(
+    model: &dyn Backend,
+    work: impl FnOnce() -> Result<T, ModelError>,
+) -> Result<Result<T, EngineError>, Failure> {
+    let flat = || match work() {
+        Ok(done) => Ok(Ok(done)),
+        Err(ModelError::Tensor(error)) => Err(error),
+        Err(error) => Ok(Err(EngineError::Failed(error.to_string()))),
+    };
+    match guarded(model, flat) {
+        Ok(result) => Ok(result),
+        Err(failure @ Failure::Device(_)) => Err(failure),
+        Err(failure) => Ok(Err(EngineError::Failed(failure.to_string()))),
     }
 }
 

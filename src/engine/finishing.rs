@@ -13,6 +13,7 @@ use super::estimate::{Load, start_times};
 use super::job::{EngineError, Preview, Progress, Stage};
 use super::run::{ROWS_PER_RUN, Run};
 use super::runs::{Finished, RunKey, decode};
+use super::trace::JobPart;
 use super::worker::Worker;
 use crate::session::disk::Part;
 use crate::session::{AttentionMaps, SessionId, parts};
@@ -22,6 +23,7 @@ impl Worker<'_> {
     /// Takes out what has ended and answers the jobs that have all. Whether there was anything; the error is the
     /// device's.
     pub(super) fn finish(&mut self) -> Result<bool, Failure> {
+        self.trace_runs(Run::is_done, JobPart::Decode);
         let (finished, decodes) = self.runs.take_finished(&*self.model)?;
         self.clock.split(WorkerPart::Decode, decodes.iter().map(|decode| decode.took).sum());
         for decode in decodes {
@@ -40,6 +42,7 @@ impl Worker<'_> {
                     self.metrics().jobs.of(JobEnd::Succeeded).inc();
                     self.metrics().recordings.of(recording_use).inc();
                     self.metrics().job_seconds.of(kind).observe(outcome.timings.total.as_secs_f64());
+                    ticket.trace.succeeded(&outcome);
                     if !outcome.timings.denoise.is_zero() {
                         ticket.progress.send_modify(|progress| progress.step = progress.steps);
                     }
@@ -191,7 +194,7 @@ impl Worker<'_> {
 
     /// Fails one job.
     pub(super) fn fail(&self, job: Job, error: EngineError) {
-        tracing::error!(session = %job.session, %error, "a job failed");
+        tracing::error!(parent: job.ticket.trace.job(), %error, "a job failed");
         self.metrics().jobs.of(JobEnd::Failed).inc();
         job.ticket.answer(Err(error));
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
+use super::trace::JobTrace;
 use crate::diffusion::{ModelError, ModelInfo};
 use crate::media::Image;
 use crate::p2p::{EditError, EditParams, EditPlan, Presets, Prompt};
@@ -24,7 +25,8 @@ pub enum EngineError {
     /// The process is about to end and takes no more work.
     #[error("the server is shutting down")]
     Draining,
-    /// The worker has not come around for long: a step hangs, or the thread is gone.
+    /// The worker has not come around for long (a step hangs, or the thread is gone), or what it tried last when it was
+    /// idle has failed.
     #[error("the worker does not answer")]
     Stalled,
     /// As many jobs wait as may wait.
@@ -257,6 +259,7 @@ impl JobHandle {
 #[derive(Debug)]
 pub(super) struct Ticket {
     pub work: Work,
+    pub trace: JobTrace,
     pub submitted: Instant,
     pub result: oneshot::Sender<Result<Outcome, EngineError>>,
     pub progress: watch::Sender<Progress>,

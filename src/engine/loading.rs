@@ -12,7 +12,6 @@ use super::backend::Backend;
 use super::presets::presets;
 use super::{EngineConfig, Event, Shared};
 use crate::diffusion::nn::Compute;
-use crate::diffusion::unet::NoControl;
 use crate::diffusion::{Model, ModelError, ModelFiles};
 use crate::session::disk::DiskError;
 
@@ -39,12 +38,7 @@ pub enum LoadError {
 pub fn load(files: &ModelFiles, compute: &Compute) -> Result<Box<dyn Backend>, LoadError> {
     let started = Instant::now();
     let model = Model::load_as(files, compute)?;
-    let side = model.info.min_side;
-    let contexts = model.encode_prompts(&[""])?;
-    let contexts: Vec<_> = contexts.iter().collect();
-    let noise = model.noise(0, side, side).map_err(ModelError::from)?;
-    let output = model.unet.forward(&noise, &[0], &contexts, &mut NoControl).map_err(ModelError::from)?;
-    model.decode(&output).map_err(ModelError::from)?;
+    model.probe()?;
     let took = started.elapsed();
     tracing::info!(model = %model.info.name, fingerprint = %&model.info.fingerprint[..16], ?took, "model loaded");
     Ok(Box::new(model))

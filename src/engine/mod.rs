@@ -8,7 +8,8 @@
 //! - `worker`: the loop on the thread; `admission`, `feeding`, `reading`, `finishing`: its parts, on the `active` sources
 //!   and jobs
 //! - `prompts`: those that were encoded lately; `presets`: the windows that suit the model
-//! - `estimate`, `clock`: what work costs, and where the time goes
+//! - `estimate`, `clock`: what work costs, and where the time goes; `trace`: a job in logs and traces; `probe`: whether an
+//!   idle worker still computes
 //!
 //! An [`Engine`] is a cheap handle. When the last one is dropped, the worker finishes what it has and ends.
 
@@ -25,10 +26,12 @@ mod finishing;
 pub mod job;
 mod loading;
 mod presets;
+mod probe;
 mod prompts;
 mod reading;
 pub mod run;
 mod runs;
+mod trace;
 mod worker;
 
 use std::num::NonZeroUsize;
@@ -47,6 +50,7 @@ pub use job::{
 
 use self::backend::Backend;
 use self::job::{Place, Ticket, Unfinished};
+use self::trace::JobTrace;
 use crate::diffusion::nn::Compute;
 use crate::diffusion::{ModelFiles, ModelInfo};
 use crate::kernels::pool::Pool;
@@ -80,6 +84,8 @@ pub struct EngineConfig {
     pub queue_limit: usize,
     /// How much of sources is kept, and where.
     pub sessions: SessionLimits,
+    /// A worker that has had nothing to do for so long makes a pass to see whether it still can.
+    pub probe_after: Duration,
 }
 
 /// What the worker's thread and the engine's handles share.
@@ -104,6 +110,8 @@ struct Shared {
     ended: watch::Sender<bool>,
     /// Whether it has ended because the device failed.
     device_lost: AtomicBool,
+    /// Whether the last probe of the idle worker has failed.
+    probe_failed: AtomicBool,
     /// Milliseconds after `started` at which the next place in the queue is likely to be free.
     next_start: AtomicU64,
     /// The same for who comes now and goes to the end of the queue.
@@ -187,6 +195,7 @@ impl Engine {
             heartbeat: AtomicU64::new(0),
             ended: watch::Sender::new(false),
             device_lost: AtomicBool::new(false),
+            probe_failed: AtomicBool::new(false),
             next_start: AtomicU64::new(0),
             last_start: AtomicU64::new(0),
         });
@@ -232,8 +241,8 @@ impl Engine {
         self.shared.metrics.text()
     }
 
-    /// Whether jobs would be taken and answered: the model is loaded, the worker came around lately, and the process
-    /// is not about to end.
+    /// Whether jobs would be taken and answered: the model is loaded, the worker came around lately and still computes,
+    /// and the process is not about to end.
     pub fn readiness(&self) -> Result<(), EngineError> {
         self.model()?;
         if *self.shared.ended.borrow() {
@@ -243,7 +252,8 @@ impl Engine {
             return Err(EngineError::Draining);
         }
         let beat = Duration::from_millis(self.shared.heartbeat.load(Ordering::Relaxed));
-        let is_stalled = self.shared.started.elapsed().saturating_sub(beat) > STALLED_AFTER;
+        let is_stalled = self.shared.started.elapsed().saturating_sub(beat) > STALLED_AFTER
+            || self.shared.probe_failed.load(Ordering::Acquire);
         if is_stalled { Err(EngineError::Stalled) } else { Ok(()) }
     }
 
@@ -311,6 +321,7 @@ impl Engine {
         let (progress, progress_receiver) = watch::channel(Progress { stage, ..Progress::default() });
         let cancelled = Arc::default();
         let ticket = Ticket {
+            trace: JobTrace::new(&work),
             work,
             submitted: Instant::now(),
             result,
@@ -326,7 +337,7 @@ impl Engine {
     }
 
     /// When a place in the queue is likely to be free: when the first of the jobs that run is likely to end.
-    fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Duration {
         self.shared.until(&self.shared.next_start).max(SHORTEST_RETRY)
     }
 }

@@ -15,8 +15,11 @@ use super::clock::PartClock;
 use super::denoise::Failure;
 use super::estimate::Estimate;
 use super::job::{EngineError, Ticket};
+use super::probe::Probe;
 use super::prompts::KnownPrompts;
-use super::runs::RunSet;
+use super::run::Run;
+use super::runs::{Pass, RunSet};
+use super::trace::JobPart;
 use super::{EngineConfig, Event, Shared};
 use crate::kernels::memory;
 use crate::session::{SessionId, SessionStore};
@@ -41,6 +44,7 @@ pub(super) struct Worker<'a> {
     pub has_worked: bool,
     pub estimate: Estimate,
     pub clock: PartClock,
+    pub probe: Probe,
 }
 
 /// A job that waits for its turn.
@@ -72,6 +76,7 @@ pub(super) fn run(
         has_worked: true,
         estimate: Estimate::default(),
         clock: PartClock::new(Arc::clone(&shared.metrics)),
+        probe: Probe::new(config.probe_after),
     };
     let served = worker.serve(incoming);
     if let Err(failure) = &served {
@@ -97,6 +102,7 @@ impl Worker<'_> {
             has_moved |= self.begin_runs()?;
             has_moved |= self.step()?;
             self.has_worked |= has_moved;
+            self.probe_when_idle(has_moved)?;
             has_moved |= self.finish()?;
             self.publish();
             if swept.elapsed() >= BEAT {
@@ -140,6 +146,7 @@ impl Worker<'_> {
             Event::Job(ticket) => {
                 let session = ticket.work.source().session_id(&self.model.info().fingerprint);
                 let rows = self.rows_of(&ticket.work, &session);
+                ticket.trace.job().record("session", tracing::field::display(&session));
                 self.queue.push_back(Queued { ticket: *ticket, session, rows });
             }
             Event::Files(spooled) => self.take_spooled(spooled),
@@ -187,6 +194,7 @@ impl Worker<'_> {
 
     /// Takes one step of the next batch. Whether there was one.
     fn step(&mut self) -> Result<bool, Failure> {
+        self.trace_runs(|run| !run.is_done(), JobPart::Denoise);
         let pass = self.runs.step(&*self.model, self.max_batch_rows, &self.shared.metrics)?;
         let Some(key) = pass.key else {
             return Ok(false);
@@ -199,8 +207,32 @@ impl Worker<'_> {
         if !pass.took.is_zero() {
             self.estimate.passed(key, pass.rows, pass.took);
         }
+        self.trace_steps(&pass);
         self.preview(&pass.runs)?;
         Ok(true)
+    }
+
+    /// Notes what the jobs are at whose shown run is so.
+    pub(super) fn trace_runs(&mut self, is_so: impl Fn(&Run) -> bool, part: JobPart) {
+        for job in &mut self.jobs {
+            let run = job.shown_run(self.sources.get(&job.session)).and_then(|key| self.runs.get(key));
+            if run.is_some_and(&is_so) {
+                job.ticket.trace.is_at(part);
+            }
+        }
+    }
+
+    /// Tells of a step in each job that it belongs to.
+    fn trace_steps(&self, pass: &Pass) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        for job in &self.jobs {
+            let key = job.shown_run(self.sources.get(&job.session)).filter(|key| pass.runs.contains(key));
+            if let Some(run) = key.and_then(|key| self.runs.get(key)) {
+                job.ticket.trace.stepped(run.step(), pass.rows, pass.took);
+            }
+        }
     }
 
     /// Answers everybody that the device has failed.

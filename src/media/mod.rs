@@ -8,7 +8,7 @@ use base64::Engine as _;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
-use image::{ExtendedColorType, ImageEncoder, ImageError};
+use image::{ExtendedColorType, ImageEncoder, ImageError, ImageReader, Limits};
 
 pub use heat::heat_overlay;
 
@@ -85,9 +85,19 @@ impl Image {
     }
 }
 
-/// A file of one of the [`OutputFormat`]s as pixels.
+/// Images with a longer side are not read: nothing that is made here has one, and a small file may hold a large image.
+const MAX_SIDE: u32 = 8192;
+/// Nor those that take more memory on the way.
+const MAX_ALLOC: u64 = 256 << 20;
+
+/// A file of one of the [`OutputFormat`]s as pixels. Which one it is says its content, whatever it is called.
 pub fn decode(file: &[u8]) -> Result<Image, ImageError> {
-    let image = image::load_from_memory(file)?.into_rgb8();
+    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
+    let mut limits = Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
+    limits.max_alloc = Some(MAX_ALLOC);
+    reader.limits(limits);
+    let image = reader.decode()?.into_rgb8();
     // Sides are 32 bits, which a usize holds.
     let (width, height) = (image.width() as usize, image.height() as usize);
     Ok(Image { width, height, rgb: image.into_raw() })
@@ -116,5 +126,16 @@ mod tests {
             assert_eq!(decode(&from_base64(&base64(&file)).unwrap()).unwrap(), picture, "{format:?}");
         }
         assert!(picture.encode(OutputFormat::Jpeg, 90).unwrap().starts_with(&[0xff, 0xd8]));
+    }
+
+    #[test]
+    fn what_is_too_large_or_no_image_is_not_read() {
+        let tall = |height: usize| Image { width: 1, height, rgb: vec![7; height * 3] };
+        for format in OutputFormat::ALL {
+            assert!(decode(&tall(MAX_SIDE as usize).encode(format, 90).unwrap()).is_ok(), "{format:?}");
+            let error = decode(&tall(MAX_SIDE as usize + 1).encode(format, 90).unwrap()).unwrap_err();
+            assert!(matches!(error, ImageError::Limits(_)), "{format:?}: {error}");
+        }
+        assert!(matches!(decode(b"GIF89a and so on"), Err(ImageError::Unsupported(_))));
     }
 }

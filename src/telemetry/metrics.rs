@@ -3,13 +3,13 @@
 //! One [`Metrics`] belongs to one engine, so that two of them in a process (tests have many) do not mix. All series
 //! are there from the start, at zero.
 
-use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
-use super::labels::{Family, Label, SeriesVec, label};
+use super::labels::{Family, Label, label};
+use super::register::{Metric, kept};
 
 label! {
     /// The calls of the API, for request metrics.
@@ -46,6 +46,52 @@ label! {
         ServerError = "5xx",
         /// The client went away before the answer.
         ClientGone = "gone",
+    }
+}
+
+label! {
+    /// Why a request was refused, or given up, before it came to a job.
+    RequestRefusal as "reason" {
+        /// It has no API key.
+        NoKey = "no_key",
+        /// Its API key is none.
+        UnknownKey = "unknown_key",
+        /// Its caller has made too many.
+        RateLimited = "rate_limited",
+        /// Its caller has too many jobs.
+        TooManyConcurrent = "too_many_concurrent",
+        /// Its answer took too long.
+        AnswerTimeout = "answer_timeout",
+    }
+}
+
+label! {
+    /// How a probe of the idle worker ended.
+    ProbeEnd as "outcome" {
+        /// It computes.
+        Succeeded = "succeeded",
+        /// It does not.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// What is listened for.
+    Listener as "listener" {
+        /// The API.
+        Api = "api",
+        /// Metrics and probes, where they have an address of their own.
+        Metrics = "metrics",
+    }
+}
+
+label! {
+    /// What came of a change of the file of API keys.
+    KeysReload as "outcome" {
+        /// It counts.
+        Taken = "taken",
+        /// It is wrong, the keys from before count on.
+        Refused = "refused",
     }
 }
 
@@ -218,6 +264,11 @@ macro_rules! metrics {
 metrics! {
     requests: RequestCounters = "reprompt_http_requests_total", "requests, by call and answer";
     request_seconds: Histograms<Call> = "reprompt_http_request_seconds", "from a request's head to its answer's", SECONDS;
+    requests_refused: Counters<RequestRefusal> = "reprompt_http_requests_refused_total", "requests that were refused before they came to a job, by why";
+    connections: Gauges<Listener> = "reprompt_http_connections", "open connections, by what is listened for";
+    connections_limit: IntGauge = "reprompt_http_connections_limit", "connections to the API that may be open";
+    api_keys: IntGauge = "reprompt_api_keys", "API keys that count; 0 where none is needed";
+    api_keys_reloads: Counters<KeysReload> = "reprompt_api_keys_reloads_total", "changes of the file of API keys, by what came of them";
     jobs: Counters<JobEnd> = "reprompt_jobs_total", "jobs that ended, by how";
     jobs_taken: Counters<JobKind> = "reprompt_jobs_taken_total", "jobs that were taken, by what they ask for";
     jobs_cancelled: Counters<CancelReason> = "reprompt_jobs_cancelled_total", "jobs that were cancelled, by why";
@@ -244,6 +295,7 @@ metrics! {
     recomputed_steps: IntCounter = "reprompt_recordings_recomputed_steps_total", "steps of sources that were computed again";
     files_refused: Counters<FileFault> = "reprompt_recordings_files_refused_total", "files of recordings that were not taken, by why";
     webhooks: Counters<WebhookEnd> = "reprompt_webhooks_total", "webhooks, by how their delivery ended";
+    probes: Counters<ProbeEnd> = "reprompt_probes_total", "passes that an idle worker has made to see whether it still computes";
     ready: IntGauge = "reprompt_ready", "1 where jobs are taken";
     process_start: Gauge = "reprompt_loaded_timestamp_seconds", "when the model was loaded, in seconds since 1970; 0 before";
 }
@@ -267,73 +319,6 @@ impl Metrics {
             tracing::error!(%error, "the metrics cannot be written out");
         }
         String::from_utf8(text).unwrap_or_default()
-    }
-}
-
-/// A metric that can be made and registered.
-trait Metric: Sized {
-    fn register(registry: &Registry, name: &str, help: &str, buckets: &[&[f64]]) -> Result<Self, prometheus::Error>;
-}
-
-fn kept<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn histogram(name: &str, help: &str, buckets: &[&[f64]]) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(buckets.concat())
-}
-
-impl Metric for IntCounter {
-    fn register(registry: &Registry, name: &str, help: &str, _: &[&[f64]]) -> Result<Self, prometheus::Error> {
-        kept(registry, Self::new(name, help)?)
-    }
-}
-
-impl Metric for IntGauge {
-    fn register(registry: &Registry, name: &str, help: &str, _: &[&[f64]]) -> Result<Self, prometheus::Error> {
-        kept(registry, Self::new(name, help)?)
-    }
-}
-
-impl Metric for Gauge {
-    fn register(registry: &Registry, name: &str, help: &str, _: &[&[f64]]) -> Result<Self, prometheus::Error> {
-        kept(registry, Self::new(name, help)?)
-    }
-}
-
-impl Metric for Histogram {
-    fn register(registry: &Registry, name: &str, help: &str, buckets: &[&[f64]]) -> Result<Self, prometheus::Error> {
-        kept(registry, Self::with_opts(histogram(name, help, buckets))?)
-    }
-}
-
-/// A vector that can be made.
-trait NewVec: SeriesVec + 'static {
-    fn make(name: &str, help: &str, buckets: &[&[f64]], label: &str) -> Result<Self, prometheus::Error>;
-}
-
-macro_rules! new_vec {
-    ($($vec:ty),*) => {
-        $(impl NewVec for $vec {
-            fn make(name: &str, help: &str, _: &[&[f64]], label: &str) -> Result<Self, prometheus::Error> {
-                Self::new(Opts::new(name, help), &[label])
-            }
-        })*
-    };
-}
-
-new_vec!(IntCounterVec, IntGaugeVec, CounterVec);
-
-impl NewVec for HistogramVec {
-    fn make(name: &str, help: &str, buckets: &[&[f64]], label: &str) -> Result<Self, prometheus::Error> {
-        Self::new(histogram(name, help, buckets), &[label])
-    }
-}
-
-impl<V: NewVec, L: Label> Metric for Family<V, L> {
-    fn register(registry: &Registry, name: &str, help: &str, buckets: &[&[f64]]) -> Result<Self, prometheus::Error> {
-        Ok(Self::new(kept(registry, V::make(name, help, buckets, L::NAME)?)?))
     }
 }
 

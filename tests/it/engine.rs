@@ -1,15 +1,17 @@
 //! The engine in time: who waits for whom, what is left behind, and what happens when something breaks.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reprompt::engine::{CancelReason, Engine, EngineConfig, EngineError, JobHandle, JobOptions, Progress, Stage};
 use reprompt::session::SessionLimits;
-use reprompt::telemetry::metrics::{JobEnd, RefuseReason, Tier};
+use reprompt::telemetry::metrics::{JobEnd, ProbeEnd, RefuseReason, Tier};
 
 use crate::fake::{self, BREAKS, FAILS, PANICS, edit, record};
 use crate::support::config;
+use crate::waiting::until;
 
 const QUICK: Duration = Duration::from_micros(200);
 
@@ -250,4 +252,24 @@ async fn sources_that_were_not_finished_are_no_sessions() {
         engine.submit(record(seed, 3), JobOptions::default()).unwrap().outcome().await.unwrap();
     }
     assert_eq!(engine.sessions().views().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_shows_that_it_still_computes() {
+    let health = fake::Health::default();
+    let engine =
+        fake::engine_of_health(&health, EngineConfig { probe_after: Duration::from_millis(50), ..config() }).await;
+    let probes = |end| engine.metrics().probes.of(end).get();
+    until("a probe", async || probes(ProbeEnd::Succeeded) > 1).await;
+    assert_eq!((engine.readiness(), probes(ProbeEnd::Failed)), (Ok(()), 0));
+    health.store(fake::FAILS, Ordering::Relaxed);
+    until("readiness to go down", async || engine.readiness() == Err(EngineError::Stalled)).await;
+    assert!(engine.submit(fake::record(1, 2), JobOptions::default()).is_err());
+    assert!(probes(ProbeEnd::Failed) > 0);
+    health.store(0, Ordering::Relaxed);
+    until("readiness to come back", async || engine.readiness().is_ok()).await;
+    engine.submit(fake::record(1, 2), JobOptions::default()).unwrap().outcome().await.unwrap();
+    health.store(fake::BREAKS, Ordering::Relaxed);
+    tokio::time::timeout(Duration::from_secs(60), engine.ended()).await.expect("a device that is lost ends the worker");
+    assert_eq!(engine.failure(), EngineError::DeviceLost);
 }

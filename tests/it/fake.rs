@@ -2,6 +2,7 @@
 //!
 //! Prompts are tokenized as the embedded model does; a step takes as long as it is told to. Three seeds are special.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,21 +28,25 @@ const SPECIAL: f32 = 1e12;
 /// Prompts, as a fake is asked to encode them.
 pub type Encoded = Arc<Mutex<Vec<String>>>;
 
+/// How a fake is; one of the special seeds, as whose every pass then ends, or nothing.
+pub type Health = Arc<AtomicU64>;
+
 pub struct Fake {
     info: Arc<ModelInfo>,
     context: TextContext,
     step_time: Duration,
     /// Prompts that were encoded.
     encoded: Encoded,
+    health: Health,
     /// Never told anything: waiting for it is how a step takes its time.
     never: (Sender<()>, Receiver<()>),
 }
 
 impl Fake {
-    fn new(step_time: Duration, encoded: Encoded) -> Self {
+    fn new(step_time: Duration, encoded: Encoded, health: Health) -> Self {
         let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
         let context = model.encode_prompts(&[""]).unwrap().remove(0);
-        Self { info: model.info, context, step_time, encoded, never: channel() }
+        Self { info: model.info, context, step_time, encoded, health, never: channel() }
     }
 }
 
@@ -53,10 +58,20 @@ pub async fn engine(step_time: Duration, config: EngineConfig) -> Engine {
 /// An engine on the fake, loaded, and the prompts that it encodes.
 pub async fn engine_that_tells(step_time: Duration, config: EngineConfig) -> (Engine, Encoded) {
     let encoded = Encoded::default();
-    let told = Arc::clone(&encoded);
-    let (engine, loaded) = Engine::start_with(config, move |_| Ok(Box::new(Fake::new(step_time, told)))).unwrap();
-    loaded.await.unwrap().unwrap();
+    let engine = started(step_time, config, Arc::clone(&encoded), Health::default()).await;
     (engine, encoded)
+}
+
+/// An engine on a fake that is as well as it is told to be, loaded.
+pub async fn engine_of_health(health: &Health, config: EngineConfig) -> Engine {
+    started(Duration::ZERO, config, Encoded::default(), Arc::clone(health)).await
+}
+
+async fn started(step_time: Duration, config: EngineConfig, encoded: Encoded, health: Health) -> Engine {
+    let load = move |_: &EngineConfig| Ok(Box::new(Fake::new(step_time, encoded, health)) as Box<dyn Backend>);
+    let (engine, loaded) = Engine::start_with(config, load).unwrap();
+    loaded.await.unwrap().unwrap();
+    engine
 }
 
 /// A source of the smallest size.
@@ -119,6 +134,11 @@ impl Backend for Fake {
         _: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
         let _ = self.never.1.recv_timeout(self.step_time);
+        match self.health.load(Ordering::Relaxed) {
+            FAILS => candle_core::bail!("a pass that fails"),
+            BREAKS => return Err(Error::Msg("the device is broken".to_owned())),
+            _ => {}
+        }
         let largest = latents.max_all()?.to_scalar::<f32>()?;
         match largest / SPECIAL {
             none if none < 1.0 => (latents * 0.1)?.contiguous(),

@@ -13,11 +13,15 @@ mod ends;
 mod engine;
 mod fake;
 mod golden;
+mod guard;
 mod heat;
 mod jobs;
 mod killed;
 mod metrics;
 mod model;
+mod observing;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod playground;
 mod presets;
 mod problems;

@@ -62,7 +62,8 @@ impl Process {
             let log = process.log.lock().unwrap();
             assert!(process.child.try_wait().unwrap().is_none(), "it ended: {log}");
             let line = log.lines().find_map(|line| line.split_once("listening on http://"));
-            address = line.map(|(_, address)| address.trim().to_owned()).unwrap_or_default();
+            let is_address = |character: &char| character.is_ascii_hexdigit() || ".:[]".contains(*character);
+            address = line.map(|(_, address)| address.chars().take_while(is_address).collect()).unwrap_or_default();
             !address.is_empty()
         })
         .await;
@@ -75,6 +76,25 @@ impl Process {
     /// One request on a connection of its own.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<(u16, Value)> {
         call(&self.address, method, path, body)
+    }
+
+    /// As [`Self::call`], without a body and with these headers.
+    pub fn call_with(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> std::io::Result<(u16, Value)> {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        ask(&self.address, method, path, &headers, "")
+    }
+
+    /// A `POST` with these headers: its status and the lines of the answer's head.
+    pub fn call_as(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> (u16, Vec<String>) {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let answer = exchange(&self.address, "POST", path, &headers, &body.to_string()).unwrap();
+        let head: Vec<String> = answer.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
+        (head[0].split(' ').nth(1).unwrap().parse().unwrap(), head)
+    }
+
+    /// What was logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// As [`Self::call`], on a thread of its own.
@@ -109,21 +129,30 @@ impl Process {
 }
 
 fn call(address: &str, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<(u16, Value)> {
-    let body = body.map(Value::to_string).unwrap_or_default();
+    ask(address, method, path, "", &body.map(Value::to_string).unwrap_or_default())
+}
+
+fn ask(address: &str, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<(u16, Value)> {
+    let answer = exchange(address, method, path, headers, body)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| std::io::Error::other(format!("no answer: {answer:?}")))?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status, serde_json::from_str(body).unwrap_or_default()))
+}
+
+/// The whole answer to a request on a connection of its own, as text.
+fn exchange(address: &str, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
+         {headers}content-length: {}\r\n\r\n{body}",
         body.len()
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| std::io::Error::other(format!("no answer: {answer:?}")))?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status, serde_json::from_str(body).unwrap_or_default()))
+    Ok(answer)
 }
 
 pub async fn eventually(what: &str, mut happens: impl FnMut() -> bool) {

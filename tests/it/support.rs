@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -185,6 +186,7 @@ pub fn config() -> EngineConfig {
         max_batch_rows: 8,
         queue_limit: 32,
         sessions: SessionLimits { memory_bytes: 1 << 30, ..SessionLimits::default() },
+        probe_after: Duration::from_secs(3600),
     }
 }
 

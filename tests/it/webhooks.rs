@@ -67,7 +67,8 @@ async fn service(origin: &str, jobs: JobLimits) -> Service {
     let secret: WebhookSecret = SECRET.parse().unwrap();
     let hosts = vec![origin.parse().unwrap()];
     let webhooks = WebhookConfig { first_wait: Duration::from_millis(2), ..WebhookConfig::new(hosts, secret) };
-    Service::with_api(embedded::demo(), config(), ApiConfig { jobs, webhooks: Some(webhooks) }).await
+    Service::with_api(embedded::demo(), config(), ApiConfig { jobs, webhooks: Some(webhooks), ..ApiConfig::default() })
+        .await
 }
 
 async fn submit(service: &Service, webhook: &str) -> Answer {
@@ -102,6 +103,8 @@ async fn the_receiver_gets_the_job_signed() {
     assert_eq!(job, service.get(accepted.header("location")).await.json());
     assert_eq!((&job["status"], &job["result"]["object"]), (&json!("succeeded"), &json!("edit")));
     assert_eq!((got.path.as_str(), got.header("content-type")), ("/hook", "application/json"));
+
+    assert_eq!(got.header("traceparent"), accepted.header("traceparent"), "it is part of the request's trace");
 
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&KEY).unwrap();
     mac.update(format!("{}.{}.", got.header("webhook-id"), got.header("webhook-timestamp")).as_bytes());

@@ -55,6 +55,15 @@ impl Kind {
     }
 }
 
+/// Who asked for a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The id of the request.
+    pub request_id: String,
+    /// The name of the caller's API key; without one, the job is everybody's.
+    pub owner: Option<Arc<str>>,
+}
+
 /// A job.
 #[derive(Debug)]
 pub struct Job {
@@ -64,8 +73,8 @@ pub struct Job {
     pub kind: Kind,
     /// When it was asked for.
     pub created: SystemTime,
-    /// The request that asked for it first.
-    pub request_id: String,
+    /// Who asked for it first.
+    pub origin: Origin,
     /// How its images are written.
     pub output: Output,
     /// The key that it is found by.
@@ -88,7 +97,7 @@ impl Job {
     /// A job whose work has begun, and what tells the work to stop.
     pub fn new(
         kind: Kind,
-        request_id: String,
+        origin: Origin,
         output: Output,
         key: Option<IdempotencyKey>,
         progress: watch::Receiver<Progress>,
@@ -98,7 +107,7 @@ impl Job {
             id: JobId::random(),
             kind,
             created: SystemTime::now(),
-            request_id,
+            origin,
             output,
             key,
             live: Mutex::new(Live { progress: Some(progress), stop: Some(stop), waiters: 0, is_detached: false }),

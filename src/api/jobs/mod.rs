@@ -21,7 +21,7 @@ use prometheus::IntGauge;
 use tokio::task::AbortHandle;
 
 pub use self::end::{End, Ended};
-pub use self::job::{Job, JobId, Kind};
+pub use self::job::{Job, JobId, Kind, Origin};
 pub use self::object::{object, queue, summary};
 pub use self::store::JobStore;
 pub use self::waiter::Waiter;

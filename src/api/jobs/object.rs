@@ -62,7 +62,7 @@ fn describe(
         (Some(End::Succeeded(_)), _) => body.status = "succeeded",
         (Some(End::Failed(problem)), _) => {
             body.status = "failed";
-            body.error = Some(problem.body(&job.request_id));
+            body.error = Some(problem.body(&job.origin.request_id));
         }
         (Some(End::Canceled(reason)), _) => {
             body.status = "canceled";

@@ -11,19 +11,22 @@ use axum::{Extension, Json};
 use super::{Job, JobId, object, summary};
 use crate::api::AppState;
 use crate::api::accept::{Form, form_or_events};
+use crate::api::guard::Caller;
 use crate::api::problem::{self, Code, Problem};
 use crate::api::request_id::Arrival;
 use crate::api::stream;
 use crate::api::wire::{JobList, JobResponse};
 use crate::engine::CancelReason;
 
-/// Lists the jobs that are kept, the newest first.
+/// Lists the jobs that are kept, the newest first; those of the API key that asks, where there are keys.
 #[utoipa::path(
     get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs",
     responses((status = 200, description = "All jobs, without results", body = JobList))
 )]
-pub async fn list(State(state): State<Arc<AppState>>) -> Json<JobList> {
-    let data = state.jobs.all().iter().map(|job| summary(job, state.jobs.ttl())).collect();
+pub async fn list(State(state): State<Arc<AppState>>, Extension(caller): Extension<Caller>) -> Json<JobList> {
+    let all = state.jobs.all();
+    let own = all.iter().filter(|job| job.origin.owner.as_ref() == caller.owner());
+    let data = own.map(|job| summary(job, state.jobs.ttl())).collect();
     Json(JobList { object: "list", data })
 }
 
@@ -41,12 +44,13 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Json<JobList> {
 pub async fn show(
     State(state): State<Arc<AppState>>,
     Extension(arrival): Extension<Arrival>,
+    Extension(caller): Extension<Caller>,
     JobPath(id): JobPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     match form_or_events(&headers)? {
-        Form::Events => Ok(stream::of_job(find(&state, &id)?.watch(), arrival.request_id)),
-        Form::Json => told(&state, find(&state, &id)?.as_ref()),
+        Form::Events => Ok(stream::of_job(find(&state, &caller, &id)?.watch(), arrival.request_id)),
+        Form::Json => told(&state, find(&state, &caller, &id)?.as_ref()),
         Form::Image(_) => {
             let detail = "an image is accepted; a job is told of as application/json or text/event-stream";
             Err(Problem::new(Code::NotAcceptable, detail))
@@ -64,8 +68,12 @@ pub async fn show(
         (status = 404, description = "There is no such job", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn cancel(State(state): State<Arc<AppState>>, JobPath(id): JobPath) -> Result<Response, Problem> {
-    let job = find(&state, &id)?;
+pub async fn cancel(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    JobPath(id): JobPath,
+) -> Result<Response, Problem> {
+    let job = find(&state, &caller, &id)?;
     if job.ended().is_some() {
         state.jobs.remove(&id);
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -87,8 +95,10 @@ pub fn told(state: &AppState, job: &Job) -> Result<Response, Problem> {
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-fn find(state: &AppState, id: &JobId) -> Result<Arc<Job>, Problem> {
-    state.jobs.get(id).ok_or_else(|| {
+/// A job of the caller: another's are not there for it.
+fn find(state: &AppState, caller: &Caller, id: &JobId) -> Result<Arc<Job>, Problem> {
+    let job = state.jobs.get(id).filter(|job| job.origin.owner.as_ref() == caller.owner());
+    job.ok_or_else(|| {
         let detail = format!("there is no job {id}, or it was given up when its time or the room for results was up");
         Problem::new(Code::JobNotFound, detail).at("id")
     })

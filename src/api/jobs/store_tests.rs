@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
-use super::{End, Job, JobStore, Jobs, Kind, Waiter};
+use super::{End, Job, JobStore, Jobs, Kind, Origin, Waiter};
 use crate::api::answer::Answer;
 use crate::api::edit_params::Output;
 use crate::api::idempotency::{Fingerprint, IdempotencyKey};
@@ -26,13 +26,14 @@ fn jobs(max_jobs: usize, max_result_bytes: u64) -> (Jobs, IntGauge) {
 
 fn new_job(key: Option<&str>) -> (Arc<Job>, oneshot::Receiver<CancelReason>) {
     let (_, progress) = watch::channel(Progress::default());
-    Job::new(Kind::Edit, "request".to_owned(), Output::default(), key.map(key_of), progress)
+    let origin = Origin { request_id: "request".to_owned(), owner: None };
+    Job::new(Kind::Edit, origin, Output::default(), key.map(key_of), progress)
 }
 
 fn key_of(key: &str) -> IdempotencyKey {
     let mut headers = HeaderMap::new();
     headers.insert("idempotency-key", HeaderValue::from_str(key).unwrap());
-    IdempotencyKey::of(&headers).unwrap().unwrap()
+    IdempotencyKey::of(&headers, None).unwrap().unwrap()
 }
 
 fn fingerprint(path: &str) -> Fingerprint {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::waiter::passed;
 use super::{End, Job};
 use crate::api::AppState;
+use crate::api::guard::places::Place;
 use crate::api::prepared::Prepared;
 use crate::api::problem::{Code, Problem};
 use crate::api::webhook::Webhook;
@@ -27,6 +28,8 @@ pub struct Work {
     pub stop: oneshot::Receiver<CancelReason>,
     /// Who is told of the end.
     pub webhook: Option<Webhook>,
+    /// The place among the caller's jobs.
+    pub place: Place,
 }
 
 /// Carries a job to its end, in a task of its own, and tells of it.
@@ -35,7 +38,7 @@ pub async fn carry(work: Work, job: Arc<Job>, state: Arc<AppState>) {
     // Where the task is dropped, the handle is dropped before the state: the engine waits for work that is not
     // cancelled.
     let unfinished = Unfinished { state, job: Some(job) };
-    let Work { prepared, mut handle, deadline, stop, webhook } = work;
+    let Work { prepared, mut handle, deadline, stop, webhook, place } = work;
     let answered = async {
         let outcome = handle.outcome().await?;
         prepared.answer(&unfinished.state.engine, outcome).await
@@ -50,6 +53,8 @@ pub async fn carry(work: Work, job: Arc<Job>, state: Arc<AppState>) {
             End::Canceled(reason)
         }
     };
+    // First: who is told of the end finds the place given back.
+    drop(place);
     // Nothing of the state is held while the webhook is on its way, which may take minutes.
     unfinished.finish(end);
     if let Some(webhook) = webhook {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::api::answer::Answer;
 use crate::api::edit_params::Output;
-use crate::api::jobs::{End, Job, Kind};
+use crate::api::jobs::{End, Job, Kind, Origin};
 use crate::api::stream;
 use crate::engine::{CancelReason, Preview, Progress, Stage};
 use crate::media::{Image, decode, from_base64};
@@ -21,7 +21,8 @@ use crate::media::{Image, decode, from_base64};
 /// A job, its work's side of it, and what tells the work to stop.
 fn new_job() -> (Arc<Job>, watch::Sender<Progress>, oneshot::Receiver<CancelReason>) {
     let (sender, progress) = watch::channel(Progress::default());
-    let (job, stop) = Job::new(Kind::Edit, "first".to_owned(), Output::default(), None, progress);
+    let origin = Origin { request_id: "first".to_owned(), owner: None };
+    let (job, stop) = Job::new(Kind::Edit, origin, Output::default(), None, progress);
     (job, sender, stop)
 }
 

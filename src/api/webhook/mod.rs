@@ -14,7 +14,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use tokio::sync::Semaphore;
@@ -26,6 +26,7 @@ use super::answer::unix_seconds;
 use super::jobs::{JobId, JobStore, object};
 use super::problem::{Code, Problem};
 use crate::telemetry::metrics::{Metrics, WebhookEnd};
+use crate::telemetry::trace_context::TraceContext;
 
 /// How long a receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,6 +69,8 @@ pub struct Webhooks {
 pub struct Webhook {
     url: Url,
     webhooks: Arc<Webhooks>,
+    /// The request that asked for it.
+    trace: Option<TraceContext>,
 }
 
 impl Webhooks {
@@ -92,7 +95,7 @@ impl Webhooks {
     }
 
     /// One attempt.
-    async fn send(&self, url: &Url, id: &JobId, jobs: &Weak<JobStore>) -> Attempt {
+    async fn send(&self, Webhook { url, trace, .. }: &Webhook, id: &JobId, jobs: &Weak<JobStore>) -> Attempt {
         let Ok(_turn) = self.turns.acquire().await else {
             return Attempt::GivenUp("the service ends".to_owned());
         };
@@ -104,9 +107,12 @@ impl Webhooks {
         };
         drop(jobs);
         let (id, timestamp) = (id.to_string(), unix_seconds(SystemTime::now()));
+        let mut traced = HeaderMap::new();
+        trace.iter().for_each(|trace| trace.put(&mut traced));
         let sent = self
             .client
             .post(url.clone())
+            .headers(traced)
             .header(header::CONTENT_TYPE, "application/json")
             .header("webhook-id", &id)
             .header("webhook-timestamp", timestamp)
@@ -140,16 +146,22 @@ impl Webhook {
             return Err(invalid("a URL without a user and a password is wanted"));
         }
         let webhooks = webhooks.filter(|webhooks| webhooks.config.hosts.iter().any(|host| host.allows(&url)));
-        webhooks.map(Arc::clone).map(|webhooks| Self { url, webhooks }).ok_or_else(|| {
+        webhooks.map(Arc::clone).map(|webhooks| Self { url, webhooks, trace: None }).ok_or_else(|| {
             let detail = "webhooks go to hosts that this server's configuration lists, over https unless it says http";
             Problem::new(Code::WebhookNotAllowed, detail).at(FIELD)
         })
     }
 
+    /// The same, as part of a trace.
+    #[must_use]
+    pub fn traced(self, trace: &TraceContext) -> Self {
+        Self { trace: Some(trace.clone()), ..self }
+    }
+
     /// Sends a job that has ended, however often that takes.
     pub async fn deliver(&self, id: &JobId, jobs: &Weak<JobStore>) {
-        let Self { url, webhooks } = self;
-        let delivered = with_retries(webhooks.config.first_wait, |_| webhooks.send(url, id, jobs)).await;
+        let Self { url, webhooks, .. } = self;
+        let delivered = with_retries(webhooks.config.first_wait, |_| webhooks.send(self, id, jobs)).await;
         let end = match delivered {
             Ok(()) => {
                 tracing::info!(job = %id, host = url.host_str(), "a webhook was delivered");

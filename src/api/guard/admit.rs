@@ -1,0 +1,165 @@
+//! Whether a call is let through: by its key where there are keys, and by how often its caller has called.
+//!
+//! | route | needs a key | is counted |
+//! | --- | --- | --- |
+//! | probes, the contract and its pages, the playground | no | no |
+//! | everything else, also what will be added | yes | yes |
+//! | addresses that are none | no | no |
+//!
+//! Who has no key that counts is counted by address, so that guessing is slow.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::rate::Standing;
+use super::{Caller, Guard};
+use crate::api::AppState;
+use crate::api::headers::single;
+use crate::api::problem::{Code, Problem};
+use crate::telemetry::metrics::RequestRefusal;
+
+/// A key, for those whose proxy needs `Authorization` for itself.
+pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Routes that need no key.
+const OPEN: [&str; 5] = ["/", "/docs", "/healthz", "/openapi.json", "/readyz"];
+/// Routes below these need none either.
+const OPEN_BELOW: [&str; 2] = ["/assets/", "/docs/"];
+
+/// Lets a call through, or says why not.
+pub async fn admit(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
+    let guard = &state.guard;
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let address = peer.map(|peer| guard.config.proxies.client(peer, request.headers()));
+    let presented = presented(request.headers());
+    // Nothing behind this point has a use for keys.
+    request.headers_mut().remove(header::AUTHORIZATION);
+    request.headers_mut().remove(X_API_KEY);
+    if request.extensions().get::<MatchedPath>().is_none_or(|route| is_open(route.as_str())) {
+        request.extensions_mut().insert(Caller::at(address));
+        return next.run(request).await;
+    }
+    let caller = guard.caller(presented.as_ref(), Caller::at(address));
+    let counted = caller.as_ref().unwrap_or_else(|unknown| &unknown.0);
+    tracing::Span::current().record("client", tracing::field::display(counted));
+    let standing = guard.rate.count(counted);
+    let admitted = match (caller, standing) {
+        (_, Some(standing)) if !standing.is_within => Err((RequestRefusal::RateLimited, limited(&standing))),
+        (Err(NoKey(_, why)), _) => Err((why, unauthorized(why))),
+        (Ok(caller), _) => Ok(caller),
+    };
+    let mut response = match admitted {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err((reason, response)) => {
+            state.engine.metrics().requests_refused.of(reason).inc();
+            response
+        }
+    };
+    standing.iter().for_each(|standing| standing.put(response.headers_mut()));
+    response
+}
+
+/// Whether a route needs no key.
+fn is_open(route: &str) -> bool {
+    OPEN.contains(&route) || OPEN_BELOW.iter().any(|below| route.starts_with(below))
+}
+
+/// The key that a request presents: `Authorization: Bearer`, or else `x-api-key`.
+fn presented(headers: &HeaderMap) -> Option<HeaderValue> {
+    let bearer = |text: &str| {
+        let (scheme, key) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
+    };
+    // A header that is given twice is none.
+    let authorization = single(headers, "authorization").ok().flatten().and_then(bearer);
+    let key = authorization.or_else(|| single(headers, "x-api-key").ok().flatten().map(str::to_owned))?;
+    let mut value = HeaderValue::from_str(&key).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// A caller that is counted by address, because it has no key that counts.
+struct NoKey(Caller, RequestRefusal);
+
+impl Guard {
+    /// Who calls: the key's name where there are keys, the address elsewhere.
+    fn caller(&self, presented: Option<&HeaderValue>, address: Caller) -> Result<Caller, NoKey> {
+        let Some(keys) = &self.config.keys else {
+            return Ok(address);
+        };
+        let Some(presented) = presented else {
+            return Err(NoKey(address, RequestRefusal::NoKey));
+        };
+        match keys.ring().find(presented.as_bytes()) {
+            Some(name) => Ok(Caller::Key(Arc::clone(name))),
+            None => Err(NoKey(address, RequestRefusal::UnknownKey)),
+        }
+    }
+}
+
+fn unauthorized(reason: RequestRefusal) -> Response {
+    let (challenge, detail) = match reason {
+        RequestRefusal::UnknownKey => (
+            "Bearer realm=\"reprompt\", error=\"invalid_token\"",
+            "the API key of the request is none that this server knows",
+        ),
+        _ => ("Bearer realm=\"reprompt\"", "an API key is needed, as Authorization: Bearer KEY or as x-api-key: KEY"),
+    };
+    let mut response = Problem::new(Code::Unauthorized, detail).into_response();
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
+}
+
+fn limited(standing: &Standing) -> Response {
+    let detail = format!("{} requests a minute are possible", standing.limit);
+    Problem::new(Code::RateLimited, detail).retry_after(standing.reset).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(headers: &[(&'static str, &'static str)]) -> Option<String> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        presented(&map).map(|key| key.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_key_is_a_bearer_token_or_a_header_of_its_own() {
+        assert_eq!(key(&[("authorization", "Bearer abc")]).as_deref(), Some("abc"));
+        assert_eq!(key(&[("authorization", "bearer  abc ")]).as_deref(), Some("abc"));
+        assert_eq!(key(&[("x-api-key", "abc")]).as_deref(), Some("abc"));
+        assert_eq!(key(&[("authorization", "Basic dXNlcg=="), ("x-api-key", "abc")]).as_deref(), Some("abc"));
+        assert_eq!(key(&[("authorization", "Bearer abc"), ("x-api-key", "def")]).as_deref(), Some("abc"));
+        assert_eq!(key(&[("authorization", "Bearer abc"), ("authorization", "Bearer def")]), None);
+        assert_eq!(key(&[("authorization", "Bearerabc")]), None);
+        assert_eq!(key(&[]), None);
+    }
+
+    #[test]
+    fn a_key_shows_nothing_of_itself() {
+        let headers = HeaderMap::from_iter([(X_API_KEY, HeaderValue::from_static("abc"))]);
+        assert_eq!(format!("{:?}", presented(&headers)), "Some(Sensitive)");
+    }
+
+    #[test]
+    fn what_is_not_listed_is_not_open() {
+        for open in ["/", "/docs", "/docs/{*path}", "/healthz", "/assets/{*path}"] {
+            assert!(is_open(open), "{open}");
+        }
+        for closed in ["/v1/edits", "/metrics", "/v1/sessions/{id}", "/docsearch", "/anything", ""] {
+            assert!(!is_open(closed), "{closed}");
+        }
+    }
+}

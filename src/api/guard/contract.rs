@@ -1,0 +1,26 @@
+//! Keys in the OpenAPI document: two ways to send one, and none where the server asks for none.
+
+use utoipa::Modify;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+
+/// Adds the ways to send a key.
+#[derive(Debug)]
+pub struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, contract: &mut OpenApi) {
+        const BEARER: &str = "bearer";
+        const HEADER: &str = "header";
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let bearer = bearer.description(Some("An API key, where the server has a file of keys")).build();
+        let components = contract.components.get_or_insert_default();
+        components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+        let header = ApiKey::Header(ApiKeyValue::with_description("x-api-key", "The same in a header of its own"));
+        components.add_security_scheme(HEADER, SecurityScheme::ApiKey(header));
+        let either = [BEARER, HEADER].map(|name| SecurityRequirement::new::<_, _, String>(name, []));
+        contract.security = Some([SecurityRequirement::default()].into_iter().chain(either).collect());
+    }
+}

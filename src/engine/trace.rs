@@ -1,0 +1,97 @@
+//! A job in logs and traces: one span for all of it, and within it one for what it is at.
+//!
+//! | span | from | to |
+//! | --- | --- | --- |
+//! | `job` | its submission, within the request's span | its answer |
+//! | `queue` | its submission | its start |
+//! | `encode` | its start | its first step: prompts are encoded, and what was recorded is found or waited for |
+//! | `denoise` | its first step | its last one; an event of the level debug for each |
+//! | `decode` | its last step | its image |
+
+use std::time::Duration;
+
+use tracing::Span;
+
+use super::Outcome;
+use super::job::Work;
+
+/// What a job is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JobPart {
+    Queue,
+    Encode,
+    Denoise,
+    Decode,
+}
+
+/// The spans of a job. They end when this is dropped.
+#[derive(Debug)]
+pub(super) struct JobTrace {
+    job: Span,
+    part: JobPart,
+    span: Span,
+}
+
+impl JobTrace {
+    /// Of a job that is submitted now, within the current span.
+    pub fn new(work: &Work) -> Self {
+        let source = work.source();
+        let job = tracing::info_span!(
+            "job",
+            kind = work.kind().as_str(),
+            steps = source.steps,
+            width = source.width,
+            height = source.height,
+            session = tracing::field::Empty
+        );
+        let span = tracing::info_span!(parent: &job, "queue");
+        Self { job, part: JobPart::Queue, span }
+    }
+
+    /// The span of all of it.
+    pub fn job(&self) -> &Span {
+        &self.job
+    }
+
+    /// What it is at from here on.
+    pub fn is_at(&mut self, part: JobPart) {
+        if self.part == part {
+            return;
+        }
+        // The one before ends first.
+        self.span = Span::none();
+        self.part = part;
+        let parent = &self.job;
+        self.span = match part {
+            JobPart::Queue => tracing::info_span!(parent: parent, "queue"),
+            JobPart::Encode => tracing::info_span!(parent: parent, "encode"),
+            JobPart::Denoise => tracing::info_span!(parent: parent, "denoise"),
+            JobPart::Decode => tracing::info_span!(parent: parent, "decode"),
+        };
+    }
+
+    /// Tells of a step, which was taken together with others.
+    pub fn stepped(&self, step: usize, batch_rows: usize, took: Duration) {
+        tracing::debug!(parent: &self.span, step, batch_rows, took_ms = millis(took), "step");
+    }
+
+    /// Tells how it ended.
+    pub fn succeeded(&self, outcome: &Outcome) {
+        let timings = &outcome.timings;
+        tracing::info!(
+            parent: &self.job,
+            outcome = "succeeded",
+            recording = outcome.recording.as_str(),
+            queue_ms = millis(timings.queue),
+            encode_ms = millis(timings.encode),
+            denoise_ms = millis(timings.denoise),
+            decode_ms = millis(timings.decode),
+            total_ms = millis(timings.total),
+            "job done"
+        );
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

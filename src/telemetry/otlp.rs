@@ -1,0 +1,87 @@
+//! Spans sent to a collector by OTLP over HTTP, with the feature `otlp`.
+//!
+//! Requests, and of each job its waiting, encoding, denoising (an event a step) and decoding, whatever `RUST_LOG` says
+//! of log lines. What is sent is gathered on a thread of its own and dropped where the collector does not keep up;
+//! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and `OTEL_BSP_…` count as they do elsewhere.
+
+use axum::http::HeaderValue;
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::TracesError;
+use super::trace_context::TraceContext;
+
+/// What is sent: everything of this crate but the finest, and what goes wrong elsewhere.
+pub const FILTER: &str = "warn,reprompt=debug";
+
+/// Sends spans for as long as it lives, and what is left when it is dropped.
+#[derive(Debug)]
+pub struct Exporter(SdkTracerProvider);
+
+impl Exporter {
+    /// To a collector such as `http://127.0.0.1:4318`. Not to be called within a runtime.
+    ///
+    /// # Errors
+    /// Where this machine cannot send.
+    pub fn new(endpoint: &str) -> Result<Self, TracesError> {
+        let failed = |error: &dyn std::fmt::Display| TracesError(error.to_string());
+        // Somebody else in this process may have chosen already; one choice is as good as another.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::blocking::Client::builder().no_proxy();
+        // Certificates are looked for only where they are needed.
+        let client = if endpoint.starts_with("https:") { client } else { client.tls_certs_only([]) };
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(client.build().map_err(|error| failed(&error))?)
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+            .build()
+            .map_err(|error| failed(&error))?;
+        let resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        let resource = match std::env::var_os("OTEL_SERVICE_NAME") {
+            Some(_) => resource,
+            None => resource.with_service_name("reprompt"),
+        };
+        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build());
+        Ok(Self(provider.build()))
+    }
+
+    /// What makes spans.
+    pub fn tracer(&self) -> SdkTracer {
+        self.0.tracer("reprompt")
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        // Nobody is left to be told.
+        let _ = self.0.shutdown();
+    }
+}
+
+/// Makes a span part of the trace that it comes from, and tells what it is in that trace; `None` where nothing is sent.
+pub fn adopt(span: &Span, from: Option<&TraceContext>) -> Option<TraceContext> {
+    if let Some(from) = from {
+        let state = from.state.as_ref().and_then(|state| state.to_str().ok()?.parse::<TraceState>().ok());
+        let (trace, parent) =
+            (TraceId::from_bytes(from.trace.to_be_bytes()), SpanId::from_bytes(from.span.to_be_bytes()));
+        let remote = SpanContext::new(trace, parent, TraceFlags::new(from.flags), true, state.unwrap_or_default());
+        // A span that nobody records has no parent.
+        let _ = span.set_parent(Context::new().with_remote_span_context(remote));
+    }
+    let context = span.context();
+    let own = context.span().span_context().clone();
+    own.is_valid().then(|| TraceContext {
+        trace: u128::from_be_bytes(own.trace_id().to_bytes()),
+        span: u64::from_be_bytes(own.span_id().to_bytes()),
+        flags: own.trace_flags().to_u8(),
+        state: HeaderValue::from_str(&own.trace_state().header()).ok().filter(|state| !state.is_empty()),
+    })
+}

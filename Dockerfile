@@ -50,6 +50,7 @@ RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' >src/main.rs \
     && cargo build --release --locked --features "$BACKEND_FEATURES,$FEATURES" \
     && rm -r src
 COPY models models
+COPY web web
 COPY src src
 # What is newer than the empty files is built; copies have the times of the files that they are of.
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --features "$BACKEND_FEATURES,$FEATURES"

@@ -106,8 +106,24 @@ fn field_problem(message: &str, path: String) -> Problem {
         return Problem::new(Code::InvalidValue, format!("`{field}` is given twice, under two of its names"))
             .at(join(field));
     }
-    let problem = Problem::new(Code::InvalidValue, message);
+    let problem = Problem::new(Code::InvalidValue, in_json(message));
     if path.is_empty() { problem } else { problem.at(path) }
+}
+
+/// The message with what was expected named as JSON has it, not by a type of this program.
+fn in_json(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "u8" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "an array",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 impl Problem {
@@ -163,5 +179,19 @@ mod tests {
             problem(json!({"seed": 1, "steps": 2, "num_inference_steps": 3})),
             (Code::InvalidValue, "source.num_inference_steps".to_owned())
         );
+    }
+
+    #[test]
+    fn what_is_expected_is_told_without_types_of_this_program() {
+        assert_eq!(
+            in_json("invalid type: string \"seven\", expected u64"),
+            "invalid type: string \"seven\", expected a whole number that is not negative"
+        );
+        assert_eq!(in_json("invalid type: null, expected struct Sample"), "invalid type: null, expected an object");
+        assert_eq!(
+            in_json("invalid type: integer `1`, expected a string"),
+            "invalid type: integer `1`, expected a string"
+        );
+        assert_eq!(in_json("something else"), "something else");
     }
 }

@@ -8,7 +8,7 @@
 //! - [`answer`], [`accept`]: what comes back, and how; [`windows`], [`warnings`]: what
 //!   stands beside an image
 //! - [`problem`]: everything that can go wrong, in one table; [`request_id`]: the id that every answer carries
-//! - [`openapi`]: the contract, made from all of this
+//! - [`openapi`]: the contract, made from all of this; [`playground`]: a page for trying it
 
 pub mod accept;
 pub mod align;
@@ -26,6 +26,7 @@ pub mod limits;
 pub mod metrics;
 pub mod models;
 pub mod openapi;
+pub mod playground;
 pub mod prepared;
 pub mod problem;
 pub mod query;
@@ -97,6 +98,8 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show))
+        .route("/", get(playground::page))
+        .route("/assets/{*path}", get(playground::asset))
         .route("/openapi.json", get(|| async { Json(openapi::json()) }))
         .fallback(|| async {
             Problem::new(Code::NotFound, "there is nothing at this address, /openapi.json lists what there is")

@@ -18,6 +18,7 @@ mod jobs;
 mod killed;
 mod metrics;
 mod model;
+mod playground;
 mod presets;
 mod problems;
 mod process;

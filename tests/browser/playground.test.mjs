@@ -1,0 +1,33 @@
+// The playground in Chromium, against the release binary and its embedded model.
+
+import { after, before, describe } from "node:test";
+import { launch } from "./support.mjs";
+import { startService } from "./service.mjs";
+import { controls } from "./cases/controls.mjs";
+import { edits } from "./cases/edits.mjs";
+import { photos } from "./cases/photos.mjs";
+import { problems } from "./cases/problems.mjs";
+import { returning } from "./cases/returning.mjs";
+
+describe("playground", { concurrency: 1 }, () => {
+  /** @type {{browser?: any, url: string}} */
+  const world = { url: "" };
+  let stop = () => {};
+
+  before(async () => {
+    const service = await startService();
+    stop = service.stop;
+    world.url = service.url;
+    world.browser = await launch();
+  });
+  after(async () => {
+    await world.browser?.close();
+    stop();
+  });
+
+  edits(world);
+  controls(world);
+  problems(world);
+  returning(world);
+  photos(world);
+});

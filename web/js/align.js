@@ -1,0 +1,40 @@
+// What becomes of each word, asked of the service while somebody types; nothing is run for it.
+//
+// Contract: `state.alignment` is that of the prompts that it names, which may be older ones than those typed;
+// `state.alignProblem` is what is wrong with the prompts as typed, to be shown beside them.
+
+import { Problem, isAbort, post } from "./api.js";
+import { debounce } from "./dom.js";
+
+const PAUSE_MS = 120;
+
+/** @param {import("./store.js").Store} store */
+export function keepAligned(store) {
+  let asking = new AbortController();
+  let last = "";
+
+  const ask = async () => {
+    const { source, edit } = store.state;
+    const body = { source_prompt: source.prompt, prompt: edit.prompt, edit_type: edit.type };
+    asking.abort();
+    asking = new AbortController();
+    const { signal } = asking;
+    try {
+      const answer = await (await post("v1/align", body, signal)).json();
+      if (signal.aborted) return;
+      const alignment = { ...answer, source_prompt: body.source_prompt, prompt: body.prompt };
+      store.set({ alignment, alignProblem: null });
+    } catch (error) {
+      if (isAbort(error) || signal.aborted) return;
+      store.set({ alignProblem: error instanceof Problem ? error : new Problem({ detail: String(error) }) });
+    }
+  };
+  const soon = debounce(ask, PAUSE_MS);
+
+  store.subscribe(["source", "edit"], ({ source, edit }) => {
+    const now = JSON.stringify([source.prompt, edit.prompt, edit.type]);
+    if (now === last || (source.prompt === "" && edit.prompt === "")) return;
+    last = now;
+    soon();
+  });
+}

@@ -1,0 +1,74 @@
+// Calls to the service.
+//
+// Contract: addresses are relative to the page, so that it works under any path of a proxy. What goes wrong is a
+// `Problem`, whether the service said so (RFC 9457) or could not be reached; an abort stays an abort.
+
+/** What went wrong. */
+export class Problem extends Error {
+  /**
+   * @param {{detail?: string, title?: string, code?: string, param?: string | null}} body
+   * @param {string | null} [retryAfter]
+   */
+  constructor(body, retryAfter = null) {
+    const wait = retryAfter ? ` Try again in ${retryAfter} s.` : "";
+    super((body.detail ?? body.title ?? "something went wrong") + wait);
+    /** A stable name. */
+    this.code = body.code ?? "unknown";
+    /** The path of the field at fault; empty where none is. */
+    this.param = body.param ?? "";
+  }
+}
+
+/** @param {unknown} error */
+export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
+
+/**
+ * A call whose answer is left to be read.
+ * @param {string} path  without a slash in front
+ * @param {RequestInit} init
+ * @returns {Promise<Response>}
+ */
+export async function call(path, init = {}) {
+  let response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), init);
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new Problem({ code: "unreachable", detail: "the service cannot be reached" });
+  }
+  if (response.ok) return response;
+  const retryAfter = response.headers.get("retry-after");
+  const isProblem = (response.headers.get("content-type") ?? "").startsWith("application/problem+json");
+  const body = isProblem ? await response.json() : { detail: `the service answered ${response.status}` };
+  throw new Problem(body, retryAfter);
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [init]
+ * @returns {Promise<any>}
+ */
+export async function getJson(path, init = {}) {
+  const response = await call(path, { ...init, headers: { accept: "application/json" } });
+  return response.json();
+}
+
+/**
+ * @param {string} path
+ * @param {object} body
+ * @param {AbortSignal} [signal]
+ * @param {string} [accept]
+ */
+export function post(path, body, signal, accept = "application/json") {
+  const headers = { "content-type": "application/json", accept };
+  return call(path, { method: "POST", headers, body: JSON.stringify(body), signal });
+}
+
+/**
+ * Whether sources may be images: the contract says so by a field.
+ * @returns {Promise<boolean>}
+ */
+export async function takesPhotos() {
+  const contract = await getJson("openapi.json");
+  return contract?.components?.schemas?.SourceRequest?.properties?.image !== undefined;
+}

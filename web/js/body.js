@@ -1,0 +1,88 @@
+// From the page's state to what is asked of the service.
+//
+// Contract: a field that the page leaves to the service is left out, so that what is shown as curl is as short as it
+// can be. What cannot be a number goes as it was typed: the service says what is wrong with it, and where.
+
+/** @typedef {import("./types.js").Source} Source */
+/** @typedef {import("./types.js").Edit} Edit */
+/** @typedef {import("./types.js").Window} Window */
+
+/** How many previews are asked for; with the image itself the film is one longer. */
+export const PREVIEWS = 7;
+
+/** A number where it is one that stays what it is. @param {string} text */
+function number(text) {
+  const value = Number(text);
+  return text.trim() === "" || Number.isNaN(value) || Math.abs(value) > Number.MAX_SAFE_INTEGER ? text : value;
+}
+
+/**
+ * @param {Source} source
+ * @returns {Record<string, any>}
+ */
+export function sourceBody(source) {
+  /** @type {Record<string, any>} */
+  const body = { prompt: source.prompt };
+  if (source.negative.trim()) body.negative_prompt = source.negative;
+  if (source.photo) body.image = source.photo.url;
+  else if (source.seed.trim()) body.seed = number(source.seed);
+  if (source.steps.trim()) body.num_inference_steps = number(source.steps);
+  if (source.guidance.trim()) body.guidance_scale = number(source.guidance);
+  return body;
+}
+
+/** Equal for sources that are the same. @param {Source} source */
+export const sourceKey = (source) => JSON.stringify(sourceBody(source));
+
+/** @param {Window} window */
+const short = ([lo, hi]) => (lo === 0 ? hi : [lo, hi]);
+
+/**
+ * @param {Edit} edit
+ * @returns {Record<string, any>}
+ */
+export function editBody(edit) {
+  /** @type {Record<string, any>} */
+  const body = { prompt: edit.prompt };
+  if (edit.type !== "auto") body.edit_type = edit.type;
+  if (edit.cross) body.cross_replace_steps = short(edit.cross);
+  if (edit.self) body.self_replace_steps = short(edit.self);
+  const strengths = Object.entries(edit.strengths);
+  if (strengths.length > 0) body.equalizer = strengths.map(([word, strength]) => ({ word, strength }));
+  const blend = blendBody(edit.blend);
+  if (blend !== undefined) body.local_blend = blend;
+  return body;
+}
+
+/** @param {import("./types.js").Blend} blend */
+function blendBody({ mode, source, target, threshold }) {
+  if (mode === "off") return undefined;
+  /** @type {Record<string, any>} */
+  const body = {};
+  // A side without words takes those that differ.
+  if (mode === "picked" && source.length > 0) body.source_words = source;
+  if (mode === "picked" && target.length > 0) body.target_words = target;
+  if (threshold !== 0.3) body.threshold = threshold;
+  return Object.keys(body).length > 0 ? body : true;
+}
+
+/** Whether an edit asks for anything. @param {Source} source @param {Edit} edit */
+export function changesAnything(source, edit) {
+  return edit.prompt !== source.prompt || Object.keys(edit.strengths).length > 0 || edit.blend.mode !== "off";
+}
+
+/**
+ * An edit as a command for a shell.
+ * @param {Source} source
+ * @param {Edit} edit
+ */
+export function curl(source, edit) {
+  const body = { source: sourceBody(source), ...editBody(edit) };
+  if (source.photo) body.source.image = "data:…";
+  const json = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
+  return [
+    `curl -s ${new URL("v1/edits", document.baseURI)} \\`,
+    "  -H 'content-type: application/json' -H 'accept: image/png' -o edit.png \\",
+    `  -d '${json}'`,
+  ].join("\n");
+}

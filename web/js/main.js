@@ -1,0 +1,73 @@
+// The page: puts its parts together, asks what is served, and shows the link's edit or the model's first example.
+//
+// Contract: parts know the store and what they draw, not each other.
+
+import { Problem, getJson } from "./api.js";
+import { keepAligned } from "./align.js";
+import { fromHash, keepLink } from "./link.js";
+import { Runner } from "./run.js";
+import { Store, idle } from "./store.js";
+import { mountBlend } from "./view/blend.js";
+import { mountBoard } from "./view/board.js";
+import { exampleState, mountExamples } from "./view/examples.js";
+import { mountFilm } from "./view/film.js";
+import { mountHistory } from "./view/history.js";
+import { mountIdeas } from "./view/ideas.js";
+import { mountPhoto } from "./view/photo.js";
+import { mountProblems } from "./view/problems.js";
+import { mountProgress } from "./view/progress.js";
+import { mountPrompts } from "./view/prompts.js";
+import { mountShare } from "./view/share.js";
+import { mountSource } from "./view/source.js";
+import { mountStage } from "./view/stage.js";
+import { mountVocabulary } from "./view/vocabulary.js";
+import { mountWindows } from "./view/windows.js";
+
+const store = new Store();
+const runner = new Runner(store);
+const run = () => void runner.run();
+
+const prompts = mountPrompts(store, run);
+mountIdeas(store, prompts.edit, run);
+mountStage(store);
+mountFilm(store);
+mountWindows(store);
+mountHistory(store);
+mountExamples(store, run);
+mountSource(store, run);
+mountPhoto(store);
+mountBoard(store);
+mountBlend(store);
+mountProgress(store, runner);
+mountProblems(store);
+mountShare(store);
+mountVocabulary(store, prompts.edit);
+
+const linked = fromHash(location.hash);
+if (linked !== null) store.set(linked);
+keepAligned(store);
+keepLink(store, run);
+
+/** The model, once it is loaded: a large one takes its time. */
+async function loadedModel() {
+  for (;;) {
+    try {
+      const { data: [model] } = await getJson("v1/models");
+      return model;
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code !== "loading") throw error;
+      store.set({ run: idle("The model is being loaded.") });
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+}
+
+try {
+  const model = await loadedModel();
+  store.set({ model, run: idle("") });
+  const example = linked === null && model.examples.length > 0 ? exampleState(model.examples[0]) : null;
+  if (example !== null) store.set(example);
+  if (linked !== null || example !== null) run();
+} catch (error) {
+  store.set({ problem: error instanceof Problem ? error : new Problem({ detail: String(error) }) });
+}

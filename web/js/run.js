@@ -1,0 +1,147 @@
+// Running: the source if it is not there yet, then the edit, and what they show on the way.
+//
+// Contract: one run at a time, the newer one cancels the older. Cancelling closes the stream, at which the service
+// gives the job up. After a problem the picture stays that of the run before.
+
+import { Problem, getJson, isAbort } from "./api.js";
+import { PREVIEWS, changesAnything, editBody, sourceBody, sourceKey } from "./body.js";
+import { events } from "./events.js";
+import { idle } from "./store.js";
+
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./types.js").Frame} Frame */
+
+/** Edits that are kept; each holds its image and its film. */
+const KEPT = 40;
+
+const image = (/** @type {string} */ format, /** @type {string} */ base64) => `data:image/${format};base64,${base64}`;
+
+export class Runner {
+  /** @type {AbortController | null} */
+  #running = null;
+
+  /** @param {Store} store */
+  constructor(store) {
+    this.store = store;
+  }
+
+  cancel() {
+    this.#running?.abort();
+  }
+
+  async run() {
+    this.cancel();
+    const running = new AbortController();
+    this.#running = running;
+    const { store } = this;
+    store.set({ problem: null, frame: null, pointed: null });
+    let note = "";
+    try {
+      note = await this.#all(running.signal);
+    } catch (error) {
+      note = isAbort(error) ? "Cancelled." : "Not done.";
+      if (!isAbort(error)) {
+        store.set({ problem: error instanceof Problem ? error : new Problem({ detail: String(error) }) });
+      }
+    }
+    // A newer run tells of itself.
+    if (this.#running === running) {
+      this.#running = null;
+      store.set({ run: idle(note) });
+      // Last, so that it holds nothing up.
+      if (store.state.made?.attention === null) void this.#attention(store.state.made.session);
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  async #all(signal) {
+    const { store } = this;
+    const { edit } = store.state;
+    let { source } = store.state;
+    let note = "The source again: nothing is changed.";
+    if (store.state.made?.key !== sourceKey(source) || source.seed.trim() === "") {
+      const { answer, frames } = await this.#stream("source", "v1/sessions", { source: sourceBody(source) }, signal);
+      const { prompt, num_inference_steps: steps, seed } = answer.source;
+      // The edit is to be of this very source, and so is the link.
+      source = { ...source, seed: String(seed ?? source.seed) };
+      const key = sourceKey(source);
+      const made = { key, prompt, session: answer.id, steps, frames, attention: null, image: imageOf(answer, "source") };
+      store.set({ source, made, result: null });
+      note = told(answer, "The source");
+    }
+    if (!changesAnything(source, edit)) {
+      store.set({ result: null });
+      return note;
+    }
+    const body = { source: sourceBody(source), ...editBody(edit), attention: true };
+    const { answer, frames } = await this.#stream("edit", "v1/edits", body, signal);
+    /** @type {import("./types.js").Result} */
+    const result = {
+      id: answer.id,
+      session: answer.session.id,
+      edit,
+      image: imageOf(answer, "edit"),
+      alignment: answer.alignment,
+      windows: answer.windows,
+      attention: answer.attention ?? [],
+      frames,
+      total: answer.timings_ms.total,
+      recording: answer.session.recording,
+    };
+    store.set({ result, history: [result, ...store.state.history].slice(0, KEPT) });
+    return told(answer, "The edit");
+  }
+
+  /**
+   * @param {"source" | "edit"} phase
+   * @param {string} path
+   * @param {object} body
+   * @param {AbortSignal} signal
+   */
+  async #stream(phase, path, body, signal) {
+    /** @type {Frame[]} */
+    let frames = [];
+    this.#show({ ...idle(""), phase: "queued" }, signal);
+    for await (const { name, data } of events(path, { ...body, stream: true, partial_images: PREVIEWS }, signal)) {
+      if (name === "queued") this.#show({ ...idle(""), phase: "queued", position: data.position }, signal);
+      if (name === "started") this.#show({ ...idle(""), phase }, signal);
+      if (name === "step") {
+        const { step, steps, b64_json: preview, output_format: format } = data;
+        if (preview) frames = [...frames, { step, image: image(format, preview) }];
+        this.#show({ phase, position: 0, step, steps, frames, note: "" }, signal);
+      }
+      if (name === "completed") return { answer: data, frames };
+    }
+    throw new Problem({ detail: "the stream ended without an answer" });
+  }
+
+  /** @param {import("./types.js").Run} run @param {AbortSignal} signal */
+  #show(run, signal) {
+    if (!signal.aborted) this.store.set({ run });
+  }
+
+  /**
+   * Where the source attends to its words. A model without such maps has nothing to show.
+   * @param {string} session
+   */
+  async #attention(session) {
+    const { data } = await getJson(`v1/sessions/${session}/attention`).catch(() => ({ data: [] }));
+    const { made } = this.store.state;
+    if (made?.session === session) this.store.set({ made: { ...made, attention: data } });
+  }
+}
+
+/** @param {any} answer @param {string} role */
+function imageOf(answer, role) {
+  const found = answer.data.find((/** @type {any} */ entry) => entry.role === role) ?? answer.data[0];
+  // The default of the service, which is not asked for another.
+  return image(answer.output_format ?? "png", found.b64_json);
+}
+
+/** @param {any} answer @param {string} what */
+function told(answer, what) {
+  const seconds = (answer.timings_ms.total / 1000).toFixed(2);
+  const recording = answer.session?.recording ?? answer.recording;
+  const how = recording === "hit" ? ", from the recording" : recording === "replayed" ? ", recorded again" : "";
+  return `${what} took ${seconds} s${how}.`;
+}

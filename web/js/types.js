@@ -1,0 +1,136 @@
+// The types that modules share, for editors and for the type check; nothing of this is run.
+
+/**
+ * What an image is made from.
+ * @typedef {object} Source
+ * @property {string} prompt
+ * @property {string} negative
+ * @property {string} seed      as typed; the server judges it
+ * @property {string} steps     as typed; empty for the model's own
+ * @property {string} guidance  as typed; empty for the model's own
+ * @property {{name: string, url: string} | null} photo  an image in place of noise, as a data URL
+ */
+
+/**
+ * Fractions of the steps, from and to.
+ * @typedef {[number, number]} Window
+ */
+
+/**
+ * Where the picture may change. Words are keys, see words.js.
+ * @typedef {object} Blend
+ * @property {"off" | "changed" | "picked"} mode
+ * @property {string[]} source
+ * @property {string[]} target
+ * @property {number} threshold
+ */
+
+/**
+ * How a source is edited.
+ * @typedef {object} Edit
+ * @property {string} prompt
+ * @property {string} type
+ * @property {Window | null} cross  null: the server's choice
+ * @property {Window | null} self
+ * @property {Record<string, number>} strengths  by key; 1 is left out
+ * @property {Blend} blend
+ */
+
+/** @typedef {"kept" | "replaced" | "added" | "removed"} Relation */
+
+/**
+ * Words of the target and what they stand for.
+ * @typedef {object} Aligned
+ * @property {string | null} target
+ * @property {string | null} source
+ * @property {Relation} relation
+ */
+
+/**
+ * @typedef {object} Windows
+ * @property {Window | Record<string, Window>} cross_replace_steps
+ * @property {Window} self_replace_steps
+ * @property {{cross_replace_steps: string, self_replace_steps: string}} from
+ * @property {string[]} presets
+ */
+
+/** @typedef {{code: string, param: string, word: string, detail: string}} Warning */
+
+/**
+ * @typedef {object} Alignment
+ * @property {string} source_prompt  what was asked about
+ * @property {string} prompt
+ * @property {string} edit_type
+ * @property {Aligned[]} alignment
+ * @property {Windows} windows
+ * @property {Warning[]} warnings
+ */
+
+/** @typedef {{word: string, width: number, height: number, values: number[][]}} WordAttention */
+
+/**
+ * A recorded source.
+ * @typedef {object} Made
+ * @property {string} key  see body.js
+ * @property {string} prompt
+ * @property {string} session
+ * @property {string} image  data URL
+ * @property {number} steps
+ * @property {Frame[]} frames
+ * @property {WordAttention[] | null} attention  null until it is fetched
+ */
+
+/** @typedef {{step: number, image: string}} Frame */
+
+/**
+ * An edit that was made.
+ * @typedef {object} Result
+ * @property {string} id
+ * @property {string} session
+ * @property {Edit} edit  as it was asked for
+ * @property {string} image  data URL
+ * @property {Aligned[]} alignment
+ * @property {Windows} windows
+ * @property {WordAttention[]} attention
+ * @property {Frame[]} frames
+ * @property {number} total  milliseconds
+ * @property {string} recording
+ */
+
+/**
+ * @typedef {object} Run
+ * @property {"idle" | "queued" | "source" | "edit"} phase
+ * @property {number} position  in the queue
+ * @property {number} step
+ * @property {number} steps
+ * @property {Frame[]} frames
+ * @property {string} note  how the last one ended
+ */
+
+/** @typedef {{side: "source" | "target", index: number} | null} Pointed */
+
+/**
+ * @typedef {object} Model
+ * @property {string} id
+ * @property {{width: number, height: number, num_inference_steps: number, guidance_scale: number}} defaults
+ * @property {Record<string, string[]>} vocabulary
+ * @property {Record<string, any>[]} examples
+ */
+
+/**
+ * @typedef {object} State
+ * @property {Model | null} model
+ * @property {Source} source
+ * @property {Edit} edit
+ * @property {Alignment | null} alignment
+ * @property {import("./api.js").Problem | null} alignProblem  while typing
+ * @property {import("./api.js").Problem | null} problem       of the last run
+ * @property {Made | null} made
+ * @property {Result | null} result
+ * @property {Result[]} history  of all sources, the newest first
+ * @property {Run} run
+ * @property {Pointed} pointed   the word whose heat is shown
+ * @property {Frame | null} frame  the step that is looked at
+ */
+
+export {};

@@ -1,0 +1,84 @@
+// Local blend: where the picture may change.
+//
+// Contract: picking starts from the words that differ. What was picked and is in no prompt any more stays, shown as
+// such, until it is taken out: nothing that goes to the service is hidden.
+
+import { byId, el } from "../dom.js";
+import { wordsOf } from "../words.js";
+
+/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../types.js").State} State */
+
+/** @param {Store} store */
+export function mountBlend(store) {
+  const threshold = byId("threshold", HTMLInputElement);
+  const radios = [...document.querySelectorAll('input[name="blend"]')].filter((it) => it instanceof HTMLInputElement);
+  for (const radio of radios) {
+    radio.addEventListener("change", () => {
+      const { blend } = store.state.edit;
+      const mode = /** @type {import("../types.js").Blend["mode"]} */ (radio.value);
+      const isFresh = mode === "picked" && blend.source.length + blend.target.length === 0;
+      store.setEdit({ blend: { ...blend, mode, ...(isFresh ? differing(store.state) : {}) } });
+    });
+  }
+  threshold.addEventListener("input", () => {
+    store.setEdit({ blend: { ...store.state.edit.blend, threshold: Number(threshold.value) } });
+  });
+
+  store.subscribe(["edit", "source"], (state) => {
+    const { blend, strengths } = state.edit;
+    for (const radio of radios) radio.checked = radio.value === blend.mode;
+    byId("threshold-label").hidden = blend.mode === "off";
+    threshold.value = String(blend.threshold);
+    byId("threshold-value").textContent = String(blend.threshold);
+    const lost = [
+      ...gone(blend.mode === "picked" ? blend.source : [], state.source.prompt).map((word) => pick(store, "source", word)),
+      ...gone(blend.mode === "picked" ? blend.target : [], state.edit.prompt).map((word) => pick(store, "target", word)),
+      ...gone(Object.keys(strengths), state.edit.prompt).map((word) => turned(store, word)),
+    ];
+    const isEmpty = blend.mode === "picked" && blend.source.length + blend.target.length === 0;
+    const hint = isEmpty ? "Click words above to pick them; until then it is those that change." : "Click words above to pick them.";
+    const told = lost.length > 0 ? "No longer in the prompts:" : "";
+    byId("picked").replaceChildren(blend.mode === "picked" ? hint : "", " ", told, ...lost);
+  });
+}
+
+/** @param {State} state */
+function differing({ alignment, source, edit }) {
+  // One of older prompts says nothing about these: without words, the service takes those that differ.
+  if (alignment?.source_prompt !== source.prompt || alignment.prompt !== edit.prompt) return {};
+  const keys = (/** @type {"source" | "target"} */ side) =>
+    alignment.alignment
+      .filter((entry) => entry.relation !== "kept")
+      .flatMap((entry) => wordsOf(entry[side] ?? "").map((word) => word.key))
+      .filter((key) => key !== "");
+  return { source: keys("source"), target: keys("target") };
+}
+
+/** @param {string[]} keys @param {string} prompt */
+function gone(keys, prompt) {
+  const there = new Set(wordsOf(prompt).map((word) => word.key));
+  return keys.filter((key) => !there.has(key));
+}
+
+/** @param {Store} store @param {"source" | "target"} side @param {string} word */
+function pick(store, side, word) {
+  return chip(word, () => {
+    const { blend } = store.state.edit;
+    store.setEdit({ blend: { ...blend, [side]: blend[side].filter((other) => other !== word) } });
+  });
+}
+
+/** @param {Store} store @param {string} word */
+function turned(store, word) {
+  return chip(`${word} ×${store.state.edit.strengths[word]}`, () => {
+    const { [word]: _, ...strengths } = store.state.edit.strengths;
+    store.setEdit({ strengths });
+  });
+}
+
+/** @param {string} text @param {() => void} remove */
+function chip(text, remove) {
+  const button = el("button", { type: "button", onclick: remove, "aria-label": `Take out ${text}` }, "✕");
+  return el("span", { class: "chip lost" }, text, " ", button);
+}

@@ -1,0 +1,28 @@
+// The edits of the source that is shown, the newest first, and the source itself; a click goes back to one.
+//
+// Contract: going back runs nothing: the image, its film and its heat maps are still there.
+
+import { byId, el } from "../dom.js";
+import { blankEdit } from "../store.js";
+import { summary } from "./summary.js";
+
+/** @param {import("../store.js").Store} store */
+export function mountHistory(store) {
+  store.subscribe(["history", "made", "result"], ({ history, made, result }) => {
+    const edits = history.filter((edit) => edit.session === made?.session);
+    byId("history").hidden = made === null || edits.length === 0;
+    if (made === null) return;
+    const entries = edits.map((edit) => {
+      const back = () => store.set({ edit: edit.edit, result: edit, problem: null });
+      return thumbnail(edit.image, summary(edit.alignment, edit.edit), edit === result, back);
+    });
+    const source = () => store.set({ edit: blankEdit(made.prompt), result: null, problem: null });
+    byId("history-list").replaceChildren(...entries, thumbnail(made.image, "source", result === null, source));
+  });
+}
+
+/** @param {string} image @param {string} label @param {boolean} isShown @param {() => void} back */
+function thumbnail(image, label, isShown, back) {
+  const button = { type: "button", onclick: back, "aria-current": isShown ? "true" : null, title: label };
+  return el("li", {}, el("button", button, el("img", { src: image, alt: "" }), el("span", {}, label)));
+}

@@ -1,0 +1,37 @@
+// A range with two handles over the step axis: two sliders of the browser's own on one track.
+//
+// Contract: handles stand between steps, 0 to `steps`, and never pass each other; where they meet, nothing is selected.
+
+import { el } from "../dom.js";
+
+/**
+ * @param {{name: string, change: (from: number, to: number) => void}} options
+ */
+export function twoHandled({ name, change }) {
+  const handle = (/** @type {string} */ which) => el("input", { type: "range", min: 0, step: 1, "aria-label": `${name}, ${which}` });
+  const first = handle("from");
+  const last = handle("to");
+  const band = el("span", { class: "band" });
+  const element = el("div", { class: "track" }, el("span", { class: "ticks" }), band, first, last);
+
+  first.addEventListener("input", () => change(Math.min(Number(first.value), Number(last.value)), Number(last.value)));
+  last.addEventListener("input", () => change(Number(first.value), Math.max(Number(first.value), Number(last.value))));
+
+  return {
+    element,
+    /** @param {number} from @param {number} to @param {number} steps */
+    show(from, to, steps) {
+      for (const [input, value] of /** @type {[HTMLInputElement, number][]} */ ([[first, from], [last, to]])) {
+        input.max = String(steps);
+        input.value = String(value);
+      }
+      first.setAttribute("aria-valuetext", `after step ${from} of ${steps}`);
+      last.setAttribute("aria-valuetext", `to step ${to} of ${steps}`);
+      // Where both stand at the end, the first must be within reach.
+      first.classList.toggle("on-top", from > steps / 2);
+      element.style.setProperty("--steps", String(steps));
+      element.style.setProperty("--from", String(from / steps));
+      element.style.setProperty("--to", String(to / steps));
+    },
+  };
+}

@@ -1,0 +1,53 @@
+// The strength of a word: an upright slider, as on an equalizer.
+//
+// Contract: 1 stands in the middle and is left out of the edit. Keys are those of a slider; Delete, or a double
+// click, sets it back to 1.
+
+import { el } from "../dom.js";
+
+const [LOWEST, HIGHEST, STEP] = [-3, 5, 0.25];
+
+/**
+ * @param {import("../store.js").Store} store
+ * @param {import("../words.js").Word} word
+ * @returns {{element: HTMLElement, refresh: (state: import("../types.js").State) => void}}
+ */
+export function strengthSlider(store, { text, key }) {
+  const set = (/** @type {number} */ value) => {
+    const { [key]: _, ...others } = store.state.edit.strengths;
+    store.setEdit({ strengths: value === 1 ? others : { ...others, [key]: value } });
+  };
+  const input = el("input", {
+    type: "range",
+    class: "strength",
+    min: LOWEST,
+    max: HIGHEST,
+    step: STEP,
+    "aria-label": `Strength of ${text}`,
+    "aria-orientation": "vertical",
+    oninput: () => set(Number(input.value)),
+    ondblclick: () => set(1),
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== "Delete" && event.key !== "Backspace") return;
+      event.preventDefault();
+      set(1);
+    },
+  });
+  const shown = el("span", { class: "times", "aria-hidden": true });
+  const element = el("span", { class: "fader" }, input, shown);
+
+  return {
+    element,
+    refresh({ edit }) {
+      const value = edit.strengths[key] ?? 1;
+      input.value = String(value);
+      input.setAttribute("aria-valuetext", `${value} times`);
+      shown.textContent = `×${value}`;
+      element.classList.toggle("turned", value !== 1);
+      const place = (/** @type {number} */ strength) => ((strength - LOWEST) / (HIGHEST - LOWEST)) * 100;
+      const at = Math.min(Math.max(place(value), 0), 100);
+      element.style.setProperty("--low", `${Math.min(at, place(1))}%`);
+      element.style.setProperty("--high", `${Math.max(at, place(1))}%`);
+    },
+  };
+}

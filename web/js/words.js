@@ -1,0 +1,57 @@
+// Words of a prompt, as the server sees them.
+//
+// Contract: a word is what stands between white space; its key is the word in lower case without the punctuation
+// around it, and two words with one key are one word to the server. Offsets are those of the string.
+
+/** @typedef {{text: string, key: string, start: number, end: number}} Word */
+
+/**
+ * @param {string} prompt
+ * @returns {Word[]}
+ */
+export function wordsOf(prompt) {
+  return Array.from(prompt.matchAll(/\S+/gu), (match) => {
+    const text = match[0];
+    return { text, key: keyOf(text), start: match.index, end: match.index + text.length };
+  });
+}
+
+/**
+ * @param {string} text
+ * @returns {string}
+ */
+export function keyOf(text) {
+  return text.replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "").toLowerCase();
+}
+
+/**
+ * The word at an offset, or that ends there.
+ * @param {string} prompt
+ * @param {number} offset
+ * @returns {Word | undefined}
+ */
+export function wordAt(prompt, offset) {
+  return wordsOf(prompt).find((word) => word.start <= offset && offset <= word.end);
+}
+
+/**
+ * A prompt with one word replaced, its punctuation kept.
+ * @param {string} prompt
+ * @param {Word} word
+ * @param {string} by
+ */
+export function replaceWord(prompt, word, by) {
+  const bare = word.text.replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "");
+  return prompt.slice(0, word.start) + (bare === "" ? by : word.text.replace(bare, () => by)) + prompt.slice(word.end);
+}
+
+/**
+ * The group of a vocabulary that a word belongs to, function words aside.
+ * @param {Record<string, string[]>} vocabulary
+ * @param {string} key
+ * @returns {[string, string[]] | undefined}
+ */
+export function groupOf(vocabulary, key) {
+  const groups = Object.entries(vocabulary).filter(([name]) => name !== "other");
+  return groups.find(([, entries]) => entries.some((entry) => entry.toLowerCase() === key));
+}

@@ -11,7 +11,11 @@ cd "$(dirname "$0")/../.."
 
 binary=$(realpath "${1-target/release/reprompt}")
 shift $(($# > 0))
-[ $# -gt 0 ] || set -- README.md docs/*.md
+if [ $# = 0 ]; then
+    # But for docs/operating.md, which builds the service and opens it to other machines.
+    mapfile -t pages < <(ls README.md docs/*.md | grep -vx docs/operating.md)
+    set -- "${pages[@]}"
+fi
 export python=${PYTHON-python3}
 for tool in curl jq node "$python" "$binary"; do
     command -v "$tool" >/dev/null || { echo "$0: needs $tool" >&2; exit 2; }

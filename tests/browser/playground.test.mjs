@@ -5,6 +5,7 @@ import { launch } from "./support.mjs";
 import { startService } from "./service.mjs";
 import { controls } from "./cases/controls.mjs";
 import { edits } from "./cases/edits.mjs";
+import { example } from "./cases/example.mjs";
 import { photos } from "./cases/photos.mjs";
 import { problems } from "./cases/problems.mjs";
 import { returning } from "./cases/returning.mjs";
@@ -30,4 +31,5 @@ describe("playground", { concurrency: 1 }, () => {
   problems(world);
   returning(world);
   photos(world);
+  example(world);
 });

@@ -145,8 +145,8 @@ impl Kernel for Sums<'_> {
         while first + 4 * LANES <= self.channels {
             let (mut totals, mut total_squares) = ([s.splat(0.0); 4], [s.splat(0.0); 4]);
             let mut taken = [s.splat(0.0); 4];
-            for z in 0..4 {
-                taken[z] = s.load_some(&self.x[first + z * LANES..first + (z + 1) * LANES], 0.0);
+            for (z, taken) in taken.iter_mut().enumerate() {
+                *taken = s.load_some(&self.x[first + z * LANES..first + (z + 1) * LANES], 0.0);
             }
             for x in self.x.chunks_exact(self.channels) {
                 for z in 0..4 {

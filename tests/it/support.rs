@@ -314,3 +314,9 @@ pub fn difference(a: &[u8], b: &[u8]) -> (u8, f64) {
     let sum: u64 = differences().map(u64::from).sum();
     (differences().max().unwrap_or(0), sum as f64 / a.len() as f64)
 }
+
+/// The part of two images' values that differ by more than `most` of 255.
+pub fn share_above(most: u8, a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len(), "images of different sizes");
+    a.iter().zip(b).filter(|(a, b)| a.abs_diff(**b) > most).count() as f64 / a.len() as f64
+}

@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::mistake;
 use super::problem::{Code, Problem};
 
 /// Larger bodies are refused: prompts and numbers take a few kilobytes.
@@ -78,47 +79,20 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// An object as `T`, whose fields stand under `prefix` in the request (empty at its top).
 pub fn read<T: DeserializeOwned>(object: Map<String, Value>, prefix: &str) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
+    let value = Value::Object(object);
+    serde_path_to_error::deserialize(&value).map_err(|error| {
         let path = match error.path().to_string() {
             path if path == "." => String::new(),
             path => path,
         };
-        field_problem(&error.into_inner().to_string(), path).within_or(prefix)
-    })
-}
-
-/// serde tells kinds of errors apart by their words alone.
-fn field_problem(message: &str, path: String) -> Problem {
-    let quoted = |start: &str| message.strip_prefix(start).and_then(|rest| rest.split('`').nth(1)).map(str::to_owned);
-    let join = |field: String| match path.as_str() {
-        "" => field,
-        // The path of an unknown field may name it already.
-        path if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
-        path => format!("{path}.{field}"),
-    };
-    if let Some(field) = quoted("missing field ") {
-        return Problem::new(Code::MissingField, message).at(join(field));
-    }
-    if let Some(field) = quoted("unknown field ") {
-        return Problem::new(Code::UnknownField, message).at(join(field));
-    }
-    if let Some(field) = quoted("duplicate field ") {
-        return Problem::new(Code::InvalidValue, format!("`{field}` is given twice, under two of its names"))
-            .at(join(field));
-    }
-    let problem = Problem::new(Code::InvalidValue, message);
-    if path.is_empty() { problem } else { problem.at(path) }
-}
-
-impl Problem {
-    /// As [`Problem::within`], or the prefix itself where no field is named.
-    fn within_or(self, prefix: &str) -> Self {
-        match (self.param(), prefix) {
-            (_, "") => self,
-            (None, prefix) => self.at(prefix),
-            (Some(_), prefix) => self.within(prefix),
+        let found = mistake::at(&value, error.path());
+        let problem = mistake::problem(&error.inner().to_string(), path, found);
+        match (problem.param(), prefix) {
+            (_, "") => problem,
+            (None, prefix) => problem.at(prefix),
+            (Some(_), prefix) => problem.within(prefix),
         }
-    }
+    })
 }
 
 /// What kind of JSON a value is, for messages.

@@ -148,7 +148,17 @@ fn cross_replace(value: &Value) -> Result<CrossReplaceSteps, Problem> {
 
 /// A fraction, or a pair of fractions.
 fn window(value: &Value, field: &str) -> Result<Window, Problem> {
-    Window::deserialize(value).map_err(|error| Problem::new(Code::InvalidWindow, error.to_string()).at(field))
+    let is_window = match value {
+        Value::Number(_) => true,
+        Value::Array(bounds) => bounds.len() == 2 && bounds.iter().all(Value::is_number),
+        _ => false,
+    };
+    let invalid = |detail: String| Problem::new(Code::InvalidWindow, detail).at(field);
+    if !is_window {
+        let detail = format!("a fraction such as 0.8 or a window such as [0.0, 0.8] is wanted, not {}", kind(value));
+        return Err(invalid(detail));
+    }
+    Window::deserialize(value).map_err(|error| invalid(error.to_string()))
 }
 
 fn equalizer(body: &EditBody) -> Result<Vec<Equalize>, Problem> {
@@ -156,7 +166,12 @@ fn equalizer(body: &EditBody) -> Result<Vec<Equalize>, Problem> {
     let (entries, field): (Vec<EqualizerEntry>, _) =
         match (&body.equalizer, &body.equalizer_words, &body.equalizer_strengths) {
             (None, None, None) => return Ok(Vec::new()),
-            (Some(entries), None, None) => (entries.clone(), "equalizer"),
+            (Some(entries), None, None) => {
+                check_entries(entries.len(), "equalizer")?;
+                let entries = entries.iter().enumerate();
+                let read = entries.map(|(at, entry)| read(entry.clone(), &format!("equalizer[{at}]")));
+                (read.collect::<Result<_, _>>()?, "equalizer")
+            }
             (Some(_), _, _) => {
                 return conflict("equalizer_words", "give `equalizer`, or `equalizer_words` and `equalizer_strengths`");
             }

@@ -1,6 +1,7 @@
 //! HTTP: routes, the types on the wire, problems. Nothing here sees a tensor.
 //!
-//! - [`wire`]: bodies as they are documented; [`body`], [`query`], [`source`], [`edit_params`]: from there to the domain
+//! - [`wire`]: bodies as they are documented; [`body`], [`query`], [`source`], [`edit_params`]: from there to the domain;
+//!   [`mistake`]: what is wrong with a field
 //! - [`edits`], [`sessions`], [`attention`], [`align`], [`models`], [`health`], [`metrics`]: the calls; [`prepared`]: what those that
 //!   run something come to
 //! - [`wait`]: the ways to wait for it, with [`headers`], [`deadline`] and [`idempotency`]; [`stream`]: as events;
@@ -24,6 +25,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod limits;
 pub mod metrics;
+pub mod mistake;
 pub mod models;
 pub mod openapi;
 pub mod prepared;

@@ -7,6 +7,7 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod bf16;
+mod codes;
 mod device;
 mod edits;
 mod ends;

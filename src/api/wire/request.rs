@@ -4,7 +4,7 @@
 //! by [`super::schema`], and given their meaning in [`crate::api::edit_params`].
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::schema::{CrossWindowsSchema, LocalBlendSchema, WindowSchema, WordSchema, WordsSchema};
@@ -74,8 +74,10 @@ pub struct EditBody {
     #[schema(value_type = Option<WindowSchema>, example = json!(0.4))]
     pub self_replace_steps: Option<Value>,
     /// Factors on the attention to words of the target prompt.
+    // Each is read by itself: an array in place of an object would be read by position.
     #[serde(default)]
-    pub equalizer: Option<Vec<EqualizerEntry>>,
+    #[schema(value_type = Option<Vec<EqualizerEntry>>)]
+    pub equalizer: Option<Vec<Map<String, Value>>>,
     /// Words, in place of `equalizer`.
     #[serde(default)]
     #[schema(value_type = Option<Vec<WordSchema>>)]

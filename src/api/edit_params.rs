@@ -11,17 +11,16 @@ use super::wire::{EditBody, EqualizerEntry, LocalBlendBody, OutputBody};
 use crate::media::OutputFormat;
 use crate::p2p::{BlendWords, CrossReplaceSteps, EditParams, EditType, Equalize, LocalBlendParams, Window, WordRef};
 
-const DEFAULT_QUALITY: u8 = 90;
 /// Lists have no more entries than this: a prompt has fewer tokens.
 const MAX_ENTRIES: usize = 256;
 
 /// How images are answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Output {
     /// The file format.
     pub format: OutputFormat,
-    /// Quality of a JPEG, 1 to 100.
-    pub quality: u8,
+    /// Quality, 1 to 100, where it was asked for.
+    pub quality: Option<u8>,
 }
 
 /// An edit as it was asked for, before its words are looked up.
@@ -74,12 +73,6 @@ impl EditSpec {
     }
 }
 
-impl Default for Output {
-    fn default() -> Self {
-        Self { format: OutputFormat::Png, quality: DEFAULT_QUALITY }
-    }
-}
-
 impl Output {
     /// The same in the format that the `Accept` header names, if it names one.
     #[must_use]
@@ -101,12 +94,13 @@ impl Output {
             })?,
         };
         let quality = match body.output_compression {
-            None => DEFAULT_QUALITY,
+            None => None,
             Some(quality) => {
-                u8::try_from(quality).ok().filter(|quality| (1..=100).contains(quality)).ok_or_else(|| {
+                let known = u8::try_from(quality).ok().filter(|quality| (1..=100).contains(quality));
+                Some(known.ok_or_else(|| {
                     let detail = format!("the quality is {quality}, 1 to 100 is possible");
                     Problem::new(Code::InvalidValue, detail).at("output_compression")
-                })?
+                })?)
             }
         };
         Ok(Self { format, quality })
@@ -299,7 +293,7 @@ mod tests {
     fn a_prompt_alone_asks_for_nothing_else() {
         let spec = parse(json!({"prompt": "a dog"})).unwrap();
         assert_eq!(spec.params, EditParams::default());
-        assert_eq!(spec.output, Output { format: OutputFormat::Png, quality: 90 });
+        assert_eq!(spec.output, Output { format: OutputFormat::Png, quality: None });
         assert!(!spec.include_source);
     }
 

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::openai::{self, Dialect};
 use crate::diffusion::ModelError;
 use crate::engine::{EngineError, PrepareError};
 use crate::p2p::EditError;
@@ -181,10 +182,16 @@ impl Problem {
     }
 
     /// The response, with the id of its request.
-    pub fn render(&self, request_id: &str) -> Response {
-        let mut response = (self.code.status(), axum::Json(self.body(request_id))).into_response();
+    pub fn render(&self, request_id: &str, dialect: Dialect) -> Response {
+        const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+        let mut response = match dialect {
+            Dialect::OpenAi => openai::error_response(self),
+            Dialect::Own => {
+                let body = axum::Json(self.body(request_id));
+                (self.code.status(), [(header::CONTENT_TYPE, PROBLEM)], body).into_response()
+            }
+        };
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = self.retry_after {
             // Rounded up: a client that comes back too early is refused again.
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs_f64().ceil() as u64));

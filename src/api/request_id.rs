@@ -1,5 +1,6 @@
 //! Every request has an id: the client's own if it sent a sensible one, otherwise a new one. Every answer carries it
-//! in `x-request-id`, every problem in its body, and every log line in its span.
+//! in `x-request-id`, every problem in its body, and every log line in its span, which also tells of the trace that the
+//! request belongs to.
 
 use axum::extract::Request;
 use axum::http::header::ALLOW;
@@ -7,10 +8,13 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
+use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use super::openai::Dialect;
 use super::problem::Problem;
+use super::trace_context::TraceParent;
 
 /// The header.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,7 +36,11 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
     let id = client_id(&request).unwrap_or_else(|| Uuid::new_v4().to_string());
     request.extensions_mut().insert(Arrival { request_id: id.clone(), at: started });
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::info_span!("request", request_id = %id, %method, path);
+    let dialect = Dialect::of(&path);
+    let span = tracing::info_span!("request", request_id = %id, %method, path, trace_id = Empty, parent_id = Empty);
+    if let Some(trace) = TraceParent::of(request.headers()) {
+        span.record("trace_id", trace.trace_id).record("parent_id", trace.parent_id);
+    }
     let gone = ClientGone(Some(span.clone()));
     let response = next.run(request).instrument(span.clone()).await;
     gone.answered();
@@ -41,7 +49,7 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
         Some(problem) => {
             // What axum says of the methods that an address takes belongs to the problem too.
             let allow = response.headers().get(ALLOW).cloned();
-            let mut rendered = problem.render(&id);
+            let mut rendered = problem.render(&id, dialect);
             rendered.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
             rendered
         }

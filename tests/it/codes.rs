@@ -12,7 +12,7 @@ use axum::http::{Request, header};
 use reprompt::api::ApiConfig;
 use reprompt::api::problem::Code;
 use reprompt::diffusion::embedded;
-use reprompt::engine::{Engine, EngineConfig, LoadError};
+use reprompt::engine::{Engine, EngineConfig, JobOptions, LoadError, Stage};
 use reprompt::session::SessionLimits;
 use serde_json::{Value, json};
 
@@ -31,11 +31,16 @@ impl Made {
         assert_eq!(problem["code"], code.as_str(), "{problem}");
         assert_eq!(answer.status, code.status(), "{problem}");
         assert_eq!(problem["request_id"], answer.header("x-request-id"));
+        let mut example = reprompt::api::openapi::json()["components"]["examples"][code.as_str()]["value"].clone();
+        example["request_id"] = problem["request_id"].clone();
+        assert_eq!(example, problem, "the example of the contract is another");
         problem["request_id"] = "[request id]".into();
         let mut text = format!("{}\n", answer.status);
         for name in ["content-type", "allow", "retry-after"] {
             if answer.headers.contains_key(name) {
-                text += &format!("{name}: {}\n", answer.header(name));
+                // How long a queue takes depends on the machine.
+                let value = if name == "retry-after" { "[seconds]" } else { answer.header(name) };
+                text += &format!("{name}: {value}\n");
             }
         }
         text += &format!("x-request-id: [request id]\n\n{}", serde_json::to_string_pretty(&problem).unwrap());
@@ -163,8 +168,21 @@ async fn of_time(made: &mut Made) {
     assert_eq!(service.delete(&path).await.status, 200);
     made.add(Code::JobCanceled, &waiting.await.unwrap());
 
-    let full = Service::start(embedded::demo(), EngineConfig { queue_limit: 0, ..config() }).await;
-    made.add(Code::QueueFull, &full.post("/v1/edits", &edit()).await);
+    let limits = EngineConfig { queue_limit: 2, max_batch_rows: 2, ..config() };
+    let engine = fake::engine(Duration::from_millis(20), limits).await;
+    let mut held = vec![engine.submit(fake::record(0, 900), JobOptions::default()).unwrap()];
+    // Its place in the queue is free once it has started.
+    held[0].progress().wait_for(|progress| progress.stage == Stage::Running).await.unwrap();
+    while let Ok(handle) = engine.submit(fake::record(held.len() as u64, 900), JobOptions::default()) {
+        held.push(handle);
+        assert!(held.len() < 100, "a queue of two fills up");
+    }
+    let full = Service::of(engine, ApiConfig::default());
+    let refused = full.post("/v1/edits", &edit()).await;
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    made.add(Code::QueueFull, &refused);
+    // Before the engine, which waits for its jobs.
+    drop(held);
 }
 
 /// What the service is to blame for.

@@ -12,7 +12,9 @@ use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::sessions::{SessionPath, known_source};
 use super::wait::{self, Call};
-use super::wire::{EditBody, EditRequest, EditResponse, ImageFileSchema, JobResponse, WaitHeaders, WarningBody};
+use super::wire::{
+    EditBody, EditRequest, EditResponse, ImageFileSchema, JobResponse, StreamEventSchema, WaitHeaders, WarningBody,
+};
 use super::{AppState, source, warnings};
 use crate::engine::PreparedEdit;
 use crate::session::Source;
@@ -29,7 +31,7 @@ use crate::session::Source;
     responses(
         (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
             (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
-            (String = "text/event-stream")
+            (StreamEventSchema = "text/event-stream")
         )),
         (status = 202, description = "A job; `Location` tells where", body = JobResponse),
     )
@@ -52,7 +54,7 @@ pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Re
     responses(
         (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
             (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
-            (String = "text/event-stream")
+            (StreamEventSchema = "text/event-stream")
         )),
         (status = 202, description = "A job; `Location` tells where", body = JobResponse),
     )

@@ -21,8 +21,8 @@ use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::wait::{self, Call};
 use super::wire::{
-    GeneratedImage, ImageFileSchema, ImagesBody, ImagesRequest, ImagesResponse, JobResponse, OutputBody, SessionRef,
-    WaitHeaders, WarningBody,
+    GeneratedImage, ImageFileSchema, ImageStreamEventSchema, ImagesBody, ImagesRequest, ImagesResponse, JobResponse,
+    OutputBody, SessionRef, WaitHeaders, WarningBody,
 };
 use super::{AppState, recipe, source, warnings};
 use crate::diffusion::ModelInfo;
@@ -56,7 +56,7 @@ const SOURCE_FIELDS: [&str; 10] = [
     responses(
         (status = 200, description = "The images; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
             (ImagesResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"),
-            (ImageFileSchema = "image/webp"), (String = "text/event-stream")
+            (ImageFileSchema = "image/webp"), (ImageStreamEventSchema = "text/event-stream")
         )),
         (status = 202, description = "A job; `Location` tells where", body = JobResponse),
     )

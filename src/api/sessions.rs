@@ -16,7 +16,8 @@ use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::wait::{self, Call};
 use super::wire::{
-    ImageFileSchema, JobResponse, OutputBody, SessionList, SessionRequest, SessionResponse, WaitHeaders,
+    ImageFileSchema, JobResponse, OutputBody, SessionList, SessionRequest, SessionResponse, StreamEventSchema,
+    WaitHeaders,
 };
 use super::{AppState, accept, answer, recipe, source, warnings};
 use crate::engine::{JobOptions, Work};
@@ -39,7 +40,7 @@ const OUTPUT_FIELDS: [&str; 6] =
         )),
         (status = 200, description = "It was recorded already; or events, where a stream is asked for", content(
             (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
-            (String = "text/event-stream")
+            (StreamEventSchema = "text/event-stream")
         )),
         (status = 202, description = "A job; `Location` tells where", body = JobResponse),
     )

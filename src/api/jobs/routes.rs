@@ -14,7 +14,7 @@ use crate::api::accept::{Form, form_or_events};
 use crate::api::problem::{Code, Problem};
 use crate::api::request_id::Arrival;
 use crate::api::stream;
-use crate::api::wire::{JobList, JobResponse};
+use crate::api::wire::{JobList, JobResponse, StreamEventSchema};
 use crate::engine::CancelReason;
 
 /// Lists the jobs that are kept, the newest first.
@@ -33,7 +33,7 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Json<JobList> {
     params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
     responses(
         (status = 200, description = "The job", content(
-            (JobResponse = "application/json"), (String = "text/event-stream")
+            (JobResponse = "application/json"), (StreamEventSchema = "text/event-stream")
         )),
     )
 )]

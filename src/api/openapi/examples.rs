@@ -1,8 +1,9 @@
 //! An example of every answer; tests hold them to the schemas.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{object, operations};
+use crate::api::openai::{BACKGROUND, COMPLETED, PARTIAL_IMAGE, QUALITY};
 
 const SESSION: &str = "ses_8b1a9953c4611296a827abf8c47804d7";
 const JOB: &str = "job_5d41402abc4b2a76b9719d911017c592";
@@ -16,8 +17,9 @@ pub(super) fn complete(document: &mut Value) {
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
         for (status, response) in object(&mut operation["responses"]) {
             for (media, content) in response.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
-                let example = if media == "text/event-stream" { Some(events(&id).into()) } else { answer(&id, status) };
-                if let (Some(example), None) = (example, content.get("examples")) {
+                if media == "text/event-stream" {
+                    content["examples"] = events(&id).into_iter().map(named_event).collect::<Map<_, _>>().into();
+                } else if let (Some(example), None) = (answer(&id, status), content.get("examples")) {
                     content["example"] = example;
                 }
             }
@@ -182,30 +184,29 @@ fn model() -> Value {
     })
 }
 
-/// The events of a stream.
-fn events(operation: &str) -> String {
-    let event = |name: &str, data: Value| format!("event: {name}\ndata: {data}\n\n");
-    match operation {
-        "create_images" => {
-            let shown = json!({
-                "b64_json": FILE, "created_at": CREATED, "size": "128x128", "quality": "auto", "background": "opaque",
-                "output_format": "png"
+/// An event of a stream as it is documented, by its name.
+fn named_event((name, data): (&'static str, Value)) -> (String, Value) {
+    (name.to_owned(), json!({"value": {"event": name, "data": data.to_string()}}))
+}
+
+/// The events of a stream, by their names, with their data.
+fn events(operation: &str) -> Vec<(&'static str, Value)> {
+    if operation == "create_images" {
+        let event = |name: &'static str, more: Value| {
+            let mut data = json!({
+                "type": name, "b64_json": FILE, "created_at": CREATED, "size": "128x128", "quality": QUALITY,
+                "background": BACKGROUND, "output_format": "png"
             });
-            let typed = |name: &str, more: Value| {
-                let mut data = shown.clone();
-                data["type"] = name.into();
-                object(&mut data).extend(more.as_object().cloned().unwrap_or_default());
-                event(name, data)
-            };
-            typed("image_generation.partial_image", json!({"partial_image_index": 0}))
-                + &typed("image_generation.completed", json!({"seed": 3}))
-        }
-        _ => {
-            let answer = if operation == "create_session" { recorded("created") } else { edit() };
-            event("queued", json!({"position": 0, "estimated_wait_ms": 0}))
-                + &event("started", json!({}))
-                + &event("step", json!({"step": 1, "steps": 20}))
-                + &event("completed", answer)
-        }
+            object(&mut data).extend(more.as_object().cloned().unwrap_or_default());
+            (name, data)
+        };
+        return vec![event(PARTIAL_IMAGE, json!({"partial_image_index": 0})), event(COMPLETED, json!({"seed": 3}))];
     }
+    let answer = if operation == "create_session" { recorded("created") } else { edit() };
+    vec![
+        ("queued", json!({"position": 0, "estimated_wait_ms": 0})),
+        ("started", json!({})),
+        ("step", json!({"step": 1, "steps": 20})),
+        ("completed", answer),
+    ]
 }

@@ -23,10 +23,10 @@ pub use response::{
 };
 pub use schema::{
     BackgroundSchema, CancelReasonSchema, CrossWindowsSchema, EditTypeSchema, ErrorTypeSchema, ImageFileSchema,
-    ImagesResponseFormatSchema, JobKindSchema, JobStatusSchema, LocalBlendSchema, ModerationSchema, OriginSchema,
-    OutputFormatSchema, PromptSchema, QualitySchema, RecordingSchema, RelationSchema, ResponseFormatSchema, RoleSchema,
-    SchedulerNameSchema, SchedulerSchema, StyleSchema, TierSchema, WarningCodeSchema, WindowSchema, WordSchema,
-    WordsSchema,
+    ImageStreamEventSchema, ImagesResponseFormatSchema, JobKindSchema, JobStatusSchema, LocalBlendSchema,
+    ModerationSchema, OriginSchema, OutputFormatSchema, PromptSchema, QualitySchema, RecordingSchema, RelationSchema,
+    ResponseFormatSchema, RoleSchema, SchedulerNameSchema, SchedulerSchema, StreamEventSchema, StyleSchema, TierSchema,
+    WarningCodeSchema, WindowSchema, WordSchema, WordsSchema,
 };
 pub use told::{WarningBody, WindowsBody, WindowsFrom};
 pub use waiting::{

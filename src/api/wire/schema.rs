@@ -7,6 +7,7 @@ use utoipa::openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Re
 use utoipa::{PartialSchema, ToSchema};
 
 use super::request::LocalBlendBody;
+use crate::api::openai::{COMPLETED, PARTIAL_IMAGE};
 
 /// Words of a request at most: a prompt has fewer tokens.
 const MAX_WORDS: usize = 256;
@@ -72,6 +73,15 @@ schema! {
     ImageFileSchema as "ImageFile": "An image file." => |text: &str| {
         string().format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).description(Some(text)).build().into()
     };
+    StreamEventSchema as "StreamEvent":
+        "One event of a stream: its name, and its data as JSON. That of `queued` is a `QueueBody`, of `started` a "
+        "`StartedEvent`, of `step` a `StepEvent`, of `completed` the whole answer, of `error` a `ProblemBody`."
+        => event(&["queued", "started", "step", "completed", "error"]);
+    ImageStreamEventSchema as "ImageStreamEvent":
+        "One event of a stream: its name, and its data as JSON. That of `image_generation.partial_image` is a "
+        "`PartialImageEvent`, of `image_generation.completed` the answer with the image's fields beside the others and "
+        "`created_at` in place of `created`, of `error` an `OpenAiError`."
+        => event(&[PARTIAL_IMAGE, COMPLETED, "error"]);
     PromptSchema as "Prompt": "A prompt: it has a word, and fits into the model's tokens." => |text: &str| {
         string().min_length(Some(1)).max_length(Some(4096)).pattern(Some(r"\S")).description(Some(text)).build().into()
     };
@@ -109,6 +119,15 @@ fn string() -> ObjectBuilder {
 
 fn one_of<'a>(values: &'a [&'a str]) -> impl Fn(&str) -> Schema + 'a {
     move |text| string().enum_values(Some(values.iter().copied())).description(Some(text)).build().into()
+}
+
+fn event<'a>(names: &'a [&'a str]) -> impl Fn(&str) -> Schema + 'a {
+    move |text| {
+        let fields = ObjectBuilder::new()
+            .property("event", string().enum_values(Some(names.iter().copied())))
+            .property("data", string().content_media_type("application/json"));
+        fields.required("event").required("data").description(Some(text)).build().into()
+    }
 }
 
 fn fraction() -> ObjectBuilder {

@@ -35,6 +35,19 @@ pub fn form_or(headers: &HeaderMap, otherwise: Form) -> Result<Form, Problem> {
     preferred(headers, ANSWERS, otherwise, answer)
 }
 
+/// The format of an image that the `Accept` header prefers where there are images alone; `None` where any will do.
+///
+/// # Errors
+/// `not_acceptable`.
+pub fn image(headers: &HeaderMap) -> Result<Option<OutputFormat>, Problem> {
+    let served = "image/png, image/jpeg and image/webp";
+    let image = |range: &str| answer(range).filter(|form| matches!(form, Form::Image(_)));
+    Ok(match preferred(headers, served, Form::Image(None), image)? {
+        Form::Image(format) => format,
+        Form::Json | Form::Events => None,
+    })
+}
+
 /// The form that the `Accept` header prefers where there are events too; JSON without one.
 ///
 /// # Errors
@@ -120,6 +133,19 @@ mod tests {
         assert_eq!(of("*/*"), Form::Image(None));
         assert_eq!(of("text/html, application/json, */*;q=0.8"), Form::Json);
         assert_eq!(of("text/html, image/webp, */*;q=0.8"), Form::Image(Some(OutputFormat::Webp)));
+    }
+
+    #[test]
+    fn where_there_are_images_alone_other_types_are_passed_over() {
+        let of = |accept: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            image(&headers).map_err(|problem| problem.code())
+        };
+        assert_eq!(image(&HeaderMap::new()), Ok(None));
+        assert_eq!(of("application/json, text/plain, */*"), Ok(None));
+        assert_eq!(of("application/json, image/webp;q=0.1"), Ok(Some(OutputFormat::Webp)));
+        assert_eq!(of("application/json"), Err(Code::NotAcceptable));
     }
 
     #[test]

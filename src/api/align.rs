@@ -10,7 +10,7 @@ use super::edit_params::edit_type;
 use super::problem::{Problem, prompt_problem};
 use super::source::check_prompt;
 use super::wire::{AlignRequest, AlignResponse, TokenBody};
-use super::{AppState, answer, problem, warnings, windows};
+use super::{AppState, answer, warnings, windows};
 use crate::diffusion::ModelInfo;
 use crate::engine::tokenize;
 use crate::p2p::{EditParams, EditPlan};
@@ -18,10 +18,9 @@ use crate::p2p::{EditParams, EditPlan};
 /// Tokens and alignment of two prompts.
 #[utoipa::path(
     post, path = "/v1/align", tag = "edits",
-    request_body(content = AlignRequest),
+    request_body(content = AlignRequest, example = json!({"source_prompt": "a cat on the beach", "prompt": "a dog on the beach"})),
     responses(
         (status = 200, description = "Tokens and alignment", body = AlignResponse),
-        (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn align(

@@ -13,14 +13,15 @@ use super::accept::Form;
 use super::edit_params::Output;
 use super::problem::{Code, Problem};
 use super::source::SCHEDULER;
-use super::windows;
 use super::wire::{
     AlignedWordsBody, EditResponse, ImageData, SessionRef, SessionResponse, SourceBody, TierBytes, TimingsBody,
     WarningBody, WordAttention,
 };
+use super::{recipe, windows};
+use crate::diffusion::ModelInfo;
 use crate::engine::{Outcome, PreparedEdit, RecordingUse, Timings};
-use crate::media::{Image, OutputFormat, base64, decode, from_base64};
-use crate::p2p::AlignedWords;
+use crate::media::{Image, OutputFormat, Text, base64, decode, from_base64};
+use crate::p2p::{AlignedWords, EditParams};
 use crate::session::{SessionView, Source};
 
 /// An answer in full, from which it is given in whatever form a request accepts.
@@ -29,10 +30,18 @@ pub struct Answer {
     status: StatusCode,
     location: Option<HeaderValue>,
     json: Box<RawValue>,
-    /// How the images in the JSON are written.
-    output: Output,
+    files: Files,
     /// What goes with a bare image.
     headers: HeaderMap,
+}
+
+/// How the images of an answer are written, and what is told inside the last one.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// How all are written.
+    pub output: Output,
+    /// What stands in the last one, which is the one that was asked for.
+    pub texts: Vec<Text>,
 }
 
 impl Answer {
@@ -44,11 +53,11 @@ impl Answer {
         status: StatusCode,
         location: Option<HeaderValue>,
         body: &impl Serialize,
-        output: Output,
+        files: Files,
         headers: HeaderMap,
     ) -> Result<Self, Problem> {
         let json = to_raw_value(body).map_err(|error| internal("an answer could not be written", &error))?;
-        Ok(Self { status, location, json, output, headers })
+        Ok(Self { status, location, json, files, headers })
     }
 
     /// All of it as JSON.
@@ -67,7 +76,7 @@ impl Answer {
                 ([(header::CONTENT_TYPE, "application/json")], self.json.get().to_owned()).into_response()
             }
             Form::Image(format) => {
-                let format = format.unwrap_or(self.output.format);
+                let format = format.unwrap_or(self.files.output.format);
                 let headers = self.headers.clone();
                 let file = blocking(move || self.image(format)).await?;
                 (headers, [(header::CONTENT_TYPE, format.content_type())], file).into_response()
@@ -82,13 +91,14 @@ impl Answer {
     fn image(&self, format: OutputFormat) -> Result<Vec<u8>, Problem> {
         let broken = |error: &dyn std::error::Error| internal("an image of an answer could not be read", error);
         let images: Images<'_> = serde_json::from_str(self.json.get()).map_err(|error| broken(&error))?;
-        let image = images.data.last().map_or("", |image| &image.b64_json);
-        let file = from_base64(image).map_err(|error| broken(&error))?;
-        if format == self.output.format {
+        let file = from_base64(images.data.last().map_or("", ImageFile::base64)).map_err(|error| broken(&error))?;
+        let Files { output, texts } = &self.files;
+        if format == output.format {
             return Ok(file);
         }
         let image = decode(&file).map_err(|error| broken(&error))?;
-        image.encode(format, self.output.quality).map_err(|error| internal("an image could not be encoded", &error))
+        let file = image.encode(format, output.quality, texts);
+        file.map_err(|error| internal("an image could not be encoded", &error))
     }
 }
 
@@ -101,7 +111,18 @@ struct Images<'a> {
 
 #[derive(Deserialize)]
 struct ImageFile<'a> {
-    b64_json: Cow<'a, str>,
+    #[serde(borrow, default)]
+    b64_json: Option<Cow<'a, str>>,
+    /// A data URL.
+    #[serde(borrow, default)]
+    url: Option<Cow<'a, str>>,
+}
+
+impl ImageFile<'_> {
+    fn base64(&self) -> &str {
+        let of_url = || self.url.as_deref().and_then(|url| url.rsplit(',').next());
+        self.b64_json.as_deref().or_else(of_url).unwrap_or_default()
+    }
 }
 
 /// Seconds since 1970.
@@ -110,7 +131,7 @@ pub fn unix_seconds(time: SystemTime) -> u64 {
 }
 
 /// Width and height as they stand in answers.
-fn size(source: &Source) -> String {
+pub fn size(source: &Source) -> String {
     format!("{}x{}", source.width, source.height)
 }
 
@@ -127,9 +148,9 @@ pub fn alignment(words: &[AlignedWords]) -> Vec<AlignedWordsBody> {
 }
 
 /// Encodes an image on a thread that may take its time.
-pub async fn encode(image: Arc<Image>, output: Output) -> Result<Vec<u8>, Problem> {
+pub async fn encode(image: Arc<Image>, output: Output, texts: Vec<Text>) -> Result<Vec<u8>, Problem> {
     blocking(move || {
-        let file = image.encode(output.format, output.quality);
+        let file = image.encode(output.format, output.quality, &texts);
         file.map_err(|error| internal("an image could not be encoded", &error))
     })
     .await
@@ -146,13 +167,16 @@ pub(super) fn internal(what: &str, error: &dyn std::error::Error) -> Problem {
     Problem::new(Code::Internal, what)
 }
 
-async fn image_data(role: &'static str, image: &Arc<Image>, output: Output) -> Result<ImageData, Problem> {
-    Ok(ImageData { role, b64_json: base64(&encode(Arc::clone(image), output).await?) })
+async fn image_data(role: &'static str, image: &Arc<Image>, files: &Files) -> Result<ImageData, Problem> {
+    let Files { output, texts } = files;
+    Ok(ImageData { role, b64_json: base64(&encode(Arc::clone(image), *output, texts.clone()).await?) })
 }
 
 /// What the answer to an edit holds besides the edit.
 #[derive(Debug)]
-pub struct Beside {
+pub struct Beside<'a> {
+    /// What was asked for.
+    pub params: &'a EditParams,
     /// Whether the source's image is wanted.
     pub include_source: bool,
     /// Where the edit attends to its words.
@@ -163,20 +187,20 @@ pub struct Beside {
 
 /// The answer to an edit.
 pub async fn edit(
-    model: &str,
+    model: &ModelInfo,
     source: &Source,
     edit: &PreparedEdit,
     outcome: &Outcome,
-    beside: Beside,
+    beside: Beside<'_>,
     output: Output,
 ) -> Result<Answer, Problem> {
-    let Beside { include_source, attention, warnings } = beside;
+    let Beside { params, include_source, attention, warnings } = beside;
     let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
     let mut body = EditResponse {
         id: format!("edit_{}", uuid::Uuid::new_v4().simple()),
         object: "edit",
         created: unix_seconds(SystemTime::now()),
-        model: model.to_owned(),
+        model: model.name.clone(),
         session: SessionRef { id: outcome.session.to_string(), recording: outcome.recording.as_str() },
         seed: source.seed,
         size: size(source),
@@ -191,6 +215,7 @@ pub async fn edit(
     };
     let mut headers = HeaderMap::new();
     put(&mut headers, "x-reprompt-id", &body.id);
+    put(&mut headers, "x-reprompt-created", &body.created.to_string());
     put(&mut headers, "x-reprompt-model", &body.model);
     put(&mut headers, "x-reprompt-session", &body.session.id);
     put(&mut headers, "x-reprompt-recording", body.session.recording);
@@ -202,10 +227,26 @@ pub async fn edit(
     put_json(&mut headers, "x-reprompt-warnings", &body.warnings);
     put_json(&mut headers, "x-reprompt-timings-ms", &body.timings_ms);
     if include_source {
-        body.data.push(image_data("source", &outcome.source_image, output).await?);
+        let files = Files { output, texts: recipe::of_source(model, source) };
+        body.data.push(image_data("source", &outcome.source_image, &files).await?);
     }
-    body.data.push(image_data("edit", edited, output).await?);
-    Answer::new(StatusCode::OK, None, &body, output, headers)
+    let files = Files { output, texts: recipe::of_edit(model, source, edit, params) };
+    body.data.push(image_data("edit", edited, &files).await?);
+    Answer::new(StatusCode::OK, None, &body, files, headers)
+}
+
+/// A source as it stands in answers.
+pub fn source_body(source: &Source) -> SourceBody {
+    SourceBody {
+        prompt: source.prompt.clone(),
+        negative_prompt: source.negative_prompt.clone(),
+        seed: source.seed,
+        num_inference_steps: source.steps,
+        guidance_scale: source.guidance_scale,
+        width: source.width,
+        height: source.height,
+        scheduler: SCHEDULER,
+    }
 }
 
 /// A session as it is told of.
@@ -218,16 +259,7 @@ pub fn session(model: &str, view: &SessionView) -> SessionResponse {
         last_used: unix_seconds(view.last_used),
         model: model.to_owned(),
         size: size(source),
-        source: SourceBody {
-            prompt: source.prompt.clone(),
-            negative_prompt: source.negative_prompt.clone(),
-            seed: source.seed,
-            num_inference_steps: source.steps,
-            guidance_scale: source.guidance_scale,
-            width: source.width,
-            height: source.height,
-            scheduler: SCHEDULER,
-        },
+        source: source_body(source),
         tier: view.tier.as_str(),
         bytes: TierBytes {
             device: view.bytes.device,
@@ -245,13 +277,13 @@ pub fn session(model: &str, view: &SessionView) -> SessionResponse {
 
 /// The answer to a session that was made or found.
 pub async fn recorded_session(
-    model: &str,
+    model: &ModelInfo,
     view: &SessionView,
     outcome: &Outcome,
     warnings: Vec<WarningBody>,
     output: Output,
 ) -> Result<Answer, Problem> {
-    let mut body = session(model, view);
+    let mut body = session(&model.name, view);
     let mut headers = HeaderMap::new();
     put(&mut headers, "x-reprompt-model", &body.model);
     put(&mut headers, "x-reprompt-session", &body.id);
@@ -262,20 +294,21 @@ pub async fn recorded_session(
     put_json(&mut headers, "x-reprompt-timings-ms", &timings(&outcome.timings));
     body.warnings = Some(warnings);
     body.recording = Some(outcome.recording.as_str());
-    body.data = Some(vec![image_data("source", &outcome.source_image, output).await?]);
+    let files = Files { output, texts: recipe::of_source(model, &view.source) };
+    body.data = Some(vec![image_data("source", &outcome.source_image, &files).await?]);
     body.timings_ms = Some(timings(&outcome.timings));
     let status = if outcome.recording == RecordingUse::Hit { StatusCode::OK } else { StatusCode::CREATED };
     let location = HeaderValue::from_str(&format!("/v1/sessions/{}", outcome.session)).ok();
-    Answer::new(status, location, &body, output, headers)
+    Answer::new(status, location, &body, files, headers)
 }
 
 /// An image with nothing around it.
-pub async fn bare_image(image: &Arc<Image>, output: Output) -> Result<Response, Problem> {
-    let file = encode(Arc::clone(image), output).await?;
+pub async fn bare_image(image: &Arc<Image>, output: Output, texts: Vec<Text>) -> Result<Response, Problem> {
+    let file = encode(Arc::clone(image), output, texts).await?;
     Ok(([(header::CONTENT_TYPE, output.format.content_type())], file).into_response())
 }
 
-fn timings(timings: &Timings) -> TimingsBody {
+pub(super) fn timings(timings: &Timings) -> TimingsBody {
     // Microseconds are as fine as is worth reading.
     let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
     TimingsBody {

@@ -15,8 +15,8 @@ use super::guard::Caller;
 use super::problem::{Code, Problem, prompt_problem};
 use super::query::QueryObject;
 use super::sessions::{SessionPath, known_source};
-use super::wire::{AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, WordAttention};
-use super::{AppState, accept, answer, problem, wait};
+use super::wire::{AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, ImageFileSchema, WordAttention};
+use super::{AppState, accept, answer, wait};
 use crate::diffusion::ModelInfo;
 use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
 use crate::media::{self, Image};
@@ -29,14 +29,11 @@ use crate::session::AttentionMaps;
 /// run again if too little is left of the session.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}/attention", operation_id = "get_session_attention", tag = "sessions",
-    params(("id" = String, Path, description = "The session"), AttentionQuery),
+    params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7"), AttentionQuery),
     responses(
         (status = 200, description = "The heat map over the image, as PNG or what is accepted; as numbers where JSON is", content(
-            (AttentionAnswer = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")
+            (AttentionAnswer = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
-        (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
-        (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn show(
@@ -71,7 +68,7 @@ pub async fn show(
             answer::put_json(&mut headers, "x-reprompt-steps", &steps);
             let (max, picture) = off_thread(move || picture(&outcome, step, &word)).await?;
             answer::put_json(&mut headers, "x-reprompt-max", &max);
-            let image = answer::bare_image(&Arc::new(picture), Output::default().in_format(format)).await?;
+            let image = answer::bare_image(&Arc::new(picture), Output::default().in_format(format), Vec::new()).await?;
             Ok((headers, image).into_response())
         }
         (_, word) => {
@@ -103,7 +100,8 @@ pub async fn of_edit(model: &ModelInfo, edit: &PreparedEdit, outcome: &Outcome) 
 }
 
 fn read_step(text: &str, steps: usize) -> Result<usize, Problem> {
-    text.parse().ok().filter(|step| *step < steps).ok_or_else(|| {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten().filter(|step| *step < steps).ok_or_else(|| {
         let detail = format!("{text:?} is no step of this source, 0 to {} are", steps - 1);
         Problem::new(Code::InvalidValue, detail).at("step")
     })
@@ -182,7 +180,7 @@ mod tests {
     fn steps_are_counted_from_0() {
         assert_eq!(read_step("0", 5), Ok(0));
         assert_eq!(read_step("4", 5), Ok(4));
-        for wrong in ["5", "-1", "1.5", "", "last"] {
+        for wrong in ["5", "-1", "+1", "1.5", "", "last"] {
             let problem = read_step(wrong, 5).unwrap_err();
             assert_eq!((problem.code(), problem.param()), (Code::InvalidValue, Some("step")));
             assert!(problem.detail().contains("0 to 4"), "{}", problem.detail());

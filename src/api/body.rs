@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::guard::time::BodyDeadline;
+use super::mistake;
 use super::problem::{Code, Problem};
 
 /// Larger bodies are refused: prompts and numbers take a few kilobytes.
@@ -90,63 +91,20 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// An object as `T`, whose fields stand under `prefix` in the request (empty at its top).
 pub fn read<T: DeserializeOwned>(object: Map<String, Value>, prefix: &str) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
+    let value = Value::Object(object);
+    serde_path_to_error::deserialize(&value).map_err(|error| {
         let path = match error.path().to_string() {
             path if path == "." => String::new(),
             path => path,
         };
-        field_problem(&error.into_inner().to_string(), path).within_or(prefix)
-    })
-}
-
-/// serde tells kinds of errors apart by their words alone.
-fn field_problem(message: &str, path: String) -> Problem {
-    let quoted = |start: &str| message.strip_prefix(start).and_then(|rest| rest.split('`').nth(1)).map(str::to_owned);
-    let join = |field: String| match path.as_str() {
-        "" => field,
-        // The path of an unknown field may name it already.
-        path if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
-        path => format!("{path}.{field}"),
-    };
-    if let Some(field) = quoted("missing field ") {
-        return Problem::new(Code::MissingField, message).at(join(field));
-    }
-    if let Some(field) = quoted("unknown field ") {
-        return Problem::new(Code::UnknownField, message).at(join(field));
-    }
-    if let Some(field) = quoted("duplicate field ") {
-        return Problem::new(Code::InvalidValue, format!("`{field}` is given twice, under two of its names"))
-            .at(join(field));
-    }
-    let problem = Problem::new(Code::InvalidValue, in_json(message));
-    if path.is_empty() { problem } else { problem.at(path) }
-}
-
-/// The message with what was expected named as JSON has it, not by a type of this program.
-fn in_json(message: &str) -> String {
-    let Some((found, expected)) = message.rsplit_once(", expected ") else {
-        return message.to_owned();
-    };
-    let expected = match expected {
-        "u8" | "u32" | "u64" | "usize" => "a whole number that is not negative",
-        "i32" | "i64" => "a whole number",
-        "f32" | "f64" => "a number",
-        "a sequence" => "an array",
-        other if other.starts_with("struct ") => "an object",
-        other => other,
-    };
-    format!("{found}, expected {expected}")
-}
-
-impl Problem {
-    /// As [`Problem::within`], or the prefix itself where no field is named.
-    fn within_or(self, prefix: &str) -> Self {
-        match (self.param(), prefix) {
-            (_, "") => self,
-            (None, prefix) => self.at(prefix),
-            (Some(_), prefix) => self.within(prefix),
+        let found = mistake::at(&value, error.path());
+        let problem = mistake::problem(&error.inner().to_string(), path, found);
+        match (problem.param(), prefix) {
+            (_, "") => problem,
+            (None, prefix) => problem.at(prefix),
+            (Some(_), prefix) => problem.within(prefix),
         }
-    }
+    })
 }
 
 /// What kind of JSON a value is, for messages.
@@ -191,19 +149,5 @@ mod tests {
             problem(json!({"seed": 1, "steps": 2, "num_inference_steps": 3})),
             (Code::InvalidValue, "source.num_inference_steps".to_owned())
         );
-    }
-
-    #[test]
-    fn what_is_expected_is_told_without_types_of_this_program() {
-        assert_eq!(
-            in_json("invalid type: string \"seven\", expected u64"),
-            "invalid type: string \"seven\", expected a whole number that is not negative"
-        );
-        assert_eq!(in_json("invalid type: null, expected struct Sample"), "invalid type: null, expected an object");
-        assert_eq!(
-            in_json("invalid type: integer `1`, expected a string"),
-            "invalid type: integer `1`, expected a string"
-        );
-        assert_eq!(in_json("something else"), "something else");
     }
 }

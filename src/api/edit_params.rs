@@ -11,17 +11,16 @@ use super::wire::{EditBody, EqualizerEntry, LocalBlendBody, OutputBody};
 use crate::media::OutputFormat;
 use crate::p2p::{BlendWords, CrossReplaceSteps, EditParams, EditType, Equalize, LocalBlendParams, Window, WordRef};
 
-const DEFAULT_QUALITY: u8 = 90;
 /// Lists have no more entries than this: a prompt has fewer tokens.
 const MAX_ENTRIES: usize = 256;
 
 /// How images are answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Output {
     /// The file format.
     pub format: OutputFormat,
-    /// Quality of a JPEG, 1 to 100.
-    pub quality: u8,
+    /// Quality, 1 to 100, where it was asked for.
+    pub quality: Option<u8>,
 }
 
 /// An edit as it was asked for, before its words are looked up.
@@ -74,12 +73,6 @@ impl EditSpec {
     }
 }
 
-impl Default for Output {
-    fn default() -> Self {
-        Self { format: OutputFormat::Png, quality: DEFAULT_QUALITY }
-    }
-}
-
 impl Output {
     /// The same in the format that the `Accept` header names, if it names one.
     #[must_use]
@@ -101,12 +94,13 @@ impl Output {
             })?,
         };
         let quality = match body.output_compression {
-            None => DEFAULT_QUALITY,
+            None => None,
             Some(quality) => {
-                u8::try_from(quality).ok().filter(|quality| (1..=100).contains(quality)).ok_or_else(|| {
+                let known = u8::try_from(quality).ok().filter(|quality| (1..=100).contains(quality));
+                Some(known.ok_or_else(|| {
                     let detail = format!("the quality is {quality}, 1 to 100 is possible");
                     Problem::new(Code::InvalidValue, detail).at("output_compression")
-                })?
+                })?)
             }
         };
         Ok(Self { format, quality })
@@ -148,7 +142,17 @@ fn cross_replace(value: &Value) -> Result<CrossReplaceSteps, Problem> {
 
 /// A fraction, or a pair of fractions.
 fn window(value: &Value, field: &str) -> Result<Window, Problem> {
-    Window::deserialize(value).map_err(|error| Problem::new(Code::InvalidWindow, error.to_string()).at(field))
+    let is_window = match value {
+        Value::Number(_) => true,
+        Value::Array(bounds) => bounds.len() == 2 && bounds.iter().all(Value::is_number),
+        _ => false,
+    };
+    let invalid = |detail: String| Problem::new(Code::InvalidWindow, detail).at(field);
+    if !is_window {
+        let detail = format!("a fraction such as 0.8 or a window such as [0.0, 0.8] is wanted, not {}", kind(value));
+        return Err(invalid(detail));
+    }
+    Window::deserialize(value).map_err(|error| invalid(error.to_string()))
 }
 
 fn equalizer(body: &EditBody) -> Result<Vec<Equalize>, Problem> {
@@ -156,7 +160,12 @@ fn equalizer(body: &EditBody) -> Result<Vec<Equalize>, Problem> {
     let (entries, field): (Vec<EqualizerEntry>, _) =
         match (&body.equalizer, &body.equalizer_words, &body.equalizer_strengths) {
             (None, None, None) => return Ok(Vec::new()),
-            (Some(entries), None, None) => (entries.clone(), "equalizer"),
+            (Some(entries), None, None) => {
+                check_entries(entries.len(), "equalizer")?;
+                let entries = entries.iter().enumerate();
+                let read = entries.map(|(at, entry)| read(entry.clone(), &format!("equalizer[{at}]")));
+                (read.collect::<Result<_, _>>()?, "equalizer")
+            }
             (Some(_), _, _) => {
                 return conflict("equalizer_words", "give `equalizer`, or `equalizer_words` and `equalizer_strengths`");
             }
@@ -284,7 +293,7 @@ mod tests {
     fn a_prompt_alone_asks_for_nothing_else() {
         let spec = parse(json!({"prompt": "a dog"})).unwrap();
         assert_eq!(spec.params, EditParams::default());
-        assert_eq!(spec.output, Output { format: OutputFormat::Png, quality: 90 });
+        assert_eq!(spec.output, Output { format: OutputFormat::Png, quality: None });
         assert!(!spec.include_source);
     }
 

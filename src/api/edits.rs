@@ -12,8 +12,10 @@ use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::sessions::{SessionPath, known_source};
 use super::wait::{self, Call};
-use super::wire::{EditBody, EditRequest, EditResponse, JobResponse, WaitHeaders, WarningBody};
-use super::{AppState, problem, source, warnings};
+use super::wire::{
+    EditBody, EditRequest, EditResponse, ImageFileSchema, JobResponse, StreamEventSchema, WaitHeaders, WarningBody,
+};
+use super::{AppState, source, warnings};
 use crate::engine::PreparedEdit;
 use crate::session::Source;
 
@@ -28,12 +30,10 @@ use crate::session::Source;
     })),
     responses(
         (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
-            (EditResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"),
-            (String = "text/event-stream")
+            (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
+            (StreamEventSchema = "text/event-stream")
         )),
         (status = 202, description = "A job; `Location` tells where", body = JobResponse),
-        (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
@@ -49,17 +49,14 @@ pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Re
 /// Edits a session's source.
 #[utoipa::path(
     post, path = "/v1/sessions/{id}/edits", operation_id = "create_session_edit", tag = "edits",
-    params(("id" = String, Path, description = "The session"), WaitHeaders),
+    params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7"), WaitHeaders),
     request_body(content = EditBody, example = json!({"prompt": "a dog on the beach"})),
     responses(
         (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
-            (EditResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"),
-            (String = "text/event-stream")
+            (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
+            (StreamEventSchema = "text/event-stream")
         )),
         (status = 202, description = "A job; `Location` tells where", body = JobResponse),
-        (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
-        (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn create_in_session(
@@ -102,5 +99,5 @@ fn prepare(
     source::check_prompt(prompt, "prompt")?;
     let edit = PreparedEdit::new(model, presets, &source, prompt, &spec.params)?;
     warnings.extend(warnings::of_edit(presets.vocabulary(), &spec));
-    Ok(Prepared::edit(model, source, edit, &spec, warnings, output))
+    Ok(Prepared::edit(model, source, edit, spec, warnings, output))
 }

@@ -7,8 +7,8 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::AppState;
 use super::problem::Problem;
-use super::{AppState, problem};
 
 /// How the service is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,7 +28,6 @@ pub async fn healthz() -> Json<Health> {
 #[utoipa::path(get, path = "/readyz", tag = "operations",
     responses(
         (status = 200, description = "Jobs are taken", body = Health),
-        (status = 503, description = "Not now", body = problem::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn readyz(State(state): State<Arc<AppState>>) -> Result<Json<Health>, Problem> {
     state.engine.readiness()?;

@@ -8,8 +8,8 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::AppState;
 use super::problem::{Code, Problem};
-use super::{AppState, problem};
 use crate::telemetry::metrics::{Call, Metrics, StatusClass};
 
 /// Prometheus' text format, version 0.0.4.
@@ -19,7 +19,6 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4";
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations",
     responses(
         (status = 200, description = "All metrics in Prometheus' text format", body = String, content_type = "text/plain; version=0.0.4"),
-        (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn show(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
     // What is told of the process is read from files of the system.
@@ -46,6 +45,7 @@ fn call(method: &Method, route: &str) -> Call {
         ("POST", "/v1/sessions/{id}/edits") => Call::CreateSessionEdit,
         ("POST", "/v1/sessions") => Call::CreateSession,
         ("DELETE", "/v1/sessions/{id}") => Call::DeleteSession,
+        ("POST", "/v1/images/generations") => Call::CreateImages,
         ("POST", "/v1/align") => Call::Align,
         (_, route) if is_read && route.starts_with("/v1/sessions") => Call::ReadSession,
         (method, route) if (is_read || method == "DELETE") && route.starts_with("/v1/jobs") => Call::Jobs,
@@ -98,6 +98,7 @@ mod tests {
             (Method::HEAD, "/v1/sessions/{id}/image", Call::ReadSession),
             (Method::GET, "/v1/sessions/{id}/attention", Call::ReadSession),
             (Method::DELETE, "/v1/sessions/{id}", Call::DeleteSession),
+            (Method::POST, "/v1/images/generations", Call::CreateImages),
             (Method::POST, "/v1/align", Call::Align),
             (Method::GET, "/v1/jobs/{id}", Call::Jobs),
             (Method::DELETE, "/v1/jobs/{id}", Call::Jobs),

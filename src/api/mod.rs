@@ -1,15 +1,16 @@
 //! HTTP: routes, the types on the wire, problems. Nothing here sees a tensor.
 //!
-//! - [`wire`]: bodies as they are documented; [`body`], [`query`], [`source`], [`edit_params`]: from there to the domain
-//! - [`edits`], [`sessions`], [`attention`], [`align`], [`models`], [`health`], [`metrics`]: the calls; [`prepared`]: what those that
-//!   run something come to
+//! - [`wire`]: bodies as they are documented; [`body`], [`query`], [`source`], [`edit_params`]: from there to the domain;
+//!   [`mistake`]: what is wrong with a field
+//! - [`edits`], [`sessions`], [`images`], [`attention`], [`align`], [`models`], [`health`], [`metrics`]: the calls;
+//!   [`prepared`], [`handles`]: what those that run something come to
 //! - [`wait`]: the ways to wait for it, with [`headers`], [`deadline`] and [`idempotency`]; [`stream`]: as events;
 //!   [`jobs`]: as a job to be asked about; [`webhook`]: or that tells of itself
-//! - [`answer`], [`accept`]: what comes back, and how; [`windows`], [`warnings`]: what
-//!   stands beside an image
+//! - [`answer`], [`accept`]: what comes back, and how; [`windows`], [`warnings`]: what stands beside an image;
+//!   [`recipe`]: what stands inside it; [`openai`]: how the OpenAI API says it
 //! - [`problem`]: everything that can go wrong, in one table; [`request_id`]: the id that every answer carries
 //! - [`connections`], [`guard`]: who may call, how often and for how long
-//! - [`openapi`]: the contract, made from all of this; [`playground`]: a page for trying it
+//! - [`openapi`]: the contract, made from all of this; [`docs`]: as a page; [`playground`]: a page for trying it
 
 pub mod accept;
 pub mod align;
@@ -18,21 +19,27 @@ pub mod attention;
 pub mod body;
 pub mod connections;
 pub mod deadline;
+pub mod docs;
 pub mod edit_params;
 pub mod edits;
 pub mod guard;
+pub mod handles;
 pub mod headers;
 pub mod health;
 pub mod idempotency;
+pub mod images;
 pub mod jobs;
 pub mod limits;
 pub mod metrics;
+pub mod mistake;
 pub mod models;
+pub mod openai;
 pub mod openapi;
 pub mod playground;
 pub mod prepared;
 pub mod problem;
 pub mod query;
+pub mod recipe;
 pub mod request_id;
 pub mod sessions;
 pub mod source;
@@ -49,7 +56,7 @@ use std::time::SystemTime;
 
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::guard::Guard;
@@ -93,6 +100,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     let calls = Router::new()
         .route("/v1/edits", post(edits::create))
         .route("/v1/align", post(align::align))
+        .route("/v1/images/generations", post(images::create))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::show))
         .route("/v1/sessions", post(sessions::create).get(sessions::list))
@@ -106,7 +114,9 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/", get(playground::page))
         .route("/assets/{*path}", get(playground::asset))
-        .route("/openapi.json", get(|| async { Json(openapi::json()) }))
+        .route("/openapi.json", get(openapi::show))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
         .fallback(|| async {
             Problem::new(Code::NotFound, "there is nothing at this address, /openapi.json lists what there is")
         })

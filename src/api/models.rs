@@ -11,7 +11,7 @@ use super::edit_params::EditSpec;
 use super::problem::{Code, Problem};
 use super::source::{self, SCHEDULER};
 use super::wire::{ModelDefaults, ModelList, ModelResponse, ModelSizes, PresetBody};
-use super::{AppState, answer, problem};
+use super::{AppState, answer};
 use crate::diffusion::profile::PROFILE_FILE;
 use crate::diffusion::{ModelError, ModelInfo};
 use crate::engine::{Engine, EngineError, PreparedEdit, max_pixels};
@@ -24,7 +24,6 @@ const OWNER: &str = "reprompt";
     get, path = "/v1/models", operation_id = "list_models", tag = "models",
     responses(
         (status = 200, description = "The model", body = ModelList),
-        (status = 503, description = "Not now", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>, Problem> {
@@ -34,11 +33,9 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>,
 /// Tells of a model.
 #[utoipa::path(
     get, path = "/v1/models/{id}", operation_id = "get_model", tag = "models",
-    params(("id" = String, Path, description = "The model's name")),
+    params(("id" = String, Path, description = "The model's name", example = "reprompt-demo")),
     responses(
         (status = 200, description = "The model", body = ModelResponse),
-        (status = 404, description = "There is no such model", body = problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn show(

@@ -4,24 +4,32 @@
 use std::sync::Arc;
 
 use super::answer::{self, Answer, Beside};
-use super::attention;
 use super::edit_params::{EditSpec, Output};
+use super::handles::Handles;
 use super::jobs::Kind;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::wire::WarningBody;
+use super::{attention, images};
 use crate::diffusion::ModelInfo;
-use crate::engine::{Engine, EngineError, JobHandle, JobOptions, Outcome, PreparedEdit, Work};
+use crate::engine::{Engine, JobOptions, Outcome, PreparedEdit, Work};
+use crate::p2p::EditParams;
 use crate::session::{SessionView, Source};
 
 /// Work that is ready to be queued.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     model: Arc<ModelInfo>,
-    work: Work,
-    include_source: bool,
-    attention: bool,
+    asked: Asked,
     warnings: Vec<WarningBody>,
     output: Output,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+enum Asked {
+    Edit { source: Arc<Source>, edit: PreparedEdit, params: Box<EditParams>, include_source: bool, attention: bool },
+    Session { source: Arc<Source> },
+    Images { sources: Vec<Arc<Source>>, as_url: bool },
 }
 
 impl Prepared {
@@ -30,26 +38,38 @@ impl Prepared {
         model: &Arc<ModelInfo>,
         source: Arc<Source>,
         edit: PreparedEdit,
-        spec: &EditSpec,
+        spec: EditSpec,
         warnings: Vec<WarningBody>,
         output: Output,
     ) -> Self {
-        let (include_source, attention) = (spec.include_source, spec.attention);
-        let work = Work::Edit { source, edit };
-        Self { model: Arc::clone(model), work, include_source, attention, warnings, output }
+        let EditSpec { params, include_source, attention, .. } = spec;
+        let params = Box::new(params);
+        let asked = Asked::Edit { source, edit, params, include_source, attention };
+        Self { model: Arc::clone(model), asked, warnings, output }
     }
 
     /// A source to be run and recorded.
     pub fn session(model: &Arc<ModelInfo>, source: Arc<Source>, warnings: Vec<WarningBody>, output: Output) -> Self {
-        let work = Work::Record { source };
-        Self { model: Arc::clone(model), work, include_source: true, attention: false, warnings, output }
+        Self { model: Arc::clone(model), asked: Asked::Session { source }, warnings, output }
+    }
+
+    /// Images of these sources, one at least, as files or as data URLs.
+    pub fn images(
+        model: &Arc<ModelInfo>,
+        sources: Vec<Arc<Source>>,
+        as_url: bool,
+        warnings: Vec<WarningBody>,
+        output: Output,
+    ) -> Self {
+        Self { model: Arc::clone(model), asked: Asked::Images { sources, as_url }, warnings, output }
     }
 
     /// What it makes.
     pub fn kind(&self) -> Kind {
-        match self.work {
-            Work::Edit { .. } => Kind::Edit,
-            Work::Record { .. } => Kind::Session,
+        match self.asked {
+            Asked::Edit { .. } => Kind::Edit,
+            Asked::Session { .. } => Kind::Session,
+            Asked::Images { .. } => Kind::Images,
         }
     }
 
@@ -58,35 +78,52 @@ impl Prepared {
         self.output
     }
 
-    /// Queues the work.
+    /// Queues the work: all of it or, where there is no room for some, none.
     ///
     /// # Errors
     /// Those of [`Engine::submit`].
-    pub fn submit(&self, engine: &Engine, previews: usize) -> Result<JobHandle, EngineError> {
-        engine.submit(self.work.clone(), JobOptions { previews, attention: self.attention })
+    pub fn submit(&self, engine: &Engine, previews: usize) -> Result<Handles, Problem> {
+        let record = |source: &Arc<Source>| Work::Record { source: Arc::clone(source) };
+        let (works, attention) = match &self.asked {
+            Asked::Edit { source, edit, attention, .. } => {
+                (vec![Work::Edit { source: Arc::clone(source), edit: edit.clone() }], *attention)
+            }
+            Asked::Session { source } => (vec![record(source)], false),
+            Asked::Images { sources, .. } => (sources.iter().map(record).collect(), false),
+        };
+        let submitted = works.into_iter().map(|work| engine.submit(work, JobOptions { previews, attention }));
+        let mut handles = submitted.collect::<Result<Vec<_>, _>>()?;
+        let last = handles.pop().ok_or_else(|| Problem::new(Code::Internal, "there is nothing to be done"))?;
+        Ok(Handles::new(handles, last))
     }
 
-    /// The answer to what the work came to.
+    /// The answer to what the work came to, in its order.
     ///
     /// # Errors
     /// `internal_error` where an image cannot be encoded.
-    pub async fn answer(&self, engine: &Engine, outcome: Outcome) -> Result<Answer, Problem> {
-        let model = &self.model.name;
-        match &self.work {
-            Work::Edit { source, edit } => {
-                let attention = match self.attention {
-                    true => Some(attention::of_edit(&self.model, edit, &outcome).await?),
+    pub async fn answer(&self, engine: &Engine, outcomes: &[Outcome]) -> Result<Answer, Problem> {
+        let (model, output, warnings) = (&*self.model, self.output, self.warnings.clone());
+        match (&self.asked, outcomes) {
+            (Asked::Edit { source, edit, params, include_source, attention }, [outcome]) => {
+                let attention = match attention {
+                    true => Some(attention::of_edit(model, edit, outcome).await?),
                     false => None,
                 };
-                let (include_source, warnings) = (self.include_source, self.warnings.clone());
-                let beside = Beside { include_source, attention, warnings };
-                answer::edit(model, source, edit, &outcome, beside, self.output).await
+                let beside = Beside { params, include_source: *include_source, attention, warnings };
+                answer::edit(model, source, edit, outcome, beside, output).await
             }
-            Work::Record { source } => {
+            (Asked::Session { source }, [outcome]) => {
                 // Where it was forgotten again in the meantime, it is told of as what is left of it: its source.
                 let view = engine.sessions().view(&outcome.session);
                 let view = view.unwrap_or_else(|| SessionView::of_source(&outcome.session, source));
-                answer::recorded_session(model, &view, &outcome, self.warnings.clone(), self.output).await
+                answer::recorded_session(model, &view, outcome, warnings, output).await
+            }
+            (Asked::Images { sources, as_url }, outcomes) => {
+                let made: Vec<_> = sources.iter().map(AsRef::as_ref).zip(outcomes).collect();
+                images::answer(model, &made, *as_url, warnings, output).await
+            }
+            (Asked::Edit { .. } | Asked::Session { .. }, _) => {
+                Err(Problem::new(Code::Internal, "one piece of work has several outcomes"))
             }
         }
     }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::openai::{self, Dialect};
 use crate::diffusion::ModelError;
 use crate::engine::{EngineError, PrepareError};
 use crate::p2p::EditError;
@@ -73,10 +74,8 @@ codes! {
     InvalidStrength, "invalid_strength", UNPROCESSABLE_ENTITY, "A strength is not a finite number";
     EqualizerNoEffect, "equalizer_no_effect", UNPROCESSABLE_ENTITY, "An equalizer would do nothing";
     LocalBlendNoWords, "local_blend_no_words", UNPROCESSABLE_ENTITY, "A local blend has no words";
-    LocalBlendNeverApplies, "local_blend_never_applies", UNPROCESSABLE_ENTITY, "A local blend would never be applied";
     InvalidThreshold, "invalid_threshold", UNPROCESSABLE_ENTITY, "A threshold is out of range";
     InvalidStart, "invalid_start", UNPROCESSABLE_ENTITY, "A start is out of range";
-    InvalidEdit, "invalid_edit", UNPROCESSABLE_ENTITY, "The edit cannot be carried out";
     NoAttentionMaps, "no_attention_maps", UNPROCESSABLE_ENTITY, "The model keeps no attention maps";
     IdempotencyKeyReused, "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The key was given to another request";
     WebhookNotAllowed, "webhook_not_allowed", UNPROCESSABLE_ENTITY, "Webhooks do not go to this address";
@@ -188,10 +187,16 @@ impl Problem {
     }
 
     /// The response, with the id of its request.
-    pub fn render(&self, request_id: &str) -> Response {
-        let mut response = (self.code.status(), axum::Json(self.body(request_id))).into_response();
+    pub fn render(&self, request_id: &str, dialect: Dialect) -> Response {
+        const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+        let mut response = match dialect {
+            Dialect::OpenAi => openai::error_response(self),
+            Dialect::Own => {
+                let body = axum::Json(self.body(request_id));
+                (self.code.status(), [(header::CONTENT_TYPE, PROBLEM)], body).into_response()
+            }
+        };
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = self.retry_after {
             // Rounded up: a client that comes back too early is refused again.
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs_f64().ceil() as u64));
@@ -229,8 +234,20 @@ impl From<EngineError> for Problem {
 
 impl From<EditError> for Problem {
     fn from(error: EditError) -> Self {
-        let code = Code::ALL.iter().copied().find(|code| code.as_str() == error.code());
-        Self::new(code.unwrap_or(Code::InvalidEdit), error.to_string()).at(error.param())
+        let code = match error {
+            EditError::WordNotFound { .. } => Code::WordNotFound,
+            EditError::PromptTooLong { .. } => Code::PromptTooLong,
+            EditError::ReplaceWordCount { .. } => Code::ReplaceWordCount,
+            EditError::ReweightChangesPrompt => Code::ReweightChangesPrompt,
+            EditError::InvalidWindow { .. } => Code::InvalidWindow,
+            EditError::WindowSelectsNoStep { .. } => Code::WindowSelectsNoStep,
+            EditError::InvalidStrength { .. } => Code::InvalidStrength,
+            EditError::EqualizerNoEffect { .. } => Code::EqualizerNoEffect,
+            EditError::LocalBlendNoWords => Code::LocalBlendNoWords,
+            EditError::InvalidThreshold { .. } => Code::InvalidThreshold,
+            EditError::InvalidStart { .. } => Code::InvalidStart,
+        };
+        Self::new(code, error.to_string()).at(error.param())
     }
 }
 
@@ -266,7 +283,7 @@ mod tests {
         assert_eq!((problem.code(), problem.param()), (Code::InvalidWindow, Some("self_replace_steps")));
         let word = |ids| Prompt::new("", ids, vec![0..0, 0..0], 77);
         let error = crate::p2p::reweight(&word(vec![1, 2]), &word(vec![1, 3])).unwrap_err();
-        assert_eq!(Problem::from(error).code(), Code::ReweightChangesPrompt);
+        assert_eq!(Problem::from(error.clone()).code().as_str(), error.code());
     }
 
     #[test]

@@ -15,7 +15,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryObject {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|error| Problem::new(Code::InvalidValue, error.body_text()))?;
+            .map_err(|_| Problem::new(Code::InvalidValue, "the query cannot be read: name=value pairs are wanted"))?;
         let mut object = Map::new();
         for (name, value) in pairs {
             if object.contains_key(&name) {

@@ -11,6 +11,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use super::openai::Dialect;
 use super::problem::Problem;
 use crate::telemetry;
 use crate::telemetry::trace_context::TraceContext;
@@ -36,6 +37,7 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = client_id(&request).unwrap_or_else(|| Uuid::new_v4().to_string());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let dialect = Dialect::of(&path);
     let span = tracing::info_span!(
         "request", request_id = %id, %method, path, client = Empty, trace_id = Empty, otel.name = Empty, otel.kind = Empty
     );
@@ -54,7 +56,7 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
     let mut response = match &problem {
         Some(problem) => {
             // What layers have said beside it belongs to the problem too: `Allow`, `WWW-Authenticate`, `RateLimit`.
-            let mut rendered = problem.render(&id);
+            let mut rendered = problem.render(&id, dialect);
             let beside = response.headers().iter().filter(|(name, _)| ![CONTENT_TYPE, CONTENT_LENGTH].contains(name));
             for (name, value) in beside {
                 rendered.headers_mut().append(name, value.clone());

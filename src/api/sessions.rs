@@ -16,8 +16,11 @@ use super::guard::Caller;
 use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::wait::{self, Call};
-use super::wire::{JobResponse, OutputBody, SessionList, SessionRequest, SessionResponse, WaitHeaders};
-use super::{AppState, accept, answer, problem, source, warnings};
+use super::wire::{
+    ImageFileSchema, JobResponse, OutputBody, SessionList, SessionRequest, SessionResponse, StreamEventSchema,
+    WaitHeaders,
+};
+use super::{AppState, accept, answer, recipe, source, warnings};
 use crate::engine::{JobOptions, Work};
 use crate::session::{SessionId, Source};
 
@@ -34,15 +37,13 @@ const OUTPUT_FIELDS: [&str; 6] =
     request_body(content = SessionRequest, example = json!({"source": {"prompt": "a cat on the beach", "seed": 3}})),
     responses(
         (status = 201, description = "Recorded; `Location` tells where. Bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
-            (SessionResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")
+            (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
         (status = 200, description = "It was recorded already; or events, where a stream is asked for", content(
-            (SessionResponse = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"),
-            (String = "text/event-stream")
+            (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
+            (StreamEventSchema = "text/event-stream")
         )),
         (status = 202, description = "A job; `Location` tells where", body = JobResponse),
-        (status = "4XX", description = "What cannot be done", body = problem::ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "What went wrong", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
@@ -85,10 +86,9 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList
 /// Tells of a session.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}", operation_id = "get_session", tag = "sessions",
-    params(("id" = String, Path, description = "The session")),
+    params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
     responses(
         (status = 200, description = "The session", body = SessionResponse),
-        (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn show(
@@ -103,12 +103,11 @@ pub async fn show(
 /// The source's image; it is run again if only the source is left of the session.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}/image", operation_id = "get_session_image", tag = "sessions",
-    params(("id" = String, Path, description = "The session")),
+    params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
     responses(
         (status = 200, description = "The image: PNG, or what is accepted", content(
-            (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")
+            (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
-        (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn image(
@@ -117,12 +116,9 @@ pub async fn image(
     SessionPath(id): SessionPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let output = match accept::form(&headers)? {
-        Form::Image(Some(format)) => Output { format, ..Output::default() },
-        // `image/*`, `*/*`, or nothing: there is no JSON form of an image.
-        Form::Image(None) | Form::Json | Form::Events => Output::default(),
-    };
+    let output = Output::default().in_format(accept::image(&headers)?);
     let source = known_source(&state, &id)?;
+    let texts = recipe::of_source(state.engine.model()?, &source);
     let image = match state.engine.sessions().image(&id) {
         Some(image) => image,
         None => {
@@ -130,16 +126,15 @@ pub async fn image(
             state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
         }
     };
-    answer::bare_image(&image, output).await
+    answer::bare_image(&image, output, texts).await
 }
 
 /// Forgets a session.
 #[utoipa::path(
     delete, path = "/v1/sessions/{id}", operation_id = "delete_session", tag = "sessions",
-    params(("id" = String, Path, description = "The session")),
+    params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
     responses(
         (status = 204, description = "Forgotten"),
-        (status = 404, description = "There is no such session", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn forget(State(state): State<Arc<AppState>>, SessionPath(id): SessionPath) -> Result<StatusCode, Problem> {

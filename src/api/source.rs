@@ -10,6 +10,8 @@ use crate::engine::max_pixels;
 use crate::session::Source;
 
 const MAX_GUIDANCE: f64 = 100.0;
+/// Longer sides fit into no WebP, whatever the model can do.
+const MAX_SIDE: usize = 16_383;
 /// The schedulers there are.
 pub const SCHEDULER: &str = "ddim";
 
@@ -117,7 +119,7 @@ fn size(request: &SourceRequest, model: &ModelInfo) -> Result<(usize, usize), Pr
             return Err(Problem::new(Code::InvalidValue, detail).at("size"));
         }
         Some(size) => {
-            let sides = size.split_once(['x', 'X', '*']).and_then(|(w, h)| w.parse().ok().zip(h.parse().ok()));
+            let sides = size.split_once(['x', 'X', '*']).and_then(|(w, h)| digits(w).zip(digits(h)));
             let Some((width, height)) = sides else {
                 return unsupported("size", format!("{size:?} is not a size such as {0}x{0}", model.native_size));
             };
@@ -137,10 +139,20 @@ fn size(request: &SourceRequest, model: &ModelInfo) -> Result<(usize, usize), Pr
             return unsupported(field, detail);
         }
     }
+    let max_side = |(_, side): &(_, usize)| *side > MAX_SIDE;
+    if let Some((field, _)) = fields.into_iter().zip([width, height]).find(max_side) {
+        let detail = format!("{width}x{height} cannot be made: a side may have at most {MAX_SIDE} pixels");
+        return unsupported(field, detail);
+    }
     let max_pixels = max_pixels(model);
     if width.checked_mul(height).is_none_or(|pixels| pixels > max_pixels) {
         let detail = format!("{width}x{height} cannot be made: an image may have at most {max_pixels} pixels");
         return unsupported(fields[0], detail);
     }
     Ok((width, height))
+}
+
+/// A number without a sign.
+fn digits(text: &str) -> Option<usize> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }

@@ -29,6 +29,7 @@ use super::headers::{RESPOND_ASYNC, prefers_async};
 use super::idempotency::{Fingerprint, IDEMPOTENT_REPLAYED, IdempotencyKey};
 use super::jobs::routes::told;
 use super::jobs::{Job, Origin, Waiter, Work, carry};
+use super::openai::Dialect;
 use super::prepared::Prepared;
 use super::problem::{Code, Problem};
 use super::request_id::Arrival;
@@ -99,11 +100,11 @@ pub async fn answer(
     let form = if let Way::Plain(form) = way { form } else { Form::Json };
     let start = |prepared: Prepared| {
         let place = place(&state, &caller)?;
-        let handle = prepared.submit(&state.engine, previews)?;
+        let handles = prepared.submit(&state.engine, previews)?;
         let origin = Origin { request_id: arrival.request_id.clone(), owner: caller.owner().cloned() };
-        let (job, stop) = Job::new(prepared.kind(), origin, prepared.output(), key.clone(), handle.progress());
+        let (job, stop) = Job::new(prepared.kind(), origin, prepared.output(), key.clone(), handles.progress());
         let waiter = job.watch();
-        let work = Work { prepared, handle, deadline, stop, webhook, place };
+        let work = Work { prepared, handles, deadline, stop, webhook, place };
         // Before its task can end it. One with a key is kept by the store itself.
         if key.is_none() && way == Way::Async {
             state.jobs.insert(Arc::clone(&job));
@@ -129,7 +130,7 @@ pub async fn answer(
     let waiter = if is_replay { waiter.until(deadline) } else { waiter };
     let mut response = match way {
         Way::Plain(form) => plain(waiter, form).await?,
-        Way::Stream => stream::from_the_start(waiter, arrival.request_id.clone()),
+        Way::Stream => stream::from_the_start(waiter, arrival.request_id.clone(), Dialect::of(&path)),
         Way::Async => accepted(&state, &waiter)?,
     };
     if is_replay {

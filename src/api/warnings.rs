@@ -15,7 +15,7 @@ pub fn unknown_words(vocabulary: &Vocabulary, prompts: &[(&str, &str)]) -> Vec<W
         code: "unknown_word",
         param: param.to_owned(),
         detail: format!("the model does not know the word \"{word}\"; what it makes of it is chance"),
-        word,
+        word: Some(word),
     };
     words.map(warning).collect()
 }

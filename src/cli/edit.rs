@@ -14,10 +14,10 @@ use super::{CliError, engine_config, model_files, prepare};
 use crate::api::edit_params::{EditSpec, Output};
 use crate::api::problem::Problem;
 use crate::api::wire::WarningBody;
-use crate::api::{source, warnings};
+use crate::api::{recipe, source, warnings};
 use crate::config::{DeviceChoice, DtypeChoice, LogFormat, Options, Settings};
 use crate::engine::{Engine, EngineError, JobOptions, Outcome, PreparedEdit, Work};
-use crate::media::Image;
+use crate::media::{Image, Text};
 use crate::p2p::{AlignedWords, Origin, Relation, Window, Windows, WordRef};
 use crate::session::Source;
 use crate::telemetry;
@@ -84,7 +84,7 @@ pub struct EditArgs {
     /// png, jpeg or webp.
     #[arg(long)]
     output_format: Option<String>,
-    /// Quality of a JPEG.
+    /// Quality of a JPEG, or of a lossy WebP; a WebP without it is lossless.
     #[arg(long)]
     output_compression: Option<u64>,
     /// A folder in the diffusers layout; without it, the embedded model.
@@ -183,12 +183,13 @@ pub fn run(args: EditArgs) -> Result<(), CliError> {
         print_windows(edit.plan.windows());
         std::fs::create_dir_all(&args.output)
             .map_err(CliError::io(format!("--output: cannot make {}", args.output.display())))?;
+        let texts = [recipe::of_source(model, &source), recipe::of_edit(model, &source, &edit, &spec.params)];
         let outcome = follow(&engine, Work::Edit { source: Arc::new(source), edit }).await?;
         let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
         println!("took {:.1} s", outcome.timings.total.as_secs_f64());
-        for (name, image) in [("source", &outcome.source_image), ("edited", edited)] {
+        for ((name, image), texts) in [("source", &outcome.source_image), ("edited", edited)].into_iter().zip(&texts) {
             let path = args.output.join(name).with_extension(spec.output.format.as_str());
-            write(&path, image, spec.output)?;
+            write(&path, image, spec.output, texts)?;
             println!("wrote {}", path.display());
         }
         Ok(())
@@ -243,9 +244,9 @@ async fn follow(engine: &Engine, work: Work) -> Result<Outcome, CliError> {
     }
 }
 
-fn write(path: &Path, image: &Image, output: Output) -> Result<(), CliError> {
+fn write(path: &Path, image: &Image, output: Output, texts: &[Text]) -> Result<(), CliError> {
     let file = image
-        .encode(output.format, output.quality)
+        .encode(output.format, output.quality, texts)
         .map_err(|error| CliError::Request(format!("{} cannot be encoded: {error}", path.display())))?;
     std::fs::write(path, file).map_err(CliError::io(format!("cannot write {}", path.display())))
 }

@@ -1,14 +1,16 @@
 //! Images out, and back in: PNG, JPEG and WebP, and base64 around them; heat maps over them.
 
 mod heat;
+mod png;
+mod webp;
 
 use std::io::Cursor;
 
 use base64::Engine as _;
 use image::codecs::jpeg::JpegEncoder;
-use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
-use image::{ExtendedColorType, ImageEncoder, ImageError, ImageReader, Limits};
+use image::error::{EncodingError, ImageFormatHint};
+use image::{ExtendedColorType, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits};
 
 pub use heat::heat_overlay;
 
@@ -24,15 +26,28 @@ pub struct Image {
 }
 
 /// The formats that an image can be answered in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutputFormat {
     /// Lossless.
+    #[default]
     Png,
-    /// Lossy; a quality of 1 to 100 applies.
+    /// Lossy.
     Jpeg,
-    /// Lossless WebP.
+    /// Lossless, or lossy where a quality is given.
     Webp,
 }
+
+/// A text inside a PNG file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// What it is: 1 to 79 characters of Latin-1.
+    pub keyword: &'static str,
+    /// The text.
+    pub text: String,
+}
+
+/// Quality of a JPEG where none is given.
+pub const JPEG_QUALITY: u8 = 90;
 
 impl OutputFormat {
     /// All formats, in the order in which they are offered.
@@ -58,27 +73,27 @@ impl OutputFormat {
 }
 
 impl Image {
-    /// The image as a file. `quality` (1 to 100) counts for JPEG alone.
-    pub fn encode(&self, format: OutputFormat, quality: u8) -> Result<Vec<u8>, ImageError> {
+    /// The image as a file. A quality of 1 to 100 counts for JPEG, and makes a WebP lossy; texts are for PNG.
+    pub fn encode(&self, format: OutputFormat, quality: Option<u8>, texts: &[Text]) -> Result<Vec<u8>, ImageError> {
         let too_large =
             |_| ImageError::Limits(image::error::LimitError::from_kind(image::error::LimitErrorKind::DimensionError));
         let width = u32::try_from(self.width).map_err(too_large)?;
         let height = u32::try_from(self.height).map_err(too_large)?;
         let mut file = Cursor::new(Vec::new());
-        match format {
-            OutputFormat::Png => {
-                PngEncoder::new(&mut file).write_image(&self.rgb, width, height, ExtendedColorType::Rgb8)?;
+        match (format, quality) {
+            (OutputFormat::Png, _) => return png::encode(&self.rgb, width, height, texts),
+            (OutputFormat::Jpeg, quality) => {
+                let encoder = JpegEncoder::new_with_quality(&mut file, quality.unwrap_or(JPEG_QUALITY).clamp(1, 100));
+                encoder.write_image(&self.rgb, width, height, ExtendedColorType::Rgb8)?;
             }
-            OutputFormat::Jpeg => {
-                JpegEncoder::new_with_quality(&mut file, quality.clamp(1, 100)).write_image(
-                    &self.rgb,
-                    width,
-                    height,
-                    ExtendedColorType::Rgb8,
-                )?;
-            }
-            OutputFormat::Webp => {
+            (OutputFormat::Webp, None) => {
                 WebPEncoder::new_lossless(&mut file).write_image(&self.rgb, width, height, ExtendedColorType::Rgb8)?;
+            }
+            (OutputFormat::Webp, Some(quality)) => {
+                return webp::encode(&self.rgb, width, height, quality.clamp(1, 100)).ok_or_else(|| {
+                    let hint = ImageFormatHint::Exact(ImageFormat::WebP);
+                    ImageError::Encoding(EncodingError::new(hint, "libwebp cannot write it"))
+                });
             }
         }
         Ok(file.into_inner())
@@ -122,18 +137,18 @@ mod tests {
         let rgb: Vec<u8> = (0..5 * 3 * 3).map(|i| (i * 7) as u8).collect();
         let picture = Image { width: 5, height: 3, rgb };
         for format in [OutputFormat::Png, OutputFormat::Webp] {
-            let file = picture.encode(format, 90).unwrap();
+            let file = picture.encode(format, None, &[]).unwrap();
             assert_eq!(decode(&from_base64(&base64(&file)).unwrap()).unwrap(), picture, "{format:?}");
         }
-        assert!(picture.encode(OutputFormat::Jpeg, 90).unwrap().starts_with(&[0xff, 0xd8]));
+        assert!(picture.encode(OutputFormat::Jpeg, None, &[]).unwrap().starts_with(&[0xff, 0xd8]));
     }
 
     #[test]
     fn what_is_too_large_or_no_image_is_not_read() {
         let tall = |height: usize| Image { width: 1, height, rgb: vec![7; height * 3] };
         for format in OutputFormat::ALL {
-            assert!(decode(&tall(MAX_SIDE as usize).encode(format, 90).unwrap()).is_ok(), "{format:?}");
-            let error = decode(&tall(MAX_SIDE as usize + 1).encode(format, 90).unwrap()).unwrap_err();
+            assert!(decode(&tall(MAX_SIDE as usize).encode(format, None, &[]).unwrap()).is_ok(), "{format:?}");
+            let error = decode(&tall(MAX_SIDE as usize + 1).encode(format, None, &[]).unwrap()).unwrap_err();
             assert!(matches!(error, ImageError::Limits(_)), "{format:?}: {error}");
         }
         assert!(matches!(decode(b"GIF89a and so on"), Err(ImageError::Unsupported(_))));

@@ -31,8 +31,8 @@ impl BlendPlan {
     /// The blend of an edit whose words align as `words`.
     ///
     /// # Errors
-    /// [`EditError::WordNotFound`], [`EditError::LocalBlendNoWords`], [`EditError::LocalBlendNeverApplies`],
-    /// [`EditError::InvalidThreshold`], [`EditError::InvalidStart`].
+    /// [`EditError::WordNotFound`], [`EditError::LocalBlendNoWords`], [`EditError::InvalidThreshold`],
+    /// [`EditError::InvalidStart`].
     pub(super) fn new(
         source: &Prompt,
         target: &Prompt,
@@ -47,10 +47,8 @@ impl BlendPlan {
         if !(0.0..1.0).contains(&start) {
             return Err(EditError::InvalidStart { start });
         }
+        // Before the last step, for `start` is below 1: it is applied after that at least.
         let start_step = bound(start, steps);
-        if start_step >= steps {
-            return Err(EditError::LocalBlendNeverApplies { start, steps });
-        }
         let (listed_source, listed_target) = match &params.words {
             BlendWords::DifferingWords => (None, None),
             BlendWords::Listed { source, target } => (source.as_deref(), target.as_deref()),
@@ -186,9 +184,13 @@ mod tests {
         assert_eq!(code(f32::NAN, 0.2), Err("invalid_threshold"));
         assert_eq!(code(0.3, 1.0), Err("invalid_start"));
         assert_eq!(code(0.0, 0.99).map(|plan| plan.start_step), Ok(9));
+        let last = 1.0 - f64::EPSILON / 2.0;
         let (source, target) = (prompt("a cat"), prompt("a dog"));
         let words = auto(&source, &target).1.words;
-        let never = BlendPlan::new(&source, &target, &words, &LocalBlendParams::default(), 0);
-        assert_eq!(never.expect_err("no step").code(), "local_blend_never_applies");
+        for steps in 1..=1000 {
+            let params = LocalBlendParams { start: last, ..LocalBlendParams::default() };
+            let plan = BlendPlan::new(&source, &target, &words, &params, steps).unwrap();
+            assert!(plan.start_step < steps, "{steps} steps without a blend");
+        }
     }
 }

@@ -47,9 +47,6 @@ pub enum EditError {
     /// A local blend without a word that selects a part of the image.
     #[error("the local blend has no words: none are given, and no words of the prompts differ")]
     LocalBlendNoWords,
-    /// A local blend that starts after the last step.
-    #[error("the local blend starts at {start} and so is never applied within {steps} steps")]
-    LocalBlendNeverApplies { start: f64, steps: usize },
     /// A threshold outside `[0, 1)`.
     #[error("the threshold of a local blend must be at least 0 and below 1, not {threshold}")]
     InvalidThreshold { threshold: f32 },
@@ -93,7 +90,6 @@ impl EditError {
             Self::InvalidStrength { .. } => "invalid_strength",
             Self::EqualizerNoEffect { .. } => "equalizer_no_effect",
             Self::LocalBlendNoWords => "local_blend_no_words",
-            Self::LocalBlendNeverApplies { .. } => "local_blend_never_applies",
             Self::InvalidThreshold { .. } => "invalid_threshold",
             Self::InvalidStart { .. } => "invalid_start",
         }
@@ -112,7 +108,7 @@ impl EditError {
             Self::ReplaceWordCount { .. } | Self::ReweightChangesPrompt => "prompt".to_owned(),
             Self::LocalBlendNoWords => "local_blend".to_owned(),
             Self::InvalidThreshold { .. } => "local_blend.threshold".to_owned(),
-            Self::LocalBlendNeverApplies { .. } | Self::InvalidStart { .. } => "local_blend.start".to_owned(),
+            Self::InvalidStart { .. } => "local_blend.start".to_owned(),
         }
     }
 

@@ -24,6 +24,8 @@ label! {
         ReadSession = "read_session",
         /// `DELETE /v1/sessions/{id}`.
         DeleteSession = "delete_session",
+        /// `POST /v1/images/generations`.
+        CreateImages = "create_images",
         /// `POST /v1/align`.
         Align = "align",
         /// `GET` and `DELETE /v1/jobs/{id}`.

@@ -7,7 +7,9 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod bf16;
+mod codes;
 mod device;
+mod docs;
 mod edits;
 mod ends;
 mod engine;
@@ -15,6 +17,7 @@ mod fake;
 mod golden;
 mod guard;
 mod heat;
+mod images;
 mod jobs;
 mod killed;
 mod metrics;
@@ -22,6 +25,7 @@ mod model;
 mod observing;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod outputs;
 mod playground;
 mod presets;
 mod problems;

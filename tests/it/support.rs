@@ -224,6 +224,11 @@ impl Service {
     pub async fn with_api(files: ModelFiles, config: EngineConfig, api: ApiConfig) -> Self {
         let (engine, loaded) = Engine::start(files, config).unwrap();
         loaded.await.unwrap().unwrap();
+        Self::of(engine, api)
+    }
+
+    /// On an engine that need not be loaded.
+    pub fn of(engine: Engine, api: ApiConfig) -> Self {
         let state = Arc::new(AppState::new(engine, api).unwrap());
         Self { router: api::router(Arc::clone(&state)), state }
     }

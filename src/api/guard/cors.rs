@@ -25,7 +25,7 @@ const ALLOWED: [HeaderName; 9] = [
 ];
 
 /// Headers of answers that a page may read.
-const EXPOSED: [&str; 24] = [
+const EXPOSED: [&str; 25] = [
     "x-request-id",
     "traceparent",
     "location",
@@ -35,6 +35,7 @@ const EXPOSED: [&str; 24] = [
     "etag",
     "www-authenticate",
     "x-reprompt-id",
+    "x-reprompt-created",
     "x-reprompt-model",
     "x-reprompt-session",
     "x-reprompt-recording",

@@ -43,6 +43,8 @@ pub enum Kind {
     Edit,
     /// A session.
     Session,
+    /// Generated images.
+    Images,
 }
 
 impl Kind {
@@ -51,6 +53,7 @@ impl Kind {
         match self {
             Self::Edit => "edit",
             Self::Session => "session",
+            Self::Images => "images",
         }
     }
 }

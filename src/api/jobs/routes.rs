@@ -12,10 +12,10 @@ use super::{Job, JobId, object, summary};
 use crate::api::AppState;
 use crate::api::accept::{Form, form_or_events};
 use crate::api::guard::Caller;
-use crate::api::problem::{self, Code, Problem};
+use crate::api::problem::{Code, Problem};
 use crate::api::request_id::Arrival;
 use crate::api::stream;
-use crate::api::wire::{JobList, JobResponse};
+use crate::api::wire::{JobList, JobResponse, StreamEventSchema};
 use crate::engine::CancelReason;
 
 /// Lists the jobs that are kept, the newest first; those of the API key that asks, where there are keys.
@@ -33,12 +33,11 @@ pub async fn list(State(state): State<Arc<AppState>>, Extension(caller): Extensi
 /// Tells of a job; with `Accept: text/event-stream` as events from where it stands, previews so far included.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}", operation_id = "get_job", tag = "jobs",
-    params(("id" = String, Path, description = "The job")),
+    params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
     responses(
         (status = 200, description = "The job", content(
-            (JobResponse = "application/json"), (String = "text/event-stream")
+            (JobResponse = "application/json"), (StreamEventSchema = "text/event-stream")
         )),
-        (status = 404, description = "There is no such job", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn show(
@@ -61,11 +60,10 @@ pub async fn show(
 /// Cancels a job that has not ended, and forgets one that has.
 #[utoipa::path(
     delete, path = "/v1/jobs/{id}", operation_id = "delete_job", tag = "jobs",
-    params(("id" = String, Path, description = "The job")),
+    params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
     responses(
         (status = 200, description = "Cancelled", body = JobResponse),
         (status = 204, description = "It had ended and is forgotten"),
-        (status = 404, description = "There is no such job", body = problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn cancel(

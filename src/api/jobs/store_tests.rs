@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use super::{End, Job, JobStore, Jobs, Kind, Origin, Waiter};
-use crate::api::answer::Answer;
+use crate::api::answer::{Answer, Files};
 use crate::api::edit_params::Output;
 use crate::api::idempotency::{Fingerprint, IdempotencyKey};
 use crate::api::limits::JobLimits;
@@ -43,7 +43,7 @@ fn fingerprint(path: &str) -> Fingerprint {
 /// An answer whose JSON has this many bytes.
 fn success(bytes: usize) -> End {
     let text = "x".repeat(bytes - "\"\"".len());
-    End::Succeeded(Answer::new(StatusCode::OK, None, &json!(text), Output::default(), HeaderMap::new()).unwrap().into())
+    End::Succeeded(Answer::new(StatusCode::OK, None, &json!(text), Files::default(), HeaderMap::new()).unwrap().into())
 }
 
 /// Starts a job under a key, or joins the one that is there.

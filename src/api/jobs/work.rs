@@ -1,4 +1,4 @@
-//! The task that carries a job: from the engine's handle to the job's end.
+//! The task that carries a job: from the engine's handles to the job's end.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,18 +10,19 @@ use super::waiter::passed;
 use super::{End, Job};
 use crate::api::AppState;
 use crate::api::guard::places::Place;
+use crate::api::handles::Handles;
 use crate::api::prepared::Prepared;
 use crate::api::problem::{Code, Problem};
 use crate::api::webhook::Webhook;
-use crate::engine::{CancelReason, JobHandle};
+use crate::engine::CancelReason;
 
 /// Work that was taken by the engine.
 #[derive(Debug)]
 pub struct Work {
     /// What was asked for.
     pub prepared: Prepared,
-    /// The engine's handle.
-    pub handle: JobHandle,
+    /// The engine's handles.
+    pub handles: Handles,
     /// When the work is not worth it any more.
     pub deadline: Option<Instant>,
     /// Tells to stop.
@@ -35,20 +36,20 @@ pub struct Work {
 /// Carries a job to its end, in a task of its own, and tells of it.
 pub async fn carry(work: Work, job: Arc<Job>, state: Arc<AppState>) {
     let (id, jobs) = (job.id.clone(), state.jobs.downgrade());
-    // Where the task is dropped, the handle is dropped before the state: the engine waits for work that is not
+    // Where the task is dropped, the handles are dropped before the state: the engine waits for work that is not
     // cancelled.
     let unfinished = Unfinished { state, job: Some(job) };
-    let Work { prepared, mut handle, deadline, stop, webhook, place } = work;
+    let Work { prepared, mut handles, deadline, stop, webhook, place } = work;
     let answered = async {
-        let outcome = handle.outcome().await?;
-        prepared.answer(&unfinished.state.engine, outcome).await
+        let outcomes = handles.outcomes().await?;
+        prepared.answer(&unfinished.state.engine, &outcomes).await
     };
     let done = bounded(answered, deadline, stop).await;
     let end = match done {
         Ok(Ok(answer)) => End::Succeeded(Arc::new(answer)),
         Ok(Err(problem)) => End::Failed(problem),
         Err(reason) => {
-            handle.cancel(reason);
+            handles.cancel(reason);
             tracing::info!(job = %id, reason = reason.as_str(), "a job was cancelled");
             End::Canceled(reason)
         }

@@ -8,7 +8,8 @@ mod cursor;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -19,8 +20,9 @@ use tokio::sync::watch;
 use tracing::Span;
 
 use self::cursor::{Cursor, Told};
-use super::answer::encode;
+use super::answer::{encode, unix_seconds};
 use super::jobs::{End, Waiter, queue};
+use super::openai::{self, Dialect};
 use super::problem::Problem;
 use super::wire::{StartedEvent, StepEvent};
 use crate::engine::Progress;
@@ -31,13 +33,13 @@ use crate::media::base64;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The events of a job that has just been queued.
-pub fn from_the_start(waiter: Waiter, request_id: String) -> Response {
-    respond(Reader::new(waiter, request_id, Cursor::from_the_start()))
+pub fn from_the_start(waiter: Waiter, request_id: String, dialect: Dialect) -> Response {
+    respond(Reader::new(waiter, request_id, Cursor::from_the_start(), dialect))
 }
 
 /// The events of a job from where it stands.
 pub fn of_job(waiter: Waiter, request_id: String) -> Response {
-    respond(Reader::new(waiter, request_id, Cursor::default()))
+    respond(Reader::new(waiter, request_id, Cursor::default(), Dialect::Own))
 }
 
 fn respond(reader: Reader) -> Response {
@@ -59,6 +61,9 @@ struct Reader {
     /// Whether there may be news of the progress.
     is_open: bool,
     cursor: Cursor,
+    dialect: Dialect,
+    /// Previews told so far.
+    previews: usize,
     request_id: String,
     is_done: bool,
     /// Of the request.
@@ -66,9 +71,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(waiter: Waiter, request_id: String, cursor: Cursor) -> Self {
+    fn new(waiter: Waiter, request_id: String, cursor: Cursor, dialect: Dialect) -> Self {
         let progress = waiter.job().progress();
-        Self { waiter, progress, is_open: true, cursor, request_id, is_done: false, span: Span::current() }
+        let span = Span::current();
+        Self { waiter, progress, is_open: true, cursor, dialect, previews: 0, request_id, is_done: false, span }
     }
 
     /// The next event, as soon as there is one; `None` after the last.
@@ -87,7 +93,8 @@ impl Reader {
             };
             match (told, end) {
                 (Some(told), _) => match self.event(told).await {
-                    Ok(event) => return Some(event),
+                    Ok(Some(event)) => return Some(event),
+                    Ok(None) => continue,
                     Err(problem) => return Some(self.last(&End::Failed(problem))),
                 },
                 (None, Some(end)) => return Some(self.last(&end)),
@@ -111,27 +118,39 @@ impl Reader {
         }
     }
 
-    async fn event(&self, told: Told) -> Result<Result<Event, axum::Error>, Problem> {
-        Ok(match told {
+    /// The event of what is told, where the dialect has one.
+    async fn event(&mut self, told: Told) -> Result<Option<Result<Event, axum::Error>>, Problem> {
+        let output = self.waiter.job().output;
+        Ok(Some(match told {
+            Told::Step { preview: Some(image), .. } if self.dialect == Dialect::OpenAi => {
+                let file = base64(&encode(Arc::clone(&image), output, Vec::new()).await?);
+                let (now, index) = (unix_seconds(SystemTime::now()), self.previews);
+                self.previews += 1;
+                named(openai::PARTIAL_IMAGE, &openai::partial_image(&image, output.format, file, now, index))
+            }
+            _ if self.dialect == Dialect::OpenAi => return Ok(None),
             Told::Queued { position, estimated_wait } => named("queued", &queue(position, estimated_wait)),
             Told::Started => named("started", &StartedEvent {}),
             Told::Step { step, steps, preview } => {
-                let output = self.waiter.job().output;
                 let b64_json = match preview {
-                    Some(image) => Some(base64(&encode(image, output).await?)),
+                    Some(image) => Some(base64(&encode(image, output, Vec::new()).await?)),
                     None => None,
                 };
                 let output_format = b64_json.as_ref().map(|_| output.format.as_str());
                 named("step", &StepEvent { step, steps, b64_json, output_format })
             }
-        })
+        }))
     }
 
     fn last(&mut self, end: &End) -> Result<Event, axum::Error> {
         self.is_done = true;
-        match end.answer() {
-            Ok(answer) => Ok(Event::default().event("completed").data(answer.json().get())),
-            Err(problem) => named("error", &problem.body(&self.request_id)),
+        match (end.answer(), self.dialect) {
+            (Ok(answer), Dialect::Own) => Ok(Event::default().event("completed").data(answer.json().get())),
+            (Ok(answer), Dialect::OpenAi) => {
+                named(openai::COMPLETED, &openai::completed(answer.json().get()).map_err(axum::Error::new)?)
+            }
+            (Err(problem), Dialect::Own) => named("error", &problem.body(&self.request_id)),
+            (Err(problem), Dialect::OpenAi) => named("error", &openai::error(&problem)),
         }
     }
 }

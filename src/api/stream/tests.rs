@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::api::answer::Answer;
+use crate::api::answer::{Answer, Files};
 use crate::api::edit_params::Output;
 use crate::api::jobs::{End, Job, Kind, Origin};
+use crate::api::openai::Dialect;
 use crate::api::stream;
 use crate::engine::{CancelReason, Preview, Progress, Stage};
 use crate::media::{Image, decode, from_base64};
@@ -32,7 +33,7 @@ fn running(step: usize) -> Progress {
 
 fn success() -> End {
     let body = json!({"object": "edit"});
-    End::Succeeded(Answer::new(StatusCode::OK, None, &body, Output::default(), HeaderMap::new()).unwrap().into())
+    End::Succeeded(Answer::new(StatusCode::OK, None, &body, Files::default(), HeaderMap::new()).unwrap().into())
 }
 
 /// The next frame of an answer as text; empty at its end.
@@ -56,7 +57,7 @@ fn body(response: Response) -> Body {
 #[tokio::test(start_paused = true)]
 async fn a_comment_keeps_the_connection_alive_while_there_is_nothing_to_tell() {
     let (job, progress, _stop) = new_job();
-    let mut body = body(stream::from_the_start(job.watch(), "mine".to_owned()));
+    let mut body = body(stream::from_the_start(job.watch(), "mine".to_owned(), Dialect::Own));
     assert_eq!(event(&mut body).await.0, "queued");
     let started = Instant::now();
     for count in 1..=2 {
@@ -70,7 +71,7 @@ async fn a_comment_keeps_the_connection_alive_while_there_is_nothing_to_tell() {
 #[tokio::test(start_paused = true)]
 async fn previews_come_with_their_steps_also_where_the_job_ended_long_ago() {
     let (job, progress, _stop) = new_job();
-    let mut body = body(stream::from_the_start(job.watch(), "mine".to_owned()));
+    let mut body = body(stream::from_the_start(job.watch(), "mine".to_owned(), Dialect::Own));
     let picture = Image { width: 2, height: 1, rgb: vec![1, 2, 3, 4, 5, 6] };
     let preview = Preview { step: 2, image: Arc::new(picture.clone()) };
     progress.send_replace(Progress { previews: vec![preview], ..running(3) });
@@ -94,7 +95,7 @@ async fn previews_come_with_their_steps_also_where_the_job_ended_long_ago() {
 #[tokio::test(start_paused = true)]
 async fn a_job_that_is_cancelled_in_the_queue_has_never_started() {
     let (job, progress, _stop) = new_job();
-    let mut body = body(stream::from_the_start(job.watch(), "mine".to_owned()));
+    let mut body = body(stream::from_the_start(job.watch(), "mine".to_owned(), Dialect::Own));
     let estimated_wait = Duration::from_millis(1500);
     progress.send_replace(Progress { stage: Stage::Queued { position: 2, estimated_wait }, ..Progress::default() });
     assert_eq!(event(&mut body).await, ("queued".to_owned(), json!({"position": 2, "estimated_wait_ms": 1500})));
@@ -110,7 +111,7 @@ async fn a_job_that_is_cancelled_in_the_queue_has_never_started() {
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_leaves_takes_a_job_with_it_that_nobody_else_waits_for() {
     let (job, _progress, stop) = new_job();
-    let mut body = body(stream::from_the_start(job.watch(), "mine".to_owned()));
+    let mut body = body(stream::from_the_start(job.watch(), "mine".to_owned(), Dialect::Own));
     event(&mut body).await;
     drop(body);
     assert_eq!(stop.await, Ok(CancelReason::Disconnected));
@@ -121,7 +122,7 @@ async fn a_stream_ends_at_the_deadline_of_its_own_request() {
     let (job, _progress, mut stop) = new_job();
     let _other = job.watch();
     let deadline = Instant::now() + Duration::from_secs(5);
-    let mut body = body(stream::from_the_start(job.watch().until(Some(deadline)), "mine".to_owned()));
+    let mut body = body(stream::from_the_start(job.watch().until(Some(deadline)), "mine".to_owned(), Dialect::Own));
     assert_eq!(event(&mut body).await.0, "queued");
     let (name, problem) = event(&mut body).await;
     assert_eq!((name.as_str(), &problem["code"]), ("error", &json!("deadline_exceeded")));

@@ -10,11 +10,11 @@ use utoipa::{IntoParams, ToSchema};
 pub struct AttentionQuery {
     /// A word of the source's prompt, a phrase, or a 0-based word index. Absent: all words, as JSON.
     #[serde(default)]
-    #[param(example = "cat")]
+    #[param(min_length = 1, example = "cat")]
     pub word: Option<String>,
     /// One step, from 0. Absent: all steps summed.
     #[serde(default)]
-    #[param(value_type = Option<usize>)]
+    #[param(value_type = Option<usize>, minimum = 0, example = 0)]
     pub step: Option<String>,
 }
 

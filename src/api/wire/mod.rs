@@ -1,6 +1,7 @@
 //! What goes over the wire: the bodies of requests and answers, as they are documented.
 
 mod attention;
+mod images;
 mod model;
 mod request;
 mod response;
@@ -9,6 +10,9 @@ mod told;
 mod waiting;
 
 pub use attention::{AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, WordAttention};
+pub use images::{
+    GeneratedImage, ImagesBody, ImagesRequest, ImagesResponse, OpenAiError, OpenAiErrorBody, PartialImageEvent,
+};
 pub use model::{ExampleSchema, ModelDefaults, ModelList, ModelResponse, ModelSizes, PresetBody};
 pub use request::{
     AlignRequest, EditBody, EditRequest, EqualizerEntry, LocalBlendBody, OutputBody, SessionRequest, SourceRequest,
@@ -17,7 +21,13 @@ pub use response::{
     AlignResponse, AlignedWordsBody, EditResponse, ImageData, SessionList, SessionRef, SessionResponse, SourceBody,
     TierBytes, TimingsBody, TokenBody,
 };
-pub use schema::{CrossWindowsSchema, LocalBlendSchema, WindowSchema, WordSchema, WordsSchema};
+pub use schema::{
+    BackgroundSchema, CancelReasonSchema, CrossWindowsSchema, EditTypeSchema, ErrorTypeSchema, ImageFileSchema,
+    ImageStreamEventSchema, ImagesResponseFormatSchema, JobKindSchema, JobStatusSchema, LocalBlendSchema,
+    ModerationSchema, OriginSchema, OutputFormatSchema, PromptSchema, QualitySchema, RecordingSchema, RelationSchema,
+    ResponseFormatSchema, RoleSchema, SchedulerNameSchema, SchedulerSchema, StreamEventSchema, StyleSchema, TierSchema,
+    WarningCodeSchema, WindowSchema, WordSchema, WordsSchema,
+};
 pub use told::{WarningBody, WindowsBody, WindowsFrom};
 pub use waiting::{
     JobList, JobResponse, ProgressBody, QueueBody, ResultSchema, StartedEvent, StepEvent, WaitBody, WaitHeaders,

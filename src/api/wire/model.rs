@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::request::EqualizerEntry;
-use super::schema::{CrossWindowsSchema, LocalBlendSchema, WindowSchema};
+use super::schema::{CrossWindowsSchema, EditTypeSchema, LocalBlendSchema, SchedulerSchema, WindowSchema};
 
 /// A model, what requests take where they leave it to the model, and what it knows.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,7 +58,7 @@ pub struct ModelDefaults {
     #[schema(example = 5.0)]
     pub guidance_scale: f64,
     /// The scheduler.
-    #[schema(example = "ddim")]
+    #[schema(value_type = SchedulerSchema)]
     pub scheduler: &'static str,
     /// The windows, where no preset fits the edit.
     #[serde(flatten)]
@@ -101,7 +101,8 @@ pub struct ModelList {
 }
 
 /// An edit that shows what a model can do: `{"source": {"prompt", "seed"}, "prompt": edit, …}` of `/v1/edits`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, ToSchema)]
+#[schema(as = ModelExample)]
 pub struct ExampleSchema {
     /// The source's prompt.
     #[schema(example = "a red car on the grass")]
@@ -113,7 +114,7 @@ pub struct ExampleSchema {
     #[schema(example = "a blue car on the grass")]
     pub edit: String,
     /// As in an edit, and so are those below.
-    pub edit_type: Option<String>,
+    pub edit_type: Option<EditTypeSchema>,
     /// When cross-attention is the source's.
     pub cross_replace_steps: Option<CrossWindowsSchema>,
     /// When self-attention is the source's.

@@ -4,6 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::attention::WordAttention;
+use super::schema::{
+    EditTypeSchema, OutputFormatSchema, RecordingSchema, RelationSchema, RoleSchema, SchedulerSchema, TierSchema,
+};
 use super::told::{WarningBody, WindowsBody};
 
 /// An edited image and what was done.
@@ -24,8 +27,10 @@ pub struct EditResponse {
     /// Width and height in pixels.
     pub size: String,
     /// The images' format.
+    #[schema(value_type = OutputFormatSchema)]
     pub output_format: &'static str,
     /// The edit type; what `auto` came down to, and `auto` itself where words were aligned one by one.
+    #[schema(value_type = EditTypeSchema)]
     pub edit_type: &'static str,
     /// The words of both prompts, in the target's order.
     pub alignment: Vec<AlignedWordsBody>,
@@ -47,7 +52,8 @@ pub struct EditResponse {
 pub struct SessionRef {
     /// Its id.
     pub id: String,
-    /// `created`: it was recorded for this edit; `hit`: it was there; `replayed`: it was known and is recorded again.
+    /// How it was found.
+    #[schema(value_type = RecordingSchema)]
     pub recording: &'static str,
 }
 
@@ -58,7 +64,8 @@ pub struct AlignedWordsBody {
     pub target: Option<String>,
     /// The source's word or words; null for added ones.
     pub source: Option<String>,
-    /// `kept`, `replaced`, `added` or `removed`.
+    /// What became of it.
+    #[schema(value_type = RelationSchema)]
     pub relation: &'static str,
     /// Token positions in the target prompt, counted from the start marker at 0.
     pub target_tokens: Vec<usize>,
@@ -69,7 +76,8 @@ pub struct AlignedWordsBody {
 /// One image.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ImageData {
-    /// `source` or `edit`.
+    /// Whose image it is.
+    #[schema(value_type = RoleSchema)]
     pub role: &'static str,
     /// The file as base64.
     pub b64_json: String,
@@ -107,15 +115,16 @@ pub struct SessionResponse {
     pub source: SourceBody,
     /// Width and height in pixels.
     pub size: String,
-    /// The best tier that holds it: `device`, `memory`, `disk`; `trajectory`, where attention is computed again from the
-    /// latents; `source`, where it is run again.
+    /// The best tier that holds it.
+    #[schema(value_type = TierSchema)]
     pub tier: &'static str,
     /// Bytes per tier.
     pub bytes: TierBytes,
     /// How often it was found recorded.
     pub hits: u64,
-    /// In the answer to a `POST`: `created`, `hit` or `replayed`.
+    /// In the answer to a `POST`: how it was found.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<RecordingSchema>)]
     pub recording: Option<&'static str>,
     /// In the answer to a `POST`: what the request may not have meant; empty where there is nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,7 +167,8 @@ pub struct SourceBody {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// `ddim`.
+    /// The scheduler.
+    #[schema(value_type = SchedulerSchema)]
     pub scheduler: &'static str,
 }
 
@@ -177,6 +187,7 @@ pub struct AlignResponse {
     /// `alignment`.
     pub object: &'static str,
     /// What the edit type came down to.
+    #[schema(value_type = EditTypeSchema)]
     pub edit_type: &'static str,
     /// The source's tokens.
     pub source_tokens: Vec<TokenBody>,

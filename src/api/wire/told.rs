@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::schema::CrossWindowsSchema;
+use super::schema::{CrossWindowsSchema, OriginSchema, WarningCodeSchema};
 
 /// When an edit takes the source's attention, and who said so.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -26,25 +26,26 @@ pub struct WindowsBody {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct WindowsFrom {
     /// That of cross-attention.
-    #[schema(example = "default")]
+    #[schema(value_type = OriginSchema)]
     pub cross_replace_steps: &'static str,
     /// That of self-attention.
-    #[schema(example = "default")]
+    #[schema(value_type = OriginSchema)]
     pub self_replace_steps: &'static str,
 }
 
 /// Something that a request may not have meant. It changes nothing of what is done.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct WarningBody {
-    /// A stable name for programs; `unknown_word`: the model does not know a word of a prompt.
-    #[schema(example = "unknown_word")]
+    /// A stable name for programs.
+    #[schema(value_type = WarningCodeSchema)]
     pub code: &'static str,
     /// The path of the field.
     #[schema(example = "prompt")]
     pub param: String,
-    /// The word, without punctuation.
+    /// Of `unknown_word`: the word, without punctuation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "griffin")]
-    pub word: String,
+    pub word: Option<String>,
     /// What there is to know.
     #[schema(example = "the model does not know the word \"griffin\"; what it makes of it is chance")]
     pub detail: String,

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
+use super::images::ImagesResponse;
 use super::response::{EditResponse, SessionResponse};
+use super::schema::{CancelReasonSchema, JobKindSchema, JobStatusSchema, OutputFormatSchema};
 use crate::api::problem::ProblemBody;
 
 /// Headers that say how the answer is waited for.
@@ -13,16 +15,21 @@ use crate::api::problem::ProblemBody;
 #[allow(dead_code)]
 pub struct WaitHeaders {
     /// `respond-async`: `202` and a job to be asked about, in place of the answer. Other preferences are left alone.
-    #[param(rename = "Prefer", required = false)]
+    #[param(rename = "Prefer", required = false, example = "respond-async")]
     prefer: String,
     /// 1 to 255 visible ASCII characters. The same key on the same address and body is the same job, which is run
     /// once: who comes later waits for it or is given its answer, marked `idempotent-replayed: true`. A job that was
     /// cancelled, or failed with 429 or 5xx, frees its key.
-    #[param(rename = "Idempotency-Key", required = false)]
+    #[param(rename = "Idempotency-Key", required = false, pattern = "^[!-~]{1,255}$", example = "8e03978e-40d5-43dd")]
     idempotency_key: String,
     /// A duration from the request's arrival, such as `90`, `90s`, `1m30s` or `500ms`, after which the job is
-    /// cancelled. Where a key finds a job that runs already, it bounds this request's waiting alone.
-    #[param(rename = "Cancel-After", required = false)]
+    /// cancelled; a day at most. Where a key finds a job that runs already, it bounds this request's waiting alone.
+    #[param(
+        rename = "Cancel-After",
+        required = false,
+        pattern = "^(?=.*[1-9])([0-9]+|([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$",
+        example = "1m30s"
+    )]
     cancel_after: String,
 }
 
@@ -65,6 +72,7 @@ pub struct StepEvent {
     pub b64_json: Option<String>,
     /// The preview's format.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<OutputFormatSchema>)]
     pub output_format: Option<&'static str>,
 }
 
@@ -84,9 +92,11 @@ pub struct JobResponse<'a> {
     pub id: String,
     /// `job`.
     pub object: &'static str,
-    /// `edit` or `session`.
+    /// What it makes.
+    #[schema(value_type = JobKindSchema)]
     pub kind: &'static str,
-    /// `queued`, `processing`, `succeeded`, `failed` or `canceled`.
+    /// Where it stands.
+    #[schema(value_type = JobStatusSchema)]
     pub status: &'static str,
     /// Seconds since 1970.
     pub created: u64,
@@ -105,8 +115,9 @@ pub struct JobResponse<'a> {
     /// The problem, when the job has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ProblemBody>,
-    /// `disconnected`, `deleted`, `deadline` or `draining`, when the job was cancelled.
+    /// Why, when the job was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<CancelReasonSchema>)]
     pub cancel_reason: Option<&'static str>,
     /// When it is forgotten, in seconds since 1970, once it has ended; sooner where there is no room.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,12 +127,15 @@ pub struct JobResponse<'a> {
 /// What a job has made.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = JobResult)]
 #[allow(clippy::large_enum_variant)]
 pub enum ResultSchema {
     /// Of an edit.
     Edit(EditResponse),
     /// Of a session.
     Session(SessionResponse),
+    /// Of generated images.
+    Images(ImagesResponse),
 }
 
 /// All jobs that are kept.

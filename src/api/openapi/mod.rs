@@ -1,0 +1,243 @@
+//! The contract as an OpenAPI document, made from the handlers and the wire types.
+//!
+//! - `bodies`: request bodies that may be written in several ways
+//! - `answers`: the problems that each call may answer, and the headers of answers; `problems`: an example of each
+//! - `examples`: an example of every answer
+//!
+//! What utoipa makes of the types is completed as JSON, and read back as its document, which knows the order of fields.
+
+mod answers;
+mod bodies;
+mod examples;
+mod problems;
+
+use std::sync::LazyLock;
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
+use utoipa::OpenApi;
+
+use super::guard::contract::Keys;
+use super::jobs::routes as jobs;
+use super::{align, attention, edits, health, images, metrics, models, sessions, wire};
+
+#[derive(Debug, OpenApi)]
+#[openapi(
+    modifiers(&Keys),
+    components(schemas(
+        wire::EditBody,
+        wire::LocalBlendBody,
+        wire::OutputBody,
+        wire::QueueBody,
+        wire::StartedEvent,
+        wire::StepEvent,
+        wire::PartialImageEvent,
+        wire::OpenAiError,
+        super::problem::ProblemBody
+    )),
+    info(
+        title = "reprompt",
+        description = "Image editing by editing the prompt: Prompt-to-Prompt (Hertz et al., arXiv 2208.01626) on \
+                       Stable Diffusion. Errors are `application/problem+json` with a stable `code` and the path of \
+                       the field at fault in `param`; those of `/v1/images/generations` are the OpenAI API's.",
+        license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
+    ),
+    paths(
+        edits::create,
+        edits::create_in_session,
+        align::align,
+        images::create,
+        sessions::create,
+        sessions::list,
+        sessions::show,
+        sessions::image,
+        attention::show,
+        sessions::forget,
+        jobs::list,
+        jobs::show,
+        jobs::cancel,
+        models::list,
+        models::show,
+        health::healthz,
+        health::readyz,
+        metrics::show,
+        show
+    ),
+    tags(
+        (name = "edits", description = "Editing by prompt"),
+        (name = "images", description = "Generating as in the OpenAI Images API"),
+        (name = "sessions", description = "Recorded sources"),
+        (name = "jobs", description = "Work that is asked about later"),
+        (name = "models", description = "What is served"),
+        (name = "operations", description = "For those who run the service")
+    )
+)]
+struct Document;
+
+/// This document.
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "openapi", tag = "operations",
+    responses((status = 200, description = "This document", body = Object))
+)]
+pub async fn show() -> Response {
+    static JSON: LazyLock<String> = LazyLock::new(|| json().to_string());
+    ([(header::CONTENT_TYPE, "application/json")], JSON.as_str()).into_response()
+}
+
+/// The document, or why it cannot be made: it is a constant of this program, and tests make sure that it can.
+fn document() -> serde_json::Result<utoipa::openapi::OpenApi> {
+    let mut document = serde_json::to_value(Document::openapi())?;
+    bodies::complete(object(&mut document["components"]["schemas"]));
+    answers::complete(&mut document);
+    examples::complete(&mut document);
+    serde_json::from_value(document)
+}
+
+/// The document as it is checked in.
+pub fn yaml() -> String {
+    document().ok().and_then(|document| document.to_yaml().ok()).unwrap_or_default()
+}
+
+/// The document as it is served.
+pub fn json() -> Value {
+    document().and_then(serde_json::to_value).unwrap_or_default()
+}
+
+/// A part of the document that is an object, or to be one.
+fn object(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    let Value::Object(object) = value else { unreachable!("it is one now") };
+    object
+}
+
+/// The operations of the document.
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    object(&mut document["paths"]).values_mut().flat_map(|item| object(item).values_mut())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost_on_the_way() {
+        let mut made = serde_json::to_value(Document::openapi()).unwrap();
+        bodies::complete(object(&mut made["components"]["schemas"]));
+        answers::complete(&mut made);
+        examples::complete(&mut made);
+        assert_eq!(serde_json::to_value(document().unwrap()).unwrap(), made);
+        assert!(yaml().starts_with("openapi: 3.1.0\n"));
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_schema_is_referred_to() {
+        fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+            match value {
+                Value::Object(object) => {
+                    found.extend(object.get("$ref").and_then(Value::as_str));
+                    object.values().for_each(|value| references(value, found));
+                }
+                Value::Array(array) => array.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let document = json();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        for reference in &found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        }
+        // What streams and errors hold is told of in texts.
+        let told = ["OutputBody", "QueueBody", "StartedEvent", "StepEvent", "PartialImageEvent"];
+        for name in document["components"]["schemas"].as_object().unwrap().keys() {
+            let reference = format!("#/components/schemas/{name}");
+            assert!(found.contains(&reference.as_str()) || told.contains(&name.as_str()), "nothing refers to {name}");
+        }
+    }
+
+    /// What of a value does not fit a schema, as far as examples go: types, fields, enums.
+    fn misfit(document: &Value, schema: &Value, value: &Value, path: &str) -> Option<String> {
+        if let Some(reference) = schema["$ref"].as_str() {
+            return misfit(document, document.pointer(&reference[1..]).unwrap(), value, path);
+        }
+        for any in ["oneOf", "anyOf"] {
+            if let Some(items) = schema[any].as_array() {
+                let misfits: Vec<_> = items.iter().map(|item| misfit(document, item, value, path)).collect();
+                return misfits.iter().all(Option::is_some).then(|| format!("{path}: {misfits:?}"));
+            }
+        }
+        let kind = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(number) if number.is_f64() => "number",
+            Value::Number(_) => "integer",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        let is_kind = |wanted: &Value| *wanted == kind || (*wanted == "number" && kind == "integer");
+        let wanted = &schema["type"];
+        if !(wanted.is_null() || is_kind(wanted) || wanted.as_array().is_some_and(|all| all.iter().any(is_kind))) {
+            return Some(format!("{path} is of type {kind}, not {wanted}"));
+        }
+        if let Some(values) = schema["enum"].as_array().filter(|values| !values.contains(value)) {
+            return Some(format!("{path} is {value}, not one of {values:?}"));
+        }
+        if let Value::Array(values) = value {
+            let at = |(at, value)| misfit(document, &schema["items"], value, &format!("{path}[{at}]"));
+            return values.iter().enumerate().find_map(at);
+        }
+        let Value::Object(fields) = value else {
+            return None;
+        };
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        if let Some(missing) = required.iter().find(|field| !fields.contains_key(field.as_str().unwrap())) {
+            return Some(format!("{path} lacks {missing}"));
+        }
+        fields.iter().find_map(|(name, value)| {
+            let path = format!("{path}.{name}");
+            match (schema["properties"].get(name), schema.get("additionalProperties")) {
+                (Some(schema), _) => misfit(document, schema, value, &path),
+                (None, Some(Value::Bool(false))) => Some(format!("{path} is not known")),
+                (None, Some(schema)) => misfit(document, schema, value, &path),
+                (None, None) if schema["properties"].is_object() => Some(format!("{path} is not documented")),
+                (None, None) => None,
+            }
+        })
+    }
+
+    #[test]
+    fn every_call_has_examples_and_they_are_what_the_schemas_say() {
+        let mut document = json();
+        let whole = document.clone();
+        let mut checked = 0;
+        for operation in operations(&mut document) {
+            let id = operation["operationId"].clone();
+            let bodies = std::iter::once(("request".to_owned(), &operation["requestBody"]));
+            let answers = operation["responses"].as_object().unwrap().iter();
+            for (which, body) in bodies.chain(answers.map(|(status, answer)| (status.clone(), answer))) {
+                for (media, content) in body["content"].as_object().into_iter().flatten() {
+                    if media.starts_with("image/") {
+                        continue;
+                    }
+                    let named = content["examples"].as_object().into_iter().flatten().map(|(_, example)| {
+                        let reference = example["$ref"].as_str();
+                        reference.map_or(example, |to| whole.pointer(&to[1..]).unwrap())["value"].clone()
+                    });
+                    let examples: Vec<Value> = named.chain(content.get("example").cloned()).collect();
+                    assert!(!examples.is_empty(), "{id} {which} {media} has no example");
+                    for example in examples {
+                        let misfit = misfit(&whole, &content["schema"], &example, "");
+                        assert_eq!(misfit, None, "{id} {which} {media}: {example}");
+                        checked += 1;
+                    }
+                }
+            }
+        }
+        assert!(checked > 100, "{checked}");
+    }
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Fuzzes the service by its own contract: `tests/fuzz/run.sh [CASES] [PROGRAM]`.
+# CASES are those of each call and kind of test (100); PROGRAM (target/release/reprompt) serves the embedded model.
+# More options of Schemathesis in SCHEMATHESIS_OPTIONS, such as `--seed 1 --phases fuzzing`.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source tests/serve.sh
+
+venv=$(venv target/venv-fuzz tests/fuzz/requirements.txt)
+serve "${2:-target/release/reprompt}"
+mkdir -p target/fuzz
+cd target/fuzz
+# shellcheck disable=SC2086
+"../../$venv/bin/schemathesis" --config-file ../../tests/fuzz/schemathesis.toml run "$url/openapi.json" \
+    --checks all --max-examples "${1:-100}" ${SCHEMATHESIS_OPTIONS:-}
+# It still serves, and nothing went wrong inside that nobody was told of.
+curl --silent --fail --output /dev/null "$url/readyz"
+if grep -E '"level":"(ERROR|WARN)"' "$log"; then
+    echo "the service's log tells of errors" >&2
+    exit 1
+fi

@@ -170,25 +170,9 @@ pub async fn edit(
     beside: Beside,
     output: Output,
 ) -> Result<Answer, Problem> {
-    let Beside { include_source, attention, warnings } = beside;
+    let include_source = beside.include_source;
     let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
-    let mut body = EditResponse {
-        id: format!("edit_{}", uuid::Uuid::new_v4().simple()),
-        object: "edit",
-        created: unix_seconds(SystemTime::now()),
-        model: model.to_owned(),
-        session: SessionRef { id: outcome.session.to_string(), recording: outcome.recording.as_str() },
-        seed: source.seed,
-        size: size(source),
-        output_format: output.format.as_str(),
-        edit_type: edit.plan.edit_type().as_str(),
-        alignment: alignment(edit.plan.alignment()),
-        windows: windows::body(edit.plan.windows()),
-        warnings,
-        data: Vec::new(),
-        attention,
-        timings_ms: timings(&outcome.timings),
-    };
+    let mut body = told_of_edit(model, source, edit, outcome, beside, output);
     let mut headers = HeaderMap::new();
     put(&mut headers, "x-reprompt-id", &body.id);
     put(&mut headers, "x-reprompt-model", &body.model);
@@ -208,6 +192,48 @@ pub async fn edit(
     Answer::new(StatusCode::OK, None, &body, output, headers)
 }
 
+/// What is told of an edit, without its images.
+pub fn told_of_edit(
+    model: &str,
+    source: &Source,
+    edit: &PreparedEdit,
+    outcome: &Outcome,
+    beside: Beside,
+    output: Output,
+) -> EditResponse {
+    EditResponse {
+        id: format!("edit_{}", uuid::Uuid::new_v4().simple()),
+        object: "edit",
+        created: unix_seconds(SystemTime::now()),
+        model: model.to_owned(),
+        session: SessionRef { id: outcome.session.to_string(), recording: outcome.recording.as_str() },
+        seed: source.seed,
+        size: size(source),
+        output_format: output.format.as_str(),
+        edit_type: edit.plan.edit_type().as_str(),
+        alignment: alignment(edit.plan.alignment()),
+        windows: windows::body(edit.plan.windows()),
+        warnings: beside.warnings,
+        data: Vec::new(),
+        attention: beside.attention,
+        timings_ms: timings(&outcome.timings),
+    }
+}
+
+/// A source with all its settings, as it is told of.
+pub fn told_of_source(source: &Source) -> SourceBody {
+    SourceBody {
+        prompt: source.prompt.clone(),
+        negative_prompt: source.negative_prompt.clone(),
+        seed: source.seed,
+        num_inference_steps: source.steps,
+        guidance_scale: source.guidance_scale,
+        width: source.width,
+        height: source.height,
+        scheduler: SCHEDULER,
+    }
+}
+
 /// A session as it is told of.
 pub fn session(model: &str, view: &SessionView) -> SessionResponse {
     let source = &view.source;
@@ -218,16 +244,7 @@ pub fn session(model: &str, view: &SessionView) -> SessionResponse {
         last_used: unix_seconds(view.last_used),
         model: model.to_owned(),
         size: size(source),
-        source: SourceBody {
-            prompt: source.prompt.clone(),
-            negative_prompt: source.negative_prompt.clone(),
-            seed: source.seed,
-            num_inference_steps: source.steps,
-            guidance_scale: source.guidance_scale,
-            width: source.width,
-            height: source.height,
-            scheduler: SCHEDULER,
-        },
+        source: told_of_source(source),
         tier: view.tier.as_str(),
         bytes: TierBytes {
             device: view.bytes.device,

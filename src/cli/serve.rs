@@ -10,12 +10,18 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use super::CliError;
+use super::settings::{api_config, engine_config, model_files, prepare};
 use super::signals::Signals;
-use super::{CliError, api_config, engine_config, model_files, prepare};
 use crate::api::{self, AppState};
 use crate::config::Settings;
 use crate::engine::{Engine, LoadError, Loaded};
 use crate::telemetry;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  reprompt serve --listen 127.0.0.1:8080
+  reprompt serve --print-config";
 
 pub const EXIT_CODES: &str = "\
 Exit codes:

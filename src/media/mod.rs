@@ -1,6 +1,8 @@
-//! Images out, and back in: PNG, JPEG and WebP, and base64 around them; heat maps over them.
+//! Images out, and back in: PNG, JPEG and WebP, and base64 around them; heat maps over them, contact sheets of them.
 
 mod heat;
+mod sheet;
+mod text;
 
 use std::io::Cursor;
 
@@ -11,6 +13,7 @@ use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageError};
 
 pub use heat::heat_overlay;
+pub use sheet::{Captioned, contact_sheet};
 
 /// An RGB image in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]

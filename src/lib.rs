@@ -7,7 +7,7 @@
 //!
 //! | room | holds |
 //! | --- | --- |
-//! | [`cli`] | `serve`, `edit`, `openapi` |
+//! | [`cli`] | `serve`; `edit`, `align`, `models` without a server; `openapi`, completions, man pages |
 //! | [`config`] | defaults < file < environment < flags |
 //! | [`api`] | HTTP: routes, wire types, problems; never sees a tensor |
 //! | [`engine`] | the worker that owns the model, its queue, its batches; runs; attention under control |

@@ -4,7 +4,7 @@
 #
 #   docs/test/run.sh [BINARY [PAGE...]]        # target/release/reprompt and all pages unless told otherwise
 #
-# Needs curl, jq, node, and python3 with requests; PYTHON names another python3. Installs nothing, works in a folder of
+# Needs curl, jq, node, and python3 with requests, Pillow and openai; PYTHON names another python3. Installs nothing, works in a folder of
 # its own, and ends what it starts. Half a minute on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -20,7 +20,7 @@ export python=${PYTHON-python3}
 for tool in curl jq node "$python" "$binary"; do
     command -v "$tool" >/dev/null || { echo "$0: needs $tool" >&2; exit 2; }
 done
-"$python" -c 'import requests' || { echo "$0: needs requests in $python" >&2; exit 2; }
+"$python" -c 'import requests, PIL, openai' || { echo "$0: needs requests, Pillow and openai in $python" >&2; exit 2; }
 
 dir=$(mktemp -d)
 trap 'kill "$service" 2>/dev/null; rm -rf "$dir"' EXIT

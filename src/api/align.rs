@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::{Map, Value};
 
 use super::body::{JsonObject, read};
 use super::edit_params::edit_type;
@@ -11,9 +12,8 @@ use super::problem::{Problem, prompt_problem};
 use super::source::check_prompt;
 use super::wire::{AlignRequest, AlignResponse, TokenBody};
 use super::{AppState, answer, warnings, windows};
-use crate::diffusion::ModelInfo;
-use crate::engine::tokenize;
-use crate::p2p::{EditParams, EditPlan};
+use crate::diffusion::tokenizer::{Tokenizer, Tokens};
+use crate::p2p::{EditParams, EditPlan, Presets, Prompt};
 
 /// Tokens and alignment of two prompts.
 #[utoipa::path(
@@ -28,35 +28,46 @@ pub async fn align(
     JsonObject(body): JsonObject,
 ) -> Result<Json<AlignResponse>, Problem> {
     let (model, presets) = (state.engine.model()?, state.engine.presets()?);
+    answer_to(body, &model.tokenizer, presets, model.defaults.num_inference_steps).map(Json)
+}
+
+/// What is answered to a body, from those parts of a model that it takes; `steps` are the model's own.
+pub fn answer_to(
+    body: Map<String, Value>,
+    tokenizer: &Tokenizer,
+    presets: &Presets,
+    steps: usize,
+) -> Result<AlignResponse, Problem> {
     let request: AlignRequest = read(body, "")?;
     let edit_type = edit_type(request.edit_type.as_deref())?;
     check_prompt(&request.source_prompt, "source_prompt")?;
     check_prompt(&request.prompt, "prompt")?;
-    let prompt = |text, field| tokenize(model, text).map_err(|error| prompt_problem(&error, field));
-    let source = prompt(&request.source_prompt, "source_prompt")?;
-    let target = prompt(&request.prompt, "prompt")?;
-    let steps = model.defaults.num_inference_steps;
-    let plan = EditPlan::new(&source, &target, &EditParams::new(edit_type), presets, steps)?;
-    let prompts = [("source_prompt", request.source_prompt.as_str()), ("prompt", &request.prompt)];
-    Ok(Json(AlignResponse {
+    let tokens = |text, field| tokenizer.encode_prompt(text).map_err(|error| prompt_problem(&error, field));
+    let source = tokens(&request.source_prompt, "source_prompt")?;
+    let target = tokens(&request.prompt, "prompt")?;
+    let prompt =
+        |text, tokens: &Tokens| Prompt::new(text, tokens.ids.clone(), tokens.spans.clone(), tokenizer.max_tokens());
+    let prompts = (prompt(&request.source_prompt, &source), prompt(&request.prompt, &target));
+    let plan = EditPlan::new(&prompts.0, &prompts.1, &EditParams::new(edit_type), presets, steps)?;
+    let named = [("source_prompt", request.source_prompt.as_str()), ("prompt", &request.prompt)];
+    Ok(AlignResponse {
         object: "alignment",
         edit_type: plan.edit_type().as_str(),
-        source_tokens: tokens(model, &request.source_prompt, "source_prompt")?,
-        target_tokens: tokens(model, &request.prompt, "prompt")?,
-        max_tokens: model.tokenizer.max_tokens(),
+        source_tokens: token_bodies(tokenizer, &request.source_prompt, source),
+        target_tokens: token_bodies(tokenizer, &request.prompt, target),
+        max_tokens: tokenizer.max_tokens(),
         alignment: answer::alignment(plan.alignment()),
         windows: windows::body(plan.windows()),
-        warnings: warnings::unknown_words(presets.vocabulary(), &prompts),
-    }))
+        warnings: warnings::unknown_words(presets.vocabulary(), &named),
+    })
 }
 
-fn tokens(model: &ModelInfo, text: &str, field: &str) -> Result<Vec<TokenBody>, Problem> {
-    let tokens = model.tokenizer.encode_prompt(text).map_err(|error| prompt_problem(&error, field))?;
+fn token_bodies(tokenizer: &Tokenizer, text: &str, tokens: Tokens) -> Vec<TokenBody> {
     let body = |(position, (id, span)): (usize, (u32, std::ops::Range<usize>))| TokenBody {
         position,
         id,
-        token: model.tokenizer.token(id).unwrap_or_default(),
+        token: tokenizer.token(id).unwrap_or_default(),
         text: text.get(span).unwrap_or_default().to_owned(),
     };
-    Ok(tokens.ids.into_iter().zip(tokens.spans).enumerate().map(body).collect())
+    tokens.ids.into_iter().zip(tokens.spans).enumerate().map(body).collect()
 }

@@ -194,25 +194,9 @@ pub async fn edit(
     beside: Beside<'_>,
     output: Output,
 ) -> Result<Answer, Problem> {
-    let Beside { params, include_source, attention, warnings } = beside;
+    let (params, include_source) = (beside.params, beside.include_source);
     let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
-    let mut body = EditResponse {
-        id: format!("edit_{}", uuid::Uuid::new_v4().simple()),
-        object: "edit",
-        created: unix_seconds(SystemTime::now()),
-        model: model.name.clone(),
-        session: SessionRef { id: outcome.session.to_string(), recording: outcome.recording.as_str() },
-        seed: source.seed,
-        size: size(source),
-        output_format: output.format.as_str(),
-        edit_type: edit.plan.edit_type().as_str(),
-        alignment: alignment(edit.plan.alignment()),
-        windows: windows::body(edit.plan.windows()),
-        warnings,
-        data: Vec::new(),
-        attention,
-        timings_ms: timings(&outcome.timings),
-    };
+    let mut body = told_of_edit(&model.name, source, edit, outcome, beside, output);
     let mut headers = HeaderMap::new();
     put(&mut headers, "x-reprompt-id", &body.id);
     put(&mut headers, "x-reprompt-created", &body.created.to_string());
@@ -246,6 +230,34 @@ pub fn source_body(source: &Source) -> SourceBody {
         width: source.width,
         height: source.height,
         scheduler: SCHEDULER,
+    }
+}
+
+/// What is told of an edit, without its images.
+pub fn told_of_edit(
+    model: &str,
+    source: &Source,
+    edit: &PreparedEdit,
+    outcome: &Outcome,
+    beside: Beside<'_>,
+    output: Output,
+) -> EditResponse {
+    EditResponse {
+        id: format!("edit_{}", uuid::Uuid::new_v4().simple()),
+        object: "edit",
+        created: unix_seconds(SystemTime::now()),
+        model: model.to_owned(),
+        session: SessionRef { id: outcome.session.to_string(), recording: outcome.recording.as_str() },
+        seed: source.seed,
+        size: size(source),
+        output_format: output.format.as_str(),
+        edit_type: edit.plan.edit_type().as_str(),
+        alignment: alignment(edit.plan.alignment()),
+        windows: windows::body(edit.plan.windows()),
+        warnings: beside.warnings,
+        data: Vec::new(),
+        attention: beside.attention,
+        timings_ms: timings(&outcome.timings),
     }
 }
 

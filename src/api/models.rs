@@ -1,6 +1,7 @@
 //! `/v1/models`: what is served, in the shape of the OpenAI API, with what a client needs to know of it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -51,11 +52,15 @@ pub async fn show(
 }
 
 fn model(state: &AppState) -> Result<ModelResponse, EngineError> {
-    let (info, presets) = (state.engine.model()?, state.engine.presets()?);
-    Ok(ModelResponse {
+    Ok(told(state.engine.model()?, state.engine.presets()?, state.started))
+}
+
+/// What is told of a model that is there since `started`.
+pub fn told(info: &ModelInfo, presets: &Presets, started: SystemTime) -> ModelResponse {
+    ModelResponse {
         id: info.name.clone(),
         object: "model",
-        created: answer::unix_seconds(state.started),
+        created: answer::unix_seconds(started),
         owned_by: OWNER,
         fingerprint: info.fingerprint.clone(),
         defaults: ModelDefaults {
@@ -71,7 +76,7 @@ fn model(state: &AppState) -> Result<ModelResponse, EngineError> {
         presets: presets.presets().iter().map(|(kind, preset)| (kind.clone(), windows(preset))).collect(),
         vocabulary: info.hints.vocabulary.clone(),
         examples: info.hints.examples.clone(),
-    })
+    }
 }
 
 fn windows(preset: &Preset) -> PresetBody {

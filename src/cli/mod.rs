@@ -1,72 +1,42 @@
-//! The command line: `serve` (also without a word), `edit` and `openapi`.
+//! The command line: `serve` (also without a word), `edit`, `align`, `models`, and what describes the program itself.
+//!
+//! - `edit`, `align`, `models`: as the calls of the HTTP API, without a server
+//! - `serve`, `signals`: the service, until it is told to end
+//! - `settings`, `device`: what is computed with; `told`: what people are told; `error`: why not, and the exit codes
+//! - `about`: completions and man pages, from the flags' own description
 
+mod about;
+mod align;
 mod device;
 mod edit;
+mod error;
+mod models;
 mod serve;
+mod settings;
 mod signals;
+mod told;
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::api::{ApiConfig, JobLimits};
-use crate::config::{ConfigError, Options, Settings, unknown_variables};
-use crate::diffusion::{ModelFiles, embedded};
-use crate::engine::{EngineConfig, EngineError, LoadError};
-use crate::session::SessionLimits;
+pub use self::error::CliError;
+use crate::config::{Options, Settings, unknown_variables};
 
-/// A worker without work shows once a minute that it could do some.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
+const EXAMPLES: &str = "\
+Examples:
+  reprompt --listen 127.0.0.1:8080
+  reprompt edit --prompt \"a car in the city\" --to \"a bus in the city\" --seed 7";
 
-/// Why a command ended without having done its work.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// The configuration is not one to start with.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The model could not be loaded, or what it needs is not there.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The parameters of an edit are at fault.
-    #[error("{0}")]
-    Request(String),
-    /// The engine did not do it.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// Traces cannot be sent.
-    #[error(transparent)]
-    Traces(#[from] crate::telemetry::TracesError),
-    /// A file or a socket failed.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-impl CliError {
-    fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io { what: what.into(), source }
-    }
-
-    /// The process's exit code, as `serve --help` explains it.
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Engine(EngineError::Stalled) => 70,
-            Self::Engine(EngineError::DeviceLost) => 71,
-            _ => 1,
-        }
-    }
-}
+const OPENAPI_EXAMPLES: &str = "\
+Examples:
+  reprompt openapi > openapi.yaml";
 
 /// Image editing by editing the prompt: Prompt-to-Prompt on Stable Diffusion, as a service and on the command line.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = serve::EXIT_CODES)]
+#[command(version, args_conflicts_with_subcommands = true)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", serve::EXIT_CODES))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -77,16 +47,30 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves the HTTP API (the same as no command).
-    #[command(after_help = serve::EXIT_CODES)]
+    #[command(after_help = format!("{}\n\n{}", serve::EXAMPLES, serve::EXIT_CODES))]
     Serve(Box<ServeArgs>),
-    /// Makes one edit without a server and writes both images.
-    #[command(after_help = edit::EXAMPLES)]
+    /// Edits a source once or several times without a server, and writes the images.
+    #[command(after_help = format!("{}\n\n{}\n\n{}", edit::RULES, edit::EXAMPLES, edit::EXIT_CODES))]
     Edit(Box<edit::EditArgs>),
-    /// Prints the contract as an OpenAPI document.
+    /// Shows how two prompts align and which windows an edit would have; nothing is run.
+    #[command(after_help = align::EXAMPLES)]
+    Align(align::AlignArgs),
+    /// Shows what the model knows: its words, presets, defaults and examples.
+    #[command(after_help = models::EXAMPLES)]
+    Models(models::ModelsArgs),
+    /// Prints the contract of the HTTP API as an OpenAPI document.
+    #[command(after_help = OPENAPI_EXAMPLES)]
     Openapi,
+    /// Prints a script that completes commands and flags in a shell.
+    #[command(after_help = about::COMPLETIONS_EXAMPLES)]
+    Completions(about::CompletionsArgs),
+    /// Prints a manual page.
+    #[command(after_help = about::MAN_EXAMPLES)]
+    Man(about::ManArgs),
 }
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of serve")]
 struct ServeArgs {
     /// A TOML file with any of these settings.
     #[arg(long, env = "REPROMPT_CONFIG", value_name = "FILE")]
@@ -102,19 +86,21 @@ struct ServeArgs {
 pub fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let of_command = |name| matches.subcommand_matches(name).unwrap_or(&matches);
     let result = match cli.command {
         None => serve_with(cli.serve, &matches),
-        Some(Command::Serve(args)) => serve_with(*args, matches.subcommand_matches("serve").unwrap_or(&matches)),
-        Some(Command::Edit(args)) => edit::run(*args),
-        Some(Command::Openapi) => {
-            print!("{}", crate::api::openapi::yaml());
-            Ok(())
-        }
+        Some(Command::Serve(args)) => serve_with(*args, of_command("serve")),
+        Some(Command::Edit(args)) => edit::run(*args, of_command("edit")),
+        Some(Command::Align(args)) => align::run(args),
+        Some(Command::Models(args)) => models::run(args),
+        Some(Command::Openapi) => told::print(&crate::api::openapi::yaml()),
+        Some(Command::Completions(args)) => about::completions(&args, Cli::command()),
+        Some(Command::Man(args)) => about::man(&args, Cli::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("reprompt: {error}");
+            told::complain(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }
@@ -124,63 +110,12 @@ fn serve_with(args: ServeArgs, matches: &ArgMatches) -> Result<(), CliError> {
     let file = args.config.as_deref().map(Options::from_file).transpose()?.unwrap_or_default();
     let settings = Settings::new(args.options.joined(matches), &file)?;
     if args.print_config {
-        print!("{}", settings.describe(matches, &file));
+        told::print(&settings.describe(matches, &file))?;
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        unknown_variables(names).iter().for_each(|unknown| eprintln!("reprompt: {unknown}"));
+        unknown_variables(names).iter().for_each(|unknown| told::complain(&unknown.to_string()));
         return Ok(());
     }
     serve::run(&settings)
-}
-
-/// Settles how tensors are computed and kept. The first thing that a command does: it must find no other thread.
-fn prepare() {
-    // Kernels share their work among the engine's own threads. What is left to candle are small operations, for which
-    // its threads wait for each other longer than they work.
-    if !crate::kernels::threads::limit(1) {
-        eprintln!("reprompt: the threads of candle's operations cannot be limited here, RAYON_NUM_THREADS counts");
-    }
-    crate::kernels::memory::keep_freed();
-}
-
-fn model_files(settings: &Settings) -> ModelFiles {
-    settings.model.clone().map_or_else(embedded::demo, ModelFiles::Folder)
-}
-
-fn engine_config(settings: &Settings) -> Result<EngineConfig, ConfigError> {
-    let (device, dtype) = device::chosen(settings)?;
-    Ok(EngineConfig {
-        device,
-        dtype,
-        threads: settings
-            .threads
-            .and_then(NonZeroUsize::new)
-            .or_else(|| std::thread::available_parallelism().ok())
-            .unwrap_or(NonZeroUsize::MIN),
-        max_batch_rows: settings.max_batch_rows,
-        queue_limit: settings.queue_limit,
-        sessions: SessionLimits {
-            device_bytes: settings.recordings_device_bytes.as_u64(),
-            memory_bytes: settings.recordings_memory_bytes.as_u64(),
-            trajectory_bytes: settings.recordings_trajectory_bytes.as_u64(),
-            disk_bytes: settings.recordings_disk_bytes.as_u64(),
-            dir: settings.recordings_dir.clone(),
-            max_sessions: settings.max_sessions,
-            ttl: settings.session_ttl,
-        },
-        probe_after: PROBE_AFTER,
-    })
-}
-
-fn api_config(settings: &Settings) -> Result<ApiConfig, ConfigError> {
-    Ok(ApiConfig {
-        jobs: JobLimits {
-            ttl: settings.job_ttl,
-            max_jobs: settings.max_jobs,
-            max_result_bytes: settings.job_result_bytes.as_u64(),
-        },
-        guard: settings.guard()?,
-        webhooks: settings.webhooks()?,
-    })
 }
 
 #[cfg(test)]
@@ -188,17 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_tell_a_bad_start_a_lost_worker_and_a_lost_device_apart() {
-        let value = ConfigError::Value { key: "threads", value: "0".to_owned(), allowed: String::new() };
-        let cases = [
-            (CliError::Config(value), 1),
-            (CliError::io("listen")(std::io::Error::other("in use")), 1),
-            (CliError::Engine(EngineError::Stalled), 70),
-            (CliError::Engine(EngineError::DeviceLost), 71),
-        ];
-        for (error, code) in cases {
-            assert_eq!(error.exit_code(), code, "{error}");
-            assert!(serve::EXIT_CODES.lines().any(|line| line.trim_start().starts_with(&format!("{code} "))));
-        }
+    fn the_description_of_the_flags_is_sound() {
+        Cli::command().debug_assert();
     }
 }

@@ -12,14 +12,20 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
+use super::CliError;
+use super::settings::{api_config, engine_config, model_files, prepare};
 use super::signals::Signals;
-use super::{CliError, api_config, engine_config, model_files, prepare};
 use crate::api::connections::{self, ConnectionLimits};
 use crate::api::{self, ApiConfig, AppState};
 use crate::config::{Settings, unknown_variables};
 use crate::engine::{Engine, LoadError, Loaded};
 use crate::telemetry;
 use crate::telemetry::metrics::Listener;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  reprompt serve --listen 127.0.0.1:8080
+  reprompt serve --print-config";
 
 pub const EXIT_CODES: &str = "\
 Exit codes:

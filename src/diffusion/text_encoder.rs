@@ -68,6 +68,11 @@ struct Layer {
     heads: usize,
 }
 
+/// Tokens that a prompt of `model` may have; its weights are not read.
+pub fn max_tokens(model: &ModelFiles) -> std::result::Result<usize, ModelError> {
+    Ok(model.json::<TextEncoderConfig>(CONFIG)?.max_position_embeddings)
+}
+
 impl TextEncoder {
     /// Loads the encoder of `model` and returns it with its configuration.
     pub fn load(model: &ModelFiles, compute: &Compute) -> std::result::Result<(Self, TextEncoderConfig), ModelError> {

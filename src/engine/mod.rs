@@ -60,6 +60,7 @@ use crate::session::{SessionLimits, SessionStore};
 use crate::telemetry::metrics::{Metrics, RefuseReason};
 
 pub use loading::{LoadError, load};
+pub use presets::presets;
 
 /// A worker that has not shown itself for this long is not ready. It shows itself after every step of a batch, and the
 /// largest step of a large model on a slow processor takes minutes.

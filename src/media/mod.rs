@@ -1,7 +1,9 @@
-//! Images out, and back in: PNG, JPEG and WebP, and base64 around them; heat maps over them.
+//! Images out, and back in: PNG, JPEG and WebP, and base64 around them; heat maps over them, contact sheets of them.
 
 mod heat;
 mod png;
+mod sheet;
+mod text;
 mod webp;
 
 use std::io::Cursor;
@@ -13,6 +15,7 @@ use image::error::{EncodingError, ImageFormatHint};
 use image::{ExtendedColorType, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits};
 
 pub use heat::heat_overlay;
+pub use sheet::{Captioned, contact_sheet};
 
 /// An RGB image in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]

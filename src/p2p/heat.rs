@@ -48,6 +48,19 @@ pub fn named_word(prompt: &Prompt, text: &str, param: &str) -> Result<NamedWord,
         .ok_or_else(|| EditError::word_not_found(&asked, PromptSide::Source, &[prompt], param.to_owned()))
 }
 
+/// The same in several prompts, for each of them; a prompt may lack the word, not all of them.
+///
+/// # Errors
+/// [`EditError::WordNotFound`] at `param`.
+pub fn named_word_of(prompts: &[Prompt], text: &str, param: &str) -> Result<Vec<Option<NamedWord>>, EditError> {
+    let found: Vec<_> = prompts.iter().map(|prompt| named_word(prompt, text, param).ok()).collect();
+    if found.iter().all(Option::is_none) {
+        let (asked, prompts) = (WordRef::Text(text.to_owned()), prompts.iter().collect::<Vec<_>>());
+        return Err(EditError::word_not_found(&asked, PromptSide::Either, &prompts, param.to_owned()));
+    }
+    Ok(found)
+}
+
 /// All words of a prompt in their order; one that the tokenizer dropped has no tokens.
 #[must_use]
 pub fn all_words(prompt: &Prompt) -> Vec<NamedWord> {
@@ -143,6 +156,18 @@ mod tests {
         let error = named_word(&prompt, "9", "word").unwrap_err();
         assert_eq!((error.code(), error.param().as_str()), ("word_not_found", "word"));
         assert!(error.to_string().ends_with("its words are: a, cat, 3, red, hats"), "{error}");
+    }
+
+    #[test]
+    fn a_word_is_sought_in_each_of_several_prompts() {
+        let prompts = [prompt("a cat"), prompt("a red cat"), prompt("a dog")];
+        let tokens = |text| {
+            let found = named_word_of(&prompts, text, "word");
+            found.map(|words| words.into_iter().map(|word| word.map(|word| word.tokens)).collect::<Vec<_>>())
+        };
+        assert_eq!(tokens("cat"), Ok(vec![Some(vec![2]), Some(vec![3]), None]));
+        let error = tokens("rde").unwrap_err().to_string();
+        assert_eq!(error, "neither prompt has a word \"rde\"; their words are: a, cat, red, dog");
     }
 
     #[test]

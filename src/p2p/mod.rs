@@ -61,7 +61,7 @@ pub use auto::auto;
 pub use blend::{blend_level, blend_mask, mask};
 pub use blend_plan::BlendPlan;
 pub use error::{EditError, InvalidWindow, PromptSide};
-pub use heat::{HeatMap, NamedWord, add_step, all_words, heat_map, named_word, sum_steps};
+pub use heat::{HeatMap, NamedWord, add_step, all_words, heat_map, named_word, named_word_of, sum_steps};
 pub use matrix::TokenMatrix;
 pub use params::{BlendWords, EditParams, Equalize, LocalBlendParams};
 pub use plan::{CrossInjection, EditPlan};

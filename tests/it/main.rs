@@ -7,6 +7,8 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod bf16;
+mod cli;
+mod cli_ends;
 mod codes;
 mod device;
 mod docs;

@@ -1,7 +1,7 @@
 """The edits that the model is measured on: prompts whose combinations of object, colour and place it was never trained on.
 
 Kinds: `object`, `colour`, `place`, `time`, `accessory`, `style` change or add one attribute; `reweight` turns a word
-down until it is gone, or up; `blend` is an object or a colour changed with a local blend. Seeds count up from 1: nothing
+off, or up; `blend` is an object or a colour changed with a local blend. Seeds count up from 1: nothing
 is chosen.
 """
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from .world import ACCESSORIES, COLOURS, KINDS, OBJECTS, PLACES, TIMELESS, Scene, caption, edit, held_out, may_wear
 
 ALL_KINDS = (*KINDS, "reweight", "blend")
-# What a word is turned up to, and by how much the part that it names has to grow.
-UP, GROWN = 2.5, 1.1
+# What a word is turned up to, and by how much there has to be more of it: colour of the object, or darkness.
+UP, MORE = 2.5, 1.05
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Case:
         return self.prompt or caption(self.target)[0]
 
     @property
-    def grows(self) -> bool:
+    def turned_up(self) -> bool:
+        """Whether a word of an unchanged prompt is turned up."""
         return self.kind == "reweight" and self.source == self.target
 
 
@@ -54,15 +55,18 @@ def scene(r: random.Random, place: bool = True, worn: float = 0.15) -> Scene:
 
 
 def reweighted(r: random.Random, seed: int) -> Case:
-    """Half of them turn a hat, a crown, a balloon or the night off; half make what is worn larger."""
+    """Half of them turn a hat, a crown, a balloon or the night off; half turn a colour or the night up."""
     while True:
-        source = scene(r, worn=1.0)
-        if seed % 2 and source.accessory:
-            return Case("reweight", source, source, seed, {"equalizer": [{"word": source.accessory, "strength": UP}]}, caption(source)[0])
-        if seed % 2 == 0:
+        source = scene(r, worn=0.15 if seed % 2 else 1.0)
+        if seed % 2:
+            word = "night" if source.time == "night" else source.colour
+            # black and white have no more colour to gain
+            if word and word not in ("black", "white"):
+                return Case("reweight", source, source, seed, {"equalizer": [{"word": word, "strength": UP}]}, caption(source)[0])
+        else:
             attribute = "time" if source.time == "night" else "accessory"
-            if getattr(source, attribute):
-                word = getattr(source, attribute)
+            word = getattr(source, attribute)
+            if word:
                 return Case("reweight", source, replace(source, **{attribute: None}), seed,
                             {"equalizer": [{"word": word, "strength": 0.0}]}, caption(source)[0])
 

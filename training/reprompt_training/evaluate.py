@@ -3,8 +3,8 @@
 Every picture is made by the Rust binary over HTTP; the reader reads them. Each edit is held against two baselines: the
 target prompt from the same seed, so that only the noise is shared and attention is not controlled; and the target
 prompt from another seed, so that nothing is shared. An edit succeeds when all that its target says is read, what
-changed and what did not; a reweighting succeeds when the word that was turned off is gone, or what it names has grown by
-a tenth. `in place` asks besides that the object lies where the source's lies (IoU of 0.5 and more).
+changed and what did not; a reweighting succeeds when the word that was turned off is gone, or when the object is more
+colourful, or the night darker, by a twentieth. `in place` asks besides that the object lies where the source's lies (IoU of 0.5 and more).
 
 Writes WORK/evaluation.json and WORK/evaluation.md.
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .cases import ALL_KINDS, GROWN, UP, Case, cases
-from .measures import Reading, grown, moved, outside, overlap, psnr, read, ssim, wrong
+from .cases import ALL_KINDS, MORE, UP, Case, cases
+from .measures import Reading, chroma, darkness, moved, outside, overlap, psnr, read, ssim, wrong
 from .reader import Reader, load
 from .service import Service, side_by_side
 
@@ -40,14 +40,21 @@ def made(service: Service, case: Case, body: dict | None = None) -> dict[str, np
 def judged(case: Case, source: np.ndarray, edited: np.ndarray, before: Reading, after: Reading) -> dict:
     missing = wrong(case.target, after)
     right = not missing
-    if case.grows:
-        right = right and grown(before.accessory, after.accessory) >= GROWN
+    if case.turned_up:
+        right = right and more(case, source, edited, before) >= MORE
     figures = {"right": right, "missing": missing, "iou": overlap(before.object, after.object), "moved": moved(before.object, after.object)}
     figures["in_place"] = right and figures["iou"] >= IN_PLACE
     if case.kind in LOCAL:
         where = outside([before, after])
         figures |= {"psnr": psnr(source, edited, where), "ssim": ssim(source, edited, where)}
     return figures
+
+
+def more(case: Case, source: np.ndarray, edited: np.ndarray, before: Reading) -> float:
+    """How much more there is of what was turned up."""
+    if case.body["equalizer"][0]["word"] == "night":
+        return darkness(edited) / darkness(source)
+    return chroma(edited, before.object) / max(1.0, chroma(source, before.object))
 
 
 def of_cases(service: Service, reader: Reader, some: list[Case], body: dict | None = None) -> list[dict]:

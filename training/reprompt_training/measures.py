@@ -79,6 +79,12 @@ def moved(one: np.ndarray, other: np.ndarray) -> float:
     return float(8 * np.linalg.norm(np.argwhere(one).mean(0) - np.argwhere(other).mean(0)))
 
 
-def grown(one: np.ndarray, other: np.ndarray) -> float:
-    """The second mask's area against the first's."""
-    return float(other.sum() / max(1, one.sum()))
+def chroma(picture: np.ndarray, where: np.ndarray) -> float:
+    """How colourful the cells of a [16, 16] mask are: the mean of max - min over the channels, of 255."""
+    pixels = picture[where.repeat(8, 0).repeat(8, 1)].astype(np.float32)
+    return float((pixels.max(-1) - pixels.min(-1)).mean()) if len(pixels) else 0.0
+
+
+def darkness(picture: np.ndarray) -> float:
+    """255 less the mean luma."""
+    return float(255 - (picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)).mean())

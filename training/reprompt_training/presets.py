@@ -38,27 +38,36 @@ def best(rows: list[dict]) -> dict:
     return max(close, key=lambda row: row["psnr"] if row["psnr"] is not None else row["iou"])
 
 
+def tables(found: dict) -> str:
+    """What was tried, as Markdown."""
+    lines = []
+    for kind, of_kind in found.items():
+        lines += [f"\n{kind}: edits right and in place, by the ends of the windows (cross down, self across)\n",
+                  "| | " + " | ".join(f"{s}" for s in SELF) + " |", "| --- |" + " --: |" * len(SELF)]
+        for cross in CROSS:
+            cells = [f"{100 * r['in_place']:.0f} %" for r in of_kind["tried"] if r["cross_replace_steps"] == cross]
+            lines.append(f"| **{cross}** | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("work", type=Path)
     options.add_argument("--model", type=Path, required=True)
     options.add_argument("--binary", type=Path, default=Path("target/release/reprompt"))
     options.add_argument("--each", type=int, default=24)
+    options.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="these anew, the others as they were found")
     given = options.parse_args()
-    reader, found, lines = load(given.work), {}, []
+    reader, written = load(given.work), given.work / "presets.json"
+    found = json.loads(written.read_text()) if written.exists() else {}
     with Service(given.binary, given.model) as service:
-        for kind in KINDS:
+        for kind in given.kinds:
             some = cases(given.each, SEED, (kind,))
             rows = [tried(service, reader, some, cross, self_) for cross in CROSS for self_ in SELF if cross or self_]
             found[kind] = {"best": best(rows), "tried": rows}
             print(kind, json.dumps(found[kind]["best"]), flush=True)
-            lines += [f"\n{kind}: edits right and in place, by the ends of the windows (cross down, self across)\n",
-                      "| | " + " | ".join(f"{s}" for s in SELF) + " |", "| --- |" + " --: |" * len(SELF)]
-            for cross in CROSS:
-                cells = [f"{100 * r['in_place']:.0f} %" for r in rows if r["cross_replace_steps"] == cross]
-                lines.append(f"| **{cross}** | " + " | ".join(cells) + " |")
-    (given.work / "presets.json").write_text(json.dumps(found, indent=1) + "\n")
-    (given.work / "presets.md").write_text("\n".join(lines) + "\n")
+            written.write_text(json.dumps(found, indent=1) + "\n")
+    (given.work / "presets.md").write_text(tables(found))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,257 @@
+//! `reprompt edit`: edits without a server.
+//!
+//! The flags are put into the bodies that the HTTP call takes and go through the same reading, so that both know the
+//! same parameters, the same defaults and the same mistakes. The source is run once; all edits of it run beside it.
+//!
+//! - `args`: the flags; `scopes`: which belongs to which edit; `body`: the bodies that they come to
+//! - `plan`: the source and the edits, ready to run; `progress`: how far they are
+//! - `write`, `files`: what is written, and under which names
+
+mod args;
+mod body;
+mod files;
+mod plan;
+mod progress;
+mod scopes;
+mod write;
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::ArgMatches;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+pub use self::args::EditArgs;
+use self::files::{Folder, NamedFile};
+use self::plan::Plan;
+use self::progress::{Lines, follow};
+use self::scopes::{Scope, scopes};
+use self::write::Written;
+use super::settings::{self, engine_config, model_files, prepare};
+use super::{CliError, told};
+use crate::api::answer::{alignment, source_body};
+use crate::api::windows;
+use crate::config::{LogFormat, Settings};
+use crate::engine::{Engine, EngineError, JobOptions, Outcome, Work};
+use crate::telemetry;
+
+pub const RULES: &str = "\
+Several edits of one source:
+  Each --to begins an edit. Options of edits that follow it, up to the next --to, are its own; those before the first
+  --to are common to all. An edit's own value counts in place of the common one; words of --equalizer and of the
+  --blend-... lists add up.
+
+Files:
+  Nothing is lost: a file that is there with another content stays, and the next number is taken, unless --overwrite
+  is given. A --grid is written where it is named.";
+
+pub const EXAMPLES: &str = "\
+Examples:
+  reprompt edit --prompt \"a car in the city\" --to \"a bus in the city\" --seed 7
+  reprompt edit --prompt \"a house in the forest\" --to \"a castle in the forest\" --seed 3 --local-blend
+  reprompt edit --prompt \"a castle in the forest\" --seed 7 --edit-type reweight --equalizer forest=3
+  reprompt edit --prompt \"a red car on the grass\" --seed 7 --to \"a blue car on the grass\" \\
+    --to \"a red bus on the grass\" --cross-replace-steps 0.8 --cross-replace-steps bus=0.2 --grid cars.png
+  reprompt edit --prompt \"a penguin in the snow\" --seed 3 --to \"a penguin in the snow at night\" \\
+    --heatmap penguin --heatmap night --json
+  reprompt edit --prompt \"a cat on the beach\" --to \"a dog on the beach\" -o - > dog.png";
+
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   the model, the computing or a file failed; the last line says what
+  2   the command line is at fault: a flag, or what it asks for
+  70  the worker ended by itself
+  71  the device failed";
+
+/// What is logged: why a job failed is told in the end, once.
+const LOGGED: &str = "warn,reprompt::engine::finishing=off";
+
+/// Makes the edits, shows how far they are, and writes the images.
+pub fn run(args: EditArgs, matches: &ArgMatches) -> Result<(), CliError> {
+    telemetry::start(LogFormat::Pretty, LOGGED);
+    let scopes = scopes(&args.edits, matches);
+    check(&args, &scopes)?;
+    // One more job than edits: the source.
+    let settings = settings::of_command(&args.model, Some(&args.computing), scopes.len() + 1)?;
+    prepare();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::io("cannot start the runtime"))?;
+    runtime.block_on(edit(&args, &scopes, &settings))
+}
+
+/// Checks what can be seen without the model.
+fn check(args: &EditArgs, scopes: &[Scope]) -> Result<(), CliError> {
+    let refused = |detail: &str| Err(CliError::Request(detail.to_owned()));
+    let wants_target =
+        |scope: &Scope| Ok::<_, CliError>(scope.to.is_none() && scope.single("edit_type")? != Some("reweight"));
+    if scopes.iter().map(wants_target).collect::<Result<Vec<_>, _>>()?.contains(&true) {
+        return refused("--to: a target prompt is wanted, except with --edit-type reweight");
+    }
+    if !is_stdout(&args.output.output) {
+        return Ok(());
+    }
+    match &args.output {
+        _ if scopes.len() > 1 => refused("--output: - takes the image of one edit, and several are asked for"),
+        output if output.json => refused("--json: standard output takes the image, as --output - says"),
+        output if !output.heatmap.is_empty() => {
+            refused("--heatmap: heat maps stand beside the images, --output - has no folder")
+        }
+        _ if std::io::stdout().is_terminal() => {
+            refused("--output: an image is nothing for a terminal: -o - > edited.png")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_stdout(output: &Path) -> bool {
+    output.as_os_str() == "-"
+}
+
+async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<(), CliError> {
+    let lines = Lines::default();
+    let loading = lines.waiting("loading the model");
+    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?)
+        .map_err(CliError::io("cannot start the worker"))?;
+    loaded.await.map_err(|_| EngineError::Stalled)??;
+    loading.finish_and_clear();
+    let model = engine.model()?;
+    let plan = Plan::new(args, scopes, model, engine.presets()?)?;
+    let mut folder = match &args.output.output {
+        stdout if is_stdout(stdout) => None,
+        path => Some(Folder::open(path, plan.output, args.output.overwrite)?),
+    };
+    let grid = args.output.grid.as_deref().map(|path| NamedFile::grid(path, plan.output.quality)).transpose()?;
+    let is_talking = !args.output.json && folder.is_some();
+    if !args.output.json {
+        let warnings = plan.warnings.iter().chain(plan.edits.iter().flat_map(|edit| &edit.warnings));
+        told::warn(warnings, body::flag);
+    }
+    if is_talking {
+        told::print(&planned(&plan))?;
+    }
+    let (edits, failed) = compute(&engine, &plan, &lines).await?;
+    lines.clear();
+    let Some((_, first)) = edits.first() else {
+        return failed.map_or(Ok(()), Err);
+    };
+    let grid = grid.map(|file| write::grid(&file, &plan, &first.source_image, &edits)).transpose()?;
+    match &mut folder {
+        None => {
+            let texts = plan.edits.first().map_or(&[][..], |edit| &edit.texts);
+            told::print_bytes(&files::encode(write::edited(first), plan.output, texts, "the image")?)?;
+        }
+        Some(folder) => {
+            let source = write::source(folder, &plan, first)?;
+            let mut answers = Vec::new();
+            let mut all = source.clone();
+            for (at, outcome) in &edits {
+                let edit = write::edit(folder, &plan, *at, outcome)?;
+                answers.push(answer(&model.name, &plan, (*at, outcome), source.iter().chain(&edit).chain(&grid))?);
+                all.extend(edit);
+            }
+            all.extend(grid);
+            if is_talking {
+                let took = edits.iter().map(|(_, outcome)| outcome.timings.total).max().unwrap_or_default();
+                let files: String = all.iter().map(|file| format!("wrote {}\n", file.path.display())).collect();
+                told::print(&format!("took {:.1} s\n{files}", took.as_secs_f64()))?;
+            } else {
+                told::print_json(&whole(answers, plan.edits.len()))?;
+            }
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// What is about to be made, for people.
+fn planned(plan: &Plan) -> String {
+    let source = &plan.source;
+    let (prompt, seed, steps) = (&source.prompt, source.seed, source.steps);
+    let mut text = format!("source: {prompt} (seed {seed}, {}x{}, {steps} steps)\n", source.width, source.height);
+    for edit in &plan.edits {
+        let (prompt, settled) = (&edit.prepared.prompt, &edit.prepared.plan);
+        text.push_str(&format!("target: {prompt} ({})\n", settled.edit_type().as_str()));
+        text.push_str(&told::alignment(&alignment(settled.alignment()), false));
+        text.push_str(&told::windows(&windows::body(settled.windows())));
+    }
+    text
+}
+
+/// Runs source and edits; those that were made, in their order, and why the first of the others was not.
+async fn compute(
+    engine: &Engine,
+    plan: &Plan,
+    lines: &Lines,
+) -> Result<(Vec<(usize, Outcome)>, Option<CliError>), CliError> {
+    let (source, steps) = (&plan.source, plan.source.steps);
+    let source_line = lines.steps("source".to_owned(), source.prompt.clone(), steps);
+    let mut jobs = JoinSet::new();
+    for (at, edit) in plan.edits.iter().enumerate() {
+        let name = if plan.edits.len() > 1 { format!("edit {}", at + 1) } else { "edit".to_owned() };
+        let line = lines.steps(name, edit.caption.clone(), steps);
+        let work = Work::Edit { source: Arc::clone(source), edit: edit.prepared.clone() };
+        let handle = engine.submit(work, JobOptions { previews: 0, attention: !edit.heat.is_empty() })?;
+        jobs.spawn(async move { (Some(at), follow(handle, line).await) });
+        if at == 0 {
+            // After the first edit, which says what of the source is to be recorded; it is there for its line.
+            let handle = engine.submit(Work::Record { source: Arc::clone(source) }, JobOptions::default())?;
+            let line = source_line.clone();
+            jobs.spawn(async move { (None, follow(handle, line).await) });
+        }
+    }
+    let mut ended: Vec<(usize, Result<Outcome, EngineError>)> = Vec::new();
+    while let Some(job) = jobs.join_next().await {
+        // A task of ours that is gone is as a worker that is.
+        let (at, result) = job.map_err(|_| EngineError::Stalled)?;
+        ended.extend(at.map(|at| (at, result)));
+    }
+    ended.sort_by_key(|(at, _)| *at);
+    let (mut made, mut failed) = (Vec::new(), None);
+    for (at, result) in ended {
+        match result {
+            Ok(outcome) => made.push((at, outcome)),
+            Err(error) if failed.is_none() => {
+                let which = plan.edits.get(at).map(|edit| edit.name.clone()).filter(|name| !name.is_empty());
+                failed = Some(match which {
+                    Some(which) => CliError::Edit { which, source: error },
+                    None => CliError::Engine(error),
+                });
+            }
+            Err(_) => {}
+        }
+    }
+    Ok((made, failed))
+}
+
+/// What the API answers to an edit, with files in place of images, and with what was asked for.
+fn answer<'a>(
+    model: &str,
+    plan: &Plan,
+    (at, outcome): (usize, &Outcome),
+    files: impl Iterator<Item = &'a Written>,
+) -> Result<Value, CliError> {
+    let Some(edit) = plan.edits.get(at) else {
+        return Ok(Value::Null);
+    };
+    let told = serde_json::to_value(edit.told(model, plan, outcome));
+    let mut told = told.map_err(|error| CliError::io("cannot write JSON")(error.into()))?;
+    told["source"] = json!(source_body(&plan.source));
+    told["prompt"] = json!(edit.prepared.prompt);
+    told["data"] = files.map(Written::json).collect();
+    Ok(told)
+}
+
+/// One answer as it is, where one was asked for, otherwise a list.
+fn whole(mut answers: Vec<Value>, asked: usize) -> Value {
+    match answers.pop() {
+        Some(one) if asked == 1 => one,
+        last => {
+            answers.extend(last);
+            json!({"object": "list", "data": answers})
+        }
+    }
+}

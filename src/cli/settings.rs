@@ -1,0 +1,104 @@
+//! What a command computes with: which model, where, in what; from flags and variables, or from all settings.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::device;
+use crate::api::{ApiConfig, JobLimits};
+use crate::config::{ConfigError, DeviceChoice, DtypeChoice, Options, Settings};
+use crate::diffusion::{ModelFiles, embedded};
+use crate::engine::EngineConfig;
+use crate::session::SessionLimits;
+
+/// A worker without work shows once a minute that it could do some.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+
+/// Which model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub struct ModelArgs {
+    /// A folder in the diffusers layout; without it, the embedded model.
+    #[arg(long, env = "REPROMPT_MODEL", value_name = "FOLDER")]
+    pub model: Option<PathBuf>,
+}
+
+/// Where and in what to compute.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Computing")]
+pub struct ComputingArgs {
+    /// Where to compute: auto, cpu, cuda or cuda:N [default: auto, a GPU where there is one].
+    #[arg(long, env = "REPROMPT_DEVICE")]
+    pub device: Option<DeviceChoice>,
+    /// What to compute in: auto, f32, f16 or bf16 [default: auto, f32 on the processor and f16 on a GPU].
+    #[arg(long, env = "REPROMPT_DTYPE")]
+    pub dtype: Option<DtypeChoice>,
+    /// Threads that an image is computed with [default: one a core].
+    #[arg(long, env = "REPROMPT_THREADS")]
+    pub threads: Option<usize>,
+}
+
+/// The settings of a command that serves nobody; `jobs` are those that it has at once.
+pub fn of_command(model: &ModelArgs, computing: Option<&ComputingArgs>, jobs: usize) -> Result<Settings, ConfigError> {
+    let mut given = Options { model: model.model.clone(), queue_limit: Some(jobs.max(1)), ..Options::default() };
+    if let Some(computing) = computing {
+        (given.device, given.dtype, given.threads) = (computing.device, computing.dtype, computing.threads);
+    }
+    Settings::new(given, &Options::default())
+}
+
+/// Settles how tensors are computed and kept. The first thing that a command does: it must find no other thread.
+pub fn prepare() {
+    // Kernels share their work among the engine's own threads. What is left to candle are small operations, for which
+    // its threads wait for each other longer than they work.
+    if !crate::kernels::threads::limit(1) {
+        eprintln!("reprompt: the threads of candle's operations cannot be limited here, RAYON_NUM_THREADS counts");
+    }
+    crate::kernels::memory::keep_freed();
+}
+
+/// Where the model's files are.
+pub fn model_files(settings: &Settings) -> ModelFiles {
+    settings.model.clone().map_or_else(embedded::demo, ModelFiles::Folder)
+}
+
+/// What the engine is started with.
+pub fn engine_config(settings: &Settings) -> Result<EngineConfig, ConfigError> {
+    let (device, dtype) = device::chosen(settings)?;
+    Ok(EngineConfig {
+        device,
+        dtype,
+        threads: settings
+            .threads
+            .and_then(NonZeroUsize::new)
+            .or_else(|| std::thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN),
+        max_batch_rows: settings.max_batch_rows,
+        queue_limit: settings.queue_limit,
+        sessions: SessionLimits {
+            device_bytes: settings.recordings_device_bytes.as_u64(),
+            memory_bytes: settings.recordings_memory_bytes.as_u64(),
+            trajectory_bytes: settings.recordings_trajectory_bytes.as_u64(),
+            disk_bytes: settings.recordings_disk_bytes.as_u64(),
+            dir: settings.recordings_dir.clone(),
+            max_sessions: settings.max_sessions,
+            ttl: settings.session_ttl,
+        },
+        probe_after: PROBE_AFTER,
+    })
+}
+
+/// What the HTTP API is started with.
+pub fn api_config(settings: &Settings) -> Result<ApiConfig, ConfigError> {
+    Ok(ApiConfig {
+        jobs: JobLimits {
+            ttl: settings.job_ttl,
+            max_jobs: settings.max_jobs,
+            max_result_bytes: settings.job_result_bytes.as_u64(),
+        },
+        guard: settings.guard()?,
+        webhooks: settings.webhooks()?,
+    })
+}

@@ -4,8 +4,8 @@
 #
 #   docs/test/run.sh [BINARY [PAGE...]]        # target/release/reprompt and all pages unless told otherwise
 #
-# Needs curl, jq, node, and python3 with requests, Pillow and openai; PYTHON names another python3. Installs nothing, works in a folder of
-# its own, and ends what it starts. Half a minute on two cores.
+# Needs curl, jq, node, and python3 with requests, Pillow and openai; PYTHON names another python3. Installs nothing, works
+# in a folder of its own, and ends what it starts. Half a minute on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -183,10 +183,15 @@ async fn auto_aligns_words_of_unequal_numbers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_for_recordings_is_kept_and_what_is_pushed_out_is_computed_again() {
     let service = Service::demo().await;
-    let one = service.post("/v1/sessions", &json!({"source": source(1)})).await.json();
-    let bytes = service.get(&format!("/v1/sessions/{}", one["id"].as_str().unwrap())).await.json()["bytes"]["memory"]
-        .as_u64()
-        .unwrap();
+    let edit = json!({"prompt": "a dog on the beach", "cross_replace_steps": 0.8, "self_replace_steps": 0.4});
+    let swap = |seed| {
+        let mut body = edit.clone();
+        body["source"] = source(seed);
+        body
+    };
+    let one = service.post("/v1/edits", &swap(1)).await.json();
+    let path = format!("/v1/sessions/{}", one["session"]["id"].as_str().unwrap());
+    let bytes = service.get(&path).await.json()["bytes"]["memory"].as_u64().unwrap();
     let budget = bytes * 2 + bytes / 2;
     let small = Service::start(embedded::demo(), limited(budget)).await;
     let used = || small.state.engine.sessions().used(Tier::Memory);
@@ -201,8 +206,7 @@ async fn memory_for_recordings_is_kept_and_what_is_pushed_out_is_computed_again(
     assert_eq!(used(), 2 * bytes);
     let shown = small.get(&format!("/v1/sessions/{first}")).await.json();
     assert_eq!((&shown["tier"], &shown["bytes"]["memory"]), (&json!("trajectory"), &json!(0)));
-    let again =
-        small.post(&format!("/v1/sessions/{first}/edits"), &json!({"prompt": "a dog on the beach"})).await.json();
+    let again = small.post(&format!("/v1/sessions/{first}/edits"), &edit).await.json();
     assert_eq!(again["session"]["recording"], "replayed");
     let wanted = image(&service.post("/v1/edits", &swap(1)).await.json(), "edit");
     assert_eq!(image(&again, "edit"), wanted);

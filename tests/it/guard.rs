@@ -315,9 +315,8 @@ async fn keys_change_without_a_restart_and_are_never_logged() {
 
 #[tokio::test]
 async fn nobody_but_this_machine_is_listened_to_by_mistake() {
-    let output = reprompt(&["serve", "--listen", "0.0.0.0:0"]).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    let (code, said) = Process::of(reprompt(&["serve", "--listen", "0.0.0.0:0"])).ended().await;
+    assert_eq!(code, Some(1));
     assert!(said.lines().count() == 1 && said.contains("listen: 0.0.0.0:0 is not possible"), "{said}");
     let file = key_file();
     let shown = reprompt(&["--api-keys-file", file.path().to_str().unwrap(), "--print-config"])

@@ -40,7 +40,12 @@ pub fn reprompt(arguments: &[&str]) -> Command {
 impl Process {
     /// Starts serving on a free port.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child = reprompt(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat()).spawn().unwrap();
+        Self::of(reprompt(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat()))
+    }
+
+    /// Starts a command.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let process = Self { child, address: String::new(), log: Arc::clone(&log) };

@@ -14,6 +14,9 @@ from .world import ACCESSORIES, COLOURS, KINDS, OBJECTS, PLACES, TIMELESS, Scene
 ALL_KINDS = (*KINDS, "reweight", "blend")
 # What a word is turned up to, and by how much there has to be more of it: colour of the object, or darkness.
 UP, MORE = 2.5, 1.05
+# What a word is turned off with. Found on other edits than those that are measured: of 30 things that were to go, 0 took 67 %
+# away and left a pale rest of the others, -0.3 took 90 %, -1 took 77 %.
+OFF = -0.3
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def reweighted(r: random.Random, seed: int) -> Case:
             word = getattr(source, attribute)
             if word:
                 return Case("reweight", source, replace(source, **{attribute: None}), seed,
-                            {"equalizer": [{"word": word, "strength": 0.0}]}, caption(source)[0])
+                            {"equalizer": [{"word": word, "strength": OFF}]}, caption(source)[0])
 
 
 def case(kind: str, r: random.Random, seed: int) -> Case:

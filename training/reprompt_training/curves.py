@@ -29,7 +29,7 @@ def main() -> None:
     given = options.parse_args()
     figure, axes = plt.subplots(1, 4, figsize=(13, 2.8))
     for axis, (part, name, title) in zip(axes, (
-        ("vae", "psnr", "VAE: PSNR of held-out scenes, dB"), ("vae", "l1", "VAE: L1"),
+        ("vae", "psnr", "VAE: PSNR of held-out scenes, dB"), ("decoder", "psnr", "its decoder alone, dB"),
         ("denoiser", "error", "denoiser: v-prediction error"), ("denoiser", "missed", "denoiser: maps outside their masks"),
     )):
         axis.plot(*lines(given.work / part, name), linewidth=1)

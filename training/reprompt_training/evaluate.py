@@ -4,7 +4,8 @@ Every picture is made by the Rust binary over HTTP; the reader reads them. Each 
 target prompt from the same seed, so that only the noise is shared and attention is not controlled; and the target
 prompt from another seed, so that nothing is shared. An edit succeeds when all that its target says is read, what
 changed and what did not; a reweighting succeeds when the word that was turned off is gone, or when the object is more
-colourful, or the night darker, by a twentieth. `in place` asks besides that the object lies where the source's lies (IoU of 0.5 and more).
+colourful, or the night darker, by a twentieth. `kept` asks besides that the rest is as it was: the object lies where the source's lies (IoU of 0.5 and more), and where
+the edit leaves the background alone, that is the source's within 27 dB.
 
 Writes WORK/evaluation.json and WORK/evaluation.md.
 """
@@ -22,7 +23,7 @@ from .reader import Reader, load
 from .service import Service, side_by_side
 
 SEED = 2026
-IN_PLACE = 0.5
+IN_PLACE, KEPT = 0.5, 27.0
 # Kinds whose edits leave the background alone.
 LOCAL = ("object", "colour", "accessory", "blend")
 
@@ -44,9 +45,11 @@ def judged(case: Case, source: np.ndarray, edited: np.ndarray, before: Reading, 
         right = right and more(case, source, edited, before) >= MORE
     figures = {"right": right, "missing": missing, "iou": overlap(before.object, after.object), "moved": moved(before.object, after.object)}
     figures["in_place"] = right and figures["iou"] >= IN_PLACE
+    figures["kept"] = figures["in_place"]
     if case.kind in LOCAL:
         where = outside([before, after])
         figures |= {"psnr": psnr(source, edited, where), "ssim": ssim(source, edited, where)}
+        figures["kept"] = figures["in_place"] and figures["psnr"] >= KEPT
     return figures
 
 
@@ -87,7 +90,7 @@ def mean(values: list) -> float | None:
 
 def summary(records: list[dict], heats: list[float]) -> dict:
     def of(some: list[dict], name: str) -> dict:
-        figures = {key: mean([r[name][key] for r in some if key in r[name]]) for key in ("right", "in_place", "iou", "moved", "psnr", "ssim")}
+        figures = {key: mean([r[name][key] for r in some if key in r[name]]) for key in ("right", "kept", "in_place", "iou", "moved", "psnr", "ssim")}
         return {key: value for key, value in figures.items() if value is not None}
     rows = {}
     for kind in [*ALL_KINDS, "all"]:
@@ -106,14 +109,14 @@ def table(figures: dict) -> str:
     percent = lambda v: "–" if v is None else f"{100 * v:.0f} %"  # noqa: E731
     number = lambda v, digits=1: "–" if v is None else f"{v:.{digits}f}"  # noqa: E731
     lines = [
-        "| kind | edits | source right | edit right | in place | same seed: right, in place | another seed | IoU (same seed) | background PSNR, dB (same seed) | SSIM |",
-        "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
+        "| kind | edits | source right | edit right, kept | same seed: right, kept | another seed: right, kept | IoU (same seed) | background PSNR, dB (same seed) | SSIM |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for kind, row in figures["kinds"].items():
         e, s, a = row["edit"], row["same seed"], row["another seed"]
         lines.append(
-            f"| {kind} | {row['edits']} | {percent(row['source_right'])} | {percent(e['right'])} | {percent(e['in_place'])} "
-            f"| {percent(s['right'])}, {percent(s['in_place'])} | {percent(a['right'])}, {percent(a['in_place'])} "
+            f"| {kind} | {row['edits']} | {percent(row['source_right'])} | {percent(e['right'])}, {percent(e['kept'])} "
+            f"| {percent(s['right'])}, {percent(s['kept'])} | {percent(a['right'])}, {percent(a['kept'])} "
             f"| {number(e['iou'], 2)} ({number(s['iou'], 2)}) | {number(e.get('psnr'))} ({number(s.get('psnr'))}) | {number(e.get('ssim'), 2)} |"
         )
     return "\n".join(lines) + "\n"

@@ -18,10 +18,10 @@ PICTURE, GAP, TEXT = 128, 4, 44
 
 def said(case: Case) -> list[str]:
     """What the request was, in three lines."""
-    lines = [case.source_prompt, "→ " + case.target_prompt, ""]
+    lines = [case.source_prompt, "-> " + case.target_prompt, ""]
     if "equalizer" in case.body:
         word = case.body["equalizer"][0]
-        lines[1:] = [f"→ “{word['word']}” × {word['strength']:g}", ""]
+        lines[1:] = [f"-> \"{word['word']}\" x {word['strength']:g}", ""]
     if case.body.get("local_blend"):
         lines[2] = "with a local blend"
     return [f"{case.seed}: {lines[0]}", *lines[1:]]

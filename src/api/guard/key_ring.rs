@@ -167,6 +167,8 @@ mod tests {
         for wrong in ["", "alice", "alices-key-is-long", "#", &hashed, &format!("sha256:{hashed}")] {
             assert_eq!(name(wrong), None, "{wrong}");
         }
+        // All of a hash is compared.
+        assert!((0..5000).all(|number| ring.find(format!("wrong-{number}").as_bytes()).is_none()));
         assert_eq!(ring.short_keys().count(), 0);
     }
 

@@ -63,8 +63,8 @@ variants() {
 # -- README -----------------------------------------------------------------------------------------------------------
 pairs=(
     "a car in the city|7|a bus in the city||car → bus"
-    "a penguin in the snow|3|a penguin in the snow at night||+ at night"
-    "a castle in the forest|7|a castle in the forest|, \"edit_type\": \"reweight\", \"equalizer\": [{\"word\": \"forest\", \"strength\": 3}]|forest × 3"
+    "a cat on the beach|2|a cat with a crown on the beach||+ with a crown"
+    "a penguin with a balloon in the snow|3|a penguin with a balloon in the snow|, \"equalizer\": [{\"word\": \"balloon\", \"strength\": -0.3}]|balloon × -0.3"
     "a house in the forest|3|a castle in the forest|, \"local_blend\": true|house → castle, local blend"
 )
 above=() below=()

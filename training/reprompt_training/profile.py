@@ -18,12 +18,12 @@ EXAMPLES = [
     {"prompt": "a red car on the grass", "seed": 7, "edit": "a blue car on the grass"},
     {"prompt": "a car in the city", "seed": 7, "edit": "a bus in the city"},
     {"prompt": "a penguin in the snow", "seed": 3, "edit": "a penguin in the snow at night"},
-    {"prompt": "a cat on the beach", "seed": 1, "edit": "a cat with a crown on the beach"},
+    {"prompt": "a cat on the beach", "seed": 2, "edit": "a cat with a crown on the beach"},
     {"prompt": "a boat in the sea", "seed": 5, "edit": "a boat in the desert"},
     {"prompt": "a house in the forest", "seed": 3, "edit": "a castle in the forest", "local_blend": True},
     {"prompt": "a tiger in the forest", "seed": 2, "edit": "pixel art of a tiger in the forest"},
-    {"prompt": "a dog with a hat on the beach", "seed": 4, "edit": "a dog with a hat on the beach",
-     "equalizer": [{"word": "hat", "strength": 2.5}]},
+    {"prompt": "a penguin with a balloon in the snow", "seed": 3, "edit": "a penguin with a balloon in the snow",
+     "equalizer": [{"word": "balloon", "strength": -0.3}]},
 ]
 
 

@@ -4,6 +4,7 @@
 #
 #   VAE_IMAGES, DENOISER_IMAGES, DECODER_IMAGES   how many images each training draws
 #   VAE_START, DENOISER_START       what to start from: folders in the diffusers layout; empty for random weights
+#   READER_MINUTES                  how long the reader, which measures, is trained
 #   PROCESSES                       training processes, one thread each
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -23,5 +24,5 @@ test -e "$work/denoiser/done" ||
     run denoiser "$work" --images "${DENOISER_IMAGES:-450000}" --processes "$processes" ${DENOISER_START:+--warm-start "$DENOISER_START"}
 test -d "$work/decoder/model" ||
     run vae "$work" --decoder-only --images "${DECODER_IMAGES:-40000}" --processes "$processes"
-test -e "$work/reader.pt" || run reader "$work" --threads "$processes"
+test -e "$work/reader.pt" || run reader "$work" --minutes "${READER_MINUTES:-30}" --threads "$processes"
 run export "$work" "$model"

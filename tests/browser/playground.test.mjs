@@ -6,6 +6,7 @@ import { startService } from "./service.mjs";
 import { controls } from "./cases/controls.mjs";
 import { edits } from "./cases/edits.mjs";
 import { example } from "./cases/example.mjs";
+import { keys } from "./cases/keys.mjs";
 import { photos } from "./cases/photos.mjs";
 import { problems } from "./cases/problems.mjs";
 import { returning } from "./cases/returning.mjs";
@@ -31,5 +32,6 @@ describe("playground", { concurrency: 1 }, () => {
   problems(world);
   returning(world);
   photos(world);
+  keys(world);
   example(world);
 });

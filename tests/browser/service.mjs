@@ -8,13 +8,14 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
  * Starts it, or takes the one at `REPROMPT_URL`, such as that of dev.mjs.
+ * @param {string[]} flags  with some it is always started
  * @returns {Promise<{url: string, stop: () => void}>}
  */
-export async function startService() {
+export async function startService(flags = []) {
   const running = process.env.REPROMPT_URL;
-  if (running) return { url: running, stop: () => {} };
+  if (running && flags.length === 0) return { url: running, stop: () => {} };
   const binary = `${process.env.CARGO_TARGET_DIR ?? `${root}target`}/release/reprompt`;
-  const child = spawn(binary, ["serve", "--listen", "127.0.0.1:0", "--log-format", "json"], { cwd: root });
+  const child = spawn(binary, ["serve", "--listen", "127.0.0.1:0", "--log-format", "json", ...flags], { cwd: root });
   child.stderr.resume();
   const url = await new Promise((resolve, reject) => {
     child.on("error", reject);

@@ -1,7 +1,7 @@
 // What the tests do on the page again and again, and what must hold of it all the time.
 //
 // Contract: a page that complains fails its test: no errors on the console, none thrown, nothing that its policy
-// forbids. The browser's own line for an answer of 422 is allowed where a test provokes one.
+// forbids. The browser's own line for an answer of 401 or 422 is allowed where a test provokes one.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -31,7 +31,7 @@ export async function onPage(browser, { url, width = 1280, height = 900, scheme 
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(`thrown: ${error.stack}`));
   page.on("console", (message) => {
-    const isRefusal = refusals && message.text().includes("status of 422");
+    const isRefusal = refusals && /status of 4(01|22)/.test(message.text());
     if (["error", "warning"].includes(message.type()) && !isRefusal) complaints.push(`console: ${message.text()}`);
   });
   await page.addInitScript(() => {

@@ -3,6 +3,8 @@
 // Contract: addresses are relative to the page, so that it works under any path of a proxy. What goes wrong is a
 // `Problem`, whether the service said so (RFC 9457) or could not be reached; an abort stays an abort.
 
+import { apiKey } from "./key.js";
+
 /** What went wrong. */
 export class Problem extends Error {
   /**
@@ -30,8 +32,10 @@ export const isAbort = (error) => error instanceof DOMException && error.name ==
  */
 export async function call(path, init = {}) {
   let response;
+  const headers = new Headers(init.headers);
+  if (apiKey() !== "") headers.set("authorization", `Bearer ${apiKey()}`);
   try {
-    response = await fetch(new URL(path, document.baseURI), init);
+    response = await fetch(new URL(path, document.baseURI), { ...init, headers });
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new Problem({ code: "unreachable", detail: "the service cannot be reached" });

@@ -3,6 +3,8 @@
 // Contract: a field that the page leaves to the service is left out, so that what is shown as curl is as short as it
 // can be. What cannot be a number goes as it was typed: the service says what is wrong with it, and where.
 
+import { apiKey } from "./key.js";
+
 /** @typedef {import("./types.js").Source} Source */
 /** @typedef {import("./types.js").Edit} Edit */
 /** @typedef {import("./types.js").Window} Window */
@@ -82,6 +84,8 @@ export function curl(source, edit) {
   const json = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
   return [
     `curl -s ${new URL("v1/edits", document.baseURI)} \\`,
+    // The key itself is not for a screen.
+    ...(apiKey() === "" ? [] : ['  -H "authorization: Bearer $REPROMPT_KEY" \\']),
     "  -H 'content-type: application/json' -H 'accept: image/png' -o edit.png \\",
     `  -d '${json}'`,
   ].join("\n");

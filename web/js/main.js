@@ -11,6 +11,7 @@ import { mountBlend } from "./view/blend.js";
 import { mountBoard } from "./view/board.js";
 import { exampleState, mountExamples } from "./view/examples.js";
 import { mountFilm } from "./view/film.js";
+import { mountKey } from "./view/key.js";
 import { mountHistory } from "./view/history.js";
 import { mountIdeas } from "./view/ideas.js";
 import { mountPhoto } from "./view/photo.js";
@@ -42,6 +43,7 @@ mountProgress(store, runner);
 mountProblems(store);
 mountShare(store);
 mountVocabulary(store, prompts.edit);
+mountKey(store, () => void (store.state.model === null ? start() : runner.run()));
 
 const linked = fromHash(location.hash);
 if (linked !== null) store.set(linked);
@@ -62,12 +64,17 @@ async function loadedModel() {
   }
 }
 
-try {
-  const model = await loadedModel();
-  store.set({ model, run: idle("") });
-  const example = linked === null && model.examples.length > 0 ? exampleState(model.examples[0]) : null;
-  if (example !== null) store.set(example);
-  if (linked !== null || example !== null) run();
-} catch (error) {
-  store.set({ problem: error instanceof Problem ? error : new Problem({ detail: String(error) }) });
+/** What the link asks for, or else the model's first example. */
+async function start() {
+  try {
+    const model = await loadedModel();
+    store.set({ model, run: idle("") });
+    const example = linked === null && model.examples.length > 0 ? exampleState(model.examples[0]) : null;
+    if (example !== null) store.set(example);
+    if (linked !== null || example !== null) run();
+  } catch (error) {
+    store.set({ problem: error instanceof Problem ? error : new Problem({ detail: String(error) }) });
+  }
 }
+
+void start();

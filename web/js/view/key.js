@@ -1,0 +1,39 @@
+// Asking for an API key, where the service wants one.
+//
+// Contract: the question comes with the service's own words when a call was refused for want of a key, and from the
+// button, which is there once a key was asked for. What was refused is tried again with the new key.
+
+import { apiKey, setApiKey } from "../key.js";
+import { byId } from "../dom.js";
+
+/**
+ * @param {import("../store.js").Store} store
+ * @param {() => void} again
+ */
+export function mountKey(store, again) {
+  const dialog = byId("key-dialog", HTMLDialogElement);
+  const field = byId("key", HTMLInputElement);
+  const button = byId("key-button");
+  button.hidden = apiKey() === "";
+
+  /** @param {string} why */
+  const ask = (why) => {
+    byId("key-why").textContent = why;
+    button.hidden = false;
+    if (!dialog.open) dialog.showModal();
+    field.select();
+  };
+  button.addEventListener("click", () => ask(""));
+  byId("key-cancel").addEventListener("click", () => dialog.close());
+  byId("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    setApiKey(field.value);
+    dialog.close();
+    store.set({ problem: null, alignProblem: null });
+    again();
+  });
+  store.subscribe(["problem", "alignProblem"], ({ problem, alignProblem }) => {
+    const refused = [problem, alignProblem].find((each) => each?.code === "unauthorized");
+    if (refused) ask(refused.message);
+  });
+}

@@ -55,7 +55,7 @@ pub async fn show(
         return Err(Problem::new(Code::MissingField, detail).at("word"));
     }
     let steps = source.steps;
-    let place = wait::place(&state, &caller)?;
+    let place = wait::place(&state, &caller, 1)?;
     let outcome = state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?;
     drop(place);
     match (form, word) {

@@ -13,7 +13,6 @@ use axum::http::{HeaderName, header};
 use axum::response::{Html, IntoResponse, Response};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 
-use super::answer::internal;
 use super::problem::{Code, Problem};
 
 const PAGE: &str = r#"<!DOCTYPE html>
@@ -68,7 +67,7 @@ pub async fn file(name: Result<Path<String>, PathRejection>) -> Result<Response,
     let at = known.ok_or_else(|| Problem::new(Code::NotFound, "the page at /docs has no such file"))?;
     // Unpacked by the first request; it takes some milliseconds.
     let files = tokio::task::spawn_blocking(files).await.unwrap_or_default();
-    let file = files.get(at).ok_or_else(|| internal("the page's files cannot be unpacked", &std::fmt::Error))?;
+    let file = files.get(at).ok_or_else(|| Problem::new(Code::Internal, "the page's files cannot be unpacked"))?;
     Ok(served(FILES[at].1, file.clone()))
 }
 
@@ -81,21 +80,22 @@ fn served(media_type: &'static str, file: Bytes) -> Response {
 /// The contents of [`FILES`]; none where the archive is not what it was when this was written.
 fn files() -> Vec<Bytes> {
     static UNPACKED: OnceLock<Vec<Bytes>> = OnceLock::new();
-    UNPACKED.get_or_init(|| unpack().unwrap_or_default()).clone()
+    let unpacked = || unpack().inspect_err(|error| tracing::error!(%error, "the page's files cannot be unpacked"));
+    UNPACKED.get_or_init(|| unpacked().unwrap_or_default()).clone()
 }
 
-fn unpack() -> Option<Vec<Bytes>> {
-    let mut archive = zip::ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED)).ok()?;
-    let names: Vec<String> =
-        archive.file_names().map(|name| name.ok().map(|n| n.to_string())).collect::<Option<_>>()?;
+fn unpack() -> Result<Vec<Bytes>, zip::result::ZipError> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
+    let names: Vec<String> = archive.file_names().filter_map(|name| name.ok().map(|n| n.to_string())).collect();
     let unpack = |(name, _): &(&str, &str)| {
         // The folder at the top is named by the version.
         let path = names
             .iter()
-            .find(|path| path.split_once('/').is_some_and(|(_, path)| path.strip_prefix("dist/") == Some(*name)))?;
+            .find(|path| path.split_once('/').is_some_and(|(_, path)| path.strip_prefix("dist/") == Some(*name)))
+            .ok_or(zip::result::ZipError::FileNotFound)?;
         let mut file = Vec::new();
-        archive.by_name(path).ok()?.read_to_end(&mut file).ok()?;
-        Some(Bytes::from(file))
+        archive.by_name(path)?.read_to_end(&mut file)?;
+        Ok(Bytes::from(file))
     };
     FILES.iter().map(unpack).collect()
 }

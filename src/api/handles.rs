@@ -1,11 +1,12 @@
 //! The engine's handles of all the work of one job, as one.
 
+use futures_util::future::try_join_all;
 use tokio::sync::watch;
 
 use crate::engine::{CancelReason, EngineError, JobHandle, Outcome, Progress};
 
 /// One handle at least. The engine takes work in its order and none takes more steps than another, so that the last
-/// one's progress is that of all.
+/// one's progress stands for all, unless that one was recorded before.
 #[derive(Debug)]
 pub struct Handles {
     first: Vec<JobHandle>,
@@ -21,13 +22,9 @@ impl Handles {
     /// What all of it came to, in order. To be waited for once.
     ///
     /// # Errors
-    /// What one of them failed with; the others are cancelled with the handles.
+    /// What the first of them to fail failed with, at once; the others are cancelled with the handles.
     pub async fn outcomes(&mut self) -> Result<Vec<Outcome>, EngineError> {
-        let mut outcomes = Vec::with_capacity(self.first.len() + 1);
-        for handle in self.first.iter_mut().chain([&mut self.last]) {
-            outcomes.push(handle.outcome().await?);
-        }
-        Ok(outcomes)
+        try_join_all(self.first.iter_mut().chain([&mut self.last]).map(JobHandle::outcome)).await
     }
 
     /// Progress, to be watched.

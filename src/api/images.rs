@@ -13,7 +13,7 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::accept::Form;
-use super::answer::{self, Answer, Files, internal, put, put_json, unix_seconds};
+use super::answer::{self, Answer, Files, put, put_json, unix_seconds};
 use super::body::read;
 use super::edit_params::Output;
 use super::openai::{BACKGROUND, QUALITY};
@@ -78,7 +78,9 @@ fn prepare(state: &AppState, mut body: Map<String, Value>, form: Form) -> Result
         let detail = format!("{other:?} is not served, {} is", model.name);
         return Err(Problem::new(Code::ModelNotFound, detail).at("model"));
     }
-    let count = count(&request, form)?;
+    let places = state.guard.places().limit();
+    let most = if places == 0 { state.engine.queue_limit() } else { places.min(state.engine.queue_limit()) };
+    let count = count(&request, form, u64::try_from(most).unwrap_or(u64::MAX))?;
     let (output, as_url) = output(&request, form)?;
     let mut warnings = without_effect(&request)?;
     let source = source::parse(fields, "", model)?;
@@ -93,7 +95,8 @@ fn prepare(state: &AppState, mut body: Map<String, Value>, form: Form) -> Result
     Ok(Prepared::images(model, sources.collect::<Result<_, Problem>>()?, as_url, warnings, output))
 }
 
-fn count(request: &ImagesBody, form: Form) -> Result<u64, Problem> {
+/// How many; `most` is what can wait at once.
+fn count(request: &ImagesBody, form: Form, most: u64) -> Result<u64, Problem> {
     let invalid = |detail: String| Err(Problem::new(Code::InvalidValue, detail).at("n"));
     match request.n.unwrap_or(1) {
         1 => Ok(1),
@@ -101,7 +104,8 @@ fn count(request: &ImagesBody, form: Form) -> Result<u64, Problem> {
         n if matches!(form, Form::Image(_)) => {
             invalid(format!("a bare image is accepted, which is one and not {n}; accept application/json for all"))
         }
-        n if request.stream == Some(true) => invalid(format!("a stream is of one image, not of {n}")),
+        n if matches!(form, Form::Events) => invalid(format!("a stream is of one image, not of {n}")),
+        n if n > most => invalid(format!("{n} images cannot be asked for at once here, {most} can")),
         n => Ok(n),
     }
 }
@@ -168,7 +172,7 @@ pub async fn answer(
     output: Output,
 ) -> Result<Answer, Problem> {
     let Some(&(last, outcome)) = made.last() else {
-        return Err(internal("images were asked for, and none are there", &std::fmt::Error));
+        return Err(Problem::new(Code::Internal, "images were asked for, and none are there"));
     };
     let slowest = made.iter().map(|(_, outcome)| outcome.timings).max_by_key(|timings| timings.total);
     let mut body = ImagesResponse {
@@ -218,13 +222,14 @@ mod tests {
 
     #[test]
     fn one_to_ten_images_and_one_where_only_one_can_be_given() {
-        let of = |body, form| count(&request(body), form).map_err(|problem| problem.param().map(str::to_owned));
+        let of = |body, form| count(&request(body), form, 10).map_err(|problem| problem.param().map(str::to_owned));
         let refused = Err(Some("n".to_owned()));
         assert_eq!(of(json!({}), Form::Json), Ok(1));
         assert_eq!(of(json!({"n": 10}), Form::Json), Ok(10));
         assert_eq!(of(json!({"n": 0}), Form::Json), refused);
         assert_eq!(of(json!({"n": 11}), Form::Json), refused);
-        assert_eq!(of(json!({"n": 2, "stream": true}), Form::Json), refused);
+        assert_eq!(of(json!({"n": 2}), Form::Events), refused);
+        assert_eq!(count(&request(json!({"n": 3})), Form::Json, 2).unwrap_err().param(), Some("n"));
         assert_eq!(of(json!({"n": 2}), Form::Image(None)), refused);
     }
 

@@ -11,7 +11,7 @@ use super::problem::{Code, Problem};
 use super::wire::WarningBody;
 use super::{attention, images};
 use crate::diffusion::ModelInfo;
-use crate::engine::{Engine, JobOptions, Outcome, PreparedEdit, Work};
+use crate::engine::{Engine, EngineError, JobOptions, Outcome, PreparedEdit, Work};
 use crate::p2p::EditParams;
 use crate::session::{SessionView, Source};
 
@@ -78,6 +78,20 @@ impl Prepared {
         self.output
     }
 
+    /// How many jobs of the engine it is.
+    pub fn size(&self) -> usize {
+        if let Asked::Images { sources, .. } = &self.asked { sources.len() } else { 1 }
+    }
+
+    /// What the engine says, with the field at fault as this request has it.
+    pub fn problem(&self, error: EngineError) -> Problem {
+        let is_of_source = matches!(error, EngineError::SourceTooLarge { .. });
+        let problem = Problem::from(error);
+        // Images have the fields of a source at the top.
+        let has_field = !matches!(self.asked, Asked::Images { .. });
+        if is_of_source && has_field { problem.at("source") } else { problem }
+    }
+
     /// Queues the work: all of it or, where there is no room for some, none.
     ///
     /// # Errors
@@ -91,6 +105,8 @@ impl Prepared {
             Asked::Session { source } => (vec![record(source)], false),
             Asked::Images { sources, .. } => (sources.iter().map(record).collect(), false),
         };
+        // Of several, nobody is shown previews.
+        let previews = if works.len() == 1 { previews } else { 0 };
         let submitted = works.into_iter().map(|work| engine.submit(work, JobOptions { previews, attention }));
         let mut handles = submitted.collect::<Result<Vec<_>, _>>()?;
         let last = handles.pop().ok_or_else(|| Problem::new(Code::Internal, "there is nothing to be done"))?;

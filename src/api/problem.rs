@@ -222,7 +222,7 @@ impl From<EngineError> for Problem {
             EngineError::Stalled => Self::new(Code::WorkerStalled, detail),
             EngineError::DeviceLost => Self::new(Code::DeviceLost, detail),
             EngineError::QueueFull { retry_after, .. } => Self::new(Code::QueueFull, detail).retry_after(retry_after),
-            EngineError::SourceTooLarge { .. } => Self::new(Code::SourceTooLarge, detail).at("source"),
+            EngineError::SourceTooLarge { .. } => Self::new(Code::SourceTooLarge, detail),
             EngineError::Diverged => Self::new(Code::Diverged, detail),
             EngineError::Failed(_) => {
                 tracing::error!(%error, "a job failed");

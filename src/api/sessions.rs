@@ -122,7 +122,7 @@ pub async fn image(
     let image = match state.engine.sessions().image(&id) {
         Some(image) => image,
         None => {
-            let _place = wait::place(&state, &caller)?;
+            let _place = wait::place(&state, &caller, 1)?;
             state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
         }
     };

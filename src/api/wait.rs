@@ -97,9 +97,13 @@ pub async fn answer(
 ) -> Result<Response, Problem> {
     let Call { path, headers, arrival, caller, body } = call;
     let Wish { way, previews, webhook, key, deadline } = Wish::of(&state, &headers, &arrival, &caller, &body)?;
-    let form = if let Way::Plain(form) = way { form } else { Form::Json };
+    let form = match way {
+        Way::Plain(form) => form,
+        Way::Stream => Form::Events,
+        Way::Async => Form::Json,
+    };
     let start = |prepared: Prepared| {
-        let place = place(&state, &caller)?;
+        let place = place(&state, &caller, prepared.size())?;
         let handles = prepared.submit(&state.engine, previews)?;
         let origin = Origin { request_id: arrival.request_id.clone(), owner: caller.owner().cloned() };
         let (job, stop) = Job::new(prepared.kind(), origin, prepared.output(), key.clone(), handles.progress());
@@ -118,7 +122,13 @@ pub async fn answer(
         Some(key) => {
             let fingerprint = Fingerprint::of(&path, &body);
             match state.jobs.find(key, fingerprint)? {
-                Some(waiter) => (waiter, true),
+                Some(waiter) => {
+                    // Several images of one answer can be told as JSON alone, whoever asks for them again.
+                    if Dialect::of(&path) == Dialect::OpenAi {
+                        prepare(body, form)?;
+                    }
+                    (waiter, true)
+                }
                 None => {
                     let prepared = prepare(body, form)?;
                     state.jobs.find_or_start(key, fingerprint, || start(prepared))?
@@ -139,13 +149,13 @@ pub async fn answer(
     Ok(response)
 }
 
-/// A place for one more job of a caller.
+/// Places for so many more jobs of a caller.
 ///
 /// # Errors
 /// `too_many_concurrent` where it has as many as it may have.
-pub fn place(state: &AppState, caller: &Caller) -> Result<Place, Problem> {
+pub fn place(state: &AppState, caller: &Caller, count: usize) -> Result<Place, Problem> {
     let places = state.guard.places();
-    places.take(caller).ok_or_else(|| {
+    places.take(caller, count).ok_or_else(|| {
         state.engine.metrics().requests_refused.of(RequestRefusal::TooManyConcurrent).inc();
         let detail = format!("{} jobs of one caller may wait and run at the same time", places.limit());
         Problem::new(Code::TooManyConcurrent, detail).retry_after(state.engine.retry_after())

@@ -220,6 +220,11 @@ impl Engine {
         self.shared.model.get().ok_or(EngineError::Loading)
     }
 
+    /// Jobs that may wait at once.
+    pub fn queue_limit(&self) -> usize {
+        self.shared.queue_limit
+    }
+
     /// The model's presets and its vocabulary, once it is loaded.
     pub fn presets(&self) -> Result<&Presets, EngineError> {
         self.shared.presets.get().ok_or(EngineError::Loading)

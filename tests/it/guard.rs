@@ -189,6 +189,12 @@ async fn a_caller_has_so_many_jobs_and_no_more() {
         assert_eq!(ask(ALICE, &swap(1, 2), &[]).await.status, 200, "an answer that has come takes no place");
     }
     assert_eq!(refusals(&service, "too_many_concurrent"), 1);
+    // Each image of a call is one.
+    let images = json!({"prompt": "a cat", "n": 2, "steps": 2});
+    let request = Request::post("/v1/images/generations").header("content-type", "application/json");
+    let request = request.header("authorization", bearer(BOB)).body(Body::from(images.to_string())).unwrap();
+    let refused = service.send(request).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["error"]["param"]), (422, &json!("n")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,6 +83,18 @@ async fn an_image_comes_as_base64_as_a_data_url_or_bare() {
     let replayed = service.post_with(PATH, &again, &[key, ("accept", "image/png")]).await;
     assert_eq!(replayed.header("idempotent-replayed"), "true");
     assert!(first["data"][0]["url"].as_str().unwrap().ends_with(&reprompt::media::base64(&replayed.body)));
+
+    // Of several none is left out, however they are asked for.
+    let two = with(body(), "n", 2);
+    let key = ("idempotency-key", "two");
+    assert_eq!(service.post_with(PATH, &two, &[key]).await.status, 200);
+    for accept in ["image/png", "text/event-stream"] {
+        for headers in [&[("accept", accept)][..], &[("accept", accept), key]] {
+            let refused = service.post_with(PATH, &two, headers).await;
+            let param = &refused.json()["error"]["param"];
+            assert_eq!((refused.status.as_u16(), param), (422, &json!("n")), "{headers:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

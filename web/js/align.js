@@ -8,7 +8,10 @@ import { debounce } from "./dom.js";
 
 const PAUSE_MS = 120;
 
-/** @param {import("./store.js").Store} store */
+/**
+ * @param {import("./store.js").Store} store
+ * @returns {() => void} asks at once
+ */
 export function keepAligned(store) {
   let asking = new AbortController();
   let last = "";
@@ -37,4 +40,5 @@ export function keepAligned(store) {
     last = now;
     soon();
   });
+  return () => void ask();
 }

@@ -11,8 +11,13 @@ try { key = sessionStorage.getItem(KEPT) ?? ""; } catch { /* as above */ }
 
 export const apiKey = () => key;
 
-/** @param {string} value  empty for none */
+/**
+ * @param {string} value  empty for none
+ * @returns {boolean} whether it is one that a header can hold; nothing changes otherwise
+ */
 export function setApiKey(value) {
+  if (!/^[\x21-\x7e]*$/.test(value.trim())) return false;
   key = value.trim();
   try { sessionStorage.setItem(KEPT, key); } catch { /* as above */ }
+  return true;
 }

@@ -43,11 +43,11 @@ mountProgress(store, runner);
 mountProblems(store);
 mountShare(store);
 mountVocabulary(store, prompts.edit);
-mountKey(store, () => void (store.state.model === null ? start() : runner.run()));
 
 const linked = fromHash(location.hash);
 if (linked !== null) store.set(linked);
-keepAligned(store);
+const aligns = keepAligned(store);
+mountKey(store, { runs: () => void (store.state.model === null ? start() : runner.run()), aligns });
 keepLink(store, run);
 
 /** The model, once it is loaded: a large one takes its time. */

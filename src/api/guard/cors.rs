@@ -12,7 +12,7 @@ use super::rate::{RATE_LIMIT, RATE_LIMIT_POLICY};
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// Headers that a page may send.
-const ALLOWED: [HeaderName; 9] = [
+const ALLOWED: [HeaderName; 10] = [
     header::AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
     header::CONTENT_TYPE,
@@ -22,10 +22,12 @@ const ALLOWED: [HeaderName; 9] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
+    // What a load balancer finds the session's replica by.
+    HeaderName::from_static("x-reprompt-session"),
 ];
 
 /// Headers of answers that a page may read.
-const EXPOSED: [&str; 25] = [
+pub(in crate::api) const EXPOSED: [&str; 25] = [
     "x-request-id",
     "traceparent",
     "location",

@@ -41,13 +41,16 @@ pub async fn carry(work: Work, job: Arc<Job>, state: Arc<AppState>) {
     let unfinished = Unfinished { state, job: Some(job) };
     let Work { prepared, mut handles, deadline, stop, webhook, place } = work;
     let answered = async {
-        let outcomes = handles.outcomes().await?;
+        let outcomes = handles.outcomes().await.map_err(|error| prepared.problem(error))?;
         prepared.answer(&unfinished.state.engine, &outcomes).await
     };
     let done = bounded(answered, deadline, stop).await;
     let end = match done {
-        Ok(Ok(answer)) => End::Succeeded(Arc::new(answer)),
-        Ok(Err(problem)) => End::Failed(problem),
+        Ok(answered) => {
+            // Where one of several failed, the others are of no use to anybody.
+            drop(handles);
+            answered.map_or_else(End::Failed, |answer| End::Succeeded(Arc::new(answer)))
+        }
         Err(reason) => {
             handles.cancel(reason);
             tracing::info!(job = %id, reason = reason.as_str(), "a job was cancelled");

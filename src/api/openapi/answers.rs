@@ -56,8 +56,9 @@ const WORK: &[Code] = &[
 const CALLER: &[Code] = &[Code::Unauthorized, Code::RateLimited];
 /// Calls that need no key.
 const OPEN: [&str; 3] = ["healthz", "readyz", "openapi"];
-/// Headers of requests' own making, that every answer has.
+/// Headers that every answer has.
 const REQUEST_ID: &str = "x-request-id";
+const TRACEPARENT: &str = "traceparent";
 
 /// The problems of an operation. Everything may go wrong on this side.
 fn codes(operation: &str) -> Vec<Code> {
@@ -91,12 +92,20 @@ fn codes(operation: &str) -> Vec<Code> {
 }
 
 /// Headers of answers: name, what it says, an example.
-const HEADERS: [(&str, &str, &str); 22] = [
+const HEADERS: [(&str, &str, &str); 26] = [
     (
         REQUEST_ID,
         "The request's id: the client's own if it sent a sensible one.",
         "8f14e45f-ceea-467f-a8b1-0a3d2f6c9b11",
     ),
+    (
+        TRACEPARENT,
+        "The request's span of its trace (W3C Trace Context).",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ),
+    ("www-authenticate", "How to authenticate, where a key is wanted.", "Bearer realm=\"reprompt\""),
+    ("ratelimit", "What is left to the caller, where requests are limited.", "\"requests\";r=59;t=1"),
+    ("ratelimit-policy", "What the caller may do, where requests are limited.", "\"requests\";q=60;w=60"),
     ("location", "Where the session or the job is.", "/v1/sessions/ses_8b1a9953c4611296a827abf8c47804d7"),
     ("retry-after", "Seconds after which it is worth trying again.", "1"),
     ("preference-applied", "`respond-async`: the answer is a job.", "respond-async"),
@@ -205,9 +214,13 @@ fn problems(operation: &str) -> Map<String, Value> {
 }
 
 fn headers_of(operation: &str, status: &str, has_image: bool) -> Vec<String> {
-    let mut headers = vec![REQUEST_ID.to_owned()];
+    let mut headers = vec![REQUEST_ID.to_owned(), TRACEPARENT.to_owned()];
     let is_waited_for = operation.starts_with("create_");
     let mut add = |is_there: bool, name: &str| headers.extend(is_there.then(|| name.to_owned()));
+    add(status == "401", "www-authenticate");
+    let is_counted = !OPEN.contains(&operation);
+    add(is_counted, "ratelimit");
+    add(is_counted, "ratelimit-policy");
     add(status == "202" || (operation == "create_session" && status.starts_with('2')), "location");
     add(status == "202", "preference-applied");
     add(is_waited_for && status.starts_with('2'), "idempotent-replayed");
@@ -221,6 +234,8 @@ fn headers_of(operation: &str, status: &str, has_image: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::guard::cors::EXPOSED;
+    use crate::api::guard::rate::{RATE_LIMIT, RATE_LIMIT_POLICY};
     use crate::api::openapi::json;
 
     #[test]
@@ -232,6 +247,15 @@ mod tests {
         }
         let untold: Vec<_> = Code::ALL.iter().filter(|code| !told.contains(code)).collect();
         assert_eq!(untold, [&Code::NotFound, &Code::MethodNotAllowed]);
+    }
+
+    #[test]
+    fn pages_of_other_origins_may_read_all_of_them() {
+        for (name, _, _) in HEADERS {
+            let is_exposed =
+                EXPOSED.contains(&name) || [RATE_LIMIT.as_str(), RATE_LIMIT_POLICY.as_str()].contains(&name);
+            assert!(is_exposed, "{name}");
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ Examples:
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0   done
-  1   the model, the computing or a file failed; the last line says what
+  1   the settings, the model, the computing or a file failed; the last line says what
   2   the command line is at fault: a flag, or what it asks for
   70  the worker ended by itself
   71  the device failed";
@@ -214,14 +214,19 @@ async fn compute(
     for (at, result) in ended {
         match result {
             Ok(outcome) => made.push((at, outcome)),
-            Err(error) if failed.is_none() => {
+            Err(error) => {
                 let which = plan.edits.get(at).map(|edit| edit.name.clone()).filter(|name| !name.is_empty());
-                failed = Some(match which {
+                let error = match which {
                     Some(which) => CliError::Edit { which, source: error },
                     None => CliError::Engine(error),
-                });
+                };
+                // The first is told in the end, and decides how.
+                if failed.is_some() {
+                    told::complain(&error.to_string());
+                } else {
+                    failed = Some(error);
+                }
             }
-            Err(_) => {}
         }
     }
     Ok((made, failed))

@@ -30,6 +30,7 @@ export function photos(world) {
     onPage(world.browser, { url: world.url }, async (page) => {
       await contract(page, false);
       await settled(page);
+      assert.equal(await page.locator("#photo").isVisible(), false);
       await drop(page);
       await page.waitForFunction(() => /does not take photos/.test(document.getElementById("photo-note").textContent));
       assert.doesNotMatch(await page.locator("#curl").textContent(), /image"/);
@@ -38,7 +39,9 @@ export function photos(world) {
   test("a service that takes photos gets it as the source's image", () =>
     onPage(world.browser, { url: world.url }, async (page) => {
       await contract(page, true);
+      await page.reload();
       await settled(page);
+      await page.locator("#photo").waitFor();
       await drop(page);
       await page.waitForFunction(() => /cat\.png/.test(document.getElementById("photo-note").textContent));
       const asked = page.waitForRequest("**/v1/sessions");

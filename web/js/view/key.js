@@ -8,7 +8,7 @@ import { byId } from "../dom.js";
 
 /**
  * @param {import("../store.js").Store} store
- * @param {() => void} again
+ * @param {{runs: () => void, aligns: () => void}} again
  */
 export function mountKey(store, again) {
   const dialog = byId("key-dialog", HTMLDialogElement);
@@ -27,10 +27,15 @@ export function mountKey(store, again) {
   byId("key-cancel").addEventListener("click", () => dialog.close());
   byId("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    setApiKey(field.value);
+    if (!setApiKey(field.value)) {
+      ask("A key has letters, digits and signs of ASCII alone, without spaces.");
+      return;
+    }
     dialog.close();
+    const { problem, alignProblem } = store.state;
     store.set({ problem: null, alignProblem: null });
-    again();
+    if (problem?.code === "unauthorized") again.runs();
+    if (alignProblem?.code === "unauthorized") again.aligns();
   });
   store.subscribe(["problem", "alignProblem"], ({ problem, alignProblem }) => {
     const refused = [problem, alignProblem].find((each) => each?.code === "unauthorized");

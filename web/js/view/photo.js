@@ -1,7 +1,7 @@
 // A photo in place of a generated source, where the service takes photos: its contract says so.
 //
-// Contract: the contract is asked when somebody first wants to give a photo. Where it has no such field the page says
-// so and does not send the photo anywhere.
+// Contract: the button is there where the contract has such a field. A photo that is dropped where it has none is not
+// sent anywhere, and the page says so.
 
 import { Problem, takesPhotos } from "../api.js";
 import { byId, el } from "../dom.js";
@@ -28,7 +28,9 @@ export function mountPhoto(store) {
     store.setSource({ photo: { name: photo.name, url } });
   };
 
-  byId("photo").addEventListener("click", async () => (await isTaken()) && file.click());
+  // What keeps the contract from being read shows in other calls.
+  void takesPhotos().then((taken) => (byId("photo-row").hidden = !taken), () => {});
+  byId("photo").addEventListener("click", () => file.click());
   file.addEventListener("change", () => {
     void give(file.files?.[0]);
     file.value = "";

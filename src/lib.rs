@@ -16,7 +16,9 @@
 //! | [`diffusion`] | the model: tokenizer, text encoder, UNet, VAE, scheduler, noise, weights |
 //! | [`kernels`] | operations that candle lacks or does slowly |
 //! | [`media`], [`telemetry`] | images in and out; log lines and metrics |
+//! | `alike` | what a name that is none may have meant |
 
+mod alike;
 pub mod api;
 pub mod cli;
 pub mod config;

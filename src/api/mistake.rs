@@ -8,6 +8,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::body::kind;
 use super::problem::{Code, Problem};
+use crate::alike::nearest;
 
 /// What serde says that it expected, and what a user of JSON is told.
 const WANTED: [(&str, &str); 10] = [
@@ -46,7 +47,11 @@ pub fn problem(message: &str, path: String, found: Option<&Value>) -> Problem {
         return Problem::new(Code::MissingField, message).at(join(field));
     }
     if let Some(field) = quoted("unknown field ") {
-        return Problem::new(Code::UnknownField, message).at(join(field));
+        let (_, known) = message.split_once(", expected ").unwrap_or_default();
+        // serde names them in quotes of its own.
+        let meant = nearest(&field, known.split('`').skip(1).step_by(2));
+        let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+        return Problem::new(Code::UnknownField, format!("{message}{meant}")).at(join(field));
     }
     if let Some(field) = quoted("duplicate field ") {
         return Problem::new(Code::InvalidValue, format!("`{field}` is given twice, under two of its names"))
@@ -118,6 +123,14 @@ mod tests {
         ] {
             assert_eq!(detail(body), told);
         }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_with_what_was_meant() {
+        let told = detail(json!({"strenght": 1}));
+        assert!(told.starts_with("unknown field `strenght`, expected one of"), "{told}");
+        assert!(told.ends_with("; did you mean `strength`?"), "{told}");
+        assert!(!detail(json!({"zebra": 1})).contains("did you mean"));
     }
 
     #[test]

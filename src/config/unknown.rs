@@ -6,14 +6,13 @@
 use std::fmt;
 
 use super::keys::VARIABLES;
+use crate::alike::nearest;
 
 const PREFIX: &str = "REPROMPT_";
 /// Variables that are no keys.
 const OTHERS: [&str; 1] = ["REPROMPT_CONFIG"];
 /// Variables of the tests, and those that container platforms set for a service of this name.
 const FOREIGN: [&str; 3] = ["REPROMPT_TEST_", "REPROMPT_SERVICE_", "REPROMPT_PORT"];
-/// Names that are less alike than this (by Jaro and Winkler, 1 is equal) have nothing to do with each other.
-const ALIKE: f64 = 0.85;
 
 /// A variable that looks like one of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +36,13 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<UnknownVari
     let is_foreign = |name: &str| FOREIGN.iter().any(|prefix| name.starts_with(prefix));
     let unknown = names.filter(|name| name.starts_with(PREFIX) && !is_ours(name) && !is_foreign(name));
     let known = || VARIABLES.iter().map(|(_, variable)| *variable).chain(OTHERS);
-    unknown.map(|name| UnknownVariable { meant: nearest(&name, known()), name }).collect()
+    // What all have in common says nothing.
+    let own = |name: &'static str| name.trim_start_matches(PREFIX);
+    let meant = |name: &str| {
+        let meant = nearest(name.trim_start_matches(PREFIX), known().map(own))?;
+        known().find(|variable| own(variable) == meant)
+    };
+    unknown.map(|name| UnknownVariable { meant: meant(&name), name }).collect()
 }
 
 /// The key that serde says is unknown.
@@ -51,15 +56,6 @@ pub(super) fn told(key: &str) -> String {
         Some(meant) => format!("there is no key {key}, did you mean {meant}?"),
         None => format!("there is no key {key}; --print-config shows all that there are"),
     }
-}
-
-fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    // What all have in common says nothing, and words may be joined by anything.
-    let plain = |name: &str| name.trim_start_matches(PREFIX).to_lowercase().replace('-', "_");
-    let name = plain(name);
-    let alike = known.map(|known| (strsim::jaro_winkler(&name, &plain(known)), known));
-    let (likeness, known) = alike.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (likeness >= ALIKE).then_some(known)
 }
 
 #[cfg(test)]

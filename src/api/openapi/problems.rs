@@ -16,7 +16,7 @@ fn example(code: Code) -> (&'static str, Option<&'static str>) {
             ("Cancel-After: \"soon\" is not a duration such as 90, 90s, 1m30s or 500ms", Some("Cancel-After"))
         }
         Code::UnknownField => (
-            "unknown field `localblend`, expected one of `prompt`, `target_prompt`, `edit_type`, `cross_replace_steps`, `self_replace_steps`, `equalizer`, `equalizer_words`, `equalizer_strengths`, `local_blend`, `local_blend_words`, `include_source`, `attention`, `response_format`, `output_format`, `output_compression`, `stream`, `partial_images`, `webhook`",
+            "unknown field `localblend`, expected one of `prompt`, `target_prompt`, `edit_type`, `cross_replace_steps`, `self_replace_steps`, `equalizer`, `equalizer_words`, `equalizer_strengths`, `local_blend`, `local_blend_words`, `include_source`, `attention`, `response_format`, `output_format`, `output_compression`, `stream`, `partial_images`, `webhook`; did you mean `local_blend`?",
             Some("localblend"),
         ),
         Code::Unauthorized => ("an API key is needed, as Authorization: Bearer KEY or as x-api-key: KEY", None),

@@ -185,6 +185,25 @@ pub struct Beside<'a> {
     pub warnings: Vec<WarningBody>,
 }
 
+/// The headers that go with every image that was made, beside those of its call.
+pub(super) fn run_headers(
+    model: &str,
+    source: &Source,
+    outcome: &Outcome,
+    warnings: &[WarningBody],
+    timings: &TimingsBody,
+) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    put(&mut headers, "x-reprompt-model", model);
+    put(&mut headers, "x-reprompt-session", &outcome.session.to_string());
+    put(&mut headers, "x-reprompt-recording", outcome.recording.as_str());
+    put(&mut headers, "x-reprompt-seed", &source.seed.to_string());
+    put(&mut headers, "x-reprompt-size", &size(source));
+    put_json(&mut headers, "x-reprompt-warnings", &warnings);
+    put_json(&mut headers, "x-reprompt-timings-ms", timings);
+    headers
+}
+
 /// The answer to an edit.
 pub async fn edit(
     model: &ModelInfo,
@@ -197,19 +216,12 @@ pub async fn edit(
     let (params, include_source) = (beside.params, beside.include_source);
     let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
     let mut body = told_of_edit(&model.name, source, edit, outcome, beside, output);
-    let mut headers = HeaderMap::new();
+    let mut headers = run_headers(&body.model, source, outcome, &body.warnings, &body.timings_ms);
     put(&mut headers, "x-reprompt-id", &body.id);
     put(&mut headers, "x-reprompt-created", &body.created.to_string());
-    put(&mut headers, "x-reprompt-model", &body.model);
-    put(&mut headers, "x-reprompt-session", &body.session.id);
-    put(&mut headers, "x-reprompt-recording", body.session.recording);
-    put(&mut headers, "x-reprompt-seed", &body.seed.to_string());
-    put(&mut headers, "x-reprompt-size", &body.size);
     put(&mut headers, "x-reprompt-edit-type", body.edit_type);
     put_json(&mut headers, "x-reprompt-alignment", &body.alignment);
     put_json(&mut headers, "x-reprompt-windows", &body.windows);
-    put_json(&mut headers, "x-reprompt-warnings", &body.warnings);
-    put_json(&mut headers, "x-reprompt-timings-ms", &body.timings_ms);
     if include_source {
         let files = Files { output, texts: recipe::of_source(model, source) };
         body.data.push(image_data("source", &outcome.source_image, &files).await?);
@@ -296,14 +308,7 @@ pub async fn recorded_session(
     output: Output,
 ) -> Result<Answer, Problem> {
     let mut body = session(&model.name, view);
-    let mut headers = HeaderMap::new();
-    put(&mut headers, "x-reprompt-model", &body.model);
-    put(&mut headers, "x-reprompt-session", &body.id);
-    put(&mut headers, "x-reprompt-recording", outcome.recording.as_str());
-    put(&mut headers, "x-reprompt-seed", &body.source.seed.to_string());
-    put(&mut headers, "x-reprompt-size", &body.size);
-    put_json(&mut headers, "x-reprompt-warnings", &warnings);
-    put_json(&mut headers, "x-reprompt-timings-ms", &timings(&outcome.timings));
+    let headers = run_headers(&body.model, &view.source, outcome, &warnings, &timings(&outcome.timings));
     body.warnings = Some(warnings);
     body.recording = Some(outcome.recording.as_str());
     let files = Files { output, texts: recipe::of_source(model, &view.source) };

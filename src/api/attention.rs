@@ -107,6 +107,9 @@ fn read_step(text: &str, steps: usize) -> Result<usize, Problem> {
     })
 }
 
+/// What is said where a model keeps no maps.
+pub const NO_MAPS: &str = "the model has no cross-attention whose maps are kept, so there is nothing to show";
+
 /// The maps of one step, or of all summed, `[positions, tokens]`.
 fn maps_of(maps: &AttentionMaps, step: Option<usize>) -> Result<Vec<f32>, Problem> {
     let chosen = match step {
@@ -114,8 +117,7 @@ fn maps_of(maps: &AttentionMaps, step: Option<usize>) -> Result<Vec<f32>, Proble
         None => sum_steps(maps.steps.iter().map(AsRef::as_ref)),
     };
     if chosen.is_empty() {
-        let detail = "the model has no cross-attention whose maps are kept, so there is nothing to show";
-        return Err(Problem::new(Code::NoAttentionMaps, detail));
+        return Err(Problem::new(Code::NoAttentionMaps, NO_MAPS));
     }
     Ok(chosen)
 }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::{HeaderName, header};
+use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 
@@ -72,8 +72,7 @@ pub async fn file(name: Result<Path<String>, PathRejection>) -> Result<Response,
 }
 
 fn served(media_type: &'static str, file: Bytes) -> Response {
-    const NOSNIFF: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "public, max-age=3600"), NOSNIFF];
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "public, max-age=3600")];
     (headers, file).into_response()
 }
 

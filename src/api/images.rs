@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::accept::Form;
-use super::answer::{self, Answer, Files, put, put_json, unix_seconds};
+use super::answer::{self, Answer, Files, put, unix_seconds};
 use super::body::read;
 use super::edit_params::Output;
 use super::openai::{BACKGROUND, QUALITY};
@@ -188,15 +188,8 @@ pub async fn answer(
         warnings,
         timings_ms: answer::timings(&slowest.unwrap_or_default()),
     };
-    let mut headers = HeaderMap::new();
+    let mut headers = answer::run_headers(&body.model, last, outcome, &body.warnings, &body.timings_ms);
     put(&mut headers, "x-reprompt-id", &body.id);
-    put(&mut headers, "x-reprompt-model", &body.model);
-    put(&mut headers, "x-reprompt-session", &outcome.session.to_string());
-    put(&mut headers, "x-reprompt-recording", outcome.recording.as_str());
-    put(&mut headers, "x-reprompt-seed", &last.seed.to_string());
-    put(&mut headers, "x-reprompt-size", &body.size);
-    put_json(&mut headers, "x-reprompt-warnings", &body.warnings);
-    put_json(&mut headers, "x-reprompt-timings-ms", &body.timings_ms);
     for (source, outcome) in made {
         let texts = recipe::of_source(model, source);
         let file = base64(&answer::encode(Arc::clone(&outcome.source_image), output, texts).await?);

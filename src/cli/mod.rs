@@ -111,8 +111,7 @@ fn serve_with(args: ServeArgs, matches: &ArgMatches) -> Result<(), CliError> {
     let settings = Settings::new(args.options.joined(matches), &file)?;
     if args.print_config {
         told::print(&settings.describe(matches, &file))?;
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        unknown_variables(names).iter().for_each(|unknown| told::complain(&unknown.to_string()));
+        unknown_variables().iter().for_each(|unknown| told::complain(&unknown.to_string()));
         return Ok(());
     }
     serve::run(&settings)

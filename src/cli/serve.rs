@@ -45,8 +45,7 @@ const ANSWER_GRACE: Duration = Duration::from_secs(5);
 pub fn run(settings: &Settings) -> Result<(), CliError> {
     prepare();
     let _traces = telemetry::start_with_traces(settings.log_format, settings.otlp_endpoint.as_deref())?;
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    unknown_variables(names).iter().for_each(|unknown| tracing::warn!("{unknown}"));
+    unknown_variables().iter().for_each(|unknown| tracing::warn!("{unknown}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -30,8 +30,12 @@ impl fmt::Display for UnknownVariable {
     }
 }
 
-/// The variables among these that have our prefix and are none of ours.
-pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<UnknownVariable> {
+/// The variables of this process that have our prefix and are none of ours.
+pub fn unknown_variables() -> Vec<UnknownVariable> {
+    unknown_among(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+}
+
+fn unknown_among(names: impl Iterator<Item = String>) -> Vec<UnknownVariable> {
     let is_ours = |name: &str| OTHERS.contains(&name) || VARIABLES.iter().any(|(_, variable)| *variable == name);
     let is_foreign = |name: &str| FOREIGN.iter().any(|prefix| name.starts_with(prefix));
     let unknown = names.filter(|name| name.starts_with(PREFIX) && !is_ours(name) && !is_foreign(name));
@@ -96,7 +100,7 @@ mod tests {
             "REPROMPT_QUEUELIMIT",
             "REPROMPT_COLOUR",
         ];
-        let unknown = unknown_variables(names.map(str::to_owned).into_iter());
+        let unknown = unknown_among(names.map(str::to_owned).into_iter());
         let told: Vec<_> = unknown.iter().map(ToString::to_string).collect();
         assert_eq!(
             told,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::files::{Folder, NamedFile, slug};
 use super::plan::Plan;
+use crate::api::attention::NO_MAPS;
 use crate::cli::CliError;
 use crate::engine::Outcome;
 use crate::media::{Captioned, Image, Text, contact_sheet, heat_overlay};
@@ -77,10 +78,8 @@ fn picture(
 
 fn overlay(image: &Image, maps: &AttentionMaps, word: &NamedWord) -> Result<Image, CliError> {
     let heat = heat_map(&sum_steps(maps.steps.iter().map(AsRef::as_ref)), maps.tokens, &word.tokens);
-    heat_overlay(image, &heat.values, maps.width, maps.height).ok_or_else(|| {
-        let detail = "--heatmap: the model has no cross-attention whose maps are kept, so there is nothing to show";
-        CliError::Request(detail.to_owned())
-    })
+    let overlay = heat_overlay(image, &heat.values, maps.width, maps.height);
+    overlay.ok_or_else(|| CliError::Request(format!("--heatmap: {NO_MAPS}")))
 }
 
 /// Writes the contact sheet: the source, then the edits that were made.

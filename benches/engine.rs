@@ -20,12 +20,15 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::unet::NoControl;
-use reprompt::diffusion::{Model, ModelFiles, embedded};
+use reprompt::diffusion::weights::embedded;
+use reprompt::diffusion::{Model, ModelFiles};
+use reprompt::engine::WorkerPart;
 use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
 use reprompt::p2p::EditParams;
-use reprompt::session::{SessionLimits, Source};
+use reprompt::recordings::Tier;
+use reprompt::recordings::{SessionLimits, Source};
 use reprompt::telemetry::labels::Label;
-use reprompt::telemetry::metrics::{Tier, WorkerPart};
+use reprompt::telemetry::metrics::MetricsRegistry;
 use serde_json::{Value, json};
 
 #[global_allocator]
@@ -105,7 +108,7 @@ impl Options {
             sessions,
             probe_after: Duration::MAX,
         };
-        let (engine, loaded) = Engine::start(self.files.clone(), config).unwrap();
+        let (engine, loaded) = Engine::start(self.files.clone(), config, &MetricsRegistry::new()).unwrap();
         loaded.await.unwrap().unwrap();
         engine
     }

@@ -26,7 +26,7 @@ use reprompt::kernels::conv2d::{After, Before, Geometry, Images, PackedConv2d};
 use reprompt::kernels::linear::PackedLinear;
 use reprompt::kernels::norm::{group_norm, layer_norm};
 use reprompt::kernels::pool::Pool;
-use reprompt::kernels::{memory, threads};
+use reprompt::kernels::{memory, thread_budget};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -45,7 +45,7 @@ fn main() {
         Some(at) => args.get(at + 1).and_then(|number| number.parse().ok()).expect("--threads: a number, at least 1"),
         None => NonZeroUsize::MIN,
     };
-    assert!(threads::limit(threads.get()), "candle's threads cannot be set");
+    assert!(thread_budget::limit(threads.get()), "candle's threads cannot be set");
     memory::keep_freed();
     let _entered = Arc::new(Pool::new(threads).expect("threads")).enter();
     println!(

@@ -11,14 +11,13 @@
 //! | [`config`] | defaults < file < environment < flags |
 //! | [`api`] | HTTP: routes, wire types, problems; never sees a tensor |
 //! | [`engine`] | the worker that owns the model, its queue, its batches; runs; attention under control |
-//! | [`session`] | sources, their ids, their recordings, and the tiers and budgets for these |
+//! | [`recordings`] | sources, their ids, their recordings, and the tiers and budgets for these |
 //! | [`p2p`] | the method: pure functions from prompts and parameters to a plan |
 //! | [`diffusion`] | the model: tokenizer, text encoder, UNet, VAE, scheduler, noise, weights |
 //! | [`kernels`] | operations that candle lacks or does slowly |
 //! | [`media`], [`telemetry`] | images in and out; log lines and metrics |
-//! | `alike` | what a name that is none may have meant |
+//! | `suggest` | what a name that is none may have meant |
 
-mod alike;
 pub mod api;
 pub mod cli;
 pub mod config;
@@ -27,5 +26,6 @@ pub mod engine;
 pub mod kernels;
 pub mod media;
 pub mod p2p;
-pub mod session;
+pub mod recordings;
+mod suggest;
 pub mod telemetry;

@@ -54,7 +54,7 @@ fn main() {
         return;
     };
     let threads: NonZeroUsize = threads.parse().expect("--threads: a number, at least 1");
-    assert!(reprompt::kernels::threads::limit(1), "the number of candle's threads cannot be set");
+    assert!(reprompt::kernels::thread_budget::limit(1), "the number of candle's threads cannot be set");
     reprompt::kernels::memory::keep_freed();
     let _entered = Arc::new(Pool::new(threads).expect("threads")).enter();
     let dtype = match after("--dtype").map(String::as_str) {

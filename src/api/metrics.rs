@@ -1,123 +1,90 @@
-//! `/metrics`, and the count of all requests that it shows.
+//! What is counted of HTTP.
 
-use std::sync::Arc;
-use std::time::Instant;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use crate::api::delivery::webhooks::WebhookEnd;
+use crate::api::guard::RequestRefusal;
+use crate::api::guard::api_keys::file::KeysReload;
+use crate::api::transport::connections::Listener;
+use crate::telemetry::labels::{Label, label};
+use crate::telemetry::metrics::{Counters, Gauges, Histograms, SECONDS, metrics};
+use crate::telemetry::register::{Metric, kept};
 
-use super::AppState;
-use super::problem::{Code, Problem};
-use crate::telemetry::metrics::{Call, Metrics, StatusClass};
-
-/// Prometheus' text format, version 0.0.4.
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4";
-
-/// All metrics, for Prometheus.
-#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations",
-    responses(
-        (status = 200, description = "All metrics in Prometheus' text format", body = String, content_type = "text/plain; version=0.0.4"),
-    ))]
-pub async fn show(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
-    // What is told of the process is read from files of the system.
-    let text = tokio::task::spawn_blocking(move || state.engine.metrics_text()).await;
-    let text = text.map_err(|_| Problem::new(Code::Internal, "the metrics could not be written out"))?;
-    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
-}
-
-/// Counts a request and how long it took, from its head to its answer's.
-pub async fn count(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let call = call(request.method(), path);
-    let pending = Pending { metrics: state.engine.metrics(), call, started: Instant::now(), answer: None };
-    let response = next.run(request).await;
-    pending.answered(response.status());
-    response
-}
-
-/// The call that a method and a route are.
-fn call(method: &Method, route: &str) -> Call {
-    let is_read = matches!(*method, Method::GET | Method::HEAD);
-    match (method.as_str(), route) {
-        ("POST", "/v1/edits") => Call::CreateEdit,
-        ("POST", "/v1/sessions/{id}/edits") => Call::CreateSessionEdit,
-        ("POST", "/v1/sessions") => Call::CreateSession,
-        ("DELETE", "/v1/sessions/{id}") => Call::DeleteSession,
-        ("POST", "/v1/images/generations") => Call::CreateImages,
-        ("POST", "/v1/align") => Call::Align,
-        (_, route) if is_read && route.starts_with("/v1/sessions") => Call::ReadSession,
-        (method, route) if (is_read || method == "DELETE") && route.starts_with("/v1/jobs") => Call::Jobs,
-        _ => Call::Other,
+metrics! {
+    /// The metrics of the HTTP service.
+    HttpMetrics {
+        requests: RequestCounters = "reprompt_http_requests_total", "requests, by call and answer";
+        request_seconds: Histograms<Call> = "reprompt_http_request_seconds", "from a request's head to its answer's", SECONDS;
+        requests_refused: Counters<RequestRefusal> = "reprompt_http_requests_refused_total", "requests that were refused before they came to a job, by why";
+        connections: Gauges<Listener> = "reprompt_http_connections", "open connections, by what is listened for";
+        connections_limit: IntGauge = "reprompt_http_connections_limit", "connections to the API that may be open";
+        api_keys: IntGauge = "reprompt_api_keys", "API keys that count; 0 where none is needed";
+        api_keys_reloads: Counters<KeysReload> = "reprompt_api_keys_reloads_total", "changes of the file of API keys, by what came of them";
+        async_jobs: IntGauge = "reprompt_async_jobs", "jobs that are kept to be asked about";
+        webhooks: Counters<WebhookEnd> = "reprompt_webhooks_total", "webhooks, by how their delivery ended";
     }
 }
 
-fn class(status: StatusCode) -> StatusClass {
-    match status.as_u16() {
-        429 => StatusClass::Refused,
-        ..400 => StatusClass::Success,
-        400..500 => StatusClass::ClientError,
-        _ => StatusClass::ServerError,
+label! {
+    /// The calls of the API, for request metrics.
+    Call as "call" {
+        /// `POST /v1/edits`.
+        CreateEdit = "create_edit",
+        /// `POST /v1/sessions/{id}/edits`.
+        CreateSessionEdit = "create_session_edit",
+        /// `POST /v1/sessions`.
+        CreateSession = "create_session",
+        /// `GET /v1/sessions` and what lies below it.
+        ReadSession = "read_session",
+        /// `DELETE /v1/sessions/{id}`.
+        DeleteSession = "delete_session",
+        /// `POST /v1/images/generations`.
+        CreateImages = "create_images",
+        /// `POST /v1/align`.
+        Align = "align",
+        /// `GET` and `DELETE /v1/jobs/{id}`.
+        Jobs = "jobs",
+        /// Probes, metrics, the contract, and addresses that are none.
+        Other = "other",
     }
 }
 
-/// A request that is counted when it is answered, or dropped because its client has gone away.
-struct Pending<'a> {
-    metrics: &'a Metrics,
-    call: Call,
-    started: Instant,
-    answer: Option<StatusCode>,
-}
-
-impl Pending<'_> {
-    fn answered(mut self, status: StatusCode) {
-        self.metrics.request_seconds.of(self.call).observe(self.started.elapsed().as_secs_f64());
-        self.answer = Some(status);
+label! {
+    /// Kinds of answers.
+    StatusClass as "status" {
+        /// 200 to 399.
+        Success = "2xx",
+        /// 400 to 499, but 429.
+        ClientError = "4xx",
+        /// 429.
+        Refused = "429",
+        /// 500 and above.
+        ServerError = "5xx",
+        /// The client went away before the answer.
+        ClientGone = "gone",
     }
 }
 
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        self.metrics.requests.of(self.call, self.answer.map_or(StatusClass::ClientGone, class)).inc();
+/// Requests by call and kind of answer.
+#[derive(Debug)]
+pub struct RequestCounters(IntCounterVec);
+
+impl RequestCounters {
+    /// The counter of a call's answers of one kind.
+    pub fn of(&self, call: Call, status: StatusClass) -> IntCounter {
+        self.0.with_label_values(&[call.as_str(), status.as_str()])
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_are_told_apart_by_method_and_route() {
-        for (method, route, wanted) in [
-            (Method::POST, "/v1/edits", Call::CreateEdit),
-            (Method::POST, "/v1/sessions/{id}/edits", Call::CreateSessionEdit),
-            (Method::POST, "/v1/sessions", Call::CreateSession),
-            (Method::GET, "/v1/sessions", Call::ReadSession),
-            (Method::GET, "/v1/sessions/{id}", Call::ReadSession),
-            (Method::HEAD, "/v1/sessions/{id}/image", Call::ReadSession),
-            (Method::GET, "/v1/sessions/{id}/attention", Call::ReadSession),
-            (Method::DELETE, "/v1/sessions/{id}", Call::DeleteSession),
-            (Method::POST, "/v1/images/generations", Call::CreateImages),
-            (Method::POST, "/v1/align", Call::Align),
-            (Method::GET, "/v1/jobs/{id}", Call::Jobs),
-            (Method::DELETE, "/v1/jobs/{id}", Call::Jobs),
-            (Method::GET, "/v1/edits", Call::Other),
-            (Method::GET, "/readyz", Call::Other),
-            (Method::POST, "", Call::Other),
-        ] {
-            assert_eq!(call(&method, route), wanted, "{method} {route}");
+impl Metric for RequestCounters {
+    fn register(registry: &Registry, name: &str, help: &str, _: &[&[f64]]) -> Result<Self, prometheus::Error> {
+        let counters =
+            Self(kept(registry, IntCounterVec::new(Opts::new(name, help), &[Call::NAME, StatusClass::NAME])?)?);
+        for call in Call::ALL {
+            for status in StatusClass::ALL {
+                counters.of(*call, *status);
+            }
         }
-    }
-
-    #[test]
-    fn a_refusal_for_lack_of_room_is_no_mistake_of_the_client() {
-        let classes =
-            [200, 304, 400, 422, 429, 499, 500, 503].map(|status| class(StatusCode::from_u16(status).unwrap()));
-        use StatusClass::{ClientError, Refused, ServerError, Success};
-        assert_eq!(
-            classes,
-            [Success, Success, ClientError, ClientError, Refused, ClientError, ServerError, ServerError]
-        );
+        Ok(counters)
     }
 }

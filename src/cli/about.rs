@@ -4,7 +4,7 @@ use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
-use super::{CliError, told};
+use crate::cli::{CliError, console};
 
 pub const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -38,7 +38,7 @@ pub struct ManArgs {
 pub fn completions(args: &CompletionsArgs, mut command: Command) -> Result<(), CliError> {
     let mut script = Vec::new();
     generate(args.shell, &mut command, "reprompt", &mut script);
-    told::print_bytes(&script)
+    console::print_bytes(&script)
 }
 
 /// Prints a manual page.
@@ -57,5 +57,5 @@ pub fn man(args: &ManArgs, mut command: Command) -> Result<(), CliError> {
     };
     let mut text = Vec::new();
     Man::new(page).render(&mut text).map_err(CliError::io("cannot write the page"))?;
-    told::print_bytes(&text)
+    console::print_bytes(&text)
 }

@@ -6,13 +6,15 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::settings::{self, ModelArgs, model_files};
-use super::{CliError, told};
-use crate::api::align::answer_to;
+use crate::api::operations::align::answer_to;
 use crate::api::wire::{AlignResponse, TokenBody};
+use crate::cli::settings;
+use crate::cli::settings::{ModelArgs, model_files};
+use crate::cli::{CliError, console};
 use crate::config::LogFormat;
-use crate::diffusion::tokenizer::Tokenizer;
-use crate::diffusion::{profile, text_encoder};
+use crate::diffusion::profile;
+use crate::diffusion::text::encoder;
+use crate::diffusion::text::tokenizer::Tokenizer;
 use crate::engine::presets;
 use crate::telemetry;
 
@@ -42,7 +44,7 @@ pub struct AlignArgs {
 pub fn run(args: AlignArgs) -> Result<(), CliError> {
     telemetry::start(LogFormat::Pretty, "warn");
     let files = model_files(&settings::of_command(&args.model, None, 1)?);
-    let tokenizer = Tokenizer::load(&files, text_encoder::max_tokens(&files)?)?;
+    let tokenizer = Tokenizer::load(&files, encoder::max_tokens(&files)?)?;
     let (defaults, hints) = profile::load(&files)?;
     let fields = [
         ("source_prompt", Some(args.source.clone())),
@@ -56,10 +58,10 @@ pub fn run(args: AlignArgs) -> Result<(), CliError> {
         CliError::Request(format!("{}{}", flag.unwrap_or_default(), problem.detail()))
     })?;
     if args.json {
-        return told::print_json(&answer);
+        return console::print_json(&answer);
     }
-    told::warn(&answer.warnings, flag);
-    told::print(&text(&answer, &args.source, &args.target))
+    console::warn(&answer.warnings, flag);
+    console::print(&text(&answer, &args.source, &args.target))
 }
 
 fn text(answer: &AlignResponse, source: &str, target: &str) -> String {
@@ -73,7 +75,7 @@ fn text(answer: &AlignResponse, source: &str, target: &str) -> String {
         }
     }
     let _ = writeln!(text, "edit type: {}", answer.edit_type);
-    text + &told::alignment(&answer.alignment, true) + &told::windows(&answer.windows)
+    text + &console::alignment(&answer.alignment, true) + &console::windows(&answer.windows)
 }
 
 /// The prompt as the model reads it, where words are more than one token.

@@ -9,7 +9,7 @@ use crate::config::{ConfigError, DeviceChoice, DtypeChoice, PROCESSOR_DTYPES, Se
 /// # Errors
 /// A GPU that was asked for by name cannot be opened, or the device that there is cannot compute in the type that was
 /// asked for. The error names the key.
-pub(super) fn chosen(settings: &Settings) -> Result<(Device, DType), ConfigError> {
+pub(crate) fn chosen(settings: &Settings) -> Result<(Device, DType), ConfigError> {
     let device = match settings.device {
         DeviceChoice::Cpu => Device::Cpu,
         DeviceChoice::Auto => open(0).unwrap_or(Device::Cpu),

@@ -47,12 +47,12 @@ impl From<ModelError> for CliError {
 }
 
 impl CliError {
-    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what: what.into(), source }
     }
 
     /// The process's exit code, as `--help` explains it.
-    pub(super) fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Request(_) => 2,
             Self::Engine(EngineError::Stalled) | Self::Edit { source: EngineError::Stalled, .. } => 70,

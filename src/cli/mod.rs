@@ -7,6 +7,7 @@
 
 mod about;
 mod align;
+mod console;
 mod device;
 mod edit;
 mod error;
@@ -14,14 +15,13 @@ mod models;
 mod serve;
 mod settings;
 mod signals;
-mod told;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use self::error::CliError;
+pub use crate::cli::error::CliError;
 use crate::config::{Options, Settings, unknown_variables};
 
 const EXAMPLES: &str = "\

@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::settings::{self, ModelArgs, model_files};
-use super::{CliError, device, told};
-use crate::api::models;
+use crate::api::operations::models;
 use crate::api::wire::{ModelList, ModelResponse};
+use crate::cli::settings;
+use crate::cli::settings::{ModelArgs, model_files};
+use crate::cli::{CliError, console, device};
 use crate::config::LogFormat;
 use crate::diffusion::Model;
 use crate::diffusion::nn::Compute;
@@ -40,10 +41,10 @@ pub fn run(args: ModelsArgs) -> Result<(), CliError> {
     let model = Model::load_as(&model_files(&settings), &Compute { device, dtype })?;
     let told = models::told(&model.info, &presets(&model.info.hints)?, SystemTime::now());
     if args.json {
-        return told::print_json(&ModelList { object: "list", data: vec![told] });
+        return console::print_json(&ModelList { object: "list", data: vec![told] });
     }
     let folder = settings.model.as_deref().map(|folder| format!(" --model {}", quoted(&folder.display().to_string())));
-    told::print(&text(&told, &folder.unwrap_or_default()))
+    console::print(&text(&told, &folder.unwrap_or_default()))
 }
 
 fn text(model: &ModelResponse, flags: &str) -> String {

@@ -12,15 +12,18 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
-use super::CliError;
-use super::settings::{api_config, engine_config, model_files, prepare};
-use super::signals::Signals;
-use crate::api::connections::{self, ConnectionLimits};
-use crate::api::{self, ApiConfig, AppState};
+use crate::api;
+use crate::api::transport::connections;
+use crate::api::transport::connections::ConnectionLimits;
+use crate::api::transport::connections::Listener;
+use crate::api::{ApiConfig, AppState};
+use crate::cli::CliError;
+use crate::cli::settings::{api_config, engine_config, model_files, prepare};
+use crate::cli::signals::Signals;
 use crate::config::{Settings, unknown_variables};
 use crate::engine::{Engine, LoadError, Loaded};
 use crate::telemetry;
-use crate::telemetry::metrics::Listener;
+use crate::telemetry::metrics::MetricsRegistry;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -56,14 +59,16 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
     };
     let listener = listen("listen", settings.listen)?;
     let operations = settings.metrics_listen.map(|address| listen("metrics_listen", address)).transpose()?;
-    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?)
+    let registry = MetricsRegistry::new().with_process_metrics().map_err(std::io::Error::other);
+    let registry = registry.map_err(CliError::io("cannot register metrics"))?;
+    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?, &registry)
         .map_err(CliError::io("cannot start the worker"))?;
     let config = api_config(settings)?;
     tell_who_may_call(settings, &config);
     let state = {
         // What the state watches over by itself are tasks of this runtime.
         let _entered = runtime.enter();
-        Arc::new(AppState::new(engine, config).map_err(CliError::io("cannot send webhooks"))?)
+        Arc::new(AppState::new(engine, config, registry).map_err(CliError::io("cannot send webhooks"))?)
     };
     let result = runtime.block_on(async {
         if let Some(listener) = operations {
@@ -102,9 +107,9 @@ fn tell_address(what: &str, listener: &TcpListener) -> Result<(), CliError> {
 
 /// Serves metrics and probes for as long as there is a runtime, also while the service drains.
 async fn serve_operations(listener: TcpListener, state: Arc<AppState>, head: Duration) {
-    let open = state.engine.metrics().connections.of(Listener::Metrics);
+    let open = state.metrics.connections.of(Listener::Metrics);
     let limits = ConnectionLimits { connections: OPERATIONS_CONNECTIONS, head };
-    connections::serve(listener, api::operations(state), limits, open, std::future::pending()).await;
+    connections::serve(listener, api::metrics_router(state), limits, open, std::future::pending()).await;
 }
 
 async fn serve(
@@ -117,7 +122,7 @@ async fn serve(
     tell_address("listening on", &listener)?;
     let (close, closed) = oneshot::channel::<()>();
     let limits = ConnectionLimits { connections: settings.max_connections, head: settings.header_timeout };
-    let metrics = state.engine.metrics();
+    let metrics = &state.metrics;
     metrics.connections_limit.set(i64::try_from(limits.connections).unwrap_or(i64::MAX));
     let (router, open) = (api::router(Arc::clone(state)), metrics.connections.of(Listener::Api));
     let mut server = tokio::spawn(connections::serve(listener, router, limits, open, async {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::device;
 use crate::api::{ApiConfig, JobLimits};
+use crate::cli::device;
 use crate::config::{ConfigError, DeviceChoice, DtypeChoice, Options, Settings};
-use crate::diffusion::{ModelFiles, embedded};
+use crate::diffusion::ModelFiles;
+use crate::diffusion::weights::embedded;
 use crate::engine::EngineConfig;
-use crate::session::SessionLimits;
+use crate::recordings::SessionLimits;
 
 /// A worker without work shows once a minute that it could do some.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
@@ -53,7 +54,7 @@ pub fn of_command(model: &ModelArgs, computing: Option<&ComputingArgs>, jobs: us
 pub fn prepare() {
     // Kernels share their work among the engine's own threads. What is left to candle are small operations, for which
     // its threads wait for each other longer than they work.
-    if !crate::kernels::threads::limit(1) {
+    if !crate::kernels::thread_budget::limit(1) {
         eprintln!("reprompt: the threads of candle's operations cannot be limited here, RAYON_NUM_THREADS counts");
     }
     crate::kernels::memory::keep_freed();

@@ -4,21 +4,21 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ConfigError;
-use super::keys::Settings;
-use super::values::{DeviceChoice, DtypeChoice};
+use crate::api::delivery::webhooks::{AllowedHost, InvalidSecret, WebhookConfig, WebhookSecret};
 use crate::api::guard::GuardConfig;
 use crate::api::guard::address::{Proxies, network};
+use crate::api::guard::api_keys::file::KeyFile;
 use crate::api::guard::cors::is_origin;
-use crate::api::guard::key_file::KeyFile;
-use crate::api::guard::time::TimeLimits;
-use crate::api::webhook::{AllowedHost, InvalidSecret, WebhookConfig, WebhookSecret};
-use crate::engine::run::ROWS_PER_RUN;
+use crate::api::guard::timeouts::TimeLimits;
+use crate::config::ConfigError;
+use crate::config::keys::Settings;
+use crate::config::values::{DeviceChoice, DtypeChoice};
+use crate::engine::runs::ROWS_PER_RUN;
 
 /// What the processor computes in, for errors.
 pub const PROCESSOR_DTYPES: &str = "the processor computes in f32 or bf16";
 
-pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
+pub(crate) fn check(settings: &Settings) -> Result<(), ConfigError> {
     check_computing(settings)?;
     check_numbers(settings)?;
     check_folders(settings)?;
@@ -105,7 +105,7 @@ fn check_otlp(settings: &Settings) -> Result<(), ConfigError> {
 }
 
 /// What the keys about callers come to.
-pub(super) fn guard(settings: &Settings) -> Result<GuardConfig, ConfigError> {
+pub(crate) fn guard(settings: &Settings) -> Result<GuardConfig, ConfigError> {
     let keys = settings.api_keys_file.as_deref().map(|file| {
         let opened = KeyFile::open(file).map(Arc::new);
         opened.map_err(|error| refused("api_keys_file", file.display(), format!("a file with keys is wanted: {error}")))
@@ -143,7 +143,7 @@ fn check_folders(settings: &Settings) -> Result<(), ConfigError> {
 }
 
 /// What the webhook keys come to; `None` where no host is named.
-pub(super) fn webhooks(settings: &Settings) -> Result<Option<WebhookConfig>, ConfigError> {
+pub(crate) fn webhooks(settings: &Settings) -> Result<Option<WebhookConfig>, ConfigError> {
     let host = |entry: &String| {
         entry.parse::<AllowedHost>().map_err(|_| {
             let allowed = "hosts such as hooks.example.com, *.example.com and http://127.0.0.1:9000 are";

@@ -15,10 +15,11 @@ use serde::Deserialize;
 
 use crate::api::guard::address::ForwardedHeader;
 
-use super::values::{DeviceChoice, DtypeChoice, LogFormat, Setting};
+use crate::config::values::{DeviceChoice, DtypeChoice, Setting};
+use crate::telemetry::LogFormat;
 
 /// A key with its value, and whether the file gives it.
-pub(super) struct Row {
+pub(crate) struct Row {
     pub key: &'static str,
     /// `None` where the key is not set.
     pub value: Option<toml::Value>,
@@ -58,13 +59,13 @@ macro_rules! keys {
             }
 
             /// Fills in what is not given from `fallback`.
-            pub(super) fn or(self, fallback: &Self) -> Self {
+            pub(crate) fn or(self, fallback: &Self) -> Self {
                 let fallback = fallback.clone();
                 Self { $($key: self.$key.or(fallback.$key),)* }
             }
 
             /// The settings that these come to, not checked yet.
-            pub(super) fn over_defaults(self) -> Settings {
+            pub(crate) fn over_defaults(self) -> Settings {
                 let defaults = Settings::default();
                 Settings { $($key: self.$key.map_or(defaults.$key, Setting::from_given),)* }
             }
@@ -72,7 +73,7 @@ macro_rules! keys {
 
         impl Settings {
             /// All keys in the order of the table.
-            pub(super) fn rows(&self, file: &Options) -> Vec<Row> {
+            pub(crate) fn rows(&self, file: &Options) -> Vec<Row> {
                 vec![$(Row {
                     key: stringify!($key),
                     value: self.$key.shown(),
@@ -82,7 +83,7 @@ macro_rules! keys {
         }
 
         /// Keys and their variables.
-        pub(super) const VARIABLES: &[(&str, &str)] = &[$((stringify!($key), $variable)),*];
+        pub(crate) const VARIABLES: &[(&str, &str)] = &[$((stringify!($key), $variable)),*];
     };
 }
 

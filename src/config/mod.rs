@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+use crate::api::delivery::webhooks::WebhookConfig;
 use crate::api::guard::GuardConfig;
-use crate::api::webhook::WebhookConfig;
 
+pub use crate::telemetry::LogFormat;
 pub use check::PROCESSOR_DTYPES;
 pub use keys::{Options, Settings};
 pub use unknown::{UnknownVariable, unknown_variables};
-pub use values::{DeviceChoice, DtypeChoice, List, LogFormat, Period};
+pub use values::{DeviceChoice, DtypeChoice, List, Period};
 
 /// Why there is no configuration to start with: one line that names the key, the value and what is allowed.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use super::keys::VARIABLES;
-use crate::alike::nearest;
+use crate::config::keys::VARIABLES;
+use crate::suggest::nearest;
 
 const PREFIX: &str = "REPROMPT_";
 /// Variables that are no keys.
@@ -50,12 +50,12 @@ fn unknown_among(names: impl Iterator<Item = String>) -> Vec<UnknownVariable> {
 }
 
 /// The key that serde says is unknown.
-pub(super) fn key_of(message: &str) -> Option<&str> {
+pub(crate) fn key_of(message: &str) -> Option<&str> {
     message.strip_prefix("unknown field `")?.split('`').next()
 }
 
 /// What is said of an unknown key.
-pub(super) fn told(key: &str) -> String {
+pub(crate) fn told(key: &str) -> String {
     match nearest(key, VARIABLES.iter().map(|(key, _)| *key)) {
         Some(meant) => format!("there is no key {key}, did you mean {meant}?"),
         None => format!("there is no key {key}; --print-config shows all that there are"),

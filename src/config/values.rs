@@ -11,8 +11,9 @@ use clap::{ArgMatches, ValueEnum};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::api::guard::address::ForwardedHeader;
+use crate::telemetry::LogFormat;
 
-/// A value of [`Settings`](super::Settings).
+/// A value of [`Settings`](crate::config::Settings).
 pub trait Setting: Sized {
     /// As flags, variables and the file give it.
     type Given;
@@ -249,14 +250,4 @@ pub enum DtypeChoice {
     F16,
     /// 16 bits with the range of 32.
     Bf16,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
 }

@@ -11,15 +11,12 @@
 //! - [`vae`]: latents to images and back
 //! - [`nn`]: the layers that these share
 
-pub mod embedded;
 pub mod error;
-pub mod files;
 pub mod nn;
 pub mod noise;
 pub mod profile;
-pub mod scheduler;
-pub mod text_encoder;
-pub mod tokenizer;
+pub mod samplers;
+pub mod text;
 pub mod unet;
 pub mod vae;
 pub mod weights;
@@ -29,14 +26,14 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor};
 
 pub use error::ModelError;
-pub use files::ModelFiles;
 use nn::Compute;
 pub use profile::{Hints, SamplingDefaults};
-use scheduler::Ddim;
-use text_encoder::TextEncoder;
-use tokenizer::Tokenizer;
+use samplers::ddim::Ddim;
+use text::encoder::TextEncoder;
+use text::tokenizer::Tokenizer;
 use unet::{AttentionSite, TextContext, UNet};
 use vae::Vae;
+pub use weights::files::ModelFiles;
 
 /// Sides of the latents of Stable Diffusion 1, where the UNet's file does not say.
 const DEFAULT_SAMPLE_SIZE: usize = 64;

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::error::ModelError;
-use super::files::ModelFiles;
+use crate::diffusion::error::ModelError;
+use crate::diffusion::weights::files::ModelFiles;
 
 /// The file, relative to the model.
 pub const PROFILE_FILE: &str = "reprompt.json";

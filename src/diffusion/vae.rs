@@ -4,13 +4,13 @@
 use candle_core::{Result, Tensor};
 use serde::Deserialize;
 
-use super::error::ModelError;
-use super::files::ModelFiles;
-use super::nn::{
+use crate::diffusion::error::ModelError;
+use crate::diffusion::nn::{
     Activation, Compute, Conv2d, ConvInput, GroupNorm, Keys, Linear, POINT, ResnetBlock, ResnetOptions, RowTerms, SAME,
     Term, TimeProjections, Values, attend,
 };
-use super::weights::{Scope, Weights};
+use crate::diffusion::weights::files::ModelFiles;
+use crate::diffusion::weights::{Scope, Weights};
 use crate::kernels::conv2d::Geometry;
 
 const CONFIG: &str = "vae/config.json";

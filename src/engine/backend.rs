@@ -6,7 +6,7 @@ use candle_core::{Device, Error, Result, Tensor};
 
 use crate::diffusion::unet::{AttentionControl, AttentionKind, AttentionSite, NoControl, TextContext};
 use crate::diffusion::{Model, ModelError, ModelInfo};
-use crate::session::ValueBytes;
+use crate::recordings::ValueBytes;
 
 /// A model on its device, as the worker's thread uses it.
 pub trait Backend {

@@ -1,6 +1,6 @@
 //! Which runs share a forward pass.
 
-use super::run::Run;
+use crate::engine::runs::Run;
 
 /// What rows of one batch must have in common; everything else (prompt, timestep, schedule, guidance) is a row's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

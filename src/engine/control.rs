@@ -12,7 +12,7 @@ use crate::diffusion::unet::{
     AttentionControl, AttentionKind, AttentionRow, AttentionSite, Found, KeyValue, PlannedTerm, RowPlan, TextContext,
 };
 use crate::p2p::{CrossInjection, EditPlan, TokenMatrix};
-use crate::session::{CrossRecord, RecordingLayout, SelfRecord, SourceContexts, StepAttention, StepNeeds};
+use crate::recordings::{CrossRecord, RecordingLayout, SelfRecord, SourceContexts, StepAttention, StepNeeds};
 
 /// How each row of a batch attends.
 #[derive(Debug)]

@@ -8,13 +8,73 @@ use std::time::{Duration, Instant};
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use super::trace::JobTrace;
 use crate::diffusion::{ModelError, ModelInfo};
+use crate::engine::trace::JobTrace;
 use crate::media::Image;
 use crate::p2p::{EditError, EditParams, EditPlan, Presets, Prompt};
-use crate::session::{AttentionMaps, SessionId, Source};
-use crate::telemetry::metrics::JobKind;
-pub use crate::telemetry::metrics::{CancelReason, RecordingUse};
+use crate::recordings::{AttentionMaps, SessionId, Source};
+
+use crate::telemetry::labels::label;
+
+label! {
+    /// What a job asks for.
+    JobKind as "kind" {
+        /// A source is to be run and recorded.
+        Record = "record",
+        /// A source is to be edited.
+        Edit = "edit",
+    }
+}
+
+label! {
+    /// How a job ended.
+    JobEnd as "outcome" {
+        /// With its result.
+        Succeeded = "succeeded",
+        /// With an error of its own.
+        Failed = "failed",
+        /// Nobody wanted it any more, see [`CancelReason`].
+        Cancelled = "cancelled",
+    }
+}
+
+label! {
+    /// Why a job was cancelled.
+    CancelReason as "reason" {
+        /// Its client went away.
+        Disconnected = "disconnected",
+        /// It was deleted.
+        Deleted = "deleted",
+        /// Its deadline passed.
+        Deadline = "deadline",
+        /// The service is about to end.
+        Draining = "draining",
+    }
+}
+
+label! {
+    /// Why a job was not taken.
+    RefuseReason as "reason" {
+        /// As many jobs wait as may wait.
+        QueueFull = "queue_full",
+        /// The service is about to end.
+        Draining = "draining",
+        /// The model is being loaded, or the worker is gone.
+        NotReady = "not_ready",
+    }
+}
+
+label! {
+    /// How a job found its source.
+    RecordingUse as "recording" {
+        /// It was run and recorded for this job.
+        Created = "created",
+        /// All that the job reads was there, or was being recorded for somebody else.
+        Hit = "hit",
+        /// It was known, and what was missing of its recording was computed again.
+        Replayed = "replayed",
+    }
+}
 
 /// Why the engine did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -230,9 +290,9 @@ type Cancelled = OnceLock<CancelReason>;
 /// The client's end of a job.
 #[derive(Debug)]
 pub struct JobHandle {
-    pub(super) result: oneshot::Receiver<Result<Outcome, EngineError>>,
-    pub(super) progress: watch::Receiver<Progress>,
-    pub(super) cancelled: Arc<Cancelled>,
+    pub(crate) result: oneshot::Receiver<Result<Outcome, EngineError>>,
+    pub(crate) progress: watch::Receiver<Progress>,
+    pub(crate) cancelled: Arc<Cancelled>,
 }
 
 impl JobHandle {
@@ -257,7 +317,7 @@ impl JobHandle {
 
 /// The worker's end of a job.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     pub work: Work,
     pub trace: JobTrace,
     pub submitted: Instant,
@@ -273,7 +333,7 @@ pub(super) struct Ticket {
 
 /// A place in the queue: it is counted as long as it is held.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
     waiting: IntGauge,
 }
@@ -293,7 +353,7 @@ impl Drop for Place {
 
 /// One of the jobs that were taken and have not ended.
 #[derive(Debug)]
-pub(super) struct Unfinished(watch::Sender<usize>);
+pub(crate) struct Unfinished(watch::Sender<usize>);
 
 impl Unfinished {
     /// Counts one more.

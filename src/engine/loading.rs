@@ -8,12 +8,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
-use super::backend::Backend;
-use super::presets::presets;
-use super::{EngineConfig, Event, Shared};
 use crate::diffusion::nn::Compute;
 use crate::diffusion::{Model, ModelError, ModelFiles};
-use crate::session::disk::DiskError;
+use crate::engine::backend::Backend;
+use crate::engine::presets::presets;
+use crate::engine::{EngineConfig, Event, Shared};
+use crate::recordings::disk::DiskError;
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub fn load(files: &ModelFiles, compute: &Compute) -> Result<Box<dyn Backend>, L
 }
 
 /// Makes everything ready and tells whoever waits for it; `None` where that failed.
-pub(super) fn begin(
+pub(crate) fn begin(
     config: &EngineConfig,
     shared: &Shared,
     load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError>,

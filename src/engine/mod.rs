@@ -13,24 +13,16 @@
 //!
 //! An [`Engine`] is a cheap handle. When the last one is dropped, the worker finishes what it has and ends.
 
-mod active;
-mod admission;
 pub mod backend;
 pub mod batch;
-mod clock;
+mod conditioning_cache;
 pub mod control;
-pub mod denoise;
-mod estimate;
-mod feeding;
-mod finishing;
 pub mod job;
 mod loading;
+pub mod metrics;
 mod presets;
-mod probe;
-mod prompts;
-mod reading;
-pub mod run;
-mod runs;
+pub mod runs;
+mod state;
 mod trace;
 mod worker;
 
@@ -44,21 +36,24 @@ use candle_core::{DType, Device};
 use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
 pub use job::{
-    CancelReason, EngineError, JobHandle, JobOptions, Outcome, PrepareError, PreparedEdit, Preview, Progress,
-    RecordingUse, Stage, Timings, Work, tokenize,
+    CancelReason, EngineError, JobEnd, JobHandle, JobKind, JobOptions, Outcome, PrepareError, PreparedEdit, Preview,
+    Progress, RecordingUse, RefuseReason, Stage, Timings, Work, tokenize,
 };
 
-use self::backend::Backend;
-use self::job::{Place, Ticket, Unfinished};
-use self::trace::JobTrace;
 use crate::diffusion::nn::Compute;
 use crate::diffusion::{ModelFiles, ModelInfo};
+use crate::engine::backend::Backend;
+use crate::engine::job::{Place, Ticket, Unfinished};
+use crate::engine::trace::JobTrace;
 use crate::kernels::pool::Pool;
 use crate::p2p::Presets;
-use crate::session::spool::Spooled;
-use crate::session::{SessionLimits, SessionStore};
-use crate::telemetry::metrics::{Metrics, RefuseReason};
+use crate::recordings::disk_queue::Spooled;
+use crate::recordings::{RecordingMetrics, SessionLimits, SessionStore};
+use crate::telemetry::metrics::MetricsRegistry;
 
+pub use self::metrics::EngineMetrics;
+pub use self::worker::busy_time::WorkerPart;
+pub use self::worker::self_test::ProbeEnd;
 pub use loading::{LoadError, load};
 pub use presets::presets;
 
@@ -96,7 +91,7 @@ struct Shared {
     /// There before the model is.
     presets: OnceLock<Presets>,
     store: Arc<SessionStore>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<EngineMetrics>,
     places: Arc<Semaphore>,
     queue_limit: usize,
     draining: AtomicBool,
@@ -168,9 +163,16 @@ pub fn max_pixels(model: &ModelInfo) -> usize {
 }
 
 impl Engine {
-    /// Starts the worker, which loads the model; jobs are taken once it has.
-    pub fn start(files: ModelFiles, config: EngineConfig) -> std::io::Result<(Self, Loaded)> {
-        Self::start_with(config, move |config| {
+    /// Starts the worker, which loads the model; jobs are taken once it has. Its metrics are put into a registry.
+    ///
+    /// # Errors
+    /// Where no thread can be started, or the registry has the metrics of another engine.
+    pub fn start(
+        files: ModelFiles,
+        config: EngineConfig,
+        metrics: &MetricsRegistry,
+    ) -> std::io::Result<(Self, Loaded)> {
+        Self::start_with(config, metrics, move |config| {
             load(&files, &Compute { device: config.device.clone(), dtype: config.dtype })
         })
     }
@@ -178,14 +180,16 @@ impl Engine {
     /// Starts the worker with a model that is made on its thread.
     pub fn start_with(
         config: EngineConfig,
+        registry: &MetricsRegistry,
         load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError> + Send + 'static,
     ) -> std::io::Result<(Self, Loaded)> {
-        let metrics = Arc::new(Metrics::new().map_err(std::io::Error::other)?);
+        let metrics = Arc::new(EngineMetrics::register(registry).map_err(std::io::Error::other)?);
+        let recordings = Arc::new(RecordingMetrics::register(registry).map_err(std::io::Error::other)?);
         metrics.queue_limit.set(i64::try_from(config.queue_limit).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
             model: OnceLock::new(),
             presets: OnceLock::new(),
-            store: Arc::new(SessionStore::new(config.sessions.clone(), Arc::clone(&metrics))),
+            store: Arc::new(SessionStore::new(config.sessions.clone(), recordings)),
             metrics,
             places: Arc::new(Semaphore::new(config.queue_limit)),
             queue_limit: config.queue_limit,
@@ -235,16 +239,15 @@ impl Engine {
         &self.shared.store
     }
 
-    /// The metrics of this engine and of what is built on it.
-    pub fn metrics(&self) -> &Arc<Metrics> {
+    /// The metrics of this engine.
+    pub fn metrics(&self) -> &Arc<EngineMetrics> {
         &self.shared.metrics
     }
 
-    /// All metrics in Prometheus' text format, as they are now.
-    pub fn metrics_text(&self) -> String {
+    /// Sets the gauges that are not kept up to date as things happen; to be called before they are read.
+    pub fn refresh_metrics(&self) {
         self.shared.store.show_counts();
         self.shared.metrics.ready.set(i64::from(self.readiness().is_ok()));
-        self.shared.metrics.text()
     }
 
     /// Whether jobs would be taken and answered: the model is loaded, the worker came around lately and still computes,

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use tracing::Span;
 
-use super::Outcome;
-use super::job::Work;
+use crate::engine::Outcome;
+use crate::engine::job::Work;
 
 /// What a job is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum JobPart {
+pub(crate) enum JobPart {
     Queue,
     Encode,
     Denoise,
@@ -26,7 +26,7 @@ pub(super) enum JobPart {
 
 /// The spans of a job. They end when this is dropped.
 #[derive(Debug)]
-pub(super) struct JobTrace {
+pub(crate) struct JobTrace {
     job: Span,
     part: JobPart,
     span: Span,

@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use super::buffer::{filled, for_each_chunk};
-use super::simd::{Kernel, LANES, Simd, dispatch, math};
+use crate::kernels::buffer::{filled, for_each_chunk};
+use crate::kernels::simd::{Kernel, LANES, Simd, dispatch, math};
 
 /// Numbers of a chunk.
 const CHUNK: usize = 16 << 10;
@@ -22,7 +22,7 @@ pub enum Activation {
 impl Activation {
     /// The activation of a vector.
     #[inline(always)]
-    pub(super) fn of<S: Simd>(self, s: S, x: S::F) -> S::F {
+    pub(crate) fn of<S: Simd>(self, s: S, x: S::F) -> S::F {
         match self {
             Self::Silu => math::silu(s, x),
             Self::Gelu => math::gelu(s, x),

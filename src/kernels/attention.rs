@@ -6,13 +6,13 @@
 
 #![allow(unsafe_code)]
 
-use super::buffer::{Shared, filled, with_scratch};
-pub use super::heads::{Keys, Values};
-use super::panels::PANEL;
-use super::pool::{for_each, threads};
-use super::simd::{Kernel, LANES, Simd, dispatch, math};
-use super::tile::{as_many_rows, multiply};
-use super::work;
+use crate::kernels::buffer::{Shared, filled, with_scratch};
+pub use crate::kernels::heads::{Keys, Values};
+use crate::kernels::op_counters;
+use crate::kernels::panels::PANEL;
+use crate::kernels::pool::{for_each, threads};
+use crate::kernels::simd::{Kernel, LANES, Simd, dispatch, math};
+use crate::kernels::tile::{as_many_rows, multiply};
 
 /// `softmax(Q K^T / sqrt(head_dim)) V`
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +64,8 @@ pub fn attend(rows: Vec<Row<'_>>, heads: Heads) -> Vec<f32> {
             );
             assert_eq!(keys.len(), count * keys.tokens().div_ceil(PANEL) * PANEL * head_dim, "keys");
             assert_eq!(values.len(), count * values.tokens() * head_dim.div_ceil(PANEL) * PANEL, "values");
-            work::count_products(positions * count, head_dim, keys.tokens() * 2);
-            work::count_exponentials(positions * count * keys.tokens());
+            op_counters::count_products(positions * count, head_dim, keys.tokens() * 2);
+            op_counters::count_exponentials(positions * count * keys.tokens());
         }
         let tokens = row.terms.last().map_or(0, |term| term.keys.tokens());
         assert!(row.map.as_ref().is_none_or(|map| map.len() == positions * tokens), "a map");

@@ -9,7 +9,7 @@ use std::ops::Deref;
 
 use candle_core::{CpuStorage, Result, Storage, Tensor};
 
-use super::pool::for_each;
+use crate::kernels::pool::for_each;
 
 /// Numbers of which every bit pattern is one.
 ///

@@ -4,19 +4,20 @@
 //! upsampling happen in that copy. Then each place of the kernel is one tap of a [product] whose rows are
 //! the output's positions, or the whole goes the way of [winograd].
 //!
-//! [product]: super::product
-//! [winograd]: super::winograd
+//! [product]: crate::kernels::matmul
+//! [winograd]: crate::kernels::winograd
 
 #![allow(unsafe_code)]
 
-use super::activation::Activation;
-use super::buffer::{filled, for_each_chunk, with_scratch, with_scratch_bf16};
-use super::linear::Weight;
-use super::norm::Affine;
-use super::panels::{Element, PANEL, Panels};
-use super::product::{Added, Output, Product, Rows, multiply_all};
-use super::simd::{Kernel, LANES, Simd, dispatch};
-use super::winograd::{self, Bordered, Transformed};
+use crate::kernels::activation::Activation;
+use crate::kernels::buffer::{filled, for_each_chunk, with_scratch, with_scratch_bf16};
+use crate::kernels::linear::Weight;
+use crate::kernels::matmul::{Added, Output, Product, Rows, multiply_all};
+use crate::kernels::norm::Affine;
+use crate::kernels::panels::{Element, PANEL, Panels};
+use crate::kernels::simd::{Kernel, LANES, Simd, dispatch};
+use crate::kernels::winograd;
+use crate::kernels::winograd::{Bordered, Transformed};
 
 /// Sides of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,11 @@
 
 use std::ops::Deref;
 
-use super::buffer::{filled, for_each_chunk};
-use super::panels::PANEL;
-use super::simd::{Kernel, LANES, Simd, dispatch};
-use super::tile::multiply;
-use super::work;
+use crate::kernels::buffer::{filled, for_each_chunk};
+use crate::kernels::op_counters;
+use crate::kernels::panels::PANEL;
+use crate::kernels::simd::{Kernel, LANES, Simd, dispatch};
+use crate::kernels::tile::multiply;
 
 /// What keys and values have in common: panels of numbers, head by head.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl ByHead {
     }
 
     /// Numbers of all panels.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.numbers.len()
     }
 
@@ -64,13 +64,13 @@ impl ByHead {
     }
 
     /// The panels of one head.
-    pub(super) fn head(&self, head: usize) -> &[f32] {
+    pub(crate) fn head(&self, head: usize) -> &[f32] {
         let size = self.numbers.len() / self.heads;
         &self.numbers[head * size..(head + 1) * size]
     }
 
     #[cfg(test)]
-    pub(super) fn numbers(&self) -> &[f32] {
+    pub(crate) fn numbers(&self) -> &[f32] {
         &self.numbers
     }
 }
@@ -130,7 +130,7 @@ impl Values {
     /// Where the matrix is of another size.
     pub fn mixed(&self, matrix: &[f32]) -> Self {
         assert_eq!(matrix.len(), self.tokens * self.tokens, "a matrix over tokens");
-        work::count_products(self.tokens, self.tokens, self.numbers.len() / self.tokens);
+        op_counters::count_products(self.tokens, self.tokens, self.numbers.len() / self.tokens);
         let mut numbers = vec![0.0; self.numbers.len()];
         let size = self.tokens * PANEL;
         for_each_chunk(&mut numbers, size, |panel, out| {

@@ -2,14 +2,14 @@
 
 #![allow(unsafe_code)]
 
-use super::buffer::{filled, for_each_chunk, with_scratch_bf16};
-use super::panels::{Element, PANEL, Panels};
-use super::product::{Added, Output, Product, Rows, geglu_column, multiply_all};
-use super::simd::{Kernel, LANES, Simd, dispatch, from_bf16};
+use crate::kernels::buffer::{filled, for_each_chunk, with_scratch_bf16};
+use crate::kernels::matmul::{Added, Output, Product, Rows, geglu_column, multiply_all};
+use crate::kernels::panels::{Element, PANEL, Panels};
+use crate::kernels::simd::{Kernel, LANES, Simd, dispatch, from_bf16};
 
 /// A weight in panels, of the type that it is multiplied in.
 #[derive(Debug, Clone)]
-pub(super) enum Weight {
+pub(crate) enum Weight {
     F32(Panels<f32>),
     Bf16(Panels<u16>),
 }

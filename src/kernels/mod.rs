@@ -20,13 +20,13 @@ pub mod heads;
 #[cfg(test)]
 mod isa_tests;
 pub mod linear;
+pub mod matmul;
 pub mod memory;
 pub mod norm;
+pub mod op_counters;
 pub mod panels;
 pub mod pool;
-pub mod product;
 pub mod simd;
-pub mod threads;
+pub mod thread_budget;
 mod tile;
 pub mod winograd;
-pub mod work;

@@ -2,10 +2,10 @@
 
 #![allow(unsafe_code)]
 
-use super::activation::Activation;
-use super::buffer::{Shared, filled, for_each_chunk};
-use super::pool::for_each;
-use super::simd::{Kernel, LANES, Simd, dispatch};
+use crate::kernels::activation::Activation;
+use crate::kernels::buffer::{Shared, filled, for_each_chunk};
+use crate::kernels::pool::for_each;
+use crate::kernels::simd::{Kernel, LANES, Simd, dispatch};
 
 /// Positions whose sums are made in f32; these are then added in f64. Fixed, so that sums do not depend on who makes them.
 const POSITIONS: usize = 128;

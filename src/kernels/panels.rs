@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use super::buffer::{Plain, filled, for_each_chunk};
-use super::simd::{LANES, Simd, to_bf16};
+use crate::kernels::buffer::{Plain, filled, for_each_chunk};
+use crate::kernels::simd::{LANES, Simd, to_bf16};
 
 /// Columns of a panel: two vectors.
 pub const PANEL: usize = 2 * LANES;

@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code)]
 
-use super::panels::{Element, PANEL};
-use super::product::{Output, Part};
-use super::simd::{Kernel, LANES, Simd, math};
+use crate::kernels::matmul::{Output, Part};
+use crate::kernels::panels::{Element, PANEL};
+use crate::kernels::simd::{Kernel, LANES, Simd, math};
 
 /// Calls a method for as many rows as are left, or as fit into registers, whichever is less, and says how many. Numbers that
 /// a processor's registers never hold fall away where this is compiled for it.
@@ -20,10 +20,10 @@ macro_rules! as_many_rows {
         }
     };
 }
-pub(super) use as_many_rows;
+pub(crate) use as_many_rows;
 
 /// Some rows times one panel.
-pub(super) struct Chunk<'a, T> {
+pub(crate) struct Chunk<'a, T> {
     /// The product.
     pub part: &'a Part<'a, T>,
     /// The panel's weights.
@@ -168,7 +168,7 @@ impl<T: Element> Chunk<'_, T> {
 /// From each start, every segment (beginning and length, whole groups) must be valid for reads; so must the weights of
 /// all of them, [`PANEL`] a depth.
 #[inline(always)]
-pub(super) unsafe fn multiply<S: Simd, T: Element, const P: usize, const NZ: usize>(
+pub(crate) unsafe fn multiply<S: Simd, T: Element, const P: usize, const NZ: usize>(
     s: S,
     starts: &[*const T; P],
     segments: &[(usize, usize)],

@@ -9,13 +9,13 @@
 
 #![allow(unsafe_code)]
 
-use super::buffer::{Shared, with_scratch};
-use super::panels::{PANEL, Panels};
-use super::pool::{for_each, threads};
-use super::product::Added;
-use super::simd::{Kernel, LANES, Simd, dispatch};
-use super::tile::{as_many_rows, multiply};
-use super::work;
+use crate::kernels::buffer::{Shared, with_scratch};
+use crate::kernels::matmul::Added;
+use crate::kernels::op_counters;
+use crate::kernels::panels::{PANEL, Panels};
+use crate::kernels::pool::{for_each, threads};
+use crate::kernels::simd::{Kernel, LANES, Simd, dispatch};
+use crate::kernels::tile::{as_many_rows, multiply};
 
 /// Places of a transformed tile.
 const PLACES: usize = 16;
@@ -80,7 +80,7 @@ impl Transformed {
         assert_eq!(out.len(), images.count * height * width * output, "the output of a convolution");
         assert!(added.residual.is_none_or(|residual| residual.len() == out.len()), "what is added to a convolution");
         let tiles = Tiles { images, down: height.div_ceil(2), across: width.div_ceil(2), channels: input };
-        work::count_products(images.count * height * width, input * 9, output);
+        op_counters::count_products(images.count * height * width, input * 9, output);
         let block = (MAX_TRANSFORMED / (PLACES * input)).max(MAX_ROWS).min(tiles.count());
         let shared = Shared::new(out);
         with_scratch(PLACES * block * input, |transformed| {

@@ -6,7 +6,7 @@
 use image::imageops::{FilterType, resize};
 use image::{ImageBuffer, Luma};
 
-use super::Image;
+use crate::media::Image;
 
 /// Luma of sRGB (Rec. 709).
 const LUMA: [f32; 3] = [0.2126, 0.7152, 0.0722];

@@ -1,8 +1,8 @@
 //! Images out, and back in: PNG, JPEG and WebP, and base64 around them; heat maps over them, contact sheets of them.
 
+mod contact_sheet;
 mod heat;
 mod png;
-mod sheet;
 mod text;
 mod webp;
 
@@ -14,8 +14,8 @@ use image::codecs::webp::WebPEncoder;
 use image::error::{EncodingError, ImageFormatHint};
 use image::{ExtendedColorType, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits};
 
+pub use contact_sheet::{Captioned, contact_sheet};
 pub use heat::heat_overlay;
-pub use sheet::{Captioned, contact_sheet};
 
 /// An RGB image in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use image::error::{EncodingError, ImageFormatHint};
 use image::{ImageError, ImageFormat};
 use png::{BitDepth, ColorType, Compression, Encoder};
 
-use super::Text;
+use crate::media::Text;
 
 /// An RGB image of these sides as a file.
-pub(super) fn encode(rgb: &[u8], width: u32, height: u32, texts: &[Text]) -> Result<Vec<u8>, ImageError> {
+pub(crate) fn encode(rgb: &[u8], width: u32, height: u32, texts: &[Text]) -> Result<Vec<u8>, ImageError> {
     write(rgb, width, height, texts)
         .map_err(|error| ImageError::Encoding(EncodingError::new(ImageFormatHint::Exact(ImageFormat::Png), error)))
 }

@@ -4,7 +4,7 @@ use webp::Encoder;
 
 /// An RGB image of these sides as a file of a quality of 1 to 100; `None` where libwebp cannot write it, as of more than
 /// 16383 pixels a side.
-pub(super) fn encode(rgb: &[u8], width: u32, height: u32, quality: u8) -> Option<Vec<u8>> {
+pub(crate) fn encode(rgb: &[u8], width: u32, height: u32, quality: u8) -> Option<Vec<u8>> {
     if rgb.len() as u64 != u64::from(width) * u64::from(height) * 3 {
         return None;
     }

@@ -4,17 +4,17 @@
 //! earlier ones on the same token (`get_equalizer` of the published code). Factors act on injected attention only, so
 //! an entry on a word whose maps are never injected is an error.
 
-use super::align::Alignment;
-use super::error::{EditError, PromptSide};
-use super::params::Equalize;
-use super::prompt::Prompt;
-use super::schedule::GateTable;
+use crate::p2p::align::Alignment;
+use crate::p2p::error::{EditError, PromptSide};
+use crate::p2p::params::Equalize;
+use crate::p2p::prompt::Prompt;
+use crate::p2p::schedule::GateTable;
 
 /// The factors of an edit.
 ///
 /// # Errors
 /// [`EditError::WordNotFound`], [`EditError::InvalidStrength`], [`EditError::EqualizerNoEffect`].
-pub(super) fn factors(
+pub(crate) fn factors(
     target: &Prompt,
     entries: &[Equalize],
     gates: &GateTable,
@@ -50,10 +50,10 @@ fn takes_any(alignment: &Alignment, token: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::align::reweight;
-    use super::super::schedule::{CrossReplaceSteps, Window};
-    use super::super::testing::{prompt, text};
     use super::*;
+    use crate::p2p::align::reweight;
+    use crate::p2p::schedule::{CrossReplaceSteps, Window};
+    use crate::p2p::testing::{prompt, text};
 
     fn factors_of(entries: &[(&str, f32)], dog: Window) -> Result<Vec<f32>, EditError> {
         let target = prompt("a dog, a chinchilla");

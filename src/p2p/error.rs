@@ -3,7 +3,7 @@
 //! Contract: every error has a stable code for programs, the path of the field in the request, and a message that
 //! names what was asked and what there is. An edit that would silently do nothing is an error too.
 
-use super::prompt::{Prompt, WordRef};
+use crate::p2p::prompt::{Prompt, WordRef};
 
 /// Why an edit cannot be planned.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum EditError {
     InvalidStart { start: f64 },
 }
 
-/// Bounds that make no [`Window`](super::Window).
+/// Bounds that make no [`Window`](crate::p2p::Window).
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("a window needs 0 <= low <= high <= 1, not [{lo}, {hi}]")]
 pub struct InvalidWindow {
@@ -113,7 +113,7 @@ impl EditError {
     }
 
     /// A word that is not in a prompt.
-    pub(super) fn word_not_found(word: &WordRef, side: PromptSide, prompts: &[&Prompt], param: String) -> Self {
+    pub(crate) fn word_not_found(word: &WordRef, side: PromptSide, prompts: &[&Prompt], param: String) -> Self {
         let mut words: Vec<String> = Vec::new();
         for word in prompts.iter().flat_map(|prompt| prompt.word_list()) {
             if !words.contains(&word) {
@@ -154,8 +154,8 @@ impl std::fmt::Display for PromptSide {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{prompt, text};
     use super::*;
+    use crate::p2p::testing::{prompt, text};
 
     fn not_found(word: WordRef, side: PromptSide, prompts: &[&Prompt]) -> EditError {
         EditError::word_not_found(&word, side, prompts, "equalizer[0].word".to_owned())

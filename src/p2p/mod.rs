@@ -26,26 +26,14 @@
 //! | `error` | what can be wrong |
 
 mod align;
-mod auto;
 mod blend;
-mod blend_plan;
 mod equalizer;
 mod error;
-mod heat;
-mod kind;
-mod matrix;
+mod heat_map;
 mod params;
-mod phrase;
 mod plan;
-mod presets;
 mod prompt;
-mod refine;
-mod replace;
 mod schedule;
-mod sequence;
-mod vocabulary;
-mod window_form;
-mod windows;
 
 #[cfg(test)]
 mod plan_properties;
@@ -56,19 +44,19 @@ mod published_tests;
 #[cfg(test)]
 mod testing;
 
+pub use align::auto::auto;
+pub use align::matrix::TokenMatrix;
+pub use align::refine::refine;
+pub use align::replace::replace;
 pub use align::{AlignedWords, Alignment, EditType, Relation, reweight};
-pub use auto::auto;
+pub use blend::plan::BlendPlan;
 pub use blend::{blend_level, blend_mask, mask};
-pub use blend_plan::BlendPlan;
 pub use error::{EditError, InvalidWindow, PromptSide};
-pub use heat::{HeatMap, NamedWord, add_step, all_words, heat_map, named_word, named_word_of, sum_steps};
-pub use matrix::TokenMatrix;
+pub use heat_map::{HeatMap, NamedWord, add_step, all_words, heat_map, named_word, named_word_of, sum_steps};
 pub use params::{BlendWords, EditParams, Equalize, LocalBlendParams};
 pub use plan::{CrossInjection, EditPlan};
-pub use presets::{Preset, PresetError, Presets};
 pub use prompt::{Prompt, Word, WordRef};
-pub use refine::refine;
-pub use replace::replace;
+pub use schedule::presets::{Preset, PresetError, Presets};
+pub use schedule::vocabulary::Vocabulary;
+pub use schedule::windows::{Origin, Windows};
 pub use schedule::{CrossReplaceSteps, GateTable, Window};
-pub use vocabulary::Vocabulary;
-pub use windows::{Origin, Windows};

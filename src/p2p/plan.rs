@@ -13,19 +13,19 @@
 
 use std::ops::Range;
 
-use super::align::{AlignedWords, Alignment, EditType, reweight};
-use super::auto::auto;
-use super::blend_plan::BlendPlan;
-use super::equalizer;
-use super::error::EditError;
-use super::matrix::TokenMatrix;
-use super::params::EditParams;
-use super::presets::Presets;
-use super::prompt::Prompt;
-use super::refine::refine;
-use super::replace::replace;
-use super::schedule::GateTable;
-use super::windows::Windows;
+use crate::p2p::align::auto::auto;
+use crate::p2p::align::matrix::TokenMatrix;
+use crate::p2p::align::refine::refine;
+use crate::p2p::align::replace::replace;
+use crate::p2p::align::{AlignedWords, Alignment, EditType, reweight};
+use crate::p2p::blend::plan::BlendPlan;
+use crate::p2p::equalizer;
+use crate::p2p::error::EditError;
+use crate::p2p::params::EditParams;
+use crate::p2p::prompt::Prompt;
+use crate::p2p::schedule::GateTable;
+use crate::p2p::schedule::presets::Presets;
+use crate::p2p::schedule::windows::Windows;
 
 /// A settled edit.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,9 @@
 //! What an edit plan says, by example.
 
-use super::super::params::{Equalize, LocalBlendParams};
-use super::super::schedule::{CrossReplaceSteps, Window};
-use super::super::testing::{MAX_TOKENS, prompt, text};
 use super::*;
+use crate::p2p::params::{Equalize, LocalBlendParams};
+use crate::p2p::schedule::{CrossReplaceSteps, Window};
+use crate::p2p::testing::{MAX_TOKENS, prompt, text};
 
 fn planned(source: &str, target: &str, params: &EditParams) -> Result<EditPlan, EditError> {
     EditPlan::new(&prompt(source), &prompt(target), params, &Presets::default(), 10)

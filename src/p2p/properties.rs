@@ -5,8 +5,8 @@
 
 use proptest::prelude::*;
 
-use super::testing::{MAX_TOKENS, any_prompt, equally_many_words, pure_addition, related};
 use super::*;
+use crate::p2p::testing::{MAX_TOKENS, any_prompt, equally_many_words, pure_addition, related};
 
 /// The most pairs that an alignment in order of the first `i` and `j` elements has, at \[i\]\[j\].
 fn most_pairs(x: &[u32], y: &[u32]) -> Vec<Vec<usize>> {
@@ -154,7 +154,7 @@ proptest! {
 
     #[test]
     fn word_by_word_gives_every_column_its_sum((source, target) in related()) {
-        let alignment = super::auto::word_by_word(&source, &target);
+        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
         for (token, &has_source) in alignment.has_source.iter().enumerate() {
             let sum: f32 = alignment.map.column(token).sum();
             let entry = alignment.words.iter().find(|entry| entry.target_tokens.contains(&token));
@@ -177,7 +177,7 @@ proptest! {
 
     #[test]
     fn substituted_words_take_from_words_and_punctuation_from_the_same_ending((source, target) in related()) {
-        let alignment = super::auto::word_by_word(&source, &target);
+        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
         for entry in alignment.words.iter().filter(|entry| entry.relation == Relation::Replaced) {
             let (from, to) = core_tokens(entry, &source, &target);
             let words_on_both_sides = !from.is_empty() && !to.is_empty();
@@ -206,7 +206,7 @@ proptest! {
 
     #[test]
     fn word_by_word_tells_of_every_word_once_and_in_order((source, target) in related()) {
-        let alignment = super::auto::word_by_word(&source, &target);
+        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
         let targets: Vec<usize> = alignment.words.iter().flat_map(|w| w.target_words.clone()).collect();
         let sources: Vec<usize> = alignment.words.iter().flat_map(|w| w.source_words.clone()).collect();
         prop_assert_eq!(targets, (0..target.words().len()).collect::<Vec<_>>());
@@ -215,7 +215,7 @@ proptest! {
 
     #[test]
     fn word_by_word_takes_maps_only_from_the_entry_s_source((source, target) in related()) {
-        let alignment = super::auto::word_by_word(&source, &target);
+        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
         for entry in &alignment.words {
             for &token in &entry.target_tokens {
                 for (from, weight) in alignment.map.column(token).enumerate() {

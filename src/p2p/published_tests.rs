@@ -6,8 +6,8 @@
 
 use serde::Deserialize;
 
-use super::testing::text;
 use super::*;
+use crate::p2p::testing::text;
 
 const ANSWERS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/published/alignments.json"));
 

@@ -7,7 +7,7 @@ use proptest::collection::{SizeRange, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::{Preset, Presets, Prompt, Vocabulary, Window, WordRef};
+use crate::p2p::{Preset, Presets, Prompt, Vocabulary, Window, WordRef};
 
 pub const MAX_TOKENS: usize = 77;
 

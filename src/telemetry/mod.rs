@@ -3,6 +3,7 @@
 
 pub mod json;
 pub mod labels;
+mod log_format;
 pub mod metrics;
 #[cfg(feature = "otlp")]
 pub mod otlp;
@@ -18,9 +19,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
-use self::json::JsonLines;
-use self::trace_context::TraceContext;
-use crate::config::LogFormat;
+use crate::telemetry::json::JsonLines;
+pub use crate::telemetry::log_format::LogFormat;
+use crate::telemetry::trace_context::TraceContext;
 
 /// What the service tells of.
 const SERVICE: &str = "info";
@@ -89,7 +90,7 @@ pub fn begin_trace(span: &Span, from: Option<&TraceContext>) -> TraceContext {
 }
 
 #[cfg(feature = "otlp")]
-use self::otlp::adopt as sent;
+use crate::telemetry::otlp::adopt as sent;
 
 /// Without a collector a span is nobody's but ours.
 #[cfg(not(feature = "otlp"))]

@@ -15,8 +15,8 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::TracesError;
-use super::trace_context::TraceContext;
+use crate::telemetry::TracesError;
+use crate::telemetry::trace_context::TraceContext;
 
 /// What is sent: everything of this crate but the finest, and what goes wrong elsewhere.
 pub const FILTER: &str = "warn,reprompt=debug";

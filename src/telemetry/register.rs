@@ -1,4 +1,4 @@
-//! How each kind of metric is made and registered, so that the table of [`super::metrics`] is all that there is to say.
+//! How each kind of metric is made and registered, so that the table of [`crate::telemetry::metrics`] is all that there is to say.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -6,15 +6,15 @@ use prometheus::{
     Registry,
 };
 
-use super::labels::{Family, Label, SeriesVec};
+use crate::telemetry::labels::{Family, Label, SeriesVec};
 
 /// A metric that can be made and registered.
-pub(super) trait Metric: Sized {
+pub(crate) trait Metric: Sized {
     /// Makes it at zero and puts it into a registry.
     fn register(registry: &Registry, name: &str, help: &str, buckets: &[&[f64]]) -> Result<Self, prometheus::Error>;
 }
 
-pub(super) fn kept<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+pub(crate) fn kept<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }

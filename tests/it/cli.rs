@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use reprompt::media::{self, Image};
+use reprompt::media;
+use reprompt::media::Image;
 use serde_json::{Value, json};
 
 use crate::process::reprompt;

@@ -13,12 +13,13 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use reprompt::api::ApiConfig;
 use reprompt::api::guard::GuardConfig;
-use reprompt::api::guard::key_file::KeyFile;
-use reprompt::api::guard::time::TimeLimits;
+use reprompt::api::guard::api_keys::file::KeyFile;
+use reprompt::api::guard::timeouts::TimeLimits;
 use reprompt::api::problem::Code;
-use reprompt::diffusion::embedded;
+use reprompt::diffusion::weights::embedded;
 use reprompt::engine::{Engine, EngineConfig, JobOptions, LoadError, Stage};
-use reprompt::session::SessionLimits;
+use reprompt::recordings::SessionLimits;
+use reprompt::telemetry::metrics::MetricsRegistry;
 use serde_json::{Value, json};
 
 use crate::fake::{self, BREAKS, ENDS, FAILS};
@@ -212,7 +213,7 @@ async fn of_the_service(made: &mut Made) {
     made.add(Code::WorkerStalled, &service.get("/readyz").await);
 
     let (go, told) = channel::<()>();
-    let (engine, _loaded) = Engine::start_with(config(), move |_| {
+    let (engine, _loaded) = Engine::start_with(config(), &MetricsRegistry::new(), move |_| {
         let _ = told.recv();
         Err(LoadError::Model(reprompt::diffusion::ModelError::Tokenizer("none".to_owned())))
     })

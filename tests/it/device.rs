@@ -3,11 +3,11 @@
 //! Where the bits of the processor are wanted, tests say so by taking `Device::Cpu`; these do not.
 
 use candle_core::{DType, Device, Tensor};
-use reprompt::diffusion::embedded;
 use reprompt::diffusion::noise::randn;
+use reprompt::diffusion::weights::embedded;
 use reprompt::engine::EngineConfig;
-use reprompt::session::SessionLimits;
-use reprompt::telemetry::metrics::Tier;
+use reprompt::recordings::SessionLimits;
+use reprompt::recordings::Tier;
 use serde_json::{Value, json};
 
 use crate::support::{self, Service, config_on_device, device, difference, dtype, image};

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::support::{Service, all, config, difference, image, pixels};
-use reprompt::diffusion::embedded;
+use reprompt::diffusion::weights::embedded;
 use reprompt::engine::{EngineConfig, EngineError, JobOptions, Stage, Work};
-use reprompt::session::{SessionLimits, Source};
-use reprompt::telemetry::metrics::Tier;
+use reprompt::recordings::Tier;
+use reprompt::recordings::{SessionLimits, Source};
 
 fn source(seed: u64) -> Value {
     json!({"prompt": "a cat on the beach", "seed": seed, "num_inference_steps": 5})

@@ -1,8 +1,8 @@
 //! The end of the service, with the real binary: what is taken is finished, what comes is refused, and the exit code
 //! says how it ended.
 
-use reprompt::diffusion::embedded;
-use reprompt::session::Source;
+use reprompt::diffusion::weights::embedded;
+use reprompt::recordings::Source;
 use serde_json::{Value, json};
 
 use crate::process::{PATIENCE, Process, eventually, reprompt};

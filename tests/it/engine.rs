@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use reprompt::engine::JobEnd;
+use reprompt::engine::ProbeEnd;
+use reprompt::engine::RefuseReason;
 use reprompt::engine::{CancelReason, Engine, EngineConfig, EngineError, JobHandle, JobOptions, Progress, Stage};
-use reprompt::session::SessionLimits;
-use reprompt::telemetry::metrics::{JobEnd, ProbeEnd, RefuseReason, Tier};
+use reprompt::recordings::SessionLimits;
+use reprompt::recordings::Tier;
 
 use crate::fake::{self, BREAKS, FAILS, PANICS, edit, record};
 use crate::support::config;
@@ -62,7 +65,8 @@ async fn a_device_that_fails_ends_the_worker_and_everybody_is_told() {
     assert_eq!(engine.failure(), EngineError::DeviceLost);
     assert_eq!(engine.readiness().unwrap_err(), EngineError::DeviceLost);
     assert_eq!(engine.submit(record(2, 3), JobOptions::default()).unwrap_err(), EngineError::DeviceLost);
-    assert!(engine.metrics_text().contains("reprompt_ready 0"));
+    engine.refresh_metrics();
+    assert_eq!(engine.metrics().ready.get(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

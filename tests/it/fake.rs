@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use candle_core::{Device, Error, Result, Tensor};
 use reprompt::diffusion::unet::{AttentionControl, AttentionSite, TextContext};
-use reprompt::diffusion::{Model, ModelError, ModelInfo, embedded};
+use reprompt::diffusion::weights::embedded;
+use reprompt::diffusion::{Model, ModelError, ModelInfo};
 use reprompt::engine::backend::Backend;
 use reprompt::engine::{Engine, EngineConfig, PreparedEdit, Work};
 use reprompt::p2p::EditParams;
-use reprompt::session::{Source, ValueBytes};
+use reprompt::recordings::{Source, ValueBytes};
+use reprompt::telemetry::metrics::MetricsRegistry;
 
 /// A source of this seed makes every pass panic that it takes part in.
 pub const PANICS: u64 = 1_000_001;
@@ -73,7 +75,7 @@ pub async fn engine_of_health(health: &Health, config: EngineConfig) -> Engine {
 
 async fn started(step_time: Duration, config: EngineConfig, encoded: Encoded, health: Health) -> Engine {
     let load = move |_: &EngineConfig| Ok(Box::new(Fake::new(step_time, encoded, health)) as Box<dyn Backend>);
-    let (engine, loaded) = Engine::start_with(config, load).unwrap();
+    let (engine, loaded) = Engine::start_with(config, &MetricsRegistry::new(), load).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }

@@ -11,14 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use reprompt::api::{edit_params::EditSpec, source};
+use reprompt::api::operations::edit_params::EditSpec;
+use reprompt::api::operations::source;
 use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::engine::PreparedEdit;
-use reprompt::engine::denoise::{denoise, forward};
-use reprompt::engine::run::{EditRun, Run, SourceRun, needs_of, recording_layout};
+use reprompt::engine::runs::forward::{denoise, forward};
+use reprompt::engine::runs::{EditRun, Run, SourceRun, needs_of, recording_layout};
 use reprompt::p2p::Presets;
-use reprompt::session::{AttentionLog, SessionLimits, SessionStore, SourceContexts, Trajectory};
-use reprompt::telemetry::metrics::{Metrics, Tier};
+use reprompt::recordings::RecordingMetrics;
+use reprompt::recordings::Tier;
+use reprompt::recordings::{AttentionLog, SessionLimits, SessionStore, SourceContexts, Trajectory};
+use reprompt::telemetry::metrics::MetricsRegistry;
 use serde_json::Value;
 
 use crate::support::{
@@ -103,7 +106,10 @@ fn follow(model: &Model, case: &Path) {
         model.info.scheduler.timesteps(source.steps).unwrap().into_iter().map(|t| t as i64).collect();
     assert_eq!(timesteps, trace["timesteps"].to_vec1::<i64>().unwrap(), "{}: timesteps", case.display());
 
-    let store = SessionStore::new(SessionLimits::default(), Arc::new(Metrics::new().unwrap()));
+    let store = SessionStore::new(
+        SessionLimits::default(),
+        Arc::new(RecordingMetrics::register(&MetricsRegistry::new()).unwrap()),
+    );
     let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, &prompt, &spec.params).unwrap();
     let layout = Arc::new(recording_layout(model, source.height, source.width));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps)).unwrap();

@@ -8,12 +8,13 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Method, Request};
+use reprompt::api;
+use reprompt::api::ApiConfig;
 use reprompt::api::guard::GuardConfig;
 use reprompt::api::guard::address::{ForwardedHeader, Proxies, network};
-use reprompt::api::guard::key_file::KeyFile;
-use reprompt::api::guard::time::TimeLimits;
-use reprompt::api::{self, ApiConfig};
-use reprompt::diffusion::embedded;
+use reprompt::api::guard::api_keys::file::KeyFile;
+use reprompt::api::guard::timeouts::TimeLimits;
+use reprompt::diffusion::weights::embedded;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,7 +53,7 @@ fn get(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
 }
 
 fn refusals(service: &Service, reason: &str) -> u64 {
-    let text = service.state.engine.metrics_text();
+    let text = service.state.registry.text();
     let series = format!("reprompt_http_requests_refused_total{{reason=\"{reason}\"}} ");
     text.lines().find_map(|line| line.strip_prefix(&series)).unwrap().parse().unwrap()
 }
@@ -290,7 +291,7 @@ async fn an_answer_is_waited_for_so_long_and_a_stream_to_its_end() {
 async fn metrics_may_have_an_address_of_their_own() {
     let service = with_keys(GuardConfig { metrics_apart: true, ..GuardConfig::default() }).await;
     assert_eq!(service.send(get("/metrics", &[("x-api-key", ALICE)])).await.status, 404);
-    let operations = api::operations(Arc::clone(&service.state));
+    let operations = api::metrics_router(Arc::clone(&service.state));
     for (path, status) in [("/metrics", 200), ("/healthz", 200), ("/readyz", 200), ("/v1/models", 404)] {
         let answer = operations.clone().oneshot(get(path, &[])).await.unwrap();
         assert_eq!(answer.status(), status, "{path}");

@@ -26,7 +26,7 @@ async fn a_job_is_asked_about_until_it_has_its_result() {
     assert!(matches!(accepted["status"].as_str(), Some("queued" | "processing")), "{accepted}");
     assert_eq!(accepted["queue"].is_object(), accepted["status"] == "queued");
     assert!(accepted.get("result").is_none() && accepted.get("finished").is_none());
-    assert_eq!(service.state.engine.metrics().async_jobs.get(), 1);
+    assert_eq!(service.state.metrics.async_jobs.get(), 1);
 
     let done = until_ended(&service, path).await;
     assert_eq!((&done["status"], &done["progress"]), (&json!("succeeded"), &json!({"step": 4, "steps": 4})));
@@ -48,7 +48,7 @@ async fn a_job_is_asked_about_until_it_has_its_result() {
     for gone in [service.get(path).await, service.delete(path).await, service.get("/v1/jobs/%ff").await] {
         assert_eq!((gone.status.as_u16(), &gone.json()["code"]), (404, &json!("job_not_found")));
     }
-    assert_eq!(service.state.engine.metrics().async_jobs.get(), 1);
+    assert_eq!(service.state.metrics.async_jobs.get(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

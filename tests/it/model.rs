@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use reprompt::diffusion::tokenizer::Tokenizer;
+use reprompt::diffusion::text::tokenizer::Tokenizer;
 use reprompt::diffusion::{Model, ModelFiles, noise};
 use serde_json::Value;
 

@@ -6,7 +6,12 @@ use std::path::Path;
 
 use axum::body::Body;
 use axum::http::Request;
-use reprompt::telemetry::metrics::Metrics;
+use reprompt::api::metrics::HttpMetrics;
+use reprompt::engine::EngineMetrics;
+use reprompt::recordings::RecordingMetrics;
+use reprompt::telemetry::metrics::MetricsRegistry;
+
+use crate::support::metric_names;
 use serde_json::Value;
 
 use crate::process::Process;
@@ -30,7 +35,11 @@ struct Exported {
 
 /// All that a service exports when it has just begun.
 fn exported() -> BTreeMap<String, Exported> {
-    let text = Metrics::new().unwrap().text();
+    let registry = MetricsRegistry::new().with_process_metrics().unwrap();
+    EngineMetrics::register(&registry).unwrap();
+    RecordingMetrics::register(&registry).unwrap();
+    HttpMetrics::register(&registry).unwrap();
+    let text = registry.text();
     let mut metrics: BTreeMap<String, Exported> = BTreeMap::new();
     for line in text.lines() {
         if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|line| line.split_once(' ')) {
@@ -149,7 +158,7 @@ fn the_dashboard_shows_series_that_there_are() {
     let shown: BTreeSet<String> = found.iter().flat_map(|found| series_of(found)).map(|(name, _)| name).collect();
     let not_shown =
         ["reprompt_async_jobs", "reprompt_job_seconds", "reprompt_jobs_taken_total", "reprompt_recordings_peak_bytes"];
-    for name in Metrics::NAMES.iter().filter(|name| !not_shown.contains(name)) {
+    for name in metric_names().filter(|name| !not_shown.contains(name)) {
         assert!(shown.iter().any(|series| series.starts_with(name)), "{name} is not on the dashboard");
     }
 }

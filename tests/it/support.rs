@@ -16,11 +16,17 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::Response;
 use candle_core::{DType, Device};
 use http_body_util::BodyExt;
-use reprompt::api::{self, ApiConfig, AppState};
+use reprompt::api;
+use reprompt::api::metrics::HttpMetrics;
+use reprompt::api::{ApiConfig, AppState};
 use reprompt::diffusion::nn::Compute;
-use reprompt::diffusion::{Model, ModelFiles, embedded};
+use reprompt::diffusion::weights::embedded;
+use reprompt::diffusion::{Model, ModelFiles};
+use reprompt::engine::EngineMetrics;
 use reprompt::engine::{Engine, EngineConfig};
-use reprompt::session::SessionLimits;
+use reprompt::recordings::RecordingMetrics;
+use reprompt::recordings::SessionLimits;
+use reprompt::telemetry::metrics::MetricsRegistry;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
@@ -190,6 +196,11 @@ pub fn config() -> EngineConfig {
     }
 }
 
+/// The names of all metrics of the service.
+pub fn metric_names() -> impl Iterator<Item = &'static str> {
+    [EngineMetrics::NAMES, RecordingMetrics::NAMES, HttpMetrics::NAMES].into_iter().flatten().copied()
+}
+
 /// A service of its own, with its model loaded.
 #[derive(Clone)]
 pub struct Service {
@@ -222,14 +233,19 @@ impl Service {
     }
 
     pub async fn with_api(files: ModelFiles, config: EngineConfig, api: ApiConfig) -> Self {
-        let (engine, loaded) = Engine::start(files, config).unwrap();
+        let registry = MetricsRegistry::new();
+        let (engine, loaded) = Engine::start(files, config, &registry).unwrap();
         loaded.await.unwrap().unwrap();
-        Self::of(engine, api)
+        Self::with_registry(engine, api, registry)
     }
 
-    /// On an engine that need not be loaded.
+    /// On an engine that need not be loaded, and whose metrics are not served.
     pub fn of(engine: Engine, api: ApiConfig) -> Self {
-        let state = Arc::new(AppState::new(engine, api).unwrap());
+        Self::with_registry(engine, api, MetricsRegistry::new())
+    }
+
+    fn with_registry(engine: Engine, api: ApiConfig, registry: MetricsRegistry) -> Self {
+        let state = Arc::new(AppState::new(engine, api, registry).unwrap());
         Self { router: api::router(Arc::clone(&state)), state }
     }
 

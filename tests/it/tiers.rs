@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reprompt::diffusion::embedded;
+use reprompt::diffusion::weights::embedded;
 use reprompt::engine::EngineConfig;
-use reprompt::session::{SessionId, SessionLimits};
-use reprompt::telemetry::metrics::{FileFault, Tier};
+use reprompt::recordings::Tier;
+use reprompt::recordings::disk::FileFault;
+use reprompt::recordings::{SessionId, SessionLimits};
 use serde_json::{Value, json};
 
 use crate::support::{Service, all, config, image};
@@ -204,7 +205,7 @@ async fn damaged_files_are_found_counted_and_computed_again() {
         std::fs::write(&file, bytes).unwrap();
         let again = service(limits(1 << 30, Some(folder.path()))).await;
         assert_eq!(run(&again, &body).await, (wanted.clone(), "replayed".to_owned()), "{damage} {}", file.display());
-        let refused = &again.state.engine.metrics().files_refused;
+        let refused = &again.state.engine.sessions().metrics().files_refused;
         let refused = refused.of(FileFault::Damaged).get() + refused.of(FileFault::Truncated).get();
         assert_eq!(refused, 1, "{damage} {}", file.display());
         settled(&again).await;
@@ -256,7 +257,8 @@ async fn two_hundred_sessions_live_within_budgets_for_ten() {
     let small = service(EngineConfig { sessions, ..limits(0, None) }).await;
     let within = |at: u64| {
         for tier in [Tier::Memory, Tier::Disk, Tier::Trajectory] {
-            let (peak, budget) = (&small.state.engine.metrics().recording_peak_bytes, small.state.engine.sessions());
+            let (peak, budget) =
+                (&small.state.engine.sessions().metrics().recording_peak_bytes, small.state.engine.sessions());
             assert!(peak.of(tier).get() <= budget.limit(tier) as i64, "{tier:?} after {at}");
         }
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Response;
 use http_body_util::BodyExt;
-use reprompt::diffusion::embedded;
+use reprompt::diffusion::weights::embedded;
 use reprompt::engine::EngineConfig;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,14 +66,14 @@ pub async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
 /// A source that is run holds memory for its recording; work that is given up holds none, work that is done does.
 pub async fn until_running(service: &Service) {
     until("the start of the work", async || {
-        service.state.engine.sessions().used(reprompt::telemetry::metrics::Tier::Trajectory) > 0
+        service.state.engine.sessions().used(reprompt::recordings::Tier::Trajectory) > 0
     })
     .await;
 }
 
 pub async fn until_given_up(service: &Service) {
     until("the end of the work", async || {
-        service.state.engine.sessions().used(reprompt::telemetry::metrics::Tier::Trajectory) == 0
+        service.state.engine.sessions().used(reprompt::recordings::Tier::Trajectory) == 0
     })
     .await;
 }
@@ -246,5 +246,5 @@ async fn wishes_that_cannot_be_met_are_refused_by_name() {
         assert_eq!((answer.status.as_u16(), problem["code"].as_str()), (status, Some(code)), "{problem}");
         assert_eq!(problem["param"].as_str().unwrap_or_default(), param, "{problem}");
     }
-    assert_eq!(service.state.engine.metrics().async_jobs.get(), 0);
+    assert_eq!(service.state.metrics.async_jobs.get(), 0);
 }

@@ -9,10 +9,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use hmac::{Hmac, KeyInit, Mac};
-use reprompt::api::webhook::{WebhookConfig, WebhookSecret};
+use reprompt::api::delivery::webhooks::WebhookEnd;
+use reprompt::api::delivery::webhooks::{WebhookConfig, WebhookSecret};
 use reprompt::api::{ApiConfig, JobLimits};
-use reprompt::diffusion::embedded;
-use reprompt::telemetry::metrics::WebhookEnd;
+use reprompt::diffusion::weights::embedded;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -83,7 +83,7 @@ async fn next(receiver: &mut Receiver) -> Got {
 }
 
 async fn until_counted(service: &Service, end: WebhookEnd) {
-    let counter = service.state.engine.metrics().webhooks.of(end);
+    let counter = service.state.metrics.webhooks.of(end);
     let counted = tokio::time::timeout(Duration::from_secs(60), async {
         while counter.get() == 0 {
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use reprompt::diffusion::Model;
 use reprompt::diffusion::unet::{AttentionKind, NoControl, TextContext};
-use reprompt::diffusion::{Model, embedded};
-use reprompt::engine::denoise::denoise;
-use reprompt::engine::run::{EditRun, Run, SourceRun, needs_of, recording_layout};
+use reprompt::diffusion::weights::embedded;
+use reprompt::engine::runs::forward::denoise;
+use reprompt::engine::runs::{EditRun, Run, SourceRun, needs_of, recording_layout};
 use reprompt::engine::{JobOptions, PreparedEdit};
-use reprompt::kernels::work::{Work, so_far};
+use reprompt::kernels::op_counters::{Work, so_far};
 use reprompt::p2p::{CrossReplaceSteps, EditParams, EditType, Presets, Window};
-use reprompt::session::{AttentionLog, SessionLimits, SessionStore, Source, SourceContexts, Trajectory};
-use reprompt::telemetry::metrics::{Metrics, Tier};
+use reprompt::recordings::RecordingMetrics;
+use reprompt::recordings::Tier;
+use reprompt::recordings::{AttentionLog, SessionLimits, SessionStore, Source, SourceContexts, Trajectory};
+use reprompt::telemetry::metrics::MetricsRegistry;
 
 use crate::fake;
 use crate::support::config;
@@ -78,7 +81,10 @@ fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
         width: SIDE,
         height: SIDE,
     });
-    let store = SessionStore::new(SessionLimits::default(), Arc::new(Metrics::new().unwrap()));
+    let store = SessionStore::new(
+        SessionLimits::default(),
+        Arc::new(RecordingMetrics::register(&MetricsRegistry::new()).unwrap()),
+    );
     let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, target, params).unwrap();
     let layout = Arc::new(recording_layout(model, SIDE, SIDE));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(STEPS)).unwrap();

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::api::headers::split;
+use crate::api::transport::headers::split;
 
 /// The header in which proxies say whom they speak for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ValueEnum)]

@@ -16,12 +16,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::rate::Standing;
-use super::{Caller, Guard};
-use crate::api::AppState;
-use crate::api::headers::single;
+use crate::api::guard::RequestRefusal;
+use crate::api::guard::rate::Standing;
+use crate::api::guard::{Caller, Guard};
 use crate::api::problem::{Code, Problem};
-use crate::telemetry::metrics::RequestRefusal;
+use crate::api::state::AppState;
+use crate::api::transport::headers::single;
 
 /// A key, for those whose proxy needs `Authorization` for itself.
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -59,7 +59,7 @@ pub async fn admit(State(state): State<Arc<AppState>>, mut request: Request, nex
             next.run(request).await
         }
         Err((reason, response)) => {
-            state.engine.metrics().requests_refused.of(reason).inc();
+            state.metrics.requests_refused.of(reason).inc();
             response
         }
     };

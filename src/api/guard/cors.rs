@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::rate::{RATE_LIMIT, RATE_LIMIT_POLICY};
+use crate::api::guard::rate::{RATE_LIMIT, RATE_LIMIT_POLICY};
 
 /// How long a browser may remember what it may do.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);

@@ -7,15 +7,13 @@
 
 pub mod address;
 pub mod admit;
-pub mod answer_headers;
+pub mod api_keys;
 pub mod caller;
-pub mod contract;
 pub mod cors;
-pub mod key_file;
-pub mod key_ring;
-pub mod places;
+pub mod job_limit;
 pub mod rate;
-pub mod time;
+pub mod security_headers;
+pub mod timeouts;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -23,14 +21,31 @@ use std::sync::Arc;
 use axum::{Router, middleware};
 use tokio::task::AbortHandle;
 
-use self::address::Proxies;
-pub use self::caller::Caller;
-use self::key_file::KeyFile;
-use self::places::Places;
-use self::rate::Rate;
-use self::time::TimeLimits;
-use super::AppState;
-use crate::telemetry::metrics::Metrics;
+use crate::api::guard::address::Proxies;
+use crate::api::guard::api_keys::file::KeyFile;
+pub use crate::api::guard::caller::Caller;
+use crate::api::guard::job_limit::Places;
+use crate::api::guard::rate::Rate;
+use crate::api::guard::timeouts::TimeLimits;
+use crate::api::metrics::HttpMetrics;
+use crate::api::state::AppState;
+use crate::telemetry::labels::label;
+
+label! {
+    /// Why a request was refused, or given up, before it came to a job.
+    RequestRefusal as "reason" {
+        /// It has no API key.
+        NoKey = "no_key",
+        /// Its API key is none.
+        UnknownKey = "unknown_key",
+        /// Its caller has made too many.
+        RateLimited = "rate_limited",
+        /// Its caller has too many jobs.
+        TooManyConcurrent = "too_many_concurrent",
+        /// Its answer took too long.
+        AnswerTimeout = "answer_timeout",
+    }
+}
 
 /// Settings of the guard; by default everybody may do everything.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +78,7 @@ pub struct Guard {
 
 impl Guard {
     /// A guard with these settings. To be called within a tokio runtime.
-    pub fn new(config: GuardConfig, metrics: &Arc<Metrics>) -> Self {
+    pub fn new(config: GuardConfig, metrics: &Arc<HttpMetrics>) -> Self {
         let watcher = config.keys.as_ref().map(|keys| {
             let (keys, metrics) = (Arc::clone(keys), Arc::clone(metrics));
             tokio::spawn(async move { keys.watch(&metrics).await }).abort_handle()

@@ -16,7 +16,7 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
-use super::Caller;
+use crate::api::guard::Caller;
 
 /// The field that tells what there is.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");

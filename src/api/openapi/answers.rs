@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::problems::{body, error};
-use super::{object, operations};
+use crate::api::openapi::problems::{body, error};
+use crate::api::openapi::{object, operations};
 use crate::api::problem::Code;
 
 /// What may be wrong with the body of a request, and with how it waits.
@@ -159,7 +159,7 @@ fn image_headers(operation: &str) -> &'static [&'static str] {
 }
 
 /// Adds problems and headers to all operations, and what they refer to.
-pub(super) fn complete(document: &mut Value) {
+pub(crate) fn complete(document: &mut Value) {
     for operation in operations(document) {
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
         let responses = object(&mut operation["responses"]);

@@ -15,7 +15,7 @@ struct Fields {
 }
 
 /// Completes the schemas of all request bodies.
-pub(super) fn complete(schemas: &mut Object) {
+pub(crate) fn complete(schemas: &mut Object) {
     for (schema, field) in [("SourceRequest", "seed"), ("SourceBody", "seed"), ("GeneratedImage", "seed")] {
         // 64 bits without a sign, which no format of the specification is.
         let seed = &mut schemas[schema]["properties"][field];
@@ -117,7 +117,7 @@ impl Fields {
 
 #[cfg(test)]
 mod tests {
-    use super::super::json;
+    use crate::api::openapi::json;
 
     #[test]
     fn ways_are_closed_and_told_apart_by_what_they_require() {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{object, operations};
-use crate::api::openai::{BACKGROUND, COMPLETED, PARTIAL_IMAGE, QUALITY};
+use crate::api::openapi::{object, operations};
+use crate::api::problem::dialect::{BACKGROUND, COMPLETED, PARTIAL_IMAGE, QUALITY};
 
 const SESSION: &str = "ses_8b1a9953c4611296a827abf8c47804d7";
 const JOB: &str = "job_5d41402abc4b2a76b9719d911017c592";
@@ -12,7 +12,7 @@ const CREATED: u64 = 1_790_000_000;
 const FILE: &str = "iVBORw0KGgoAAAANSUhEUgAAAIAAAACACAIAAAA=";
 
 /// Puts the examples into all answers that are not images.
-pub(super) fn complete(document: &mut Value) {
+pub(crate) fn complete(document: &mut Value) {
     for operation in operations(document) {
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
         for (status, response) in object(&mut operation["responses"]) {

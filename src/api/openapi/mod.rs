@@ -10,6 +10,7 @@ mod answers;
 mod bodies;
 mod examples;
 mod problems;
+pub mod security;
 
 use std::sync::LazyLock;
 
@@ -18,9 +19,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use utoipa::OpenApi;
 
-use super::guard::contract::Keys;
-use super::jobs::routes as jobs;
-use super::{align, attention, edits, health, images, metrics, models, sessions, wire};
+use crate::api::delivery::jobs::routes as jobs;
+use crate::api::openapi::security::Keys;
+use crate::api::operations::{align, attention, edits, health, images, metrics, models, sessions};
+use crate::api::wire;
 
 #[derive(Debug, OpenApi)]
 #[openapi(
@@ -34,7 +36,7 @@ use super::{align, attention, edits, health, images, metrics, models, sessions, 
         wire::StepEvent,
         wire::PartialImageEvent,
         wire::OpenAiError,
-        super::problem::ProblemBody
+        crate::api::problem::ProblemBody
     )),
     info(
         title = "reprompt",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::openai;
+use crate::api::problem::dialect;
 use crate::api::problem::{Code, Problem};
 
 /// The request's id in examples.
@@ -114,11 +114,11 @@ fn problem(code: Code) -> Problem {
 }
 
 /// The problem as it is written out.
-pub(super) fn body(code: Code) -> Value {
+pub(crate) fn body(code: Code) -> Value {
     json!(problem(code).body(REQUEST_ID))
 }
 
 /// The same as the OpenAI API says it.
-pub(super) fn error(code: Code) -> Value {
-    json!(openai::error(&problem(code)))
+pub(crate) fn error(code: Code) -> Value {
+    json!(dialect::error(&problem(code)))
 }

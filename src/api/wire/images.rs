@@ -4,12 +4,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::response::{SessionRef, TimingsBody};
-use super::schema::{
+use crate::api::wire::edit_report::WarningBody;
+use crate::api::wire::response::{SessionRef, TimingsBody};
+use crate::api::wire::schema::{
     BackgroundSchema, ErrorTypeSchema, ImagesResponseFormatSchema, ModerationSchema, OutputFormatSchema, QualitySchema,
     StyleSchema,
 };
-use super::told::WarningBody;
 
 /// Fields that are not those of a source, which stand beside them.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]

@@ -1,15 +1,16 @@
 //! What goes over the wire: the bodies of requests and answers, as they are documented.
 
 mod attention;
+mod edit_report;
 mod images;
 mod model;
 mod request;
 mod response;
 mod schema;
-mod told;
 mod waiting;
 
 pub use attention::{AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, WordAttention};
+pub use edit_report::{WarningBody, WindowsBody, WindowsFrom};
 pub use images::{
     GeneratedImage, ImagesBody, ImagesRequest, ImagesResponse, OpenAiError, OpenAiErrorBody, PartialImageEvent,
 };
@@ -28,7 +29,6 @@ pub use schema::{
     ResponseFormatSchema, RoleSchema, SchedulerNameSchema, SchedulerSchema, StreamEventSchema, StyleSchema, TierSchema,
     WarningCodeSchema, WindowSchema, WordSchema, WordsSchema,
 };
-pub use told::{WarningBody, WindowsBody, WindowsFrom};
 pub use waiting::{
     JobList, JobResponse, ProgressBody, QueueBody, ResultSchema, StartedEvent, StepEvent, WaitBody, WaitHeaders,
 };

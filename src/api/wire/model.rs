@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::request::EqualizerEntry;
-use super::schema::{CrossWindowsSchema, EditTypeSchema, LocalBlendSchema, SchedulerSchema, WindowSchema};
+use crate::api::wire::request::EqualizerEntry;
+use crate::api::wire::schema::{CrossWindowsSchema, EditTypeSchema, LocalBlendSchema, SchedulerSchema, WindowSchema};
 
 /// A model, what requests take where they leave it to the model, and what it knows.
 #[derive(Debug, Serialize, ToSchema)]

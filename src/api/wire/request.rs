@@ -1,13 +1,13 @@
 //! Bodies of requests, as they are documented.
 //!
 //! Fields whose type is a matter of choice (a number, or a pair, or an object) are read as JSON values here, documented
-//! by [`super::schema`], and given their meaning in [`crate::api::edit_params`].
+//! by [`crate::api::wire::schema`], and given their meaning in [`crate::api::operations::edit_params`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::schema::{
+use crate::api::wire::schema::{
     CrossWindowsSchema, EditTypeSchema, LocalBlendSchema, OutputFormatSchema, PromptSchema, ResponseFormatSchema,
     SchedulerNameSchema, WindowSchema, WordSchema, WordsSchema,
 };

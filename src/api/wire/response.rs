@@ -3,11 +3,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::attention::WordAttention;
-use super::schema::{
+use crate::api::wire::attention::WordAttention;
+use crate::api::wire::edit_report::{WarningBody, WindowsBody};
+use crate::api::wire::schema::{
     EditTypeSchema, OutputFormatSchema, RecordingSchema, RelationSchema, RoleSchema, SchedulerSchema, TierSchema,
 };
-use super::told::{WarningBody, WindowsBody};
 
 /// An edited image and what was done.
 #[derive(Debug, Serialize, ToSchema)]

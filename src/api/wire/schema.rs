@@ -6,8 +6,8 @@ use utoipa::openapi::schema::{AdditionalProperties, Object, SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::request::LocalBlendBody;
-use crate::api::openai::{COMPLETED, PARTIAL_IMAGE};
+use crate::api::problem::dialect::{COMPLETED, PARTIAL_IMAGE};
+use crate::api::wire::request::LocalBlendBody;
 
 /// Words of a request at most: a prompt has fewer tokens.
 const MAX_WORDS: usize = 256;

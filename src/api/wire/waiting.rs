@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::images::ImagesResponse;
-use super::response::{EditResponse, SessionResponse};
-use super::schema::{CancelReasonSchema, JobKindSchema, JobStatusSchema, OutputFormatSchema};
 use crate::api::problem::ProblemBody;
+use crate::api::wire::images::ImagesResponse;
+use crate::api::wire::response::{EditResponse, SessionResponse};
+use crate::api::wire::schema::{CancelReasonSchema, JobKindSchema, JobStatusSchema, OutputFormatSchema};
 
 /// Headers that say how the answer is waited for.
 #[derive(Debug, IntoParams)]

@@ -58,7 +58,7 @@ pub struct SourceArgs {
     pub scheduler: Option<String>,
 }
 
-/// What is done to it. Each may be given once for an edit, or as often as there are words; see [`super::scopes`].
+/// What is done to it. Each may be given once for an edit, or as often as there are words; see [`crate::cli::edit::scopes`].
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Edits (before the first --to: of all edits; after a --to: of that edit)")]
 pub struct EditOptions {

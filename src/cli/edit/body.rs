@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use super::args::{OutputArgs, SourceArgs};
-use super::scopes::Scope;
 use crate::cli::CliError;
+use crate::cli::edit::args::{OutputArgs, SourceArgs};
+use crate::cli::edit::scopes::Scope;
 
 /// The body of an edit of this source.
 pub fn body(source: &SourceArgs, edit: &Scope, output: &OutputArgs) -> Result<Map<String, Value>, CliError> {

@@ -23,19 +23,21 @@ use clap::ArgMatches;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-pub use self::args::EditArgs;
-use self::files::{Folder, NamedFile};
-use self::plan::Plan;
-use self::progress::{Lines, follow};
-use self::scopes::{Scope, scopes};
-use self::write::Written;
-use super::settings::{self, engine_config, model_files, prepare};
-use super::{CliError, told};
-use crate::api::answer::{alignment, source_body};
-use crate::api::windows;
+use crate::api::delivery::response::{alignment, source_body};
+use crate::api::operations::windows;
+pub use crate::cli::edit::args::EditArgs;
+use crate::cli::edit::files::{Folder, NamedFile};
+use crate::cli::edit::plan::Plan;
+use crate::cli::edit::progress::{Lines, follow};
+use crate::cli::edit::scopes::{Scope, scopes};
+use crate::cli::edit::write::Written;
+use crate::cli::settings;
+use crate::cli::settings::{engine_config, model_files, prepare};
+use crate::cli::{CliError, console};
 use crate::config::{LogFormat, Settings};
 use crate::engine::{Engine, EngineError, JobOptions, Outcome, Work};
 use crate::telemetry;
+use crate::telemetry::metrics::MetricsRegistry;
 
 pub const RULES: &str = "\
 Several edits of one source:
@@ -115,7 +117,7 @@ fn is_stdout(output: &Path) -> bool {
 async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<(), CliError> {
     let lines = Lines::default();
     let loading = lines.waiting("loading the model");
-    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?)
+    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?, &MetricsRegistry::new())
         .map_err(CliError::io("cannot start the worker"))?;
     loaded.await.map_err(|_| EngineError::Stalled)??;
     loading.finish_and_clear();
@@ -129,10 +131,10 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
     let is_talking = !args.output.json && folder.is_some();
     if !args.output.json {
         let warnings = plan.warnings.iter().chain(plan.edits.iter().flat_map(|edit| &edit.warnings));
-        told::warn(warnings, body::flag);
+        console::warn(warnings, body::flag);
     }
     if is_talking {
-        told::print(&planned(&plan))?;
+        console::print(&planned(&plan))?;
     }
     let (edits, failed) = compute(&engine, &plan, &lines).await?;
     lines.clear();
@@ -143,7 +145,7 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
     match &mut folder {
         None => {
             let texts = plan.edits.first().map_or(&[][..], |edit| &edit.texts);
-            told::print_bytes(&files::encode(write::edited(first), plan.output, texts, "the image")?)?;
+            console::print_bytes(&files::encode(write::edited(first), plan.output, texts, "the image")?)?;
         }
         Some(folder) => {
             let source = write::source(folder, &plan, first)?;
@@ -158,9 +160,9 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
             if is_talking {
                 let took = edits.iter().map(|(_, outcome)| outcome.timings.total).max().unwrap_or_default();
                 let files: String = all.iter().map(|file| format!("wrote {}\n", file.path.display())).collect();
-                told::print(&format!("took {:.1} s\n{files}", took.as_secs_f64()))?;
+                console::print(&format!("took {:.1} s\n{files}", took.as_secs_f64()))?;
             } else {
-                told::print_json(&whole(answers, plan.edits.len()))?;
+                console::print_json(&whole(answers, plan.edits.len()))?;
             }
         }
     }
@@ -175,8 +177,8 @@ fn planned(plan: &Plan) -> String {
     for edit in &plan.edits {
         let (prompt, settled) = (&edit.prepared.prompt, &edit.prepared.plan);
         text.push_str(&format!("target: {prompt} ({})\n", settled.edit_type().as_str()));
-        text.push_str(&told::alignment(&alignment(settled.alignment()), false));
-        text.push_str(&told::windows(&windows::body(settled.windows())));
+        text.push_str(&console::alignment(&alignment(settled.alignment()), false));
+        text.push_str(&console::windows(&windows::body(settled.windows())));
     }
     text
 }
@@ -222,7 +224,7 @@ async fn compute(
                 };
                 // The first is told in the end, and decides how.
                 if failed.is_some() {
-                    told::complain(&error.to_string());
+                    console::complain(&error.to_string());
                 } else {
                     failed = Some(error);
                 }

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use super::args::EditArgs;
-use super::body::{body, flag};
-use super::scopes::Scope;
-use crate::api::answer::{Beside, told_of_edit};
-use crate::api::edit_params::{EditSpec, Output};
+use crate::api::delivery::png_metadata;
+use crate::api::delivery::response::{Beside, told_of_edit};
+use crate::api::operations::edit_params::{EditSpec, Output};
+use crate::api::operations::{source, warnings};
 use crate::api::problem::Problem;
 use crate::api::wire::{EditResponse, WarningBody};
-use crate::api::{recipe, source, warnings};
 use crate::cli::CliError;
+use crate::cli::edit::args::EditArgs;
+use crate::cli::edit::body::{body, flag};
+use crate::cli::edit::scopes::Scope;
 use crate::diffusion::ModelInfo;
 use crate::engine::{Outcome, PreparedEdit, tokenize};
 use crate::media::Text;
 use crate::p2p::{EditParams, Equalize, NamedWord, Presets, WordRef, named_word_of};
-use crate::session::Source;
+use crate::recordings::Source;
 
 /// All that is to be made.
 #[derive(Debug)]
@@ -75,7 +76,8 @@ impl Plan {
             let prepared = PreparedEdit::new(model, presets, &source, &prompt, &spec.params)
                 .map_err(|error| refused(error.into()))?;
             let warnings = warnings::of_edit(presets.vocabulary(), &spec);
-            let (caption, texts) = (caption(&prompt, &spec), recipe::of_edit(model, &source, &prepared, &spec.params));
+            let (caption, texts) =
+                (caption(&prompt, &spec), png_metadata::of_edit(model, &source, &prepared, &spec.params));
             let params = spec.params;
             edits.push(PlannedEdit { prepared, caption, name, warnings, heat: Vec::new(), params, texts });
             of_source = Some((source, spec.output));
@@ -83,7 +85,7 @@ impl Plan {
         let (source, output) =
             of_source.ok_or_else(|| CliError::Request("--to: a target prompt is wanted".to_owned()))?;
         let warnings = warnings::of_source(presets.vocabulary(), &source, "source");
-        let texts = recipe::of_source(model, &source);
+        let texts = png_metadata::of_source(model, &source);
         let mut plan = Self { source, warnings, heat: Vec::new(), edits, texts, output };
         plan.find_heat(&args.output.heatmap, model)?;
         Ok(plan)

@@ -7,8 +7,8 @@
 
 use clap::ArgMatches;
 
-use super::args::EditOptions;
 use crate::cli::CliError;
+use crate::cli::edit::args::EditOptions;
 
 /// A value of an option, and where it stands on the command line.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::files::{Folder, NamedFile, slug};
-use super::plan::Plan;
-use crate::api::attention::NO_MAPS;
+use crate::api::operations::attention::NO_MAPS;
 use crate::cli::CliError;
+use crate::cli::edit::files::{Folder, NamedFile, slug};
+use crate::cli::edit::plan::Plan;
 use crate::engine::Outcome;
 use crate::media::{Captioned, Image, Text, contact_sheet, heat_overlay};
 use crate::p2p::{NamedWord, heat_map, sum_steps};
-use crate::session::AttentionMaps;
+use crate::recordings::AttentionMaps;
 
 /// A file that was written, and what it shows.
 #[derive(Debug, Clone)]

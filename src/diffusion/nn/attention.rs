@@ -8,7 +8,7 @@ use candle_core::{DType, Result, Tensor};
 #[cfg(not(feature = "cuda"))]
 use candle_nn::ops::softmax_last_dim;
 
-use super::Compute;
+use crate::diffusion::nn::Compute;
 use crate::diffusion::tensor_bytes;
 use crate::kernels::attention as kernel;
 use crate::kernels::buffer::numbers_of;

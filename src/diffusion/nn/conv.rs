@@ -3,9 +3,9 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::Conv2dConfig;
 
-use super::norm::GroupNorm;
-use super::{Activation, TimeShift};
 use crate::diffusion::error::ModelError;
+use crate::diffusion::nn::norm::GroupNorm;
+use crate::diffusion::nn::{Activation, TimeShift};
 use crate::diffusion::weights::Scope;
 use crate::kernels::buffer::numbers_of;
 use crate::kernels::conv2d::{After, Before, Geometry, Images, PackedConv2d};

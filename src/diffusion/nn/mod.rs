@@ -29,7 +29,7 @@ pub struct Compute {
     /// Where tensors live.
     pub device: Device,
     /// Elsewhere than on the processor, the type of all tensors. There f32 or bf16: feature maps are f32, and bf16 are
-    /// multiplied where that hardly shows in an image. [`Scope::precise`](super::weights::Scope::precise) is where it
+    /// multiplied where that hardly shows in an image. [`Scope::precise`](crate::diffusion::weights::Scope::precise) is where it
     /// would: attention sharpens what its projections get wrong, and the fine levels' residual blocks hand it to
     /// all others.
     pub dtype: DType,

@@ -67,7 +67,7 @@ impl GroupNorm {
     }
 
     /// What normalizes `x`, on the processor.
-    pub(super) fn affine(&self, x: &Tensor) -> Result<Affine> {
+    pub(crate) fn affine(&self, x: &Tensor) -> Result<Affine> {
         let Form::Numbers(weight, bias) = &self.form else {
             candle_core::bail!("a norm on the processor is wanted");
         };
@@ -79,7 +79,7 @@ impl GroupNorm {
     }
 
     /// `[rows, channels, ..]`, elsewhere than on the processor.
-    pub(super) fn forward_channels_first(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward_channels_first(&self, x: &Tensor) -> Result<Tensor> {
         let Form::Tensors(weight, bias) = &self.form else {
             candle_core::bail!("a norm elsewhere than on the processor is wanted");
         };

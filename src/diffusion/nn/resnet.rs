@@ -2,8 +2,8 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Activation, Conv2d, ConvInput, GroupNorm, Linear};
 use crate::diffusion::error::ModelError;
+use crate::diffusion::nn::{Activation, Conv2d, ConvInput, GroupNorm, Linear};
 use crate::diffusion::weights::Scope;
 use crate::kernels::buffer::numbers_of;
 use crate::kernels::conv2d::Geometry;
@@ -26,12 +26,12 @@ pub struct TimeShift<'a> {
 
 impl TimeShift<'_> {
     /// `[rows, channels]`
-    pub(super) fn tensor(&self) -> Result<Tensor> {
+    pub(crate) fn tensor(&self) -> Result<Tensor> {
         self.all.narrow(1, self.start, self.channels)
     }
 
     /// `[rows, channels]` on the processor.
-    pub(super) fn numbers(&self) -> Result<Vec<f32>> {
+    pub(crate) fn numbers(&self) -> Result<Vec<f32>> {
         let width = self.all.dim(1)?;
         let all = numbers_of(self.all)?;
         Ok(all.chunks_exact(width).flat_map(|row| &row[self.start..self.start + self.channels]).copied().collect())

@@ -124,7 +124,7 @@ impl AttentionControl for NoControl {
 
 /// A control over rows of a batch that is taken in parts: the first row of the part is row `first` of the batch.
 #[derive(Debug)]
-pub(super) struct PartOfBatch<'a> {
+pub(crate) struct PartOfBatch<'a> {
     pub control: &'a mut dyn AttentionControl,
     pub first: usize,
 }
@@ -141,7 +141,7 @@ impl AttentionControl for PartOfBatch<'_> {
 
 /// A control that several threads ask in turn.
 #[derive(Debug)]
-pub(super) struct AskedInTurn<'a, 'b>(pub &'a Mutex<&'b mut dyn AttentionControl>);
+pub(crate) struct AskedInTurn<'a, 'b>(pub &'a Mutex<&'b mut dyn AttentionControl>);
 
 impl AttentionControl for AskedInTurn<'_, '_> {
     fn plan(&mut self, row: &AttentionRow<'_>) -> Result<RowPlan> {

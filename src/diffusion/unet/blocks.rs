@@ -3,11 +3,11 @@
 
 use candle_core::{Result, Tensor};
 
-use super::attention::{AttentionControl, AttentionSite, KeyValue};
-use super::config::{LevelConfig, UNetConfig};
-use super::transformer::Transformer;
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Conv2d, ConvInput, ResnetBlock, ResnetOptions, SAME, TimeProjections, concat_channels};
+use crate::diffusion::unet::attention::{AttentionControl, AttentionSite, KeyValue};
+use crate::diffusion::unet::config::{LevelConfig, UNetConfig};
+use crate::diffusion::unet::transformer::Transformer;
 use crate::diffusion::weights::Scope;
 use crate::kernels::conv2d::Geometry;
 

@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::diffusion::error::ModelError;
-use crate::diffusion::files::ModelFiles;
 use crate::diffusion::nn::Activation;
+use crate::diffusion::weights::files::ModelFiles;
 
-pub(super) const FILE: &str = "unet/config.json";
+pub(crate) const FILE: &str = "unet/config.json";
 
 /// One number for all levels, or one a level.
 #[derive(Debug, Clone, Deserialize)]

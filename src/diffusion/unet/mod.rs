@@ -19,13 +19,13 @@ pub use attention::{
 };
 pub use config::UNetConfig;
 
-use self::attention::{AskedInTurn, PartOfBatch};
-use self::blocks::{Counters, DownBlock, MidBlock, UpBlock};
-use self::timestep::TimestepEmbedding;
-use super::error::ModelError;
-use super::files::ModelFiles;
-use super::nn::{Compute, Conv2d, ConvInput, GroupNorm, Linear, ResnetOptions, SAME};
-use super::weights::Weights;
+use crate::diffusion::error::ModelError;
+use crate::diffusion::nn::{Compute, Conv2d, ConvInput, GroupNorm, Linear, ResnetOptions, SAME};
+use crate::diffusion::unet::attention::{AskedInTurn, PartOfBatch};
+use crate::diffusion::unet::blocks::{Counters, DownBlock, MidBlock, UpBlock};
+use crate::diffusion::unet::timestep::TimestepEmbedding;
+use crate::diffusion::weights::Weights;
+use crate::diffusion::weights::files::ModelFiles;
 use crate::kernels::pool::{for_each, threads};
 
 const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
@@ -83,7 +83,7 @@ impl UNet {
         // Of the blocks, the coarsest level's and the feed-forward layers are not sensitive.
         let root = whole.precise();
         let (first, last) = (config.levels[0].channels, config.levels.len() - 1);
-        let side = config.sample_size.unwrap_or(super::DEFAULT_SAMPLE_SIZE);
+        let side = config.sample_size.unwrap_or(crate::diffusion::DEFAULT_SAMPLE_SIZE);
         let resnet = |level: usize| ResnetOptions {
             groups: config.norm_num_groups,
             eps: config.norm_eps,

@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Result, Tensor};
 
-use super::config::UNetConfig;
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Activation, Compute, Linear};
+use crate::diffusion::unet::config::UNetConfig;
 use crate::diffusion::weights::Scope;
 
 const MAX_PERIOD: f32 = 10_000.0;

@@ -3,10 +3,10 @@
 
 use candle_core::{Result, Tensor};
 
-use super::attention::{Attention, AttentionControl, AttentionSite, KeyValue};
-use super::config::LevelConfig;
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Geglu, GroupNorm, LayerNorm, Linear};
+use crate::diffusion::unet::attention::{Attention, AttentionControl, AttentionSite, KeyValue};
+use crate::diffusion::unet::config::LevelConfig;
 use crate::diffusion::weights::Scope;
 
 /// diffusers fixes this epsilon, whatever `norm_eps` says.

@@ -10,7 +10,7 @@ use candle_core::cuda::{CudaDType, CudaDevice, CudaStorageSlice, WrapErr as _};
 use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, DType, Result, Storage, Tensor, bail};
 
-use super::compiler::{Variant, is_ampere};
+use crate::kernels::cuda::compiler::{Variant, is_ampere};
 
 /// The widest head that the kernels have memory for.
 pub const MAX_HEAD_DIM: usize = 256;

@@ -16,7 +16,7 @@ const SOURCE: &str = include_str!("attention.cu");
 
 /// What a kernel is compiled for. PTX of compute capability 8.0 runs on all later ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Variant {
+pub(crate) struct Variant {
     /// f32, f16 or bf16.
     pub dtype: DType,
     /// Channels of a head.
@@ -69,7 +69,7 @@ impl Variant {
 }
 
 /// Whether the device is of compute capability 8.0 or later.
-pub(super) fn is_ampere(device: &CudaDevice) -> Result<bool> {
+pub(crate) fn is_ampere(device: &CudaDevice) -> Result<bool> {
     Ok(device.cuda_stream().context().compute_capability().w()?.0 >= 8)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Staging::begin`] copies into page-locked memory, from where the GPU fetches by itself, on a stream of its own;
 //! [`Staged::finish`] lets the device's stream wait for that, not the processor. Tensors are not tracked by events
-//! ([`super::device`]), so everything that keeps the two streams apart stands here:
+//! ([`crate::kernels::cuda::device`]), so everything that keeps the two streams apart stands here:
 //!
 //! - memory on the GPU is allocated, and later given back, on the device's stream; copies begin after the allocation
 //! - nobody has the tensors before the device's stream waits for the copies, neither to read nor to give them back

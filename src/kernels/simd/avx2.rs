@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, LANES, Simd};
+use crate::kernels::simd::{Kernel, LANES, Simd};
 
 /// Proof of AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]

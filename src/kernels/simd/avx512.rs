@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, LANES, Simd};
+use crate::kernels::simd::{Kernel, LANES, Simd};
 
 /// Proof of AVX-512 F, BW, DQ and VL, and of BF16 where `BF16`.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +93,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     fn sum(self, x: Self::F) -> f32 {
         unsafe {
             let half = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
-            super::avx2::sum_256(half)
+            crate::kernels::simd::avx2::sum_256(half)
         }
     }
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! Functions of vectors that every kernel shares.
 
-use super::Simd;
+use crate::kernels::simd::Simd;
 
 /// `e^x`; below -87 it is `e^-87`, above 88 `e^88`. Off by two units in the last place at most.
 ///

@@ -1,6 +1,6 @@
 //! [`Simd`] for any processor: arrays, which the compiler turns into whatever vectors it may assume.
 
-use super::{LANES, Simd};
+use crate::kernels::simd::{LANES, Simd};
 
 /// Needs nothing.
 #[derive(Debug, Clone, Copy)]

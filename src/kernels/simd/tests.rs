@@ -1,6 +1,6 @@
 //! What the vectors say against the standard library and against each other.
 
-use super::{Isa, Kernel, LANES, Simd, dispatch_on, math, to_bf16};
+use crate::kernels::simd::{Isa, Kernel, LANES, Simd, dispatch_on, math, to_bf16};
 
 /// A function of one number, applied to many.
 struct Map<'a, F>(&'a [f32], F);
@@ -162,6 +162,6 @@ fn every_processor_rounds_to_the_same_bf16() {
         // SAFETY: it is available.
         assert!(unsafe { dispatch_on(isa, Rounded(&numbers)) } == wanted, "{isa:?}");
         let nan = unsafe { dispatch_on(isa, Rounded(&[f32::NAN, f32::from_bits(0x7f80_0001)])) };
-        assert!(nan.into_iter().all(|bits| super::from_bf16(bits).is_nan()), "{isa:?}");
+        assert!(nan.into_iter().all(|bits| crate::kernels::simd::from_bf16(bits).is_nan()), "{isa:?}");
     }
 }

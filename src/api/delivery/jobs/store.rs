@@ -1,0 +1,245 @@
+//! All jobs that are kept to be asked about: those that run, and those that have ended, for a time and within limits
+//! on their number and on the bytes of their results. Those that ended first go first.
+//!
+//! A job may have an idempotency key, by which the same request finds it again. Keys live as long as their jobs, but
+//! one whose job was cancelled, or failed on this side, is free at once.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus::IntGauge;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::api::config::JobLimits;
+use crate::api::delivery::idempotency::{Fingerprint, IdempotencyKey};
+use crate::api::delivery::jobs::{End, Job, JobId, Waiter};
+use crate::api::problem::{Code, Problem};
+
+/// No job is kept for longer, whatever the limits say: what is later than any clock cannot be reckoned with.
+const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The jobs.
+#[derive(Debug)]
+pub struct JobStore {
+    limits: JobLimits,
+    /// How many jobs are kept, for all to see.
+    gauge: IntGauge,
+    inner: Mutex<Inner>,
+    /// What those need to know who wait for something to happen here.
+    counts: watch::Sender<Counts>,
+}
+
+/// How many jobs there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    running: usize,
+    ended: usize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    jobs: HashMap<JobId, Kept>,
+    keys: HashMap<IdempotencyKey, (Fingerprint, JobId)>,
+    /// Jobs that have ended, in that order.
+    ended: VecDeque<EndedJob>,
+    /// Bytes of their results.
+    bytes: u64,
+    /// Jobs so far.
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    job: Arc<Job>,
+    /// Orders jobs by when they were asked for, where clocks may stand still or jump.
+    number: u64,
+}
+
+#[derive(Debug)]
+struct EndedJob {
+    id: JobId,
+    bytes: u64,
+    expires: Instant,
+}
+
+impl JobStore {
+    /// A store without jobs.
+    pub fn new(limits: JobLimits, gauge: IntGauge) -> Self {
+        let limits = JobLimits { ttl: limits.ttl.min(MAX_TTL), ..limits };
+        Self { limits, gauge, inner: Mutex::default(), counts: watch::Sender::default() }
+    }
+
+    /// How long a job is kept after it has ended.
+    pub fn ttl(&self) -> Duration {
+        self.limits.ttl
+    }
+
+    /// Keeps a job that has begun.
+    pub fn insert(&self, job: Arc<Job>) {
+        self.insert_into(&mut self.lock(), job);
+    }
+
+    /// The job of a key, joined; `None` where the key is free.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused` where the key was given to another request.
+    pub fn find(&self, key: &IdempotencyKey, fingerprint: Fingerprint) -> Result<Option<Waiter>, Problem> {
+        self.lock().find(key, fingerprint)
+    }
+
+    /// The job of a key, joined, and whether it was there; started and kept where the key is free. Of simultaneous
+    /// requests one starts it.
+    ///
+    /// # Errors
+    /// As [`Self::find`], and those of `start`.
+    pub fn find_or_start(
+        &self,
+        key: &IdempotencyKey,
+        fingerprint: Fingerprint,
+        start: impl FnOnce() -> Result<Waiter, Problem>,
+    ) -> Result<(Waiter, bool), Problem> {
+        let mut inner = self.lock();
+        if let Some(waiter) = inner.find(key, fingerprint)? {
+            return Ok((waiter, true));
+        }
+        let waiter = start()?;
+        inner.keys.insert(key.clone(), (fingerprint, waiter.job().id.clone()));
+        self.insert_into(&mut inner, Arc::clone(waiter.job()));
+        Ok((waiter, false))
+    }
+
+    /// Ends a job, kept or not.
+    pub fn finish(&self, job: &Job, end: End) {
+        // Results are given back after the lock.
+        let mut given_up = Vec::new();
+        let mut inner = self.lock();
+        if inner.jobs.contains_key(&job.id) {
+            if !end.is_final() {
+                inner.free_key(job);
+            }
+            let (bytes, expires) = (end.bytes(), Instant::now() + self.limits.ttl);
+            inner.bytes += bytes;
+            inner.ended.push_back(EndedJob { id: job.id.clone(), bytes, expires });
+            while inner.ended.len() > self.limits.max_jobs || inner.bytes > self.limits.max_result_bytes {
+                let Some(oldest) = inner.ended.pop_front() else {
+                    break;
+                };
+                if oldest.bytes > self.limits.max_result_bytes {
+                    tracing::warn!(job = %oldest.id, bytes = oldest.bytes, "a result is larger than all that may be kept");
+                }
+                given_up.push(inner.give_up(&oldest));
+            }
+        }
+        job.finish(end);
+        self.tell(&inner);
+        drop(inner);
+        drop(given_up);
+    }
+
+    /// A job by its id.
+    pub fn get(&self, id: &JobId) -> Option<Arc<Job>> {
+        self.lock().jobs.get(id).map(|kept| Arc::clone(&kept.job))
+    }
+
+    /// All jobs, the newest first.
+    pub fn all(&self) -> Vec<Arc<Job>> {
+        let inner = self.lock();
+        let mut kept: Vec<_> = inner.jobs.values().collect();
+        kept.sort_unstable_by_key(|kept| std::cmp::Reverse(kept.number));
+        kept.into_iter().map(|kept| Arc::clone(&kept.job)).collect()
+    }
+
+    /// Forgets a job that has ended.
+    pub fn remove(&self, id: &JobId) {
+        let mut inner = self.lock();
+        let at = inner.ended.iter().position(|ended| ended.id == *id);
+        let ended = at.and_then(|at| inner.ended.remove(at));
+        let given_up = ended.map(|ended| inner.give_up(&ended));
+        self.tell(&inner);
+        drop(inner);
+        drop(given_up);
+    }
+
+    /// Waits until no job runs any more.
+    pub async fn idle(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.counts.subscribe().wait_for(|counts| counts.running == 0).await;
+    }
+
+    /// Forgets jobs as their time runs out; never ends.
+    pub async fn sweep(&self) {
+        let mut counts = self.counts.subscribe();
+        loop {
+            match self.forget_expired() {
+                // Those that end later expire later.
+                Some(next) => sleep_until(next).await,
+                None => {
+                    let _ = counts.wait_for(|counts| counts.ended > 0).await;
+                }
+            }
+        }
+    }
+
+    /// Forgets the jobs whose time is up, and tells when that of the next one is.
+    fn forget_expired(&self) -> Option<Instant> {
+        let (now, mut given_up) = (Instant::now(), Vec::new());
+        let mut inner = self.lock();
+        while inner.ended.front().is_some_and(|oldest| oldest.expires <= now) {
+            given_up.extend(inner.ended.pop_front().map(|expired| inner.give_up(&expired)));
+        }
+        self.tell(&inner);
+        let next = inner.ended.front().map(|oldest| oldest.expires);
+        drop(inner);
+        drop(given_up);
+        next
+    }
+
+    fn insert_into(&self, inner: &mut Inner, job: Arc<Job>) {
+        inner.count += 1;
+        inner.jobs.insert(job.id.clone(), Kept { job, number: inner.count });
+        self.tell(inner);
+    }
+
+    fn tell(&self, inner: &Inner) {
+        let ended = inner.ended.len();
+        self.counts.send_replace(Counts { running: inner.jobs.len() - ended, ended });
+        self.gauge.set(i64::try_from(inner.jobs.len()).unwrap_or(i64::MAX));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn find(&self, key: &IdempotencyKey, fingerprint: Fingerprint) -> Result<Option<Waiter>, Problem> {
+        let Some((known, id)) = self.keys.get(key) else {
+            return Ok(None);
+        };
+        if *known != fingerprint {
+            let detail = "the key was given to a request with another body or at another address";
+            return Err(Problem::new(Code::IdempotencyKeyReused, detail).at("Idempotency-Key"));
+        }
+        // One that is being cancelled is as good as gone.
+        Ok(self.jobs.get(id).and_then(|kept| kept.job.join()))
+    }
+
+    /// Forgets the key of a job, unless it is another job's by now.
+    fn free_key(&mut self, job: &Job) {
+        if let Some(key) = &job.key
+            && self.keys.get(key).is_some_and(|(_, id)| *id == job.id)
+        {
+            self.keys.remove(key);
+        }
+    }
+
+    /// Forgets a job that was taken from those that have ended.
+    fn give_up(&mut self, ended: &EndedJob) -> Option<Arc<Job>> {
+        self.bytes -= ended.bytes;
+        let kept = self.jobs.remove(&ended.id)?;
+        self.free_key(&kept.job);
+        Some(kept.job)
+    }
+}

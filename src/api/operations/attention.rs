@@ -1,0 +1,197 @@
+//! `GET /v1/sessions/{id}/attention`: where a source attends to a word, as a picture or as numbers; and the same of an
+//! edit, for its answer.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+
+use crate::api::delivery::{respond, response};
+use crate::api::guard::Caller;
+use crate::api::operations::edit_params::Output;
+use crate::api::operations::sessions::{SessionPath, known_source};
+use crate::api::problem::{Code, Problem, prompt_problem};
+use crate::api::state::AppState;
+use crate::api::transport::body::read;
+use crate::api::transport::content_negotiation;
+use crate::api::transport::content_negotiation::Form;
+use crate::api::transport::query::QueryObject;
+use crate::api::wire::{
+    AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, ImageFileSchema, WordAttention,
+};
+use crate::diffusion::ModelInfo;
+use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
+use crate::media;
+use crate::media::Image;
+use crate::p2p::{HeatMap, NamedWord, all_words, heat_map, named_word, sum_steps};
+use crate::recordings::AttentionMaps;
+
+/// Shows where a session's image attends to a word of its prompt.
+///
+/// As a heat map over the image, or as numbers where JSON is accepted; then also of all words at once. The source is
+/// run again if too little is left of the session.
+#[utoipa::path(
+    get, path = "/v1/sessions/{id}/attention", operation_id = "get_session_attention", tag = "sessions",
+    params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7"), AttentionQuery),
+    responses(
+        (status = 200, description = "The heat map over the image, as PNG or what is accepted; as numbers where JSON is", content(
+            (AttentionAnswer = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
+        )),
+    )
+)]
+pub async fn show(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    SessionPath(id): SessionPath,
+    headers: HeaderMap,
+    QueryObject(query): QueryObject,
+) -> Result<Response, Problem> {
+    let form = content_negotiation::form_or(&headers, Form::Image(None))?;
+    let query: AttentionQuery = read(query, "")?;
+    let model = state.engine.model()?;
+    let source = known_source(&state, &id)?;
+    let prompt = tokenize(model, &source.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
+    let word = query.word.as_deref().map(|word| named_word(&prompt, word, "word")).transpose()?;
+    let step = query.step.as_deref().map(|step| read_step(step, source.steps)).transpose()?;
+    if word.is_none() && form != Form::Json {
+        let detail = "a picture shows one word: name it, or accept application/json for the numbers of all words";
+        return Err(Problem::new(Code::MissingField, detail).at("word"));
+    }
+    let steps = source.steps;
+    let place = respond::place(&state, &caller, 1)?;
+    let outcome = state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?;
+    drop(place);
+    match (form, word) {
+        (Form::Image(format), Some(word)) => {
+            let mut headers = HeaderMap::new();
+            response::put(&mut headers, "x-reprompt-session", id.as_str());
+            response::put(&mut headers, "x-reprompt-word", &response::ascii(&word.word));
+            response::put_json(&mut headers, "x-reprompt-tokens", &word.tokens);
+            response::put_json(&mut headers, "x-reprompt-step", &step);
+            response::put_json(&mut headers, "x-reprompt-steps", &steps);
+            let (max, picture) = off_thread(move || picture(&outcome, step, &word)).await?;
+            response::put_json(&mut headers, "x-reprompt-max", &max);
+            let image =
+                response::bare_image(&Arc::new(picture), Output::default().in_format(format), Vec::new()).await?;
+            Ok((headers, image).into_response())
+        }
+        (_, word) => {
+            let is_one = word.is_some();
+            let words = word.map_or_else(|| all_words(&prompt), |word| vec![word]);
+            let words = off_thread(move || numbers(&outcome.source_maps, step, words)).await?;
+            let session = id.as_str();
+            let response =
+                |word| AttentionResponse { object: "attention", session: session.to_owned(), step, steps, word };
+            let mut data: Vec<_> = words.into_iter().map(response).collect();
+            Ok(Json(match data.pop() {
+                Some(word) if is_one => AttentionAnswer::One(word),
+                last => {
+                    data.extend(last);
+                    AttentionAnswer::All(AttentionList { object: "list", data })
+                }
+            })
+            .into_response())
+        }
+    }
+}
+
+/// The attention of an edit to every word of its prompt, all steps summed.
+pub async fn of_edit(model: &ModelInfo, edit: &PreparedEdit, outcome: &Outcome) -> Result<Vec<WordAttention>, Problem> {
+    let prompt = tokenize(model, &edit.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
+    // An edit without maps of its own is its source.
+    let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps).clone();
+    off_thread(move || numbers(&maps, None, all_words(&prompt))).await
+}
+
+fn read_step(text: &str, steps: usize) -> Result<usize, Problem> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten().filter(|step| *step < steps).ok_or_else(|| {
+        let detail = format!("{text:?} is no step of this source, 0 to {} are", steps - 1);
+        Problem::new(Code::InvalidValue, detail).at("step")
+    })
+}
+
+/// What is said where a model keeps no maps.
+pub const NO_MAPS: &str = "the model has no cross-attention whose maps are kept, so there is nothing to show";
+
+/// The maps of one step, or of all summed, `[positions, tokens]`.
+fn maps_of(maps: &AttentionMaps, step: Option<usize>) -> Result<Vec<f32>, Problem> {
+    let chosen = match step {
+        Some(step) => maps.steps.get(step).map(|maps| maps.to_vec()).unwrap_or_default(),
+        None => sum_steps(maps.steps.iter().map(AsRef::as_ref)),
+    };
+    if chosen.is_empty() {
+        return Err(Problem::new(Code::NoAttentionMaps, NO_MAPS));
+    }
+    Ok(chosen)
+}
+
+fn numbers(maps: &AttentionMaps, step: Option<usize>, words: Vec<NamedWord>) -> Result<Vec<WordAttention>, Problem> {
+    let chosen = maps_of(maps, step)?;
+    let numbers = |NamedWord { word, index, tokens }: NamedWord| {
+        let HeatMap { values, max } = heat_map(&chosen, maps.tokens, &tokens);
+        let values = values.chunks(maps.width.max(1)).map(<[f32]>::to_vec).collect();
+        WordAttention { word, index, tokens, height: maps.height, width: maps.width, max, values }
+    };
+    Ok(words.into_iter().map(numbers).collect())
+}
+
+/// The word's map over the source's image, and what the brightest spot stands for.
+fn picture(outcome: &Outcome, step: Option<usize>, word: &NamedWord) -> Result<(f32, Image), Problem> {
+    let maps = &outcome.source_maps;
+    let HeatMap { values, max } = heat_map(&maps_of(maps, step)?, maps.tokens, &word.tokens);
+    let picture = media::heat_overlay(&outcome.source_image, &values, maps.width, maps.height);
+    picture.map(|picture| (max, picture)).ok_or_else(|| Problem::new(Code::Internal, "the heat map could not be drawn"))
+}
+
+/// Computes on a thread that may take its time.
+async fn off_thread<T: Send + 'static>(
+    compute: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let computed = tokio::task::spawn_blocking(compute).await;
+    computed.unwrap_or_else(|error| Err(response::internal("reckoning with attention panicked", &error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn maps(steps: usize) -> AttentionMaps {
+        // Two rows of one position, two tokens; the second token's attention is the step's number at the first.
+        let step = |step: usize| [0.5, step as f32, 0.5, 1.0].as_slice().into();
+        AttentionMaps { height: 2, width: 1, tokens: 2, steps: (0..steps).map(step).collect() }
+    }
+
+    fn word() -> NamedWord {
+        NamedWord { word: "cat".to_owned(), index: Some(1), tokens: vec![1] }
+    }
+
+    #[test]
+    fn a_step_is_its_own_and_without_one_all_are_summed() {
+        let step = |step| numbers(&maps(3), step, vec![word()]).unwrap().pop().unwrap();
+        assert_eq!((step(Some(2)).max, step(Some(2)).values), (2.0, vec![vec![1.0], vec![0.5]]));
+        assert_eq!((step(Some(0)).max, step(Some(0)).values), (1.0, vec![vec![0.0], vec![1.0]]));
+        assert_eq!(step(None).max, 3.0);
+    }
+
+    #[test]
+    fn a_model_without_maps_says_so() {
+        let none = AttentionMaps { height: 0, width: 0, tokens: 77, steps: vec![[].as_slice().into(); 3] };
+        for step in [None, Some(1)] {
+            assert_eq!(numbers(&none, step, vec![word()]).unwrap_err().code(), Code::NoAttentionMaps);
+        }
+    }
+
+    #[test]
+    fn steps_are_counted_from_0() {
+        assert_eq!(read_step("0", 5), Ok(0));
+        assert_eq!(read_step("4", 5), Ok(4));
+        for wrong in ["5", "-1", "+1", "1.5", "", "last"] {
+            let problem = read_step(wrong, 5).unwrap_err();
+            assert_eq!((problem.code(), problem.param()), (Code::InvalidValue, Some("step")));
+            assert!(problem.detail().contains("0 to 4"), "{}", problem.detail());
+        }
+    }
+}

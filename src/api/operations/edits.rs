@@ -1,0 +1,105 @@
+//! `POST /v1/edits` and `POST /v1/sessions/{id}/edits`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use crate::api::delivery::respond;
+use crate::api::delivery::respond::Call;
+use crate::api::operations::edit_params::EditSpec;
+use crate::api::operations::operation::Prepared;
+use crate::api::operations::sessions::{SessionPath, known_source};
+use crate::api::operations::{source, warnings};
+use crate::api::problem::{Code, Problem};
+use crate::api::state::AppState;
+use crate::api::transport::content_negotiation::Form;
+use crate::api::wire::{
+    EditBody, EditRequest, EditResponse, ImageFileSchema, JobResponse, StreamEventSchema, WaitHeaders, WarningBody,
+};
+use crate::engine::PreparedEdit;
+use crate::recordings::Source;
+
+/// Edits a source by its prompt, in one call.
+///
+/// The source is run and recorded unless it is already; the same source is found again by its content.
+#[utoipa::path(
+    post, path = "/v1/edits", operation_id = "create_edit", tag = "edits",
+    params(WaitHeaders),
+    request_body(content = EditRequest, example = json!({
+        "source": {"prompt": "a cat on the beach", "seed": 3}, "prompt": "a dog on the beach"
+    })),
+    responses(
+        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
+            (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
+            (StreamEventSchema = "text/event-stream")
+        )),
+        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
+    )
+)]
+pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
+    let known = Arc::clone(&state);
+    respond::answer(state, call, move |mut body, form| {
+        let source = source::parse(source::take(&mut body)?, "source", known.engine.model()?)?;
+        let warnings = warnings::of_source(known.engine.presets()?.vocabulary(), &source, "source");
+        prepare(&known, Arc::new(source), warnings, body, form)
+    })
+    .await
+}
+
+/// Edits a session's source.
+#[utoipa::path(
+    post, path = "/v1/sessions/{id}/edits", operation_id = "create_session_edit", tag = "edits",
+    params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7"), WaitHeaders),
+    request_body(content = EditBody, example = json!({"prompt": "a dog on the beach"})),
+    responses(
+        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
+            (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
+            (StreamEventSchema = "text/event-stream")
+        )),
+        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
+    )
+)]
+pub async fn create_in_session(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+    call: Call,
+) -> Result<Response, Problem> {
+    let known = Arc::clone(&state);
+    respond::answer(state, call, move |body, form| {
+        // The source's own words were told of when it was made.
+        prepare(&known, known_source(&known, &id)?, Vec::new(), body, form)
+    })
+    .await
+}
+
+/// What an edit of this source comes down to; `warnings` are those of the source.
+fn prepare(
+    state: &AppState,
+    source: Arc<Source>,
+    mut warnings: Vec<WarningBody>,
+    body: Map<String, Value>,
+    form: Form,
+) -> Result<Prepared, Problem> {
+    let (model, presets) = (state.engine.model()?, state.engine.presets()?);
+    let spec = EditSpec::parse(body)?;
+    let output = match form {
+        Form::Image(_) if spec.include_source => {
+            let detail =
+                "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
+            return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
+        }
+        Form::Image(_) if spec.attention => {
+            let detail = "a bare image is accepted, which holds no numbers; accept application/json for attention";
+            return Err(Problem::new(Code::InvalidValue, detail).at("attention"));
+        }
+        Form::Image(format) => spec.output.in_format(format),
+        Form::Json | Form::Events => spec.output,
+    };
+    let prompt = spec.prompt.as_deref().unwrap_or(&source.prompt);
+    source::check_prompt(prompt, "prompt")?;
+    let edit = PreparedEdit::new(model, presets, &source, prompt, &spec.params)?;
+    warnings.extend(warnings::of_edit(presets.vocabulary(), &spec));
+    Ok(Prepared::edit(model, source, edit, spec, warnings, output))
+}

@@ -1,0 +1,208 @@
+//! Connections: as many at once as are allowed, each given so much time for the head of a request.
+//!
+//! Contract: who connects beyond the limit waits in the system's queue until another leaves. A connection on which no
+//! whole head of a request arrives in time is closed, one that idles between two requests likewise. Told to close, it
+//! takes no more requests and ends when all answers are written.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::telemetry::labels::label;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::serve::Listener as _;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use prometheus::IntGauge;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt as _;
+
+label! {
+    /// What is listened for.
+    Listener as "listener" {
+        /// The API.
+        Api = "api",
+        /// Metrics and probes, where they have an address of their own.
+        Metrics = "metrics",
+    }
+}
+
+/// Bytes that the head of a request may have, on top of what hyper reads ahead.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// Limits of a listener.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Connections at once.
+    pub connections: usize,
+    /// How long the head of a request may take, and the pause before it.
+    pub head: Duration,
+}
+
+/// Serves until it is told to close, and until what was asked before is answered. `open` counts connections.
+pub async fn serve(
+    mut listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    open: IntGauge,
+    close: impl Future<Output = ()>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let (graceful, mut close) = (GracefulShutdown::new(), pin!(close));
+    loop {
+        let next = async {
+            // Nobody closes it.
+            let place = Arc::clone(&places).acquire_owned().await.ok()?;
+            Some((place, Listener::accept(&mut listener).await))
+        };
+        let (place, (stream, peer)) = tokio::select! {
+            biased;
+            () = &mut close => break,
+            Some(next) = next => next,
+            else => break,
+        };
+        let connection = Connection { stream, peer, _place: Counted::new(open.clone(), place) };
+        tokio::spawn(connection.serve(router.clone(), limits.head, graceful.watcher()));
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    _place: Counted,
+}
+
+impl Connection {
+    async fn serve(self, router: Router, head: Duration, graceful: Watcher) {
+        // Events are small and each is waited for.
+        let _ = self.stream.set_nodelay(true);
+        let peer = self.peer;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            router.clone().oneshot(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(self.stream), service);
+        if let Err(error) = graceful.watch(connection).await {
+            tracing::debug!(%peer, %error, "a connection ended early");
+        }
+    }
+}
+
+/// A place among the connections, counted as long as it is held.
+struct Counted {
+    open: IntGauge,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Counted {
+    fn new(open: IntGauge, place: OwnedSemaphorePermit) -> Self {
+        open.inc();
+        Self { open, _place: place }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A server that is slow to answer at `/slow` and quick elsewhere.
+    async fn server(connections: usize, head: Duration) -> (SocketAddr, IntGauge, oneshot::Sender<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, open) = (listener.local_addr().unwrap(), IntGauge::new("open", "open").unwrap());
+        let (close, closed) = oneshot::channel::<()>();
+        let slow = || async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            "slow"
+        };
+        let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
+        let router = Router::new().route("/slow", get(slow)).route("/peer", get(peer));
+        let limits = ConnectionLimits { connections, head };
+        tokio::spawn(serve(listener, router, limits, open.clone(), async {
+            let _ = closed.await;
+        }));
+        (address, open, close)
+    }
+
+    async fn ask(stream: &mut TcpStream, path: &str) {
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
+    }
+
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut bytes = vec![0; 4096];
+        let read = timeout(PATIENCE, stream.read(&mut bytes)).await.expect("an answer comes").unwrap();
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_come_and_a_pause_that_does_not_end_close_the_connection() {
+        let (address, open, _close) = server(8, Duration::from_millis(100)).await;
+        for begin in ["", "GET /peer HTTP/1.1\r\nhost: a\r\nx-slow:", "GET /peer HTTP/1.1\r\nhost: a\r\n\r\n"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(begin.as_bytes()).await.unwrap();
+            let (local, mut rest) = (stream.local_addr().unwrap(), String::new());
+            timeout(PATIENCE, stream.read_to_string(&mut rest)).await.expect("it is closed").unwrap();
+            assert_eq!(rest.contains(&local.to_string()), begin.ends_with("\r\n\r\n"), "{rest}");
+        }
+        let closed = async {
+            while open.get() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, closed).await.expect("none is counted any more");
+    }
+
+    #[tokio::test]
+    async fn who_connects_beyond_the_limit_waits_until_another_leaves() {
+        let (address, open, _close) = server(1, PATIENCE).await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        ask(&mut first, "/peer").await;
+        assert!(answer(&mut first).await.contains("200 OK"));
+        let mut second = TcpStream::connect(address).await.unwrap();
+        ask(&mut second, "/peer").await;
+        let mut byte = [0];
+        assert!(timeout(Duration::from_millis(100), second.read(&mut byte)).await.is_err(), "it is not served yet");
+        assert_eq!(open.get(), 1);
+        drop(first);
+        assert!(answer(&mut second).await.contains("200 OK"));
+    }
+
+    #[tokio::test]
+    async fn told_to_close_it_answers_what_was_asked() {
+        let (address, _open, close) = server(8, PATIENCE).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        ask(&mut stream, "/slow").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(close);
+        let mut rest = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut rest)).await.expect("it is closed").unwrap();
+        assert!(rest.contains("200 OK") && rest.ends_with("slow"), "{rest}");
+    }
+}

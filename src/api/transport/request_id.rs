@@ -1,0 +1,103 @@
+//! Every request has an id: the client's own if it sent a sensible one, otherwise a new one. Every answer carries it
+//! in `x-request-id`, every problem in its body, and every log line in its span. So does the trace that it belongs to.
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+use uuid::Uuid;
+
+use crate::api::problem::Problem;
+use crate::api::problem::dialect::Dialect;
+use crate::telemetry;
+use crate::telemetry::trace_context::TraceContext;
+
+/// The header.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Ids longer than this are not taken over: they end up in every log line.
+const MAX_LENGTH: usize = 128;
+
+/// What is known of a request before it is read; an extension of every request.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The request's id.
+    pub request_id: String,
+    /// When its head was there.
+    pub at: Instant,
+    /// Its span, in the trace that it belongs to.
+    pub trace: TraceContext,
+}
+
+/// Gives the request its id, and writes out the problem if the answer is one.
+pub async fn request_id(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = client_id(&request).unwrap_or_else(|| Uuid::new_v4().to_string());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let dialect = Dialect::of(&path);
+    let span = tracing::info_span!(
+        "request", request_id = %id, %method, path, client = Empty, trace_id = Empty, otel.name = Empty, otel.kind = Empty
+    );
+    if cfg!(feature = "otlp") {
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        span.record("otel.name", format!("{method} {route}").trim_end());
+        span.record("otel.kind", "server");
+    }
+    let trace = telemetry::begin_trace(&span, TraceContext::of(request.headers()).as_ref());
+    let arrival = Arrival { request_id: id.clone(), at: started, trace: trace.clone() };
+    request.extensions_mut().insert(arrival);
+    let gone = ClientGone(Some(span.clone()));
+    let response = next.run(request).instrument(span.clone()).await;
+    gone.answered();
+    let problem = response.extensions().get::<Problem>().cloned();
+    let mut response = match &problem {
+        Some(problem) => {
+            // What layers have said beside it belongs to the problem too: `Allow`, `WWW-Authenticate`, `RateLimit`.
+            let mut rendered = problem.render(&id, dialect);
+            let beside = response.headers().iter().filter(|(name, _)| ![CONTENT_TYPE, CONTENT_LENGTH].contains(name));
+            for (name, value) in beside {
+                rendered.headers_mut().append(name, value.clone());
+            }
+            rendered
+        }
+        None => response,
+    };
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    trace.put(response.headers_mut());
+    span.in_scope(|| {
+        let (status, took_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
+        match problem {
+            Some(problem) => tracing::info!(status, took_ms, code = problem.code().as_str(), "answered"),
+            None => tracing::info!(status, took_ms, "answered"),
+        }
+    });
+    response
+}
+
+/// Says so where a request is dropped before it is answered: its client has gone away.
+struct ClientGone(Option<Span>);
+
+impl ClientGone {
+    fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for ClientGone {
+    fn drop(&mut self) {
+        if let Some(span) = &self.0 {
+            span.in_scope(|| tracing::info!("the client went away before the answer"));
+        }
+    }
+}
+
+fn client_id(request: &Request) -> Option<String> {
+    let id = request.headers().get(&X_REQUEST_ID)?.to_str().ok()?;
+    let is_sensible = !id.is_empty() && id.len() <= MAX_LENGTH && id.bytes().all(|byte| byte.is_ascii_graphic());
+    is_sensible.then(|| id.to_owned())
+}

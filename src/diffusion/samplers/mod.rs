@@ -1,0 +1,3 @@
+//! Samplers: how latents go from noise to an image.
+
+pub mod ddim;

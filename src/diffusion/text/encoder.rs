@@ -1,0 +1,197 @@
+//! CLIP's text encoder: token and position embeddings, a causal pre-norm transformer, a final layer norm.
+//!
+//! The output is the last hidden state after the final norm, which is what Stable Diffusion 1 and 2 condition on
+//! (2.x ships the encoder with its last layer already cut off).
+
+use candle_core::{D, Result, Tensor};
+use candle_nn::ops::softmax_last_dim;
+use serde::Deserialize;
+
+use crate::diffusion::error::ModelError;
+use crate::diffusion::nn::{Activation, Compute, LayerNorm, Linear};
+use crate::diffusion::weights::files::ModelFiles;
+use crate::diffusion::weights::{Scope, Weights};
+use crate::kernels::attention::{Heads, Keys, Row, Term, Values, attend};
+use crate::kernels::buffer::numbers_of;
+
+const CONFIG: &str = "text_encoder/config.json";
+const WEIGHTS: &[&str] = &["text_encoder/model.safetensors", "text_encoder/model.fp16.safetensors"];
+
+/// The keys of `text_encoder/config.json` that shape the network.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TextEncoderConfig {
+    vocab_size: usize,
+    /// Width of the embeddings that the UNet attends to.
+    pub hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    /// Tokens of a prompt, its two markers and the padding included: 77.
+    pub max_position_embeddings: usize,
+    #[serde(default = "quick_gelu")]
+    hidden_act: String,
+    #[serde(default = "default_eps")]
+    layer_norm_eps: f64,
+}
+
+fn quick_gelu() -> String {
+    "quick_gelu".to_owned()
+}
+
+fn default_eps() -> f64 {
+    1e-5
+}
+
+/// The loaded encoder.
+#[derive(Debug)]
+pub struct TextEncoder {
+    token_embedding: Tensor,
+    position_embedding: Tensor,
+    layers: Vec<Layer>,
+    final_layer_norm: LayerNorm,
+    /// `None` on the processor, whose kernel needs none.
+    causal_mask: Option<Tensor>,
+    vocab_size: usize,
+}
+
+#[derive(Debug)]
+struct Layer {
+    layer_norm1: LayerNorm,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    layer_norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+    activation: Activation,
+    heads: usize,
+}
+
+/// Tokens that a prompt of `model` may have; its weights are not read.
+pub fn max_tokens(model: &ModelFiles) -> std::result::Result<usize, ModelError> {
+    Ok(model.json::<TextEncoderConfig>(CONFIG)?.max_position_embeddings)
+}
+
+impl TextEncoder {
+    /// Loads the encoder of `model` and returns it with its configuration.
+    pub fn load(model: &ModelFiles, compute: &Compute) -> std::result::Result<(Self, TextEncoderConfig), ModelError> {
+        let config: TextEncoderConfig = model.json(CONFIG)?;
+        let activation = Activation::parse(&config.hidden_act).ok_or_else(|| {
+            ModelError::config(CONFIG, format!("`hidden_act` {:?} is not supported", config.hidden_act))
+        })?;
+        let (width, heads) = (config.hidden_size, config.num_attention_heads);
+        if heads == 0 || !width.is_multiple_of(heads) {
+            let detail = format!("`hidden_size` {width} cannot be split into {heads} heads");
+            return Err(ModelError::config(CONFIG, detail));
+        }
+        let weights = Weights::open(model, model.first_of(WEIGHTS)?, compute)?;
+        // Stable Diffusion's files carry the prefix, the newest transformers' do not.
+        let root = match weights.root().at("text_model") {
+            scope if scope.has("embeddings.token_embedding.weight") => scope,
+            _ => weights.root(),
+        };
+        let root = root.precise();
+        let embeddings = root.at("embeddings");
+        let positions = config.max_position_embeddings;
+        let layers = (0..config.num_hidden_layers)
+            .map(|i| Layer::load(&root.at("encoder.layers").at(i), &config, activation))
+            .collect::<std::result::Result<_, _>>()?;
+        let encoder = Self {
+            token_embedding: embeddings.at("token_embedding").tensor("weight", &[config.vocab_size, width])?,
+            position_embedding: embeddings.at("position_embedding").tensor("weight", &[positions, width])?,
+            layers,
+            final_layer_norm: LayerNorm::load(&root.at("final_layer_norm"), width, config.layer_norm_eps)?,
+            causal_mask: (!compute.device.is_cpu()).then(|| causal_mask(positions, compute)).transpose()?,
+            vocab_size: config.vocab_size,
+        };
+        Ok((encoder, config))
+    }
+
+    /// Tokens that have an embedding.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// Padded token ids of each prompt (as many as there are positions) -> `[prompts, positions, width]`.
+    pub fn forward(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
+        let embed = |ids: &Vec<u32>| {
+            let ids = Tensor::new(ids.as_slice(), self.token_embedding.device())?;
+            self.token_embedding.index_select(&ids, 0)? + &self.position_embedding
+        };
+        let mut x = Tensor::stack(&ids.iter().map(embed).collect::<Result<Vec<_>>>()?, 0)?;
+        for layer in &self.layers {
+            x = layer.forward(&x, self.causal_mask.as_ref())?;
+        }
+        self.final_layer_norm.forward(&x)
+    }
+}
+
+impl Layer {
+    fn load(
+        scope: &Scope<'_>,
+        config: &TextEncoderConfig,
+        activation: Activation,
+    ) -> std::result::Result<Self, ModelError> {
+        let (width, inner, eps) = (config.hidden_size, config.intermediate_size, config.layer_norm_eps);
+        let attention = scope.at("self_attn");
+        Ok(Self {
+            layer_norm1: LayerNorm::load(&scope.at("layer_norm1"), width, eps)?,
+            q_proj: Linear::load(&attention.at("q_proj"), width, width)?,
+            k_proj: Linear::load(&attention.at("k_proj"), width, width)?,
+            v_proj: Linear::load(&attention.at("v_proj"), width, width)?,
+            out_proj: Linear::load(&attention.at("out_proj"), width, width)?,
+            layer_norm2: LayerNorm::load(&scope.at("layer_norm2"), width, eps)?,
+            fc1: Linear::load(&scope.at("mlp.fc1"), width, inner)?,
+            fc2: Linear::load(&scope.at("mlp.fc2"), inner, width)?,
+            activation,
+            heads: config.num_attention_heads,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let x = self.out_proj.forward_added(&self.attend(&self.layer_norm1.forward(x)?, mask)?, x)?;
+        let h = self.fc1.forward(&self.layer_norm2.forward(&x)?)?;
+        self.fc2.forward_added(&self.activation.forward(&h)?, &x)
+    }
+
+    fn attend(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let (q, k, v) = (self.q_proj.forward(x)?, self.k_proj.forward(x)?, self.v_proj.forward(x)?);
+        match mask {
+            None => self.attend_on_processor(&q, &k, &v),
+            Some(mask) => {
+                let (rows, positions, width) = x.dims3()?;
+                let split = |y: Tensor| {
+                    y.reshape((rows, positions, self.heads, width / self.heads))?.transpose(1, 2)?.contiguous()
+                };
+                let scale = 1.0 / ((width / self.heads) as f64).sqrt();
+                let scores = split((q * scale)?)?.matmul(&split(k)?.transpose(D::Minus2, D::Minus1)?)?;
+                let attended = softmax_last_dim(&scores.broadcast_add(mask)?)?.matmul(&split(v)?)?;
+                attended.transpose(1, 2)?.reshape((rows, positions, width))
+            }
+        }
+    }
+
+    fn attend_on_processor(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+        let (rows, positions, width) = q.dims3()?;
+        let (queries, keys, values) = (numbers_of(q)?, numbers_of(k)?, numbers_of(v)?);
+        let row = positions * width;
+        let keys: Vec<_> = keys.chunks_exact(row).map(|keys| Keys::new(keys, positions, self.heads)).collect();
+        let values: Vec<_> =
+            values.chunks_exact(row).map(|values| Values::new(values, positions, self.heads)).collect();
+        let terms = queries.chunks_exact(row).zip(keys.iter().zip(&values));
+        let rows_of = terms
+            .map(|(queries, (keys, values))| Row { terms: vec![Term { queries, keys, values }], map: None })
+            .collect();
+        let heads = Heads { count: self.heads, channels: width, positions, is_causal: true };
+        Tensor::from_vec(attend(rows_of, heads), (rows, positions, width), q.device())
+    }
+}
+
+/// `[positions, positions]`, minus infinity where a token would see a later one.
+fn causal_mask(positions: usize, compute: &Compute) -> Result<Tensor> {
+    let mask: Vec<f32> = (0..positions)
+        .flat_map(|query| (0..positions).map(move |key| if key > query { f32::NEG_INFINITY } else { 0.0 }))
+        .collect();
+    Tensor::from_vec(mask, (positions, positions), &compute.device)?.to_dtype(compute.dtype)
+}

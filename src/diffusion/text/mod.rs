@@ -1,0 +1,4 @@
+//! Prompts: tokenizers and text encoders.
+
+pub mod encoder;
+pub mod tokenizer;

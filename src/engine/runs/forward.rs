@@ -1,0 +1,74 @@
+//! One step of several runs with one pass of the UNet, and what is done with what goes wrong in it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use candle_core::{Result, Tensor};
+
+use crate::engine::backend::Backend;
+use crate::engine::control::BatchControl;
+use crate::engine::runs::Run;
+
+/// Why tensor work came to nothing. The texts are for logs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It concerns this work alone.
+    #[error("{0}")]
+    Work(String),
+    /// The device has failed: nothing that comes after can succeed.
+    #[error("the device failed: {0}")]
+    Device(String),
+}
+
+/// Whether a run took its step, or what kept it from it.
+pub type StepResult = std::result::Result<(), Failure>;
+
+/// Runs tensor work; errors and panics of it become failures.
+pub fn guarded<T>(model: &dyn Backend, work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Failure> {
+    // What a panic leaves behind is a run that is given up, or one whose next step begins by starting over.
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) if model.is_device_failure(&error) => Err(Failure::Device(error.to_string())),
+        Ok(Err(error)) => Err(Failure::Work(error.to_string())),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            Err(Failure::Work(format!("panic: {}", text.as_deref().unwrap_or("no message"))))
+        }
+    }
+}
+
+/// The UNet's output for the next step of every run, `[rows, channels, h, w]`: run by run, of each run its rows.
+pub fn forward(model: &dyn Backend, runs: &mut [&mut Run]) -> Result<Tensor> {
+    let (mut latents, mut timesteps, mut contexts) = (Vec::new(), Vec::new(), Vec::new());
+    for run in runs.iter() {
+        let (of_run, timestep, prompts) = run.inputs()?;
+        latents.extend(std::iter::repeat_n(of_run, prompts.len()));
+        timesteps.extend(std::iter::repeat_n(timestep, prompts.len()));
+        contexts.extend(prompts);
+    }
+    let contexts: Vec<_> = contexts.iter().collect();
+    let mut rows = Vec::with_capacity(contexts.len());
+    for run in runs.iter_mut() {
+        rows.extend(run.controls()?);
+    }
+    model.forward(&Tensor::cat(&latents, 0)?, &timesteps, &contexts, &mut BatchControl::new(rows))
+}
+
+/// Takes one step of every run with one pass of the UNet, and tells how long the pass took. The outer error is the
+/// pass's and concerns all of them: no run has moved. The inner ones are each run's own.
+pub fn denoise(
+    model: &dyn Backend,
+    runs: &mut [&mut Run],
+) -> std::result::Result<(Vec<StepResult>, Duration), Failure> {
+    let began = Instant::now();
+    let output = guarded(model, || forward(model, runs))?;
+    let took = began.elapsed();
+    let mut next_row = 0;
+    let advance = |run: &mut &mut Run| {
+        let (first, rows) = (next_row, run.rows());
+        next_row += rows;
+        guarded(model, || run.advance(&model.info().scheduler, &output.narrow(0, first, rows)?))
+    };
+    Ok((runs.iter_mut().map(advance).collect(), took))
+}

@@ -1,0 +1,221 @@
+//! Runs: a source, a replay of a source, or an edit, one step at a time.
+//!
+//! | run | rows a step | reads | writes |
+//! | --- | --- | --- | --- |
+//! | source | 2, unconditional and conditional | | the trajectory, and the attention that is wanted of it |
+//! | replay | 1, conditional | the trajectory | attention that is missing |
+//! | edit | 2 | the trajectory, attention | its own latents |
+//!
+//! Whoever reads a step waits until it is written, so an edit follows a source or a replay one step behind, and reads a
+//! complete recording at once; there is no other rule. [`crate::engine::runs::forward`] takes one step of several runs with one
+//! pass of the UNet; they may be at different steps of different schedules and prompts, as long as their latents have
+//! one shape.
+
+mod attention_prefetch;
+mod edit;
+pub mod forward;
+pub(crate) mod sampler_state;
+pub mod set;
+mod source;
+
+use candle_core::{Result, Tensor};
+
+use crate::diffusion::samplers::ddim::Ddim;
+use crate::diffusion::unet::TextContext;
+use crate::engine::backend::Backend;
+use crate::engine::control::RowControl;
+use crate::engine::runs::sampler_state::Denoising;
+use crate::p2p::EditPlan;
+use crate::recordings::{Coverage, RecordingLayout, StepNeeds, StepSet};
+
+pub use crate::engine::runs::edit::EditRun;
+pub use crate::engine::runs::source::{ReplayRun, SourceRun};
+use crate::telemetry::labels::label;
+
+label! {
+    /// Kinds of rows of a UNet pass.
+    RowKind as "kind" {
+        /// Of sources.
+        Source = "source",
+        /// Of sources that are run again from their trajectory.
+        Replay = "replay",
+        /// Of edits.
+        Edit = "edit",
+    }
+}
+
+/// Rows that a source or an edit adds to a forward pass.
+pub const ROWS_PER_RUN: usize = 2;
+/// Rows that a replay adds.
+pub const ROWS_PER_REPLAY: usize = 1;
+
+/// Which layers of a model are recorded for images of this size in pixels.
+pub fn recording_layout(model: &dyn Backend, height: usize, width: usize) -> RecordingLayout {
+    let sites = model.sites(height, width);
+    let levels: Vec<_> = sites.iter().map(|site| (site.height, site.width)).collect();
+    let info = model.info();
+    let latent_values = info.latent_channels * (height / info.vae_factor) * (width / info.vae_factor);
+    let tokens = info.tokenizer.max_tokens();
+    let bytes = model.value_bytes(&sites);
+    RecordingLayout::new(sites, crate::p2p::blend_level(&levels), tokens, latent_values, height * width, bytes)
+}
+
+/// What an edit reads of its source's attention.
+pub fn needs_of(plan: &EditPlan) -> Coverage {
+    let steps = plan.steps();
+    Coverage {
+        cross: StepSet::select(steps, |step| plan.injects_cross(step)),
+        self_attention: StepSet::select(steps, |step| plan.injects_self(step)),
+    }
+}
+
+/// A run of any kind.
+#[derive(Debug)]
+pub enum Run {
+    /// A source.
+    Source(SourceRun),
+    /// A source again.
+    Replay(ReplayRun),
+    /// An edit.
+    Edit(EditRun),
+}
+
+impl Run {
+    /// What kind of run it is.
+    pub fn kind(&self) -> RowKind {
+        match self {
+            Self::Source(_) => RowKind::Source,
+            Self::Replay(_) => RowKind::Replay,
+            Self::Edit(_) => RowKind::Edit,
+        }
+    }
+
+    /// Rows of a pass.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Source(_) | Self::Edit(_) => ROWS_PER_RUN,
+            Self::Replay(_) => ROWS_PER_REPLAY,
+        }
+    }
+
+    fn denoising(&self) -> Option<&Denoising> {
+        match self {
+            Self::Source(run) => Some(&run.denoising),
+            Self::Edit(run) => Some(&run.denoising),
+            Self::Replay(_) => None,
+        }
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> usize {
+        self.denoising().map_or_else(|| self.steps() - self.steps_left(), |denoising| denoising.step)
+    }
+
+    /// Steps of the whole run.
+    pub fn steps(&self) -> usize {
+        match self {
+            Self::Replay(run) => run.timesteps.len(),
+            Self::Source(SourceRun { denoising, .. }) | Self::Edit(EditRun { denoising, .. }) => {
+                denoising.timesteps.len()
+            }
+        }
+    }
+
+    /// Steps still to be taken.
+    pub fn steps_left(&self) -> usize {
+        match self {
+            Self::Replay(run) => run.missing.steps(),
+            Self::Source(SourceRun { denoising, .. }) | Self::Edit(EditRun { denoising, .. }) => {
+                denoising.timesteps.len() - denoising.step
+            }
+        }
+    }
+
+    /// Whether there is nothing left to do.
+    pub fn is_done(&self) -> bool {
+        self.steps_left() == 0
+    }
+
+    /// Final or present latents, `[1, channels, h, w]`; of a replay the source's noise.
+    pub fn latents(&self) -> &Tensor {
+        match self {
+            Self::Source(run) => &run.denoising.latents,
+            Self::Edit(run) => &run.denoising.latents,
+            Self::Replay(run) => run.trajectory.noise(),
+        }
+    }
+
+    /// The sample that the model predicted at the last step, `[1, channels, h, w]`.
+    pub fn predicted(&self, scheduler: &Ddim) -> Result<Option<Tensor>> {
+        self.denoising().map_or(Ok(None), |denoising| denoising.predicted(scheduler))
+    }
+
+    /// Whether the next step can be taken: what it reads is there.
+    pub fn is_ready(&self) -> bool {
+        match self {
+            _ if self.is_done() => false,
+            Self::Source(_) => true,
+            Self::Replay(run) => {
+                run.next_step().is_some_and(|step| run.trajectory.recorded_steps() >= step && run.log.admits(step))
+            }
+            Self::Edit(run) => {
+                let step = run.denoising.step;
+                run.trajectory.recorded_steps() > step && run.log.has(step, run.needs())
+            }
+        }
+    }
+
+    /// The latents, the timestep and the prompts of the next step's rows.
+    pub(crate) fn inputs(&self) -> Result<(Tensor, usize, Vec<TextContext>)> {
+        let of = |denoising: &Denoising| (denoising.latents.clone(), denoising.timesteps[denoising.step]);
+        Ok(match self {
+            Self::Source(run) => {
+                let (latents, timestep) = of(&run.denoising);
+                let contexts = vec![run.contexts.unconditional.clone(), run.contexts.conditional.clone()];
+                (latents, timestep, contexts)
+            }
+            Self::Edit(run) => {
+                let (latents, timestep) = of(&run.denoising);
+                (latents, timestep, vec![run.log.contexts().unconditional.clone(), run.context.clone()])
+            }
+            Self::Replay(run) => {
+                let step = run.next_step().unwrap_or(0);
+                let Some(latents) = run.trajectory.before(step) else {
+                    candle_core::bail!("step {step} of the source cannot be run again yet");
+                };
+                (latents, run.timesteps[step], vec![run.log.contexts().conditional.clone()])
+            }
+        })
+    }
+
+    /// How the rows attend at the next step, in the order of [`Self::inputs`].
+    pub(crate) fn controls(&mut self) -> Result<Vec<RowControl<'_>>> {
+        Ok(match self {
+            Self::Source(run) => {
+                run.recorder.begin(run.needs(), true);
+                vec![RowControl::Free, RowControl::Record(&mut run.recorder)]
+            }
+            Self::Replay(run) => {
+                let needs = run.next_step().map_or_else(StepNeeds::default, |step| run.missing.at(step));
+                run.recorder.begin(needs, false);
+                vec![RowControl::Record(&mut run.recorder)]
+            }
+            Self::Edit(run) => {
+                let step = run.denoising.step;
+                let next = (step + 1 < run.denoising.timesteps.len()).then(|| (step + 1, run.needs_at(step + 1)));
+                let attention = run.ahead.step(&run.log, (step, run.needs()), next)?;
+                run.editor.begin(step, attention, run.maps.is_some());
+                vec![RowControl::Free, RowControl::Edit(&mut run.editor)]
+            }
+        })
+    }
+
+    /// Takes the step that the UNet's output `[rows, channels, h, w]` is for.
+    pub(crate) fn advance(&mut self, scheduler: &Ddim, output: &Tensor) -> Result<()> {
+        match self {
+            Self::Source(run) => run.advance(scheduler, output),
+            Self::Replay(run) => run.advance(),
+            Self::Edit(run) => run.advance(scheduler, output),
+        }
+    }
+}

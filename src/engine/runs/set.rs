@@ -1,0 +1,263 @@
+//! The runs in progress: added by jobs, stepped batch by batch, taken out when they are done or have failed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use candle_core::Tensor;
+
+use crate::engine::EngineMetrics;
+use crate::engine::backend::Backend;
+use crate::engine::batch::{Candidate, CompatibilityKey, next_batch};
+use crate::engine::job::EngineError;
+use crate::engine::runs::RowKind;
+use crate::engine::runs::Run;
+use crate::engine::runs::forward::{Failure, denoise, guarded};
+use crate::media::Image;
+
+/// Names a run for as long as the worker lives.
+pub type RunKey = u64;
+
+/// Pixels of the images that are decoded in one pass at most, to bound its memory.
+const MAX_DECODED_PIXELS: usize = 512 * 512;
+
+#[derive(Debug)]
+struct Active {
+    run: Run,
+    last_tick: u64,
+    failed: Option<Failure>,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its name.
+    pub key: RunKey,
+    /// The run, at its end or where it failed.
+    pub run: Run,
+    /// Its image (none of a replay), or what it failed of.
+    pub image: Result<Option<Arc<Image>>, EngineError>,
+    /// When its last step was taken.
+    pub denoised: Instant,
+    /// How long decoding took, others of its batch included.
+    pub decode: Duration,
+}
+
+/// Images of one size that were decoded together.
+#[derive(Debug, Clone, Copy)]
+pub struct Decoded {
+    /// Their size.
+    pub key: CompatibilityKey,
+    /// How many.
+    pub images: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What a pass came to.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// The runs that took part.
+    pub runs: Vec<RunKey>,
+    /// Their size; `None` where nothing was run.
+    pub key: Option<CompatibilityKey>,
+    /// Rows of the pass.
+    pub rows: usize,
+    /// Time in the UNet.
+    pub took: Duration,
+}
+
+/// All runs in progress.
+#[derive(Debug, Default)]
+pub struct RunSet {
+    runs: BTreeMap<RunKey, Active>,
+    last_key: RunKey,
+    tick: u64,
+}
+
+impl RunSet {
+    /// Rows that the runs add to a forward pass of all of them.
+    pub fn rows(&self) -> usize {
+        self.runs.values().map(|active| active.run.rows()).sum()
+    }
+
+    /// Adds a run.
+    pub fn add(&mut self, run: Run) -> RunKey {
+        self.last_key += 1;
+        self.runs.insert(self.last_key, Active { run, last_tick: self.tick, failed: None });
+        self.last_key
+    }
+
+    /// A run.
+    pub fn get(&self, key: RunKey) -> Option<&Run> {
+        self.runs.get(&key).map(|active| &active.run)
+    }
+
+    /// A run, to be changed.
+    pub fn get_mut(&mut self, key: RunKey) -> Option<&mut Run> {
+        self.runs.get_mut(&key).map(|active| &mut active.run)
+    }
+
+    /// Every run that has not failed.
+    pub fn iter(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values().filter(|active| active.failed.is_none()).map(|active| &active.run)
+    }
+
+    /// Gives up the runs that nobody wants any more.
+    pub fn retain(&mut self, is_wanted: impl Fn(RunKey) -> bool) {
+        self.runs.retain(|key, _| is_wanted(*key));
+    }
+
+    /// Whether a run could take a step.
+    pub fn is_ready(&self) -> bool {
+        self.runs.values().any(|active| active.failed.is_none() && active.run.is_ready())
+    }
+
+    /// Takes one step of the runs whose turn it is, of at most `max_rows` rows together. A pass that fails is tried
+    /// again run by run, so that a failing run fails alone; the error is the device's.
+    pub fn step(&mut self, model: &dyn Backend, max_rows: usize, metrics: &EngineMetrics) -> Result<Pass, Failure> {
+        let candidates: Vec<_> = self
+            .runs
+            .iter()
+            .filter(|(_, active)| active.failed.is_none() && active.run.is_ready())
+            .map(|(key, active)| Candidate {
+                run: *key,
+                key: CompatibilityKey::of(&active.run),
+                rows: active.run.rows(),
+                last_tick: active.last_tick,
+            })
+            .collect();
+        let batch = next_batch(&candidates, max_rows);
+        if batch.is_empty() {
+            return Ok(Pass::default());
+        }
+        self.tick += 1;
+        let members = self.runs.iter_mut().filter(|(key, _)| batch.contains(key));
+        let mut members: Vec<&mut Active> = members.map(|(_, active)| active).collect();
+        let mut pass = Pass { key: members.first().map(|active| CompatibilityKey::of(&active.run)), ..Pass::default() };
+        for active in &mut members {
+            active.last_tick = self.tick;
+            pass.rows += active.run.rows();
+            let rows = active.run.rows() as u64;
+            metrics.rows.of(active.run.kind()).inc_by(rows);
+            metrics.recomputed_steps.inc_by(u64::from(active.run.kind() == RowKind::Replay));
+        }
+        pass.took = step_members(model, &mut members)?;
+        pass.runs = batch;
+        Ok(pass)
+    }
+
+    /// Takes out the runs that have ended, and decodes those that came to their end, several of one size in one pass.
+    pub fn take_finished(&mut self, model: &dyn Backend) -> Result<(Vec<Finished>, Vec<Decoded>), Failure> {
+        let denoised = Instant::now();
+        let ended: Vec<_> =
+            self.runs.extract_if(.., |_, active| active.failed.is_some() || active.run.is_done()).collect();
+        let mut finished: Vec<Finished> = ended
+            .into_iter()
+            .map(|(key, active)| {
+                let image = active.failed.map_or(Ok(None), |failure| Err(EngineError::Failed(failure.to_string())));
+                Finished { key, run: active.run, image, denoised, decode: Duration::ZERO }
+            })
+            .collect();
+        let decoded = decode_finished(model, &mut finished)?;
+        Ok((finished, decoded))
+    }
+}
+
+fn step_members(model: &dyn Backend, members: &mut [&mut Active]) -> Result<Duration, Failure> {
+    match step_together(model, members) {
+        Ok(took) => return Ok(took),
+        Err(failure @ Failure::Device(_)) => return Err(failure),
+        Err(failure) => {
+            if let [only] = members {
+                only.failed = Some(failure);
+                return Ok(Duration::ZERO);
+            }
+            tracing::warn!(error = %failure, runs = members.len(), "a batch failed and is tried again run by run");
+        }
+    }
+    let mut took = Duration::ZERO;
+    for active in members {
+        match step_together(model, &mut [&mut **active]) {
+            Ok(alone) => took += alone,
+            Err(failure @ Failure::Device(_)) => return Err(failure),
+            Err(failure) => active.failed = Some(failure),
+        }
+    }
+    Ok(took)
+}
+
+fn step_together(model: &dyn Backend, members: &mut [&mut Active]) -> Result<Duration, Failure> {
+    let mut runs: Vec<&mut Run> = members.iter_mut().map(|active| &mut active.run).collect();
+    let (results, took) = denoise(model, &mut runs)?;
+    for (active, result) in members.iter_mut().zip(results) {
+        match result {
+            Err(failure @ Failure::Device(_)) => return Err(failure),
+            result => active.failed = result.err(),
+        }
+    }
+    Ok(took)
+}
+
+fn decode_finished(model: &dyn Backend, finished: &mut [Finished]) -> Result<Vec<Decoded>, Failure> {
+    let mut by_size: BTreeMap<CompatibilityKey, Vec<usize>> = BTreeMap::new();
+    for (index, one) in finished.iter().enumerate() {
+        if one.image.is_ok() && one.run.kind() != RowKind::Replay {
+            by_size.entry(CompatibilityKey::of(&one.run)).or_default().push(index);
+        }
+    }
+    let mut decoded = Vec::with_capacity(by_size.len());
+    for (key, indices) in by_size {
+        let latents: Vec<Tensor> = indices.iter().map(|&index| finished[index].run.latents().clone()).collect();
+        let began = Instant::now();
+        let images = decode(model, key, &latents)?;
+        let took = began.elapsed();
+        decoded.push(Decoded { key, images: indices.len(), took });
+        for (index, image) in indices.into_iter().zip(images) {
+            finished[index].image = image.map(Some);
+            finished[index].decode = took;
+        }
+    }
+    Ok(decoded)
+}
+
+/// Decodes latents `[1, channels, h, w]` of one size, as many in a pass as memory allows. What fails together is tried
+/// again one by one; the error is the device's.
+pub fn decode(
+    model: &dyn Backend,
+    key: CompatibilityKey,
+    latents: &[Tensor],
+) -> Result<Vec<Result<Arc<Image>, EngineError>>, Failure> {
+    let factor = model.info().vae_factor;
+    let (width, height) = (key.width * factor, key.height * factor);
+    let image = |rgb| Arc::new(Image { width, height, rgb });
+    let at_once = (MAX_DECODED_PIXELS / (width * height)).max(1);
+    let mut images = Vec::with_capacity(latents.len());
+    for some in latents.chunks(at_once) {
+        match guarded(model, || model.decode(&Tensor::cat(some, 0)?)) {
+            Ok(decoded) => {
+                for (latents, rgb) in some.iter().zip(decoded) {
+                    images.push(is_finite(model, latents)?.map(|()| image(rgb)));
+                }
+            }
+            Err(failure @ Failure::Device(_)) => return Err(failure),
+            Err(failure) if some.len() == 1 => images.push(Err(EngineError::Failed(failure.to_string()))),
+            Err(_) => {
+                for one in some {
+                    images.extend(decode(model, key, std::slice::from_ref(one))?);
+                }
+            }
+        }
+    }
+    Ok(images)
+}
+
+fn is_finite(model: &dyn Backend, latents: &Tensor) -> Result<Result<(), EngineError>, Failure> {
+    let sum = guarded(model, || latents.abs()?.sum_all()?.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>());
+    match sum {
+        Ok(sum) if sum.is_finite() => Ok(Ok(())),
+        Ok(_) => Ok(Err(EngineError::Diverged)),
+        Err(failure @ Failure::Device(_)) => Err(failure),
+        Err(failure) => Ok(Err(EngineError::Failed(failure.to_string()))),
+    }
+}

@@ -1,0 +1,41 @@
+//! Recordings as files: a folder for each session, in it a file for each part.
+//!
+//! ```text
+//! <dir>/<first 16 digits of the model's fingerprint>/    models share <dir> and never see each other
+//!     .lock                                              held while the folder is open: one process at a time
+//!     ses_<32 digits>/
+//!         source.json                                    what the session is, see `source_file`
+//!         trajectory.safetensors, cross-007.safetensors  its parts, see `header` and `part_file`
+//! ```
+//!
+//! - `folder`: the calls; begins here
+//! - `layout`: which name lies where, and which text may become a path
+//! - `part`: the parts and their names
+//! - `header`: what a part's file says of itself, its exact length, its checksum
+//! - `part_file`: parts to bytes and back
+//! - `source_file`: sources to bytes and back
+//! - `scan`: what an earlier process has left
+//! - `error`: what can go wrong
+//!
+//! Files appear whole or not at all: they are written under another name and renamed. Nothing is forced to the device
+//! (fsync), so a killed process leaves nothing wrong, while a power cut may leave a file of the right length with wrong
+//! bytes; [`Folder::read`] finds that by the checksum.
+//!
+//! Nothing here starts threads, knows budgets, or decides what is worth keeping.
+
+mod error;
+mod folder;
+mod header;
+mod part;
+mod part_file;
+mod paths;
+mod scan;
+mod source_file;
+#[cfg(test)]
+mod tests;
+
+pub use error::{DiskError, FileFault};
+pub use folder::{Folder, Removed, Writing};
+pub use header::TensorForm;
+pub use part::Part;
+pub use scan::{Found, FoundSession};

@@ -1,0 +1,115 @@
+//! A source's way from noise to image: what it takes to compute any of its steps again, and what local blend and heat
+//! maps read. An append-only log that one run writes and any number of jobs read.
+
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use candle_core::Tensor;
+
+use crate::diffusion::tensor_bytes;
+use crate::media::Image;
+use crate::recordings::budget::Reservation;
+use crate::recordings::layout::{F32_BYTES, RecordingLayout};
+use crate::recordings::maps::AttentionMaps;
+
+/// One step of a source's run.
+#[derive(Debug, Clone)]
+pub struct TrajectoryStep {
+    /// Latents after the step, `[1, channels, h, w]`.
+    pub latents: Tensor,
+    /// Attention of each position to each token at the blend level, mean over layers and heads,
+    /// `[positions * tokens]`; empty where the model has no such level.
+    pub maps: Arc<[f32]>,
+}
+
+/// A source's run, growing step by step until it is complete.
+#[derive(Debug)]
+pub struct Trajectory {
+    layout: Arc<RecordingLayout>,
+    noise: Tensor,
+    total_steps: usize,
+    steps: RwLock<Vec<TrajectoryStep>>,
+    image: OnceLock<Arc<Image>>,
+    /// Gives the bytes back when the last reader is gone.
+    reservation: Reservation,
+}
+
+impl Trajectory {
+    /// An empty log for a run of `total_steps` from `noise` `[1, channels, h, w]`.
+    pub fn new(layout: Arc<RecordingLayout>, noise: Tensor, total_steps: usize, reservation: Reservation) -> Self {
+        let steps = RwLock::new(Vec::with_capacity(total_steps));
+        Self { layout, noise, total_steps, steps, image: OnceLock::new(), reservation }
+    }
+
+    /// What is recorded at this size.
+    pub fn layout(&self) -> &Arc<RecordingLayout> {
+        &self.layout
+    }
+
+    /// The noise that the run began with.
+    pub fn noise(&self) -> &Tensor {
+        &self.noise
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> usize {
+        self.total_steps
+    }
+
+    /// Steps written so far.
+    pub fn recorded_steps(&self) -> usize {
+        self.read().len()
+    }
+
+    /// A step, if it has been written.
+    pub fn step(&self, step: usize) -> Option<TrajectoryStep> {
+        self.read().get(step).cloned()
+    }
+
+    /// The latents that a step begins with, if they are there yet.
+    pub fn before(&self, step: usize) -> Option<Tensor> {
+        match step.checked_sub(1) {
+            None => Some(self.noise.clone()),
+            Some(previous) => self.step(previous).map(|step| step.latents),
+        }
+    }
+
+    /// Writes the next step.
+    pub fn push(&self, step: TrajectoryStep) {
+        let mut steps = self.steps.write().unwrap_or_else(PoisonError::into_inner);
+        debug_assert!(steps.len() < self.total_steps, "a trajectory has no more steps than its run");
+        steps.push(step);
+    }
+
+    /// The source's image, once it is decoded.
+    pub fn image(&self) -> Option<&Arc<Image>> {
+        self.image.get()
+    }
+
+    /// Adds the image; the first one stays.
+    pub fn set_image(&self, image: Arc<Image>) {
+        let _ = self.image.set(image);
+    }
+
+    /// The maps of all steps so far.
+    pub fn maps(&self) -> AttentionMaps {
+        let (height, width) = self.layout.blend_level().unwrap_or((0, 0));
+        let steps = self.read().iter().map(|step| Arc::clone(&step.maps)).collect();
+        AttentionMaps { height, width, tokens: self.layout.tokens(), steps }
+    }
+
+    /// Bytes held, reserved before the first step was run.
+    pub fn bytes(&self) -> u64 {
+        self.reservation.bytes()
+    }
+
+    /// Bytes of all that is there now.
+    pub fn measured_bytes(&self) -> u64 {
+        let of_steps: u64 =
+            self.read().iter().map(|step| tensor_bytes(&step.latents) + step.maps.len() as u64 * F32_BYTES).sum();
+        of_steps + tensor_bytes(&self.noise) + self.image.get().map_or(0, |image| image.rgb.len() as u64)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Vec<TrajectoryStep>> {
+        self.steps.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -68,7 +68,7 @@ pub fn metrics_router(state: Arc<AppState>) -> Router {
 
 /// What goes with every answer, problems included.
 fn told(calls: Router) -> Router {
-    calls.layer(middleware::from_fn(guard::answer_headers::put)).layer(middleware::from_fn(request_id::request_id))
+    calls.layer(middleware::from_fn(guard::security_headers::put)).layer(middleware::from_fn(request_id::request_id))
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {

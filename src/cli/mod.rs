@@ -93,14 +93,14 @@ pub fn main() -> ExitCode {
         Some(Command::Edit(args)) => edit::run(*args, of_command("edit")),
         Some(Command::Align(args)) => align::run(args),
         Some(Command::Models(args)) => models::run(args),
-        Some(Command::Openapi) => told::print(&crate::api::openapi::yaml()),
+        Some(Command::Openapi) => console::print(&crate::api::openapi::yaml()),
         Some(Command::Completions(args)) => about::completions(&args, Cli::command()),
         Some(Command::Man(args)) => about::man(&args, Cli::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            told::complain(&error.to_string());
+            console::complain(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }
@@ -110,8 +110,8 @@ fn serve_with(args: ServeArgs, matches: &ArgMatches) -> Result<(), CliError> {
     let file = args.config.as_deref().map(Options::from_file).transpose()?.unwrap_or_default();
     let settings = Settings::new(args.options.joined(matches), &file)?;
     if args.print_config {
-        told::print(&settings.describe(matches, &file))?;
-        unknown_variables().iter().for_each(|unknown| told::complain(&unknown.to_string()));
+        console::print(&settings.describe(matches, &file))?;
+        unknown_variables().iter().for_each(|unknown| console::complain(&unknown.to_string()));
         return Ok(());
     }
     serve::run(&settings)

@@ -185,7 +185,7 @@ async fn failure(loaded: Loaded, engine: &Engine) -> CliError {
     if let Ok(Err(error)) = loaded.await {
         return error.into();
     }
-    if let Err(error) = api::models::check_examples(engine) {
+    if let Err(error) = api::operations::models::check_examples(engine) {
         return LoadError::from(error).into();
     }
     engine.ended().await;

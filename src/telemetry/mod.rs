@@ -7,7 +7,7 @@ mod log_format;
 pub mod metrics;
 #[cfg(feature = "otlp")]
 pub mod otlp;
-mod register;
+pub(crate) mod register;
 pub mod trace_context;
 
 use std::io::{self, IsTerminal};

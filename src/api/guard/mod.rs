@@ -113,5 +113,5 @@ impl Drop for Guard {
 pub fn protect(calls: Router, state: &Arc<AppState>) -> Router {
     calls
         .layer(middleware::from_fn_with_state(Arc::clone(state), admit::admit))
-        .layer(middleware::from_fn_with_state(Arc::clone(state), time::within))
+        .layer(middleware::from_fn_with_state(Arc::clone(state), timeouts::within))
 }

@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::problem::dialect;
 use crate::api::problem::dialect::Dialect;
 use crate::diffusion::ModelError;
 use crate::engine::{EngineError, PrepareError};

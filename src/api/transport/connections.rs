@@ -14,7 +14,6 @@ use crate::telemetry::labels::label;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::serve::Listener as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -62,7 +61,7 @@ pub async fn serve(
         let next = async {
             // Nobody closes it.
             let place = Arc::clone(&places).acquire_owned().await.ok()?;
-            Some((place, Listener::accept(&mut listener).await))
+            Some((place, axum::serve::Listener::accept(&mut listener).await))
         };
         let (place, (stream, peer)) = tokio::select! {
             biased;

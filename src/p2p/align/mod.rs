@@ -12,7 +12,6 @@ pub(crate) mod refine;
 pub(crate) mod replace;
 
 use crate::p2p::align::matrix::TokenMatrix;
-use crate::p2p::align::refine;
 use crate::p2p::error::EditError;
 use crate::p2p::prompt::Prompt;
 

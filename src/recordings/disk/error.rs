@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::recordings::disk::FileFault;
 use crate::telemetry::labels::label;
 
 label! {

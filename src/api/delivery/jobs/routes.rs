@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
-use crate::api::delivery::jobs::{Job, JobId, body, summary};
+use crate::api::delivery::jobs::{Job, JobId, object, summary};
 use crate::api::delivery::sse;
 use crate::api::guard::Caller;
 use crate::api::problem::{Code, Problem};

@@ -12,8 +12,8 @@ use prometheus::IntGauge;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::api::config::JobLimits;
 use crate::api::delivery::idempotency::{Fingerprint, IdempotencyKey};
+use crate::api::delivery::jobs::JobLimits;
 use crate::api::delivery::jobs::{End, Job, JobId, Waiter};
 use crate::api::problem::{Code, Problem};
 

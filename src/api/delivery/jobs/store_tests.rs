@@ -9,8 +9,8 @@ use serde_json::{Map, json};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
-use crate::api::config::JobLimits;
 use crate::api::delivery::idempotency::{Fingerprint, IdempotencyKey};
+use crate::api::delivery::jobs::JobLimits;
 use crate::api::delivery::jobs::{End, Job, JobStore, Jobs, Kind, Origin, Waiter};
 use crate::api::delivery::response::{Answer, Files};
 use crate::api::operations::edit_params::Output;

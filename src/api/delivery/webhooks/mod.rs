@@ -19,7 +19,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use tokio::sync::Semaphore;
 
-use crate::api::delivery::jobs::{JobId, JobStore, body};
+use crate::api::delivery::jobs::{JobId, JobStore, object};
 use crate::api::delivery::response::unix_seconds;
 pub use crate::api::delivery::webhooks::hosts::{AllowedHost, InvalidHost};
 use crate::api::delivery::webhooks::retry::{Attempt, with_retries};

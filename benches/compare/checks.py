@@ -33,7 +33,7 @@ class Checks:
             raise Disagreement(f"{what}: {said}")
 
     def images(self, what, found, wanted, judged=True, quiet=False):
-        """Compares two images, as arrays or raw bytes; a quiet check is printed only if it fails, and always in the report."""
+        """Compares two images, as arrays or raw bytes; a quiet check is printed only if it fails."""
         found, wanted = (np.frombuffer(np.ascontiguousarray(each), np.uint8).astype(int) for each in (found, wanted))
         if len(found) != len(wanted):
             raise Disagreement(f"{what}: images of different sizes")

@@ -49,7 +49,7 @@ def listed(allowed):
         items = text.split(",")
         for item in items:
             if item not in allowed:
-                raise argparse.ArgumentTypeError(f"{item}: one of {', '.join(allowed)} is wanted")
+                raise argparse.ArgumentTypeError(f"expected one of {', '.join(allowed)}, got {item}")
         return items
 
     return read

@@ -70,7 +70,7 @@ soon ready "127.0.0.1:$port" || fail "nginx does not answer"
 
 # -- responses --------------------------------------------------------------------------------------------------------
 edit 7 4 "" -H 'accept: image/png' -o "$dir/edit.png" -D "$dir/head" -H 'x-request-id: my-id' -H 'accept-encoding: gzip'
-head -c 8 "$dir/edit.png" | grep -q PNG || fail "an edit is no image"
+head -c 8 "$dir/edit.png" | grep -q PNG || fail "the edit is not an image"
 grep -qi '^x-request-id: my-id' "$dir/head" && ! grep -qi '^content-encoding' "$dir/head" || fail "headers: $(cat "$dir/head")"
 ok "an edit works, its image is not compressed again, and the client's x-request-id is kept"
 [ "$(curl -s -o /dev/null -w '%{http_code}' "$proxy/metrics")" = 404 ] || fail "/metrics is shown"
@@ -84,7 +84,7 @@ read -r steps apart part < <(awk '$2 == "queued" { start = $1 } { end = $1 }
     $2 == "step" { n++; if (!first) first = $1; if ($1 - last > 0.002) apart++; last = $1 }
     END { print n, apart, int(100 * (last - first) / (end - start)) }' "$dir/events")
 [ "$(tail -n 1 "$dir/events" | cut -d' ' -f2)" = completed ] && [ "$steps" -ge 60 ] || fail "events: $(cat "$dir/events")"
-[ "$apart" -ge $((steps * 3 / 4)) ] && [ "$part" -ge 50 ] || fail "events came in heaps: $apart of $steps, over $part %"
+[ "$apart" -ge $((steps * 3 / 4)) ] && [ "$part" -ge 50 ] || fail "events were buffered: $apart of $steps, over $part %"
 ok "events are not buffered: $apart of $steps steps arrived apart from the step before, over $part % of the time"
 
 # -- clients that disconnect ------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ grep -q '^event: step' "$dir/gone" || fail "a long job does not start"
 cancelled() { [ "$(metric "$gone")" -ge "$1" ]; }
 soon cancelled $((before + 1)) || fail "a stream that was left goes on"
 edit 10 500 "" --max-time 2 -o /dev/null 2>/dev/null && fail "500 steps in two seconds"
-soon cancelled $((before + 2)) || fail "a job that nobody waits for goes on"
+soon cancelled $((before + 2)) || fail "a job whose client disconnected goes on"
 [ "$(metric reprompt_running_jobs)" = 0 ] || fail "something still runs"
 ok "clients that disconnect cancel their work, streaming and plain"
 
@@ -153,10 +153,10 @@ ok "sessions are found on the replica that recorded them; x-reprompt-session kee
 load=$!
 sleep 1.2
 kill -TERM "${pids[0]}"
-wait "${pids[0]}" || fail "the replica that was told to end ended with $?"
+wait "${pids[0]}" || fail "the draining replica exited with $?"
 wait "$load"
 [ "$(sort "$dir/statuses" | uniq -c | xargs)" = "12 200" ] || fail "answers while a replica drains: $(xargs <"$dir/statuses")"
-grep -q 'shutting down.* jobs=[1-9]' "$dir/replica0.log" || fail "nothing ran on the replica that was told to end"
+grep -q 'shutting down.* jobs=[1-9]' "$dir/replica0.log" || fail "no job was running on the draining replica"
 ok "a replica drains and exits with 0, and none of 12 edits fails; $(grep -c 'answered=5[0-9][0-9], 200' "$dir/access.log" || true) of them were retried at the other replica"
 
 kill -TERM "${pids[1]}"

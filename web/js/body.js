@@ -68,7 +68,7 @@ function blendBody({ mode, source, target, threshold }) {
   return Object.keys(body).length > 0 ? body : true;
 }
 
-/** Whether an edit asks for anything. @param {Source} source @param {Edit} edit */
+/** Whether an edit changes anything. @param {Source} source @param {Edit} edit */
 export function changesAnything(source, edit) {
   return edit.prompt !== source.prompt || Object.keys(edit.strengths).length > 0 || edit.blend.mode !== "off";
 }

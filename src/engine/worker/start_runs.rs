@@ -13,7 +13,7 @@ use crate::engine::backend::Backend;
 use crate::engine::job::{EngineError, PreparedEdit, RecordingUse, Work};
 use crate::engine::runs::forward::{Failure, guarded};
 use crate::engine::runs::set::RunKey;
-use crate::engine::runs::{EditRun, ReplayRun, Run, SourceRun, needs_of};
+use crate::engine::runs::{EditRun, ReplayRun, Run, Sampling, SourceRun, needs_of};
 use crate::engine::state::{ActiveSource, EditState, Job, Passing, SharedLog, TrajectoryState};
 use crate::engine::worker::Worker;
 use crate::engine::worker::busy_time::WorkerPart;
@@ -150,7 +150,11 @@ impl Worker<'_> {
         if !begins {
             return Ok(());
         }
-        let noise = self.tried_here(|| Ok(self.model.noise(source.seed, source.height, source.width)?))?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), &source))?;
+        let noise = self.tried_here(|| {
+            let noise = self.model.noise(source.seed, source.height, source.width)?;
+            Ok(sampling.sampler.initial_latents(noise)?)
+        })?;
         let Some(reservation) = active.reserved.take() else {
             return Err(EngineError::Failed("no room was reserved for the source".to_owned()));
         };
@@ -162,9 +166,7 @@ impl Worker<'_> {
             }
             _ => None,
         };
-        let run = self.tried_here(|| {
-            SourceRun::new(&*self.model, source.guidance_scale, Arc::clone(&trajectory), contexts, records)
-        })?;
+        let run = SourceRun::new(&sampling, Arc::clone(&trajectory), contexts, records);
         active.trajectory = TrajectoryState::Running(self.runs.add(Run::Source(run)), trajectory);
         Ok(())
     }
@@ -202,9 +204,8 @@ impl Worker<'_> {
             return Err(EngineError::Failed("the source is gone".to_owned()));
         };
         let (plan, keeps_maps) = (Arc::clone(&edit.plan), job.ticket.options.attention);
-        let run = self.tried_here(|| {
-            EditRun::new(&*self.model, source.guidance_scale, trajectory, log, target, plan, keeps_maps)
-        })?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), &source))?;
+        let run = EditRun::new(&*self.model, &sampling, trajectory, log, target, plan, keeps_maps);
         job.edit = EditState::Running(self.runs.add(Run::Edit(run)));
         Ok(())
     }
@@ -285,9 +286,10 @@ impl Worker<'_> {
         log: &Arc<AttentionLog>,
         missing: Coverage,
     ) -> Result<RunKey, EngineError> {
-        let trajectory = self.sources.get(session).and_then(|active| active.trajectory()).cloned();
-        let trajectory = trajectory.ok_or_else(|| EngineError::Failed("the source is gone".to_owned()))?;
-        let run = self.tried_here(|| ReplayRun::new(&*self.model, trajectory, Arc::clone(log), missing))?;
+        let active = self.sources.get(session).and_then(|active| Some((active, active.trajectory()?.clone())));
+        let (active, trajectory) = active.ok_or_else(|| EngineError::Failed("the source is gone".to_owned()))?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), &active.source))?;
+        let run = ReplayRun::new(&sampling, trajectory, Arc::clone(log), missing);
         Ok(self.runs.add(Run::Replay(run)))
     }
 }

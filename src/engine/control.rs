@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
+use crate::diffusion::Conditioning;
 use crate::diffusion::nn::{Keys, Values};
 use crate::diffusion::unet::{
-    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Found, KeyValue, PlannedTerm, RowPlan, TextContext,
+    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Found, KeyValue, PlannedTerm, RowPlan,
 };
 use crate::p2p::{CrossInjection, EditPlan, TokenMatrix};
 use crate::recordings::{CrossRecord, RecordingLayout, SelfRecord, SourceContexts, StepAttention, StepNeeds};
@@ -258,7 +259,7 @@ impl StepEditor {
         if let Some(values) = &values.from_source {
             terms.push(PlannedTerm {
                 queries: Some(layer(self.attention.cross.as_deref(), site)?.clone()),
-                keys: Some(source_keys(&self.source.conditional, site)?.clone()),
+                keys: Some(source_keys(self.source.conditional(), site)?.clone()),
                 values: Some(values.clone()),
             });
         }
@@ -302,8 +303,8 @@ fn layer<'a, T>(record: Option<&'a Vec<Option<T>>>, site: &AttentionSite) -> Res
     }
 }
 
-fn source_keys<'a>(context: &'a TextContext, site: &AttentionSite) -> Result<&'a Keys> {
-    match context.at(site.index) {
+fn source_keys<'a>(source: &'a Conditioning, site: &AttentionSite) -> Result<&'a Keys> {
+    match source.context.at(site.index) {
         Some(text) => Ok(&text.keys),
         None => candle_core::bail!("the source's prompt has no keys at attention layer {}", site.index),
     }

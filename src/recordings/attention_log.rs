@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use candle_core::{Device, Result, Tensor};
 
-use crate::diffusion::tensor_bytes;
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::{Conditioning, tensor_bytes};
 use crate::recordings::budget::Reservation;
 use crate::recordings::coverage::Coverage;
 use crate::recordings::layout::RecordingLayout;
@@ -17,13 +16,33 @@ use crate::recordings::layout::RecordingLayout;
 /// Steps that a passing log holds: the one that is read, and the one that is written meanwhile.
 pub const PASSING_STEPS: usize = 2;
 
-/// The two prompts of a source as the UNet reads them.
+/// The conditionings of a source's two prompts.
 #[derive(Debug)]
 pub struct SourceContexts {
-    /// The prompt.
-    pub conditional: TextContext,
-    /// The negative prompt.
-    pub unconditional: TextContext,
+    conditional: Conditioning,
+    unconditional: Conditioning,
+}
+
+impl SourceContexts {
+    /// Of the prompt and of the negative prompt.
+    pub fn new(conditional: Conditioning, unconditional: Conditioning) -> Self {
+        Self { conditional, unconditional }
+    }
+
+    /// Of the prompt.
+    pub fn conditional(&self) -> &Conditioning {
+        &self.conditional
+    }
+
+    /// Of the negative prompt, at a step. Every step has the same.
+    pub fn unconditional(&self, _step: usize) -> &Conditioning {
+        &self.unconditional
+    }
+
+    /// Bytes that the tensors take.
+    pub fn bytes(&self) -> u64 {
+        self.conditional.bytes() + self.unconditional.bytes()
+    }
 }
 
 /// A step's cross-attention: by layer, queries `[positions, channels]`; `None` where nothing is kept.
@@ -231,8 +250,7 @@ impl AttentionLog {
         let own = own.flat_map(|record| record.iter().flatten());
         cross.map(tensor_bytes).sum::<u64>()
             + own.map(|(queries, keys)| tensor_bytes(queries) + tensor_bytes(keys)).sum::<u64>()
-            + self.contexts.conditional.bytes()
-            + self.contexts.unconditional.bytes()
+            + self.contexts.bytes()
     }
 
     /// The same log on another device, its bytes counted in another budget.

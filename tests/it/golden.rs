@@ -13,7 +13,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use reprompt::api::operations::edit_params::EditSpec;
 use reprompt::api::operations::source;
-use reprompt::diffusion::{Model, ModelFiles};
+use reprompt::diffusion::{ConditioningKey, Model, ModelFiles};
 use reprompt::engine::PreparedEdit;
 use reprompt::engine::runs::forward::{denoise, forward};
 use reprompt::engine::runs::{EditRun, Run, Sampling, SourceRun, needs_of, recording_layout};
@@ -114,10 +114,11 @@ fn follow(model: &Model, case: &Path) {
     let layout = Arc::new(recording_layout(model, source.height, source.width));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps)).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, source.steps, room));
-    let mut contexts = model.encode_prompts(&[&source.negative_prompt, &source.prompt, &edit.prompt]).unwrap();
+    let keys = [&source.negative_prompt, &source.prompt, &edit.prompt].map(ConditioningKey::new);
+    let mut contexts = model.condition(&keys).unwrap();
     let (target, conditional, unconditional) =
         (contexts.pop().unwrap(), contexts.pop().unwrap(), contexts.pop().unwrap());
-    let contexts = Arc::new(SourceContexts { conditional, unconditional });
+    let contexts = Arc::new(SourceContexts::new(conditional, unconditional));
     let needs = needs_of(&edit.plan);
     let room = store.reserve(Tier::Memory, layout.context_bytes() + layout.bytes(&needs)).unwrap();
     let log = Arc::new(AttentionLog::kept(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::Conditioning;
 use crate::engine::backend::Backend;
 use crate::engine::control::StepEditor;
 use crate::engine::runs::attention_prefetch::Ahead;
@@ -19,7 +19,7 @@ pub struct EditRun {
     pub(crate) trajectory: Arc<Trajectory>,
     pub(crate) log: Arc<AttentionLog>,
     pub(crate) ahead: Ahead,
-    pub(crate) context: TextContext,
+    pub(crate) conditioning: Conditioning,
     plan: Arc<EditPlan>,
     pub(crate) editor: StepEditor,
     pub(crate) maps: Option<SummedMaps>,
@@ -34,14 +34,14 @@ pub(crate) struct SummedMaps {
 }
 
 impl EditRun {
-    /// An edit towards the prompt of `context`. It starts from the source's latents and is sampled as the source was.
+    /// An edit towards the prompt of `conditioning`. It starts from the source's latents and is sampled as the source was.
     /// `keeps_maps` sums up the target's attention.
     pub fn new(
         model: &dyn Backend,
         sampling: &Sampling,
         trajectory: Arc<Trajectory>,
         log: Arc<AttentionLog>,
-        context: TextContext,
+        conditioning: Conditioning,
         plan: Arc<EditPlan>,
         keeps_maps: bool,
     ) -> Self {
@@ -52,7 +52,7 @@ impl EditRun {
             trajectory,
             log,
             ahead: Ahead::new(model.device()),
-            context,
+            conditioning,
             plan,
             editor,
             last_mask: None,

@@ -20,8 +20,8 @@ mod source;
 
 use candle_core::{Result, Tensor};
 
+use crate::diffusion::Conditioning;
 use crate::diffusion::samplers::{GuidanceMode, RowPrompt};
-use crate::diffusion::unet::TextContext;
 use crate::engine::backend::Backend;
 use crate::engine::control::RowControl;
 use crate::engine::runs::sampler_state::SamplerState;
@@ -158,23 +158,23 @@ impl Run {
         }
     }
 
-    /// The latents, the timestep and the prompts of the next step's rows.
-    pub(crate) fn inputs(&self) -> Result<(Tensor, f64, Vec<TextContext>)> {
-        let (input, contexts) = match self {
+    /// The latents, the timestep and the conditionings of the next step's rows.
+    pub(crate) fn inputs(&self) -> Result<(Tensor, f64, Vec<Conditioning>)> {
+        let (input, conditionings) = match self {
             Self::Source(run) => {
-                let (negative, prompt) = (&run.contexts.unconditional, &run.contexts.conditional);
-                (run.state.input()?, row_contexts(run.state.guidance(), negative, prompt))
+                let (negative, prompt) = (run.contexts.unconditional(run.state.step), run.contexts.conditional());
+                (run.state.input()?, row_conditionings(run.state.guidance(), negative, prompt))
             }
             Self::Edit(run) => {
-                let negative = &run.log.contexts().unconditional;
-                (run.state.input()?, row_contexts(run.state.guidance(), negative, &run.context))
+                let negative = run.log.contexts().unconditional(run.state.step);
+                (run.state.input()?, row_conditionings(run.state.guidance(), negative, &run.conditioning))
             }
             Self::Replay(run) => {
                 let step = run.next_step().unwrap_or(0);
-                (run.input(step)?, vec![run.log.contexts().conditional.clone()])
+                (run.input(step)?, vec![run.log.contexts().conditional().clone()])
             }
         };
-        Ok((input.0, input.1, contexts))
+        Ok((input.0, input.1, conditionings))
     }
 
     /// How the rows attend at the next step, in the order of [`Self::inputs`].
@@ -209,13 +209,13 @@ impl Run {
     }
 }
 
-/// The prompt of each row.
-fn row_contexts(guidance: GuidanceMode, negative: &TextContext, prompt: &TextContext) -> Vec<TextContext> {
-    let context = |row: &RowPrompt| match row {
+/// The conditioning of each row.
+fn row_conditionings(guidance: GuidanceMode, negative: &Conditioning, prompt: &Conditioning) -> Vec<Conditioning> {
+    let conditioning = |row: &RowPrompt| match row {
         RowPrompt::Unconditional => negative.clone(),
         RowPrompt::Conditional => prompt.clone(),
     };
-    guidance.rows().iter().map(context).collect()
+    guidance.rows().iter().map(conditioning).collect()
 }
 
 /// How each row attends: the conditional one as given, the others to themselves.

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 
-use crate::diffusion::ModelError;
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::{Conditioning, ConditioningKey, ModelError};
 use crate::engine::backend::Backend;
 use crate::engine::job::{EngineError, PreparedEdit, RecordingUse, Work};
 use crate::engine::runs::forward::{Failure, guarded};
@@ -21,8 +20,8 @@ use crate::recordings::Tier;
 use crate::recordings::budget::Reservation;
 use crate::recordings::{AttentionLog, Coverage, SessionId, Source, SourceContexts, Trajectory, codec};
 
-/// Prompts as the UNet reads them, or why one cannot be.
-type Encoded = BTreeMap<String, Result<TextContext, EngineError>>;
+/// Conditionings, or why there is not one.
+type Encoded = BTreeMap<ConditioningKey, Result<Conditioning, EngineError>>;
 
 impl Worker<'_> {
     /// Begins what can begin: sources that are wanted, and edits whose source has begun. Whether anything has changed;
@@ -56,7 +55,7 @@ impl Worker<'_> {
         Ok(true)
     }
 
-    fn prompts_to_encode(&self) -> BTreeSet<String> {
+    fn prompts_to_encode(&self) -> BTreeSet<ConditioningKey> {
         let mut prompts = BTreeSet::new();
         for active in self.sources.values() {
             let begins = matches!(active.trajectory, TrajectoryState::Wanted);
@@ -72,7 +71,7 @@ impl Worker<'_> {
                 continue;
             };
             if let Work::Edit { edit, .. } = &job.ticket.work {
-                prompts.insert(edit.prompt.clone());
+                prompts.insert(ConditioningKey::new(&edit.prompt));
             }
             if job.passing.is_some() {
                 prompts.extend(prompts_of(&active.source));
@@ -82,25 +81,24 @@ impl Worker<'_> {
     }
 
     /// Encodes the prompts that are not known, in one pass; where that fails, one by one, so that a prompt fails alone.
-    fn encode(&mut self, prompts: &BTreeSet<String>) -> Result<Encoded, Failure> {
-        let known = prompts.iter().filter_map(|text| Some((text.clone(), Ok(self.prompts.find(text)?))));
+    fn encode(&mut self, prompts: &BTreeSet<ConditioningKey>) -> Result<Encoded, Failure> {
+        let known = prompts.iter().filter_map(|key| Some((key.clone(), Ok(self.prompts.get(key)?))));
         let mut encoded: Encoded = known.collect();
-        let unknown: Vec<&String> = prompts.iter().filter(|text| !encoded.contains_key(*text)).collect();
+        let unknown: Vec<ConditioningKey> = prompts.iter().filter(|key| !encoded.contains_key(*key)).cloned().collect();
         if unknown.is_empty() {
             return Ok(encoded);
         }
-        let texts: Vec<&str> = unknown.iter().map(|text| text.as_str()).collect();
-        if let Ok(contexts) = self.tried(|| self.model.encode_prompts(&texts))? {
-            for (text, context) in unknown.into_iter().zip(contexts) {
-                self.prompts.keep(text, &context);
-                encoded.insert(text.clone(), Ok(context));
+        if let Ok(conditionings) = self.tried(|| self.model.condition(&unknown))? {
+            for (key, conditioning) in unknown.into_iter().zip(conditionings) {
+                self.prompts.put(key.clone(), &conditioning);
+                encoded.insert(key, Ok(conditioning));
             }
             return Ok(encoded);
         }
-        for text in unknown {
-            let one = self.tried(|| self.model.encode_prompts(&[text.as_str()]))?;
+        for key in unknown {
+            let one = self.tried(|| self.model.condition(std::slice::from_ref(&key)))?;
             let one = one.and_then(|mut one| one.pop().ok_or_else(|| EngineError::Failed("no prompt".to_owned())));
-            encoded.insert(text.clone(), one);
+            encoded.insert(key, one);
         }
         Ok(encoded)
     }
@@ -181,7 +179,7 @@ impl Worker<'_> {
         let Work::Edit { source, edit } = job.ticket.work.clone() else {
             return Ok(());
         };
-        let target = context(encoded, &edit.prompt)?;
+        let target = conditioning(encoded, &ConditioningKey::new(&edit.prompt))?;
         let log = match job.passing.take() {
             Some(Passing::Reserved(reservation)) => {
                 let (log, replay) = self.open_passing(&job.session, &edit, encoded, reservation)?;
@@ -311,20 +309,20 @@ pub(crate) fn tried<T>(
     }
 }
 
-fn prompts_of(source: &Source) -> [String; 2] {
-    [source.prompt.clone(), source.negative_prompt.clone()]
+/// The keys of a source's prompt and negative prompt.
+fn prompts_of(source: &Source) -> [ConditioningKey; 2] {
+    [ConditioningKey::new(&source.prompt), ConditioningKey::new(&source.negative_prompt)]
 }
 
-/// Both prompts of a source.
+/// The conditionings of a source's prompt and negative prompt.
 fn contexts(encoded: &Encoded, source: &Source) -> Result<Arc<SourceContexts>, EngineError> {
-    Ok(Arc::new(SourceContexts {
-        conditional: context(encoded, &source.prompt)?,
-        unconditional: context(encoded, &source.negative_prompt)?,
-    }))
+    let [conditional, unconditional] = prompts_of(source);
+    let (conditional, unconditional) = (conditioning(encoded, &conditional)?, conditioning(encoded, &unconditional)?);
+    Ok(Arc::new(SourceContexts::new(conditional, unconditional)))
 }
 
-fn context(encoded: &Encoded, prompt: &str) -> Result<TextContext, EngineError> {
-    encoded.get(prompt).cloned().unwrap_or_else(|| Err(EngineError::Failed("a prompt was not encoded".to_owned())))
+fn conditioning(encoded: &Encoded, key: &ConditioningKey) -> Result<Conditioning, EngineError> {
+    encoded.get(key).cloned().unwrap_or_else(|| Err(EngineError::Failed("a prompt was not encoded".to_owned())))
 }
 
 /// How a job found its source, once something had to be computed again for it.

@@ -11,6 +11,7 @@
 //! - [`vae`]: latents to images and back
 //! - [`nn`]: the layers that these share
 
+mod architecture;
 mod conditioning;
 pub mod error;
 pub mod nn;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+pub use architecture::{ArchitectureProfile, SiteGrouping};
 pub use conditioning::{Conditioning, ConditioningKey};
 pub use error::ModelError;
 use nn::Compute;
@@ -56,6 +58,8 @@ pub struct ModelInfo {
     pub samplers: &'static [SamplerName],
     /// The one of a request that names none.
     pub default_sampler: SamplerName,
+    /// Which of its attention editing is about.
+    pub architecture: ArchitectureProfile,
     /// Suggested sampling settings.
     pub defaults: SamplingDefaults,
     /// What else its makers say of it.
@@ -117,6 +121,7 @@ impl Model {
                 other => blake3::hash(format!("{} {}", files.fingerprint()?, other.as_str()).as_bytes()).to_string(),
             },
             tokenizer,
+            architecture: ArchitectureProfile::of(unet.config()),
             schedule,
             samplers: SamplerName::ALL,
             default_sampler,

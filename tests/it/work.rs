@@ -93,7 +93,7 @@ fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, STEPS, room));
     let (conditional, unconditional) = (context(model, &source.prompt), context(model, ""));
     let contexts = Arc::new(SourceContexts::new(conditional, unconditional));
-    let needs = needs_of(&edit.plan);
+    let needs = needs_of(&edit.plan, &layout);
     let room = store.reserve(Tier::Memory, layout.context_bytes() + layout.bytes(&needs)).unwrap();
     let room = (Device::Cpu, room);
     let log = Arc::new(AttentionLog::kept(Arc::clone(&layout), Arc::clone(&contexts), needs.clone(), STEPS, room));

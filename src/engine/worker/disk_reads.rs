@@ -19,10 +19,10 @@ impl Worker<'_> {
         let Spooled::Read { session, part, tensors } = spooled else {
             return;
         };
-        if part == Part::Trajectory {
+        let Some((step, group)) = part.attention() else {
             self.take_trajectory(&session, tensors);
             return;
-        }
+        };
         let Some(active) = self.sources.get(&session) else {
             return;
         };
@@ -30,13 +30,10 @@ impl Worker<'_> {
             return;
         };
         // Of jobs that have left: what nobody waits for any more has no room.
-        if !codec::contains(&log.promised(), part) {
+        if !log.planned().has_part(part) {
             return;
         }
-        let put = |tensors| {
-            let (step, attention) = codec::to_attention(part, &active.layout, tensors)?;
-            log.put(step, attention)
-        };
+        let put = |tensors| log.put(step, codec::to_attention(group, &active.layout, tensors)?);
         match tensors.map(put) {
             Some(Ok(())) => {}
             other => {
@@ -45,9 +42,9 @@ impl Worker<'_> {
                     self.store().lose_part(&session, part);
                 }
                 let mut missing = Coverage::none(active.source.steps);
-                codec::insert(&mut missing, part);
+                missing.insert_part(part);
                 if let Some(active) = self.sources.get_mut(&session) {
-                    codec::remove(&mut active.written.attention, part);
+                    active.written.attention.remove_part(part);
                 }
                 self.mark_replayed(&session);
                 if let Err(error) = self.replay(&session, &missing) {

@@ -18,7 +18,7 @@ use crate::engine::worker::Worker;
 use crate::engine::worker::busy_time::WorkerPart;
 use crate::recordings::Tier;
 use crate::recordings::budget::Reservation;
-use crate::recordings::{AttentionLog, Coverage, SessionId, Source, SourceContexts, Trajectory, codec};
+use crate::recordings::{AttentionLog, Coverage, SessionId, Source, SourceContexts, Trajectory};
 
 /// Conditionings, or why there is not one.
 type Encoded = BTreeMap<ConditioningKey, Result<Conditioning, EngineError>>;
@@ -159,8 +159,8 @@ impl Worker<'_> {
         let trajectory = Arc::new(Trajectory::new(Arc::clone(&active.layout), noise, source.steps, reservation));
         let records = match &mut active.log {
             SharedLog::Open { log, coming, .. } => {
-                *coming = coming.union(&log.promised());
-                Some((Arc::clone(log), log.promised()))
+                *coming = coming.union(&log.planned());
+                Some((Arc::clone(log), log.planned()))
             }
             _ => None,
         };
@@ -189,7 +189,9 @@ impl Worker<'_> {
                 log
             }
             _ => {
-                let (log, found) = self.feed(&job.session, &needs_of(&edit.plan))?;
+                let layout = self.sources.get(&job.session).map(|active| Arc::clone(&active.layout));
+                let layout = layout.ok_or_else(|| EngineError::Failed("the source is gone".to_owned()))?;
+                let (log, found) = self.feed(&job.session, &needs_of(&edit.plan, &layout))?;
                 if found == Tier::Trajectory {
                     job.recording_use = replayed(job.recording_use);
                 }
@@ -221,8 +223,8 @@ impl Worker<'_> {
         };
         let contexts = contexts(encoded, &active.source)?;
         let (layout, steps) = (Arc::clone(&active.layout), active.source.steps);
-        let log = Arc::new(AttentionLog::passing(layout, contexts, steps, (Device::Cpu, reservation)));
-        let replay = self.new_replay(session, &log, needs_of(&edit.plan))?;
+        let log = Arc::new(AttentionLog::streamed(layout, contexts, steps, (Device::Cpu, reservation)));
+        let replay = self.new_replay(session, &log, needs_of(&edit.plan, log.layout()))?;
         Ok((log, replay))
     }
 
@@ -231,7 +233,7 @@ impl Worker<'_> {
     fn feed(&mut self, session: &SessionId, needs: &Coverage) -> Result<(Arc<AttentionLog>, Tier), EngineError> {
         let mut on_disk = self.store().find(session).map(|known| known.parts).unwrap_or_default();
         // The first step first: an edit begins as soon as that is there.
-        on_disk.sort_by_key(|part| codec::step_of(*part));
+        on_disk.sort_by_key(|part| part.attention().map(|(step, _)| step));
         let Some(active) = self.sources.get_mut(session) else {
             return Err(EngineError::Failed("the source is gone".to_owned()));
         };
@@ -243,8 +245,8 @@ impl Worker<'_> {
         *coming = coming.union(&missing);
         let mut replayed = missing.clone();
         for part in on_disk {
-            if codec::contains(&missing, part) && self.store().read_part(session, part, Some(&log)) {
-                codec::remove(&mut replayed, part);
+            if missing.has_part(part) && self.store().read_part(session, part, Some(&log)) {
+                replayed.remove_part(part);
                 found = Tier::Disk;
             }
         }

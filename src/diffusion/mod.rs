@@ -1,13 +1,13 @@
 //! The model: Stable Diffusion in the diffusers layout, on candle, with attention that a caller can control.
 //!
-//! [`Model`] holds everything that lives on the device. It is not shared: one thread owns it. [`ModelInfo`] is what
-//! the rest of the program needs to know of a model and may be read from anywhere.
+//! [`Model`] holds everything that lives on the device; one thread owns it. [`ModelInfo`] is what the rest of the
+//! program knows of a model, and any thread may read it.
 //!
-//! - [`files`], [`weights`]: where bytes come from, and named tensors with checked shapes
-//! - [`profile`]: what a model's makers say of it
-//! - [`tokenizer`], [`text_encoder`]: prompts to embeddings
-//! - [`unet`]: latents to noise, with [`unet::AttentionControl`] as the door for editing
-//! - [`scheduler`], [`noise`]: DDIM and PyTorch's random numbers
+//! - [`weights`]: model folders, and named tensors with checked shapes
+//! - [`profile`]: what a model's makers recommend; [`architecture`]: which of its attention editing is about
+//! - [`text`]: prompts to embeddings; [`conditioning`]: what the UNet reads of them
+//! - [`samplers`], [`noise`]: how latents go from noise to an image, and PyTorch's random numbers
+//! - [`unet`]: latents to noise; editing hooks into [`unet::AttentionControl`]
 //! - [`vae`]: latents to images and back
 //! - [`nn`]: the layers that these share
 
@@ -62,7 +62,7 @@ pub struct ModelInfo {
     pub architecture: ArchitectureProfile,
     /// Suggested sampling settings.
     pub defaults: SamplingDefaults,
-    /// What else its makers say of it.
+    /// What else its makers recommend.
     pub hints: Hints,
     /// Image side in pixels that the model was trained on.
     pub native_size: usize,
@@ -87,7 +87,7 @@ impl ModelInfo {
 /// A model on its device.
 #[derive(Debug)]
 pub struct Model {
-    /// What may be known elsewhere.
+    /// What other threads may read.
     pub info: Arc<ModelInfo>,
     /// The UNet.
     pub unet: UNet,
@@ -181,12 +181,11 @@ impl Model {
         self.unet.sites(h, w)
     }
 
-    /// Latents `[images, channels, h, w]` -> each image's bytes, row by row, RGB; what one comes to does not depend on
-    /// the others.
+    /// Latents `[images, channels, h, w]` -> each image's bytes, row by row, RGB. An image does not depend on the others.
     pub fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {
         let count = latents.dim(0)?;
         if self.compute.device.is_cpu() && count > 1 {
-            // Company gains nothing on the processor, and pushes activations out of its cache.
+            // Larger batches are not faster on the CPU, and their activations do not fit its cache.
             let alone = (0..count).map(|image| self.decode(&latents.narrow(0, image, 1)?));
             return Ok(alone.collect::<Result<Vec<_>>>()?.concat());
         }
@@ -197,11 +196,6 @@ impl Model {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let bytes = |image: Vec<f32>| image.into_iter().map(|value| (value * 255.0).round_ties_even() as u8).collect();
         Ok(images.into_iter().map(bytes).collect())
-    }
-
-    /// The autoencoder.
-    pub fn vae(&self) -> &Vae {
-        &self.vae
     }
 
     fn latent_size(&self, height: usize, width: usize) -> (usize, usize) {

@@ -1,4 +1,4 @@
-//! What the engine asks of a model: the seam at which tests put a quick or a faulty one.
+//! What the engine asks of a model. Tests implement it with a fast or a faulty one.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::recordings::ValueBytes;
 
 /// A model on its device, as the worker's thread uses it.
 pub trait Backend {
-    /// What may be known elsewhere.
+    /// What other threads may read.
     fn info(&self) -> &Arc<ModelInfo>;
 
     /// Where tensors live.
@@ -40,7 +40,7 @@ pub trait Backend {
     /// `latents` `[images, channels, h, w]` -> each image's bytes, row by row, RGB.
     fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>>;
 
-    /// The smallest pass that there is, from a prompt to an image's bytes: whether everything computes.
+    /// The smallest pass, from a prompt to an image's bytes: checks that everything computes.
     fn probe(&self) -> std::result::Result<(), ModelError> {
         let side = self.info().min_side;
         let conditionings = self.condition(&[ConditioningKey::new("")])?;
@@ -50,13 +50,13 @@ pub trait Backend {
         Ok(())
     }
 
-    /// Whether an error says that the device itself has failed, so that nothing that comes after can succeed.
+    /// Whether an error says that the device itself has failed, so that no later work can succeed.
     fn is_device_failure(&self, error: &Error) -> bool {
         is_of_device(error)
     }
 }
 
-/// A device's memory that is full is no failure: the job is too large, the next one may not be.
+/// A device whose memory is full has not failed: the job is too large, the next one may not be.
 const OUT_OF_MEMORY: &str = "OUT_OF_MEMORY";
 
 fn is_of_device(error: &Error) -> bool {

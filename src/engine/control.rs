@@ -61,7 +61,7 @@ impl AttentionControl for BatchControl<'_> {
     }
 }
 
-/// Adds up attention maps over layers and heads, for the mean that local blend reads.
+/// Sums attention maps over layers and heads, for the mean that local blend reads.
 #[derive(Debug)]
 struct MapSum {
     layout: Arc<RecordingLayout>,
@@ -97,7 +97,7 @@ impl MapSum {
     }
 }
 
-/// Keeps what a source's step says of its attention.
+/// Records the attention of a source's steps.
 #[derive(Debug)]
 pub struct StepRecorder {
     layout: Arc<RecordingLayout>,
@@ -145,14 +145,14 @@ impl StepRecorder {
         Ok(())
     }
 
-    /// What the step has left: the attention that was wanted, and the mean maps, empty where they were not.
+    /// The attention that was wanted of the step, and the mean maps, empty where they were not.
     pub fn finish(&mut self) -> Result<(StepAttention, Arc<[f32]>)> {
         let maps = self.maps.as_mut().map(MapSum::finish).transpose()?.unwrap_or_default();
         Ok((std::mem::take(&mut self.groups).into_iter().collect(), maps.into()))
     }
 }
 
-/// What the target's values at one layer come to in one phase of the plan.
+/// The target's values at one layer, mixed for one phase of the plan.
 #[derive(Debug)]
 struct InjectedValues {
     phase: usize,
@@ -216,7 +216,7 @@ impl StepEditor {
         self.maps = maps.then(|| MapSum::new(&self.layout));
     }
 
-    /// Lets go of what the source did at the step, which is over.
+    /// Drops the source's attention of the step that is done.
     pub fn end(&mut self) {
         self.attention = StepAttention::default();
     }

@@ -39,10 +39,10 @@ pub fn of_trajectory(trajectory: &Trajectory) -> Result<Tensors> {
 }
 
 /// The steps and the image of a trajectory from its tensors; an error where they are not what the layout and the
-/// shape of the noise say.
+/// shape of the latents at the start say.
 pub fn to_trajectory(
     layout: &RecordingLayout,
-    noise: &Tensor,
+    start: &Tensor,
     steps: usize,
     tensors: Tensors,
 ) -> Result<(Vec<TrajectoryStep>, Image)> {
@@ -52,7 +52,7 @@ pub fn to_trajectory(
         None => candle_core::bail!("there is no tensor {name}"),
     };
     let (latents, image) = (take("latents")?, take("image")?);
-    let (_, channels, height, width) = noise.dims4()?;
+    let (_, channels, height, width) = start.dims4()?;
     expect(&latents, &[steps, channels, height, width])?;
     let values = layout.map_values();
     let maps = if values > 0 {
@@ -68,7 +68,7 @@ pub fn to_trajectory(
     }
     let step = |(step, maps): (usize, Vec<f32>)| {
         // A copy of its own: a view would keep the latents of all steps.
-        let latents = latents.narrow(0, step, 1)?.copy()?.to_device(noise.device())?;
+        let latents = latents.narrow(0, step, 1)?.copy()?.to_device(start.device())?;
         Ok(TrajectoryStep { latents, maps: maps.into() })
     };
     let steps = maps.into_iter().enumerate().map(step).collect::<Result<_>>()?;

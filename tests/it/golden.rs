@@ -181,13 +181,13 @@ fn bytes_in(log: &AttentionLog, steps: usize) -> u64 {
 fn bytes_on(trajectory: &Trajectory) -> u64 {
     let steps = (0..trajectory.recorded_steps()).map(|step| trajectory.step(step).unwrap());
     let of_steps: u64 = steps.map(|step| tensor_bytes(&step.latents) + size_of_val(&*step.maps) as u64).sum();
-    tensor_bytes(trajectory.noise()) + of_steps
+    tensor_bytes(trajectory.start()) + of_steps
 }
 
 /// The local-blend mask of a finished edit's last step, row by row over the latents.
 fn last_mask(run: &EditRun, trajectory: &Trajectory, plan: &EditPlan) -> Option<Vec<bool>> {
     let (map_height, map_width) = run.layout().blend_level()?;
-    let (_, _, height, width) = trajectory.noise().dims4().unwrap();
+    let (_, _, height, width) = trajectory.start().dims4().unwrap();
     let mut source = Vec::new();
     trajectory.maps().steps.iter().for_each(|maps| add_step(&mut source, maps));
     Some(blend_mask(plan.blend()?, &source, run.summed_maps()?, map_height, map_width, height, width))

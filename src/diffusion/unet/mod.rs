@@ -25,14 +25,15 @@ use crate::diffusion::nn::{Compute, Conv2d, ConvInput, GroupNorm, Linear, Resnet
 use crate::diffusion::unet::attention::{AskedInTurn, PartOfBatch};
 use crate::diffusion::unet::blocks::{Counters, DownBlock, MidBlock, UpBlock};
 use crate::diffusion::unet::timestep::TimestepEmbedding;
+use crate::diffusion::unet::transformer::Transformer;
 use crate::diffusion::weights::Weights;
 use crate::diffusion::weights::files::ModelFiles;
 use crate::kernels::pool::{for_each, threads};
 
 const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
 
-/// Rows that go through the network together on the processor, where threads share them. A row alone gains nothing from company there, and more
-/// than two of them push each other's activations out of the cache.
+/// Rows that go through the network together on the CPU, where threads share each operation. Larger batches are slower:
+/// the activations of more than two rows do not fit the cache.
 const CPU_ROWS: usize = 2;
 
 /// What cross-attention reads of a prompt: keys and values for every layer, computed once.
@@ -150,9 +151,13 @@ impl UNet {
             let (h, w) = sizes[sizes.len() - 1];
             sizes.push((h.div_ceil(2), w.div_ceil(2)));
         }
-        let down = self.down_blocks.iter().zip(&sizes).flat_map(|(block, &size)| block.sites(size));
-        let mid = self.mid_block.sites(sizes[sizes.len() - 1]);
-        let up = self.up_blocks.iter().zip(sizes.iter().rev()).flat_map(|(block, &size)| block.sites(size));
+        let sites = |transformer: &Transformer, (h, w): (usize, usize)| transformer.sites(h, w).collect::<Vec<_>>();
+        let down = self.down_blocks.iter().map(DownBlock::transformers).zip(sizes.iter().copied());
+        let up = self.up_blocks.iter().map(UpBlock::transformers).zip(sizes.iter().rev().copied());
+        let down = down.flat_map(|(of_level, size)| of_level.flat_map(move |transformer| sites(transformer, size)));
+        let up = up.flat_map(|(of_level, size)| of_level.flat_map(move |transformer| sites(transformer, size)));
+        let coarsest = sizes[sizes.len() - 1];
+        let mid = self.mid_block.transformers().flat_map(|transformer| sites(transformer, coarsest));
         down.chain(mid).chain(up).collect()
     }
 
@@ -244,7 +249,7 @@ impl UNet {
         output.permute((0, 3, 1, 2))?.contiguous()
     }
 
-    fn transformers(&self) -> impl Iterator<Item = &transformer::Transformer> {
+    fn transformers(&self) -> impl Iterator<Item = &Transformer> {
         let down = self.down_blocks.iter().flat_map(DownBlock::transformers);
         let up = self.up_blocks.iter().flat_map(UpBlock::transformers);
         down.chain(self.mid_block.transformers()).chain(up)

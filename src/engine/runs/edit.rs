@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 use crate::diffusion::Conditioning;
 use crate::engine::backend::Backend;
 use crate::engine::control::StepEditor;
-use crate::engine::runs::attention_prefetch::Ahead;
+use crate::engine::runs::attention_prefetch::Prefetch;
 use crate::engine::runs::needs_of;
 use crate::engine::runs::sampler_state::{SamplerState, Sampling};
 use crate::p2p::{EditPlan, add_step, blend_mask};
@@ -19,7 +19,7 @@ pub struct EditRun {
     pub(crate) state: SamplerState,
     pub(crate) trajectory: Arc<Trajectory>,
     pub(crate) log: Arc<AttentionLog>,
-    pub(crate) ahead: Ahead,
+    pub(crate) prefetch: Prefetch,
     pub(crate) conditioning: Conditioning,
     plan: Arc<EditPlan>,
     /// What the plan reads of the source, step by step.
@@ -49,12 +49,12 @@ impl EditRun {
     ) -> Self {
         let editor = StepEditor::new(&plan, log.layout(), log.contexts());
         Self {
-            state: SamplerState::new(sampling, trajectory.noise().clone()),
+            state: SamplerState::new(sampling, trajectory.start().clone()),
             maps: (keeps_maps || plan.blend().is_some()).then(SummedMaps::default),
             needs: needs_of(&plan, log.layout()),
             trajectory,
             log,
-            ahead: Ahead::new(model.device()),
+            prefetch: Prefetch::new(model.device()),
             conditioning,
             plan,
             editor,

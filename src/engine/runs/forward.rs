@@ -1,4 +1,4 @@
-//! One step of several runs with one pass of the UNet, and what is done with what goes wrong in it.
+//! One step of several runs with one pass of the UNet; errors and panics of it become failures.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -9,23 +9,23 @@ use crate::engine::backend::Backend;
 use crate::engine::control::BatchControl;
 use crate::engine::runs::Run;
 
-/// Why tensor work came to nothing. The texts are for logs.
+/// Why tensor work failed. The texts are for logs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// It concerns this work alone.
     #[error("{0}")]
     Work(String),
-    /// The device has failed: nothing that comes after can succeed.
+    /// The device has failed: no later work can succeed.
     #[error("the device failed: {0}")]
     Device(String),
 }
 
-/// Whether a run took its step, or what kept it from it.
+/// Whether a run took its step, or why not.
 pub type StepResult = std::result::Result<(), Failure>;
 
 /// Runs tensor work; errors and panics of it become failures.
 pub fn guarded<T>(model: &dyn Backend, work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Failure> {
-    // What a panic leaves behind is a run that is given up, or one whose next step begins by starting over.
+    // After a panic the run is either dropped, or its next step starts by resetting what the last one left.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) if model.is_device_failure(&error) => Err(Failure::Device(error.to_string())),
@@ -55,8 +55,8 @@ pub fn forward(model: &dyn Backend, runs: &mut [&mut Run]) -> Result<Tensor> {
     model.forward(&Tensor::cat(&latents, 0)?, &timesteps, &conditionings, &mut BatchControl::new(rows))
 }
 
-/// Takes one step of every run with one pass of the UNet, and tells how long the pass took. The outer error is the
-/// pass's and concerns all of them: no run has moved. The inner ones are each run's own.
+/// Takes one step of every run with one pass of the UNet, and returns how long the pass took. The outer error is the
+/// pass's and concerns all of them: no run has advanced. The inner ones are each run's own.
 pub fn denoise(
     model: &dyn Backend,
     runs: &mut [&mut Run],

@@ -6,8 +6,8 @@
 //! | replay | 1, conditional | the trajectory | attention that is missing |
 //! | edit | as its source's guidance says | the trajectory, attention | its own latents |
 //!
-//! Whoever reads a step waits until it is written, so an edit follows a source or a replay one step behind, and reads a
-//! complete recording at once; there is no other rule. [`crate::engine::runs::forward`] takes one step of several runs with one
+//! A run reads a step once it is written. So an edit follows a source or a replay one step behind, and reads a complete
+//! recording without waiting; there is no other rule. [`crate::engine::runs::forward`] takes one step of several runs with one
 //! pass of the UNet; they may be at different steps of different schedules and prompts, as long as their latents have
 //! one shape.
 
@@ -149,7 +149,7 @@ impl Run {
     pub fn latents(&self) -> &Tensor {
         match self {
             Self::Source(SourceRun { state, .. }) | Self::Edit(EditRun { state, .. }) => &state.latents,
-            Self::Replay(run) => run.trajectory.noise(),
+            Self::Replay(run) => run.trajectory.start(),
         }
     }
 
@@ -207,7 +207,7 @@ impl Run {
             Self::Edit(run) => {
                 let step = run.state.step;
                 let next = (step + 1 < run.state.steps()).then(|| (step + 1, run.needs_at(step + 1)));
-                let attention = run.ahead.step(&run.log, (step, run.needs()), next)?;
+                let attention = run.prefetch.step(&run.log, (step, run.needs()), next)?;
                 run.editor.begin(step, attention, run.maps.is_some());
                 row_controls(run.state.guidance(), RowControl::Edit(&mut run.editor))
             }

@@ -38,7 +38,7 @@ impl SourceRun {
         contexts: Arc<SourceContexts>,
         log: Option<(Arc<AttentionLog>, Coverage)>,
     ) -> Self {
-        let state = SamplerState::new(sampling, trajectory.noise().clone());
+        let state = SamplerState::new(sampling, trajectory.start().clone());
         let recorder = StepRecorder::new(trajectory.layout());
         Self { state, trajectory, contexts, log, recorder }
     }

@@ -21,8 +21,9 @@ use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::unet::NoControl;
 use reprompt::diffusion::weights::embedded;
-use reprompt::diffusion::{Model, ModelFiles};
+use reprompt::diffusion::{ConditioningKey, Model, ModelFiles};
 use reprompt::engine::WorkerPart;
+use reprompt::engine::runs::Sampling;
 use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::Tier;
@@ -149,15 +150,15 @@ async fn run(engine: &Engine, work: Work, found: RecordingUse) -> (Outcome, f64)
 /// Plain text to image: two rows per step, nothing recorded.
 fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
     let began = Instant::now();
-    let contexts = model.encode_prompts(&[&source.negative_prompt, prompt]).unwrap();
+    let contexts = model.condition(&[&*source.negative_prompt, prompt].map(ConditioningKey::new)).unwrap();
     let contexts: Vec<_> = contexts.iter().collect();
     let mut latents = model.noise(source.seed, source.height, source.width).unwrap();
-    for timestep in model.info.scheduler.timesteps(source.steps).unwrap() {
+    let Sampling { sampler, guidance, noise } = Sampling::of(&model.info, source).unwrap();
+    let mut stepper = sampler.start();
+    for (step, &timestep) in sampler.timesteps().iter().enumerate() {
         let rows = Tensor::cat(&[&latents, &latents], 0).unwrap();
         let output = model.unet.forward(&rows, &[timestep; 2], &contexts, &mut NoControl).unwrap();
-        let (negative, positive) = (output.narrow(0, 0, 1).unwrap(), output.narrow(0, 1, 1).unwrap());
-        let guided = (&negative + ((positive - &negative).unwrap() * source.guidance_scale).unwrap()).unwrap();
-        latents = model.info.scheduler.step(&guided, timestep, source.steps, &latents).unwrap();
+        latents = stepper.step(step, &guidance.guide(&output).unwrap(), &latents, &noise).unwrap();
     }
     model.decode(&latents).unwrap();
     began.elapsed().as_secs_f64()
@@ -174,13 +175,13 @@ const PASSES: [(usize, &str); 5] = [
 
 /// Seconds per row of a pass with this many rows.
 fn row(model: &Model, size: usize, rows: usize) -> f64 {
-    let context = model.encode_prompts(&[TARGETS[0]]).unwrap().remove(0);
+    let context = model.condition(&[ConditioningKey::new(TARGETS[0])]).unwrap().remove(0);
     let contexts = vec![&context; rows];
     let noise = model.noise(1, size, size).unwrap();
     let latents = Tensor::cat(&vec![&noise; rows], 0).unwrap();
     let began = Instant::now();
     for _ in 0..32 / rows {
-        model.unet.forward(&latents, &vec![500; rows], &contexts, &mut NoControl).unwrap();
+        model.unet.forward(&latents, &vec![500.0; rows], &contexts, &mut NoControl).unwrap();
     }
     // A GPU works asynchronously: wait for it.
     model.device().synchronize().unwrap();

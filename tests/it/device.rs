@@ -1,6 +1,6 @@
 //! What holds on every device, on the one that `REPROMPT_TEST_DEVICE` and `REPROMPT_TEST_DTYPE` name (see `support`).
 //!
-//! Where the bits of the processor are wanted, tests say so by taking `Device::Cpu`; these do not.
+//! Where the bits of the CPU are wanted, tests say so by taking `Device::Cpu`; these do not.
 
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::noise::randn;
@@ -50,7 +50,7 @@ fn attentions() -> Vec<Attention> {
     sizes.into_iter().map(of).collect()
 }
 
-/// Numbers as the type holds them, on the device, and the same as the processor sees them.
+/// Numbers as the type holds them, on the device, and the same as the CPU sees them.
 fn numbers(seed: u64, rows: usize, columns: usize, dtype: DType) -> (Tensor, Vec<f32>) {
     let tensor = Tensor::from_vec(randn(seed, rows * columns), (rows, columns), &Device::Cpu).unwrap();
     let tensor = tensor.to_dtype(dtype).unwrap();

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use candle_core::{Device, Error, Result, Tensor};
-use reprompt::diffusion::unet::{AttentionControl, AttentionSite, TextContext};
+use reprompt::diffusion::unet::{AttentionControl, AttentionSite};
 use reprompt::diffusion::weights::embedded;
-use reprompt::diffusion::{Model, ModelError, ModelInfo};
+use reprompt::diffusion::{Conditioning, ConditioningKey, Model, ModelError, ModelInfo};
 use reprompt::engine::backend::Backend;
 use reprompt::engine::{Engine, EngineConfig, PreparedEdit, Work};
 use reprompt::p2p::EditParams;
@@ -39,7 +39,7 @@ pub type Health = Arc<AtomicU64>;
 
 pub struct Fake {
     info: Arc<ModelInfo>,
-    context: TextContext,
+    conditioning: Conditioning,
     step_time: Duration,
     /// Prompts that were encoded.
     encoded: Encoded,
@@ -51,8 +51,8 @@ pub struct Fake {
 impl Fake {
     fn new(step_time: Duration, encoded: Encoded, health: Health) -> Self {
         let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
-        let context = model.encode_prompts(&[""]).unwrap().remove(0);
-        Self { info: model.info, context, step_time, encoded, health, never: channel() }
+        let conditioning = model.condition(&[ConditioningKey::new("")]).unwrap().remove(0);
+        Self { info: model.info, conditioning, step_time, encoded, health, never: channel() }
     }
 }
 
@@ -117,9 +117,9 @@ impl Backend for Fake {
         ValueBytes { number: 4, context: 0 }
     }
 
-    fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
-        self.encoded.lock().unwrap().extend(prompts.iter().map(|&prompt| prompt.to_owned()));
-        Ok(vec![self.context.clone(); prompts.len()])
+    fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
+        self.encoded.lock().unwrap().extend(keys.iter().map(|key| key.prompt.clone()));
+        Ok(vec![self.conditioning.clone(); keys.len()])
     }
 
     fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
@@ -136,8 +136,8 @@ impl Backend for Fake {
     fn forward(
         &self,
         latents: &Tensor,
-        _: &[usize],
-        _: &[&TextContext],
+        _: &[f64],
+        _: &[&Conditioning],
         _: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
         let _ = self.never.1.recv_timeout(self.step_time);

@@ -35,7 +35,7 @@ pub struct Finished {
     pub key: RunKey,
     /// The run, at its end or where it failed.
     pub run: Run,
-    /// Its image (none of a replay), or what it failed of.
+    /// Its image (`None` of a replay), or why it failed.
     pub image: Result<Option<Arc<Image>>, EngineError>,
     /// When its last step was taken.
     pub denoised: Instant,
@@ -54,7 +54,7 @@ pub struct Decoded {
     pub took: Duration,
 }
 
-/// What a pass came to.
+/// A pass that was taken.
 #[derive(Debug, Default)]
 pub struct Pass {
     /// The runs that took part.
@@ -103,7 +103,7 @@ impl RunSet {
         self.runs.values().filter(|active| active.failed.is_none()).map(|active| &active.run)
     }
 
-    /// Gives up the runs that nobody wants any more.
+    /// Drops the runs that are not wanted any more.
     pub fn retain(&mut self, is_wanted: impl Fn(RunKey) -> bool) {
         self.runs.retain(|key, _| is_wanted(*key));
     }

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use crate::engine::batch::CompatibilityKey;
 use crate::engine::job::JobEnd;
 use crate::engine::job::{EngineError, RecordingUse, Ticket, Work};
-use crate::engine::runs::{ROWS_PER_REPLAY, ROWS_PER_RUN, needs_of, recording_layout};
+use crate::engine::runs::{ROWS_PER_REPLAY, guidance_of, needs_in, needs_of, recording_layout};
 use crate::engine::state::{ActiveSource, EditState, Job, NotStarted, Passing, SharedLog, TrajectoryState, Written};
 use crate::engine::worker::{Queued, Worker};
 use crate::recordings::Tier;
-use crate::recordings::attention_log::PASSING_STEPS;
+use crate::recordings::attention_log::RING_STEPS;
 use crate::recordings::budget::Reservation;
 use crate::recordings::disk::Part;
 use crate::recordings::store::Known;
-use crate::recordings::{Coverage, SessionId, Source, StepSet, codec};
+use crate::recordings::{Coverage, RecordingLayout, SessionId, Source};
 
 /// Why something is not reserved.
 enum NoRoom {
@@ -61,9 +61,10 @@ impl Worker<'_> {
 
     /// Rows of the runs in progress, and of those that are about to begin.
     fn rows_running(&self) -> usize {
-        let edits = self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting)).count();
+        let edits = self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting));
         let sources = self.sources.values().filter(|active| matches!(active.trajectory, TrajectoryState::Wanted));
-        self.runs.rows() + (edits + sources.count()) * ROWS_PER_RUN
+        let begins = edits.map(|job| job.ticket.work.source()).chain(sources.map(|active| &active.source));
+        self.runs.rows() + begins.map(|source| guidance_of(source).rows().len()).sum::<usize>()
     }
 
     /// Rows that a job would add to those that run.
@@ -74,11 +75,12 @@ impl Worker<'_> {
             && known
                 .as_ref()
                 .is_none_or(|known| known.trajectory.is_none() && !known.parts.contains(&Part::Trajectory));
+        let rows_of_run = guidance_of(work.source()).rows().len();
         let Work::Edit { edit, .. } = work else {
-            return usize::from(runs_source) * ROWS_PER_RUN;
+            return usize::from(runs_source) * rows_of_run;
         };
         if edit.plan.is_identity() {
-            return usize::from(runs_source) * ROWS_PER_RUN;
+            return usize::from(runs_source) * rows_of_run;
         }
         let mut there = match (active.map(|active| &active.log), &known) {
             (Some(SharedLog::Open { coming, .. }), _) => coming.clone(),
@@ -86,24 +88,33 @@ impl Worker<'_> {
             (_, Some(Known { attention: Some((_, log)), .. })) => log.present(),
             _ => Coverage::none(work.source().steps),
         };
-        known.iter().flat_map(|known| &known.parts).for_each(|part| codec::insert(&mut there, *part));
-        let replays = !runs_source && !self.needs(work).minus(&there).is_empty();
-        (1 + usize::from(runs_source)) * ROWS_PER_RUN + usize::from(replays) * ROWS_PER_REPLAY
+        known.iter().flat_map(|known| &known.parts).for_each(|part| there.insert_part(*part));
+        let needs = || match active {
+            Some(active) => needs_of(&edit.plan, &active.layout),
+            None => needs_of(&edit.plan, &recording_layout(&*self.model, work.source().height, work.source().width)),
+        };
+        let replays = !runs_source && !needs().minus(&there).is_empty();
+        (1 + usize::from(runs_source)) * rows_of_run + usize::from(replays) * ROWS_PER_REPLAY
     }
 
     /// What a job reads of its source's attention; for a recording, what edits without windows of their own will read.
-    pub(crate) fn needs(&self, work: &Work) -> Coverage {
+    pub(crate) fn needs(&self, work: &Work, layout: &RecordingLayout) -> Coverage {
         match work {
-            Work::Edit { edit, .. } => needs_of(&edit.plan),
+            Work::Edit { edit, .. } => needs_of(&edit.plan, layout),
             Work::Record { source } => {
                 let presets = self.shared.presets.get().into_iter();
-                let windows = presets.flat_map(|presets| presets.steps(source.steps)).map(|(cross, own)| Coverage {
-                    cross: StepSet::range(source.steps, cross),
-                    self_attention: StepSet::range(source.steps, own),
+                let windows = presets.flat_map(|presets| presets.steps(source.steps)).map(|(cross, own)| {
+                    needs_in(layout, source.steps, |step| cross.contains(&step), |step| own.contains(&step))
                 });
                 windows.fold(Coverage::none(source.steps), |all, window| all.union(&window))
             }
         }
+    }
+
+    /// [`Self::needs`] in the layout of an active source; nothing where it is not active.
+    fn needs_in_session(&self, work: &Work, session: &SessionId) -> Coverage {
+        let active = self.sources.get(session);
+        active.map_or_else(|| Coverage::none(work.source().steps), |active| self.needs(work, &active.layout))
     }
 
     fn start(&mut self, ticket: Ticket, session: SessionId) -> Result<(), NotStarted> {
@@ -119,14 +130,14 @@ impl Worker<'_> {
             Work::Record { .. } => {
                 // Attention is recorded on the way where there is room for it; the source is what was asked for.
                 if self.is_to_be_run(&session) {
-                    let needs = self.needs(&ticket.work);
+                    let needs = self.needs_in_session(&ticket.work, &session);
                     let _ = self.reserve_kept(&session, &needs);
                 }
                 (EditState::None, None)
             }
             Work::Edit { edit, .. } if edit.plan.is_identity() => (EditState::SameAsSource, None),
             Work::Edit { .. } => {
-                let needs = self.needs(&ticket.work);
+                let needs = self.needs_in_session(&ticket.work, &session);
                 match self.reserve_attention(&session, &needs) {
                     Ok(passing) => (EditState::Waiting, passing),
                     Err(no_room) => return Err(self.not_started(ticket, &no_room)),
@@ -203,7 +214,7 @@ impl Worker<'_> {
         let parts = known.as_ref().map_or(&[][..], |known| &known.parts);
         let in_file = parts.contains(&Part::Trajectory);
         let mut written = Written { trajectory: in_file, attention: Coverage::none(source.steps) };
-        parts.iter().for_each(|part| codec::insert(&mut written.attention, *part));
+        parts.iter().for_each(|part| written.attention.insert_part(*part));
         let attention = known.as_ref().and_then(|known| known.attention.clone());
         let (trajectory, reserved, log) = match known.and_then(|known| known.trajectory) {
             Some(trajectory) => {
@@ -301,7 +312,8 @@ impl Worker<'_> {
         let Some(active) = self.sources.get(session) else {
             return Err(no_room);
         };
-        let bytes = active.layout.context_bytes() + active.layout.bytes(&Coverage::first(PASSING_STEPS));
+        let bytes =
+            active.layout.context_bytes() + active.layout.bytes(&Coverage::all(RING_STEPS, active.layout.groups()));
         let room = match self.reserve(Tier::Memory, bytes) {
             Err(NoRoom::Now) if !self.jobs.iter().any(|job| job.session == *session) => {
                 // What is kept of this very source may be what stands in the way.
@@ -326,7 +338,7 @@ impl Worker<'_> {
             SharedLog::Reserved { tier, reservation, promised } => {
                 (reservation.bytes(), needs.minus(promised), Some(*tier))
             }
-            SharedLog::Open { tier, log, .. } => (log.bytes(), needs.minus(&log.promised()), Some(*tier)),
+            SharedLog::Open { tier, log, .. } => (log.bytes(), needs.minus(&log.planned()), Some(*tier)),
         };
         if at.is_some() && more.is_empty() {
             return Ok(());
@@ -358,7 +370,7 @@ impl Worker<'_> {
             return;
         };
         match &mut active.log {
-            SharedLog::Open { log, .. } => log.promise(more, new),
+            SharedLog::Open { log, .. } => log.plan(more, new),
             SharedLog::Reserved { reservation, promised, .. } => {
                 reservation.absorb(new);
                 *promised = promised.union(more);

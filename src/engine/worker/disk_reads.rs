@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::engine::job::EngineError;
+use crate::engine::runs::Sampling;
 use crate::engine::state::{ActiveSource, SharedLog, TrajectoryState};
 use crate::engine::worker::Worker;
 use crate::engine::worker::start_runs::replayed;
@@ -18,10 +19,10 @@ impl Worker<'_> {
         let Spooled::Read { session, part, tensors } = spooled else {
             return;
         };
-        if part == Part::Trajectory {
+        let Some((step, group)) = part.attention() else {
             self.take_trajectory(&session, tensors);
             return;
-        }
+        };
         let Some(active) = self.sources.get(&session) else {
             return;
         };
@@ -29,13 +30,10 @@ impl Worker<'_> {
             return;
         };
         // Of jobs that have left: what nobody waits for any more has no room.
-        if !codec::contains(&log.promised(), part) {
+        if !log.planned().has_part(part) {
             return;
         }
-        let put = |tensors| {
-            let (step, attention) = codec::to_attention(part, &active.layout, tensors)?;
-            log.put(step, attention)
-        };
+        let put = |tensors| log.put(step, codec::to_attention(group, &active.layout, tensors)?);
         match tensors.map(put) {
             Some(Ok(())) => {}
             other => {
@@ -44,9 +42,9 @@ impl Worker<'_> {
                     self.store().lose_part(&session, part);
                 }
                 let mut missing = Coverage::none(active.source.steps);
-                codec::insert(&mut missing, part);
+                missing.insert_part(part);
                 if let Some(active) = self.sources.get_mut(&session) {
-                    codec::remove(&mut active.written.attention, part);
+                    active.written.attention.remove_part(part);
                 }
                 self.mark_replayed(&session);
                 if let Err(error) = self.replay(&session, &missing) {
@@ -90,7 +88,11 @@ impl Worker<'_> {
     /// A trajectory as its file has it, where that fits the source.
     fn read_trajectory(&self, active: &mut ActiveSource, tensors: Tensors) -> Result<Arc<Trajectory>, EngineError> {
         let source = &active.source;
-        let noise = self.tried_here(|| Ok(self.model.noise(source.seed, source.height, source.width)?))?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), source))?;
+        let noise = self.tried_here(|| {
+            let noise = self.model.noise(source.seed, source.height, source.width)?;
+            Ok(sampling.sampler.initial_latents(noise)?)
+        })?;
         let read = || Ok(codec::to_trajectory(&active.layout, &noise, source.steps, tensors)?);
         let (steps, image) = self.tried_here(read)?;
         let Some(reservation) = active.reserved.take() else {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::engine::EngineMetrics;
 use crate::engine::backend::Backend;
-use crate::engine::conditioning_cache::KnownPrompts;
+use crate::engine::conditioning_cache::ConditioningCache;
 use crate::engine::job::CancelReason;
 use crate::engine::job::JobEnd;
 use crate::engine::job::{EngineError, Ticket};
@@ -50,7 +50,7 @@ pub(crate) struct Worker<'a> {
     pub runs: RunSet,
     pub sources: BTreeMap<SessionId, ActiveSource>,
     pub jobs: Vec<Job>,
-    pub prompts: KnownPrompts,
+    pub prompts: ConditioningCache,
     /// Whether anything was computed since memory was last given back.
     pub has_worked: bool,
     pub estimate: Estimate,
@@ -83,7 +83,7 @@ pub(crate) fn run(
         runs: RunSet::default(),
         sources: BTreeMap::new(),
         jobs: Vec::new(),
-        prompts: KnownPrompts::default(),
+        prompts: ConditioningCache::default(),
         has_worked: true,
         estimate: Estimate::default(),
         clock: PartClock::new(Arc::clone(&shared.metrics)),

@@ -7,22 +7,21 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 
-use crate::diffusion::ModelError;
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::{Conditioning, ConditioningKey, ModelError};
 use crate::engine::backend::Backend;
 use crate::engine::job::{EngineError, PreparedEdit, RecordingUse, Work};
 use crate::engine::runs::forward::{Failure, guarded};
 use crate::engine::runs::set::RunKey;
-use crate::engine::runs::{EditRun, ReplayRun, Run, SourceRun, needs_of};
+use crate::engine::runs::{EditRun, ReplayRun, Run, Sampling, SourceRun, needs_of};
 use crate::engine::state::{ActiveSource, EditState, Job, Passing, SharedLog, TrajectoryState};
 use crate::engine::worker::Worker;
 use crate::engine::worker::busy_time::WorkerPart;
 use crate::recordings::Tier;
 use crate::recordings::budget::Reservation;
-use crate::recordings::{AttentionLog, Coverage, SessionId, Source, SourceContexts, Trajectory, codec};
+use crate::recordings::{AttentionLog, Coverage, SessionId, Source, SourceContexts, Trajectory};
 
-/// Prompts as the UNet reads them, or why one cannot be.
-type Encoded = BTreeMap<String, Result<TextContext, EngineError>>;
+/// Conditionings, or why there is not one.
+type Encoded = BTreeMap<ConditioningKey, Result<Conditioning, EngineError>>;
 
 impl Worker<'_> {
     /// Begins what can begin: sources that are wanted, and edits whose source has begun. Whether anything has changed;
@@ -56,7 +55,7 @@ impl Worker<'_> {
         Ok(true)
     }
 
-    fn prompts_to_encode(&self) -> BTreeSet<String> {
+    fn prompts_to_encode(&self) -> BTreeSet<ConditioningKey> {
         let mut prompts = BTreeSet::new();
         for active in self.sources.values() {
             let begins = matches!(active.trajectory, TrajectoryState::Wanted);
@@ -72,7 +71,7 @@ impl Worker<'_> {
                 continue;
             };
             if let Work::Edit { edit, .. } = &job.ticket.work {
-                prompts.insert(edit.prompt.clone());
+                prompts.insert(ConditioningKey::new(&edit.prompt));
             }
             if job.passing.is_some() {
                 prompts.extend(prompts_of(&active.source));
@@ -82,25 +81,24 @@ impl Worker<'_> {
     }
 
     /// Encodes the prompts that are not known, in one pass; where that fails, one by one, so that a prompt fails alone.
-    fn encode(&mut self, prompts: &BTreeSet<String>) -> Result<Encoded, Failure> {
-        let known = prompts.iter().filter_map(|text| Some((text.clone(), Ok(self.prompts.find(text)?))));
+    fn encode(&mut self, prompts: &BTreeSet<ConditioningKey>) -> Result<Encoded, Failure> {
+        let known = prompts.iter().filter_map(|key| Some((key.clone(), Ok(self.prompts.get(key)?))));
         let mut encoded: Encoded = known.collect();
-        let unknown: Vec<&String> = prompts.iter().filter(|text| !encoded.contains_key(*text)).collect();
+        let unknown: Vec<ConditioningKey> = prompts.iter().filter(|key| !encoded.contains_key(*key)).cloned().collect();
         if unknown.is_empty() {
             return Ok(encoded);
         }
-        let texts: Vec<&str> = unknown.iter().map(|text| text.as_str()).collect();
-        if let Ok(contexts) = self.tried(|| self.model.encode_prompts(&texts))? {
-            for (text, context) in unknown.into_iter().zip(contexts) {
-                self.prompts.keep(text, &context);
-                encoded.insert(text.clone(), Ok(context));
+        if let Ok(conditionings) = self.tried(|| self.model.condition(&unknown))? {
+            for (key, conditioning) in unknown.into_iter().zip(conditionings) {
+                self.prompts.put(key.clone(), &conditioning);
+                encoded.insert(key, Ok(conditioning));
             }
             return Ok(encoded);
         }
-        for text in unknown {
-            let one = self.tried(|| self.model.encode_prompts(&[text.as_str()]))?;
+        for key in unknown {
+            let one = self.tried(|| self.model.condition(std::slice::from_ref(&key)))?;
             let one = one.and_then(|mut one| one.pop().ok_or_else(|| EngineError::Failed("no prompt".to_owned())));
-            encoded.insert(text.clone(), one);
+            encoded.insert(key, one);
         }
         Ok(encoded)
     }
@@ -150,21 +148,23 @@ impl Worker<'_> {
         if !begins {
             return Ok(());
         }
-        let noise = self.tried_here(|| Ok(self.model.noise(source.seed, source.height, source.width)?))?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), &source))?;
+        let noise = self.tried_here(|| {
+            let noise = self.model.noise(source.seed, source.height, source.width)?;
+            Ok(sampling.sampler.initial_latents(noise)?)
+        })?;
         let Some(reservation) = active.reserved.take() else {
             return Err(EngineError::Failed("no room was reserved for the source".to_owned()));
         };
         let trajectory = Arc::new(Trajectory::new(Arc::clone(&active.layout), noise, source.steps, reservation));
         let records = match &mut active.log {
             SharedLog::Open { log, coming, .. } => {
-                *coming = coming.union(&log.promised());
-                Some((Arc::clone(log), log.promised()))
+                *coming = coming.union(&log.planned());
+                Some((Arc::clone(log), log.planned()))
             }
             _ => None,
         };
-        let run = self.tried_here(|| {
-            SourceRun::new(&*self.model, source.guidance_scale, Arc::clone(&trajectory), contexts, records)
-        })?;
+        let run = SourceRun::new(&sampling, Arc::clone(&trajectory), contexts, records);
         active.trajectory = TrajectoryState::Running(self.runs.add(Run::Source(run)), trajectory);
         Ok(())
     }
@@ -179,7 +179,7 @@ impl Worker<'_> {
         let Work::Edit { source, edit } = job.ticket.work.clone() else {
             return Ok(());
         };
-        let target = context(encoded, &edit.prompt)?;
+        let target = conditioning(encoded, &ConditioningKey::new(&edit.prompt))?;
         let log = match job.passing.take() {
             Some(Passing::Reserved(reservation)) => {
                 let (log, replay) = self.open_passing(&job.session, &edit, encoded, reservation)?;
@@ -189,7 +189,9 @@ impl Worker<'_> {
                 log
             }
             _ => {
-                let (log, found) = self.feed(&job.session, &needs_of(&edit.plan))?;
+                let layout = self.sources.get(&job.session).map(|active| Arc::clone(&active.layout));
+                let layout = layout.ok_or_else(|| EngineError::Failed("the source is gone".to_owned()))?;
+                let (log, found) = self.feed(&job.session, &needs_of(&edit.plan, &layout))?;
                 if found == Tier::Trajectory {
                     job.recording_use = replayed(job.recording_use);
                 }
@@ -202,9 +204,8 @@ impl Worker<'_> {
             return Err(EngineError::Failed("the source is gone".to_owned()));
         };
         let (plan, keeps_maps) = (Arc::clone(&edit.plan), job.ticket.options.attention);
-        let run = self.tried_here(|| {
-            EditRun::new(&*self.model, source.guidance_scale, trajectory, log, target, plan, keeps_maps)
-        })?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), &source))?;
+        let run = EditRun::new(&*self.model, &sampling, trajectory, log, target, plan, keeps_maps);
         job.edit = EditState::Running(self.runs.add(Run::Edit(run)));
         Ok(())
     }
@@ -222,8 +223,8 @@ impl Worker<'_> {
         };
         let contexts = contexts(encoded, &active.source)?;
         let (layout, steps) = (Arc::clone(&active.layout), active.source.steps);
-        let log = Arc::new(AttentionLog::passing(layout, contexts, steps, (Device::Cpu, reservation)));
-        let replay = self.new_replay(session, &log, needs_of(&edit.plan))?;
+        let log = Arc::new(AttentionLog::streamed(layout, contexts, steps, (Device::Cpu, reservation)));
+        let replay = self.new_replay(session, &log, needs_of(&edit.plan, log.layout()))?;
         Ok((log, replay))
     }
 
@@ -232,7 +233,7 @@ impl Worker<'_> {
     fn feed(&mut self, session: &SessionId, needs: &Coverage) -> Result<(Arc<AttentionLog>, Tier), EngineError> {
         let mut on_disk = self.store().find(session).map(|known| known.parts).unwrap_or_default();
         // The first step first: an edit begins as soon as that is there.
-        on_disk.sort_by_key(|part| codec::step_of(*part));
+        on_disk.sort_by_key(|part| part.attention().map(|(step, _)| step));
         let Some(active) = self.sources.get_mut(session) else {
             return Err(EngineError::Failed("the source is gone".to_owned()));
         };
@@ -244,8 +245,8 @@ impl Worker<'_> {
         *coming = coming.union(&missing);
         let mut replayed = missing.clone();
         for part in on_disk {
-            if codec::contains(&missing, part) && self.store().read_part(session, part, Some(&log)) {
-                codec::remove(&mut replayed, part);
+            if missing.has_part(part) && self.store().read_part(session, part, Some(&log)) {
+                replayed.remove_part(part);
                 found = Tier::Disk;
             }
         }
@@ -285,9 +286,10 @@ impl Worker<'_> {
         log: &Arc<AttentionLog>,
         missing: Coverage,
     ) -> Result<RunKey, EngineError> {
-        let trajectory = self.sources.get(session).and_then(|active| active.trajectory()).cloned();
-        let trajectory = trajectory.ok_or_else(|| EngineError::Failed("the source is gone".to_owned()))?;
-        let run = self.tried_here(|| ReplayRun::new(&*self.model, trajectory, Arc::clone(log), missing))?;
+        let active = self.sources.get(session).and_then(|active| Some((active, active.trajectory()?.clone())));
+        let (active, trajectory) = active.ok_or_else(|| EngineError::Failed("the source is gone".to_owned()))?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), &active.source))?;
+        let run = ReplayRun::new(&sampling, trajectory, Arc::clone(log), missing);
         Ok(self.runs.add(Run::Replay(run)))
     }
 }
@@ -309,20 +311,20 @@ pub(crate) fn tried<T>(
     }
 }
 
-fn prompts_of(source: &Source) -> [String; 2] {
-    [source.prompt.clone(), source.negative_prompt.clone()]
+/// The keys of a source's prompt and negative prompt.
+fn prompts_of(source: &Source) -> [ConditioningKey; 2] {
+    [ConditioningKey::new(&source.prompt), ConditioningKey::new(&source.negative_prompt)]
 }
 
-/// Both prompts of a source.
+/// The conditionings of a source's prompt and negative prompt.
 fn contexts(encoded: &Encoded, source: &Source) -> Result<Arc<SourceContexts>, EngineError> {
-    Ok(Arc::new(SourceContexts {
-        conditional: context(encoded, &source.prompt)?,
-        unconditional: context(encoded, &source.negative_prompt)?,
-    }))
+    let [conditional, unconditional] = prompts_of(source);
+    let (conditional, unconditional) = (conditioning(encoded, &conditional)?, conditioning(encoded, &unconditional)?);
+    Ok(Arc::new(SourceContexts::new(conditional, unconditional)))
 }
 
-fn context(encoded: &Encoded, prompt: &str) -> Result<TextContext, EngineError> {
-    encoded.get(prompt).cloned().unwrap_or_else(|| Err(EngineError::Failed("a prompt was not encoded".to_owned())))
+fn conditioning(encoded: &Encoded, key: &ConditioningKey) -> Result<Conditioning, EngineError> {
+    encoded.get(key).cloned().unwrap_or_else(|| Err(EngineError::Failed("a prompt was not encoded".to_owned())))
 }
 
 /// How a job found its source, once something had to be computed again for it.

@@ -43,7 +43,7 @@ async fn a_job_that_panics_or_fails_fails_alone() {
         let mut good: Vec<_> =
             (0..3).map(|seed| engine.submit(edit(&engine, seed, 30), JobOptions::default()).unwrap()).collect();
         let mut bad = engine.submit(edit(&engine, special, 30), JobOptions::default()).unwrap();
-        assert!(matches!(bad.outcome().await, Err(EngineError::Failed(_))));
+        assert!(matches!(bad.outcome().await, Err(EngineError::Internal(_))));
         for handle in &mut good {
             assert!(handle.outcome().await.is_ok());
         }
@@ -204,7 +204,7 @@ async fn giving_up_answers_what_runs_within_a_step_and_leaves_nothing() {
     let engine = fake::engine(Duration::from_millis(5), config()).await;
     let mut running = engine.submit(edit(&engine, 1, 900), JobOptions::default()).unwrap();
     started(&running).await;
-    engine.give_up();
+    engine.abort();
     assert_eq!(running.outcome().await.unwrap_err(), EngineError::Draining);
     idle(&engine).await;
     assert_eq!(engine.metrics().jobs_cancelled.of(CancelReason::Draining).get(), 1);

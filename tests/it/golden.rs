@@ -114,7 +114,7 @@ fn follow(model: &Model, case: &Path) {
     let layout = Arc::new(recording_layout(model, source.height, source.width));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps)).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, source.steps, room));
-    let mut contexts = model.encode_prompts(&[&source.negative_prompt, &source.prompt, &edit.prompt]).unwrap();
+    let mut contexts = model.encode_prompts(&[&source.negative_prompt, &source.prompt, edit.prompt.text()]).unwrap();
     let (target, conditional, unconditional) =
         (contexts.pop().unwrap(), contexts.pop().unwrap(), contexts.pop().unwrap());
     let contexts = Arc::new(SourceContexts { conditional, unconditional });

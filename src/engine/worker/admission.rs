@@ -96,7 +96,7 @@ impl Worker<'_> {
         match work {
             Work::Edit { edit, .. } => needs_of(&edit.plan),
             Work::Record { source } => {
-                let presets = self.shared.presets.get().into_iter();
+                let presets = self.shared.model.get().map(|model| &model.presets).into_iter();
                 let windows = presets.flat_map(|presets| presets.steps(source.steps)).map(|(cross, own)| Coverage {
                     cross: StepSet::range(source.steps, cross),
                     self_attention: StepSet::range(source.steps, own),
@@ -145,7 +145,7 @@ impl Worker<'_> {
         self.metrics().queue_seconds.observe(job.started.duration_since(job.ticket.submitted).as_secs_f64());
         self.metrics().running_jobs.inc();
         // The place in the queue is free for the next one.
-        job.ticket.place = None;
+        job.ticket.release_slot();
         self.jobs.push(job);
         Ok(())
     }

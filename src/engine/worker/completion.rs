@@ -13,7 +13,7 @@ use crate::engine::runs::forward::{Failure, guarded};
 use crate::engine::runs::set::{Finished, RunKey, decode};
 use crate::engine::runs::{ROWS_PER_RUN, Run};
 use crate::engine::state::{ActiveSource, EditState, Job, SharedLog, TrajectoryState};
-use crate::engine::trace::JobPart;
+use crate::engine::trace::{JOB_FAILED, JobPart};
 use crate::engine::worker::Worker;
 use crate::engine::worker::busy_time::WorkerPart;
 use crate::engine::worker::wait_estimate::{Load, start_times};
@@ -196,7 +196,7 @@ impl Worker<'_> {
 
     /// Fails one job.
     pub(crate) fn fail(&self, job: Job, error: EngineError) {
-        tracing::error!(parent: job.ticket.trace.job(), %error, "a job failed");
+        tracing::error!(target: JOB_FAILED, parent: job.ticket.trace.job(), %error, "a job failed");
         self.metrics().jobs.of(JobEnd::Failed).inc();
         job.ticket.answer(Err(error));
     }

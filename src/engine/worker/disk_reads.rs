@@ -94,7 +94,7 @@ impl Worker<'_> {
         let read = || Ok(codec::to_trajectory(&active.layout, &noise, source.steps, tensors)?);
         let (steps, image) = self.tried_here(read)?;
         let Some(reservation) = active.reserved.take() else {
-            return Err(EngineError::Failed("no room was reserved for the source".to_owned()));
+            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
         };
         let trajectory = Trajectory::new(Arc::clone(&active.layout), noise, source.steps, reservation);
         steps.into_iter().for_each(|step| trajectory.push(step));

@@ -13,10 +13,11 @@ pub(crate) mod start_runs;
 mod wait_estimate;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, atomic::Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::engine::EngineConfig;
 use crate::engine::EngineMetrics;
 use crate::engine::backend::Backend;
 use crate::engine::conditioning_cache::KnownPrompts;
@@ -26,13 +27,13 @@ use crate::engine::job::{EngineError, Ticket};
 use crate::engine::runs::Run;
 use crate::engine::runs::forward::Failure;
 use crate::engine::runs::set::{Pass, RunSet};
+use crate::engine::shared::{Event, Shared};
 use crate::engine::state::{ActiveSource, Job};
 use crate::engine::trace::JobPart;
 use crate::engine::worker::busy_time::PartClock;
 use crate::engine::worker::busy_time::WorkerPart;
 use crate::engine::worker::self_test::Probe;
 use crate::engine::worker::wait_estimate::Estimate;
-use crate::engine::{EngineConfig, Event, Shared};
 use crate::kernels::memory;
 use crate::recordings::{SessionId, SessionStore};
 
@@ -92,7 +93,7 @@ pub(crate) fn run(
     let served = worker.serve(incoming);
     if let Err(failure) = &served {
         tracing::error!(error = %failure, "the device failed, nothing more can be served");
-        shared.device_lost.store(true, Ordering::Release);
+        shared.lose_device();
         worker.give_up(incoming);
     }
     served
@@ -194,10 +195,10 @@ impl Worker<'_> {
             metrics.jobs_cancelled.of(CancelReason::Draining).inc();
             ticket.answer(Err(EngineError::Draining));
         };
-        if self.shared.draining.load(Ordering::Acquire) {
+        if self.shared.is_draining() {
             self.queue.drain(..).for_each(|queued| refuse(queued.ticket));
         }
-        if self.shared.giving_up.load(Ordering::Acquire) {
+        if self.shared.is_aborting() {
             self.jobs.drain(..).for_each(|job| refuse(job.ticket));
             self.retire_sources();
         }

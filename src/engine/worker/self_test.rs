@@ -4,7 +4,6 @@
 //! A probe is the smallest pass that there is. One that fails takes readiness down until one succeeds; one that shows that
 //! the device has failed ends the worker, as any pass would.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::engine::runs::forward::Failure;
@@ -70,7 +69,7 @@ impl Worker<'_> {
             }
         };
         self.metrics().probes.of(end).inc();
-        self.shared.probe_failed.store(end == ProbeEnd::Failed, Ordering::Release);
+        self.shared.set_self_test_failed(end == ProbeEnd::Failed);
         self.probe.again_after(next);
         Ok(())
     }

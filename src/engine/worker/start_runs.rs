@@ -72,7 +72,7 @@ impl Worker<'_> {
                 continue;
             };
             if let Work::Edit { edit, .. } = &job.ticket.work {
-                prompts.insert(edit.prompt.clone());
+                prompts.insert(edit.prompt.text().to_owned());
             }
             if job.passing.is_some() {
                 prompts.extend(prompts_of(&active.source));
@@ -99,7 +99,9 @@ impl Worker<'_> {
         }
         for text in unknown {
             let one = self.tried(|| self.model.encode_prompts(&[text.as_str()]))?;
-            let one = one.and_then(|mut one| one.pop().ok_or_else(|| EngineError::Failed("no prompt".to_owned())));
+            let one = one.and_then(|mut one| {
+                one.pop().ok_or_else(|| EngineError::from(crate::engine::job::InternalError::WorkerEnded))
+            });
             encoded.insert(text.clone(), one);
         }
         Ok(encoded)
@@ -152,7 +154,7 @@ impl Worker<'_> {
         }
         let noise = self.tried_here(|| Ok(self.model.noise(source.seed, source.height, source.width)?))?;
         let Some(reservation) = active.reserved.take() else {
-            return Err(EngineError::Failed("no room was reserved for the source".to_owned()));
+            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
         };
         let trajectory = Arc::new(Trajectory::new(Arc::clone(&active.layout), noise, source.steps, reservation));
         let records = match &mut active.log {
@@ -171,7 +173,7 @@ impl Worker<'_> {
 
     /// As [`Self::tried`], where the device's failure shows again at the next pass.
     pub(crate) fn tried_here<T>(&self, work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, EngineError> {
-        self.tried(work).unwrap_or_else(|failure| Err(EngineError::Failed(failure.to_string())))
+        self.tried(work).unwrap_or_else(|failure| Err(failure.into()))
     }
 
     /// Begins a job's edit: its log is fed with what is missing.
@@ -179,7 +181,7 @@ impl Worker<'_> {
         let Work::Edit { source, edit } = job.ticket.work.clone() else {
             return Ok(());
         };
-        let target = context(encoded, &edit.prompt)?;
+        let target = context(encoded, edit.prompt.text())?;
         let log = match job.passing.take() {
             Some(Passing::Reserved(reservation)) => {
                 let (log, replay) = self.open_passing(&job.session, &edit, encoded, reservation)?;
@@ -199,7 +201,7 @@ impl Worker<'_> {
             }
         };
         let Some(trajectory) = self.sources.get(&job.session).and_then(|active| active.trajectory()).cloned() else {
-            return Err(EngineError::Failed("the source is gone".to_owned()));
+            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
         };
         let (plan, keeps_maps) = (Arc::clone(&edit.plan), job.ticket.options.attention);
         let run = self.tried_here(|| {
@@ -218,7 +220,7 @@ impl Worker<'_> {
         reservation: Reservation,
     ) -> Result<(Arc<AttentionLog>, RunKey), EngineError> {
         let Some(active) = self.sources.get(session) else {
-            return Err(EngineError::Failed("the source is gone".to_owned()));
+            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
         };
         let contexts = contexts(encoded, &active.source)?;
         let (layout, steps) = (Arc::clone(&active.layout), active.source.steps);
@@ -234,10 +236,10 @@ impl Worker<'_> {
         // The first step first: an edit begins as soon as that is there.
         on_disk.sort_by_key(|part| codec::step_of(*part));
         let Some(active) = self.sources.get_mut(session) else {
-            return Err(EngineError::Failed("the source is gone".to_owned()));
+            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
         };
         let SharedLog::Open { tier, log, coming } = &mut active.log else {
-            return Err(EngineError::Failed("the source has no log".to_owned()));
+            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
         };
         let (log, mut found) = (Arc::clone(log), *tier);
         let missing = needs.minus(coming);
@@ -286,7 +288,7 @@ impl Worker<'_> {
         missing: Coverage,
     ) -> Result<RunKey, EngineError> {
         let trajectory = self.sources.get(session).and_then(|active| active.trajectory()).cloned();
-        let trajectory = trajectory.ok_or_else(|| EngineError::Failed("the source is gone".to_owned()))?;
+        let trajectory = trajectory.ok_or_else(|| EngineError::from(crate::engine::job::InternalError::WorkerEnded))?;
         let run = self.tried_here(|| ReplayRun::new(&*self.model, trajectory, Arc::clone(log), missing))?;
         Ok(self.runs.add(Run::Replay(run)))
     }
@@ -300,12 +302,12 @@ pub(crate) fn tried<T>(
     let flat = || match work() {
         Ok(done) => Ok(Ok(done)),
         Err(ModelError::Tensor(error)) => Err(error),
-        Err(error) => Ok(Err(EngineError::Failed(error.to_string()))),
+        Err(error) => Ok(Err(error.into())),
     };
     match guarded(model, flat) {
         Ok(result) => Ok(result),
         Err(failure @ Failure::Device(_)) => Err(failure),
-        Err(failure) => Ok(Err(EngineError::Failed(failure.to_string()))),
+        Err(failure) => Ok(Err(failure.into())),
     }
 }
 
@@ -322,7 +324,10 @@ fn contexts(encoded: &Encoded, source: &Source) -> Result<Arc<SourceContexts>, E
 }
 
 fn context(encoded: &Encoded, prompt: &str) -> Result<TextContext, EngineError> {
-    encoded.get(prompt).cloned().unwrap_or_else(|| Err(EngineError::Failed("a prompt was not encoded".to_owned())))
+    encoded
+        .get(prompt)
+        .cloned()
+        .unwrap_or_else(|| Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded)))
 }
 
 /// How a job found its source, once something had to be computed again for it.

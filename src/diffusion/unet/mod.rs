@@ -56,7 +56,7 @@ impl TextContext {
 /// A latent, a timestep and a prompt for each row.
 struct Batch<'a> {
     latents: &'a Tensor,
-    timesteps: &'a [usize],
+    timesteps: &'a [f64],
     contexts: &'a [&'a TextContext],
 }
 
@@ -169,7 +169,7 @@ impl UNet {
     pub fn forward(
         &self,
         latents: &Tensor,
-        timesteps: &[usize],
+        timesteps: &[f64],
         contexts: &[&TextContext],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
@@ -222,7 +222,7 @@ impl UNet {
     fn forward_together(
         &self,
         latents: &Tensor,
-        timesteps: &[usize],
+        timesteps: &[f64],
         contexts: &[&TextContext],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {

@@ -72,7 +72,7 @@ pub fn denoise(
     let advance = |run: &mut &mut Run| {
         let (first, rows) = (next_row, run.rows());
         next_row += rows;
-        guarded(model, || run.advance(&model.info().scheduler, &output.narrow(0, first, rows)?))
+        guarded(model, || run.advance(&output.narrow(0, first, rows)?))
     };
     Ok((runs.iter_mut().map(advance).collect(), took))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::engine::batch::CompatibilityKey;
 use crate::engine::job::JobEnd;
 use crate::engine::job::{EngineError, RecordingUse, Ticket, Work};
-use crate::engine::runs::{ROWS_PER_REPLAY, ROWS_PER_RUN, needs_of, recording_layout};
+use crate::engine::runs::{ROWS_PER_REPLAY, guidance_of, needs_of, recording_layout};
 use crate::engine::state::{ActiveSource, EditState, Job, NotStarted, Passing, SharedLog, TrajectoryState, Written};
 use crate::engine::worker::{Queued, Worker};
 use crate::recordings::Tier;
@@ -61,9 +61,10 @@ impl Worker<'_> {
 
     /// Rows of the runs in progress, and of those that are about to begin.
     fn rows_running(&self) -> usize {
-        let edits = self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting)).count();
+        let edits = self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting));
         let sources = self.sources.values().filter(|active| matches!(active.trajectory, TrajectoryState::Wanted));
-        self.runs.rows() + (edits + sources.count()) * ROWS_PER_RUN
+        let begins = edits.map(|job| job.ticket.work.source()).chain(sources.map(|active| &active.source));
+        self.runs.rows() + begins.map(|source| guidance_of(source).rows().len()).sum::<usize>()
     }
 
     /// Rows that a job would add to those that run.
@@ -74,11 +75,12 @@ impl Worker<'_> {
             && known
                 .as_ref()
                 .is_none_or(|known| known.trajectory.is_none() && !known.parts.contains(&Part::Trajectory));
+        let rows_of_run = guidance_of(work.source()).rows().len();
         let Work::Edit { edit, .. } = work else {
-            return usize::from(runs_source) * ROWS_PER_RUN;
+            return usize::from(runs_source) * rows_of_run;
         };
         if edit.plan.is_identity() {
-            return usize::from(runs_source) * ROWS_PER_RUN;
+            return usize::from(runs_source) * rows_of_run;
         }
         let mut there = match (active.map(|active| &active.log), &known) {
             (Some(SharedLog::Open { coming, .. }), _) => coming.clone(),
@@ -88,7 +90,7 @@ impl Worker<'_> {
         };
         known.iter().flat_map(|known| &known.parts).for_each(|part| codec::insert(&mut there, *part));
         let replays = !runs_source && !self.needs(work).minus(&there).is_empty();
-        (1 + usize::from(runs_source)) * ROWS_PER_RUN + usize::from(replays) * ROWS_PER_REPLAY
+        (1 + usize::from(runs_source)) * rows_of_run + usize::from(replays) * ROWS_PER_REPLAY
     }
 
     /// What a job reads of its source's attention; for a recording, what edits without windows of their own will read.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use candle_core::Tensor;
 
+use crate::diffusion::samplers::GuidanceMode;
 use crate::engine::batch::CompatibilityKey;
 use crate::engine::job::JobEnd;
 use crate::engine::job::{EngineError, Preview, Progress, Stage};
 use crate::engine::runs::forward::{Failure, guarded};
 use crate::engine::runs::set::{Finished, RunKey, decode};
-use crate::engine::runs::{ROWS_PER_RUN, Run};
+use crate::engine::runs::{Run, guidance_of};
 use crate::engine::state::{ActiveSource, EditState, Job, SharedLog, TrajectoryState};
 use crate::engine::trace::{JOB_FAILED, JobPart};
 use crate::engine::worker::Worker;
@@ -236,7 +237,7 @@ impl Worker<'_> {
                 continue;
             };
             if job.preview_steps.contains(&run.step()) {
-                let predicted = guarded(&*self.model, || run.predicted(&self.model.info().scheduler));
+                let predicted = guarded(&*self.model, || run.predicted());
                 if let Ok(Some(latents)) = predicted {
                     due.entry(CompatibilityKey::of(run)).or_default().push((at, run.step(), latents));
                 }
@@ -298,12 +299,12 @@ impl Worker<'_> {
         let runs = runs.map(|run| load(run.rows(), run.steps_left(), CompatibilityKey::of(run)));
         let begins = self.jobs.iter().filter(|job| matches!(job.edit, EditState::Waiting));
         let begins = begins.map(|job| job.ticket.work.source());
-        let begins = begins.map(|source| load(ROWS_PER_RUN, source.steps, self.key_of(source)));
+        let begins = begins.map(|source| load(guidance_of(source).rows().len(), source.steps, self.key_of(source)));
         let queue = self.queue.iter().map(|queued| {
             let source = queued.ticket.work.source();
             load(queued.rows, source.steps, self.key_of(source))
         });
-        let next = self.runs.iter().next().map(|run| load(ROWS_PER_RUN, 1, CompatibilityKey::of(run)));
+        let next = self.runs.iter().next().map(|run| load(GuidanceMode::MAX_ROWS, 1, CompatibilityKey::of(run)));
         start_times(runs.chain(begins).collect(), queue.chain(next), self.max_batch_rows)
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::engine::job::EngineError;
+use crate::engine::runs::Sampling;
 use crate::engine::state::{ActiveSource, SharedLog, TrajectoryState};
 use crate::engine::worker::Worker;
 use crate::engine::worker::start_runs::replayed;
@@ -90,7 +91,11 @@ impl Worker<'_> {
     /// A trajectory as its file has it, where that fits the source.
     fn read_trajectory(&self, active: &mut ActiveSource, tensors: Tensors) -> Result<Arc<Trajectory>, EngineError> {
         let source = &active.source;
-        let noise = self.tried_here(|| Ok(self.model.noise(source.seed, source.height, source.width)?))?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), source))?;
+        let noise = self.tried_here(|| {
+            let noise = self.model.noise(source.seed, source.height, source.width)?;
+            Ok(sampling.sampler.initial_latents(noise)?)
+        })?;
         let read = || Ok(codec::to_trajectory(&active.layout, &noise, source.steps, tensors)?);
         let (steps, image) = self.tried_here(read)?;
         let Some(reservation) = active.reserved.take() else {

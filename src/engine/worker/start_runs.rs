@@ -13,7 +13,7 @@ use crate::engine::backend::Backend;
 use crate::engine::job::{EngineError, PreparedEdit, RecordingUse, Work};
 use crate::engine::runs::forward::{Failure, guarded};
 use crate::engine::runs::set::RunKey;
-use crate::engine::runs::{EditRun, ReplayRun, Run, SourceRun, needs_of};
+use crate::engine::runs::{EditRun, ReplayRun, Run, Sampling, SourceRun, needs_of};
 use crate::engine::state::{ActiveSource, EditState, Job, Passing, SharedLog, TrajectoryState};
 use crate::engine::worker::Worker;
 use crate::engine::worker::busy_time::WorkerPart;
@@ -72,7 +72,7 @@ impl Worker<'_> {
                 continue;
             };
             if let Work::Edit { edit, .. } = &job.ticket.work {
-                prompts.insert(edit.prompt.text().to_owned());
+                prompts.insert(edit.prompt.clone());
             }
             if job.passing.is_some() {
                 prompts.extend(prompts_of(&active.source));
@@ -99,9 +99,7 @@ impl Worker<'_> {
         }
         for text in unknown {
             let one = self.tried(|| self.model.encode_prompts(&[text.as_str()]))?;
-            let one = one.and_then(|mut one| {
-                one.pop().ok_or_else(|| EngineError::from(crate::engine::job::InternalError::WorkerEnded))
-            });
+            let one = one.and_then(|mut one| one.pop().ok_or_else(|| EngineError::Failed("no prompt".to_owned())));
             encoded.insert(text.clone(), one);
         }
         Ok(encoded)
@@ -152,9 +150,13 @@ impl Worker<'_> {
         if !begins {
             return Ok(());
         }
-        let noise = self.tried_here(|| Ok(self.model.noise(source.seed, source.height, source.width)?))?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), &source))?;
+        let noise = self.tried_here(|| {
+            let noise = self.model.noise(source.seed, source.height, source.width)?;
+            Ok(sampling.sampler.initial_latents(noise)?)
+        })?;
         let Some(reservation) = active.reserved.take() else {
-            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
+            return Err(EngineError::Failed("no room was reserved for the source".to_owned()));
         };
         let trajectory = Arc::new(Trajectory::new(Arc::clone(&active.layout), noise, source.steps, reservation));
         let records = match &mut active.log {
@@ -164,16 +166,14 @@ impl Worker<'_> {
             }
             _ => None,
         };
-        let run = self.tried_here(|| {
-            SourceRun::new(&*self.model, source.guidance_scale, Arc::clone(&trajectory), contexts, records)
-        })?;
+        let run = SourceRun::new(&sampling, Arc::clone(&trajectory), contexts, records);
         active.trajectory = TrajectoryState::Running(self.runs.add(Run::Source(run)), trajectory);
         Ok(())
     }
 
     /// As [`Self::tried`], where the device's failure shows again at the next pass.
     pub(crate) fn tried_here<T>(&self, work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, EngineError> {
-        self.tried(work).unwrap_or_else(|failure| Err(failure.into()))
+        self.tried(work).unwrap_or_else(|failure| Err(EngineError::Failed(failure.to_string())))
     }
 
     /// Begins a job's edit: its log is fed with what is missing.
@@ -181,7 +181,7 @@ impl Worker<'_> {
         let Work::Edit { source, edit } = job.ticket.work.clone() else {
             return Ok(());
         };
-        let target = context(encoded, edit.prompt.text())?;
+        let target = context(encoded, &edit.prompt)?;
         let log = match job.passing.take() {
             Some(Passing::Reserved(reservation)) => {
                 let (log, replay) = self.open_passing(&job.session, &edit, encoded, reservation)?;
@@ -201,12 +201,11 @@ impl Worker<'_> {
             }
         };
         let Some(trajectory) = self.sources.get(&job.session).and_then(|active| active.trajectory()).cloned() else {
-            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
+            return Err(EngineError::Failed("the source is gone".to_owned()));
         };
         let (plan, keeps_maps) = (Arc::clone(&edit.plan), job.ticket.options.attention);
-        let run = self.tried_here(|| {
-            EditRun::new(&*self.model, source.guidance_scale, trajectory, log, target, plan, keeps_maps)
-        })?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), &source))?;
+        let run = EditRun::new(&*self.model, &sampling, trajectory, log, target, plan, keeps_maps);
         job.edit = EditState::Running(self.runs.add(Run::Edit(run)));
         Ok(())
     }
@@ -220,7 +219,7 @@ impl Worker<'_> {
         reservation: Reservation,
     ) -> Result<(Arc<AttentionLog>, RunKey), EngineError> {
         let Some(active) = self.sources.get(session) else {
-            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
+            return Err(EngineError::Failed("the source is gone".to_owned()));
         };
         let contexts = contexts(encoded, &active.source)?;
         let (layout, steps) = (Arc::clone(&active.layout), active.source.steps);
@@ -236,10 +235,10 @@ impl Worker<'_> {
         // The first step first: an edit begins as soon as that is there.
         on_disk.sort_by_key(|part| codec::step_of(*part));
         let Some(active) = self.sources.get_mut(session) else {
-            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
+            return Err(EngineError::Failed("the source is gone".to_owned()));
         };
         let SharedLog::Open { tier, log, coming } = &mut active.log else {
-            return Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded));
+            return Err(EngineError::Failed("the source has no log".to_owned()));
         };
         let (log, mut found) = (Arc::clone(log), *tier);
         let missing = needs.minus(coming);
@@ -287,9 +286,10 @@ impl Worker<'_> {
         log: &Arc<AttentionLog>,
         missing: Coverage,
     ) -> Result<RunKey, EngineError> {
-        let trajectory = self.sources.get(session).and_then(|active| active.trajectory()).cloned();
-        let trajectory = trajectory.ok_or_else(|| EngineError::from(crate::engine::job::InternalError::WorkerEnded))?;
-        let run = self.tried_here(|| ReplayRun::new(&*self.model, trajectory, Arc::clone(log), missing))?;
+        let active = self.sources.get(session).and_then(|active| Some((active, active.trajectory()?.clone())));
+        let (active, trajectory) = active.ok_or_else(|| EngineError::Failed("the source is gone".to_owned()))?;
+        let sampling = self.tried_here(|| Sampling::of(self.model.info(), &active.source))?;
+        let run = ReplayRun::new(&sampling, trajectory, Arc::clone(log), missing);
         Ok(self.runs.add(Run::Replay(run)))
     }
 }
@@ -302,12 +302,12 @@ pub(crate) fn tried<T>(
     let flat = || match work() {
         Ok(done) => Ok(Ok(done)),
         Err(ModelError::Tensor(error)) => Err(error),
-        Err(error) => Ok(Err(error.into())),
+        Err(error) => Ok(Err(EngineError::Failed(error.to_string()))),
     };
     match guarded(model, flat) {
         Ok(result) => Ok(result),
         Err(failure @ Failure::Device(_)) => Err(failure),
-        Err(failure) => Ok(Err(failure.into())),
+        Err(failure) => Ok(Err(EngineError::Failed(failure.to_string()))),
     }
 }
 
@@ -324,10 +324,7 @@ fn contexts(encoded: &Encoded, source: &Source) -> Result<Arc<SourceContexts>, E
 }
 
 fn context(encoded: &Encoded, prompt: &str) -> Result<TextContext, EngineError> {
-    encoded
-        .get(prompt)
-        .cloned()
-        .unwrap_or_else(|| Err(EngineError::from(crate::engine::job::InternalError::WorkerEnded)))
+    encoded.get(prompt).cloned().unwrap_or_else(|| Err(EngineError::Failed("a prompt was not encoded".to_owned())))
 }
 
 /// How a job found its source, once something had to be computed again for it.

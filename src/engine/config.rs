@@ -23,5 +23,5 @@ pub struct EngineConfig {
     /// How many bytes of recordings are kept, and where.
     pub sessions: SessionLimits,
     /// A worker that has been idle for this long tests whether it still computes.
-    pub probe_after: Duration,
+    pub self_test_after: Duration,
 }

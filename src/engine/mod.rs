@@ -42,4 +42,4 @@ pub use self::registry::{ModelRegistry, ResolveError};
 pub use self::shared::LoadedModel;
 pub use self::trace::JOB_FAILED;
 pub use self::worker::busy_time::WorkerPart;
-pub use self::worker::self_test::ProbeEnd;
+pub use self::worker::self_test::SelfTestEnd;

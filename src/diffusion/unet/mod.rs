@@ -35,7 +35,7 @@ const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/dif
 const CPU_ROWS: usize = 2;
 
 /// A prompt as the UNet reads it: keys and values for every cross-attention layer, computed once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TextContext {
     /// By [`AttentionSite::index`]; `None` at self-attention layers.
     key_values: Vec<Option<KeyValue>>,

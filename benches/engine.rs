@@ -21,7 +21,7 @@ use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::unet::NoControl;
 use reprompt::diffusion::weights::embedded;
-use reprompt::diffusion::{Model, ModelFiles};
+use reprompt::diffusion::{ConditioningKey, Model, ModelFiles};
 use reprompt::engine::WorkerPart;
 use reprompt::engine::runs::Sampling;
 use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
@@ -150,7 +150,7 @@ async fn run(engine: &Engine, work: Work, found: RecordingUse) -> (Outcome, f64)
 /// Text to image without any of this: two rows a step, nothing recorded.
 fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
     let began = Instant::now();
-    let contexts = model.encode_prompts(&[&source.negative_prompt, prompt]).unwrap();
+    let contexts = model.condition(&[&*source.negative_prompt, prompt].map(ConditioningKey::new)).unwrap();
     let contexts: Vec<_> = contexts.iter().collect();
     let mut latents = model.noise(source.seed, source.height, source.width).unwrap();
     let Sampling { sampler, guidance, noise } = Sampling::of(&model.info, source).unwrap();
@@ -175,7 +175,7 @@ const PASSES: [(usize, &str); 5] = [
 
 /// A row of a pass of so many rows, in seconds.
 fn row(model: &Model, size: usize, rows: usize) -> f64 {
-    let context = model.encode_prompts(&[TARGETS[0]]).unwrap().remove(0);
+    let context = model.condition(&[ConditioningKey::new(TARGETS[0])]).unwrap().remove(0);
     let contexts = vec![&context; rows];
     let noise = model.noise(1, size, size).unwrap();
     let latents = Tensor::cat(&vec![&noise; rows], 0).unwrap();

@@ -11,6 +11,8 @@
 //! - [`vae`]: latents to images and back
 //! - [`nn`]: the layers that these share
 
+mod architecture;
+mod conditioning;
 pub mod error;
 pub mod nn;
 pub mod noise;
@@ -25,13 +27,15 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+pub use architecture::{ArchitectureProfile, SiteGrouping};
+pub use conditioning::{Conditioning, ConditioningKey};
 pub use error::ModelError;
 use nn::Compute;
 pub use profile::{Hints, SamplingDefaults};
 use samplers::{NoiseSchedule, Sampler, SamplerName};
-use text::encoder::TextEncoder;
+use text::encoders::TextEncoders;
 use text::tokenizer::Tokenizer;
-use unet::{AttentionSite, TextContext, UNet};
+use unet::{AttentionSite, UNet};
 use vae::Vae;
 pub use weights::files::ModelFiles;
 
@@ -54,6 +58,8 @@ pub struct ModelInfo {
     pub samplers: &'static [SamplerName],
     /// The one of a request that names none.
     pub default_sampler: SamplerName,
+    /// Which of its attention editing is about.
+    pub architecture: ArchitectureProfile,
     /// Suggested sampling settings.
     pub defaults: SamplingDefaults,
     /// What else its makers say of it.
@@ -86,7 +92,7 @@ pub struct Model {
     /// The UNet.
     pub unet: UNet,
     compute: Compute,
-    text_encoder: TextEncoder,
+    text_encoders: TextEncoders,
     vae: Vae,
 }
 
@@ -98,18 +104,10 @@ impl Model {
 
     /// Loads a model; every configuration and tensor is checked.
     pub fn load_as(files: &ModelFiles, compute: &Compute) -> std::result::Result<Self, ModelError> {
-        let (text_encoder, text_config) = TextEncoder::load(files, compute)?;
-        let tokenizer = Tokenizer::load(files, text_config.max_position_embeddings)?;
-        if tokenizer.vocab_size() > text_encoder.vocab_size() {
-            return Err(ModelError::Tokenizer(format!(
-                "it has {} tokens, the text encoder embeds {}",
-                tokenizer.vocab_size(),
-                text_encoder.vocab_size()
-            )));
-        }
+        let (text_encoders, tokenizer) = TextEncoders::load(files, compute)?;
         let unet = UNet::load(files, compute)?;
         let vae = Vae::load(files, compute)?;
-        check_widths(&unet, &vae, text_config.hidden_size)?;
+        check_widths(&unet, &vae, text_encoders.width())?;
         let vae_factor = vae.config().factor();
         let (schedule, default_sampler) = (NoiseSchedule::load(files)?, SamplerName::default());
         let (defaults, hints) = profile::load(files)?;
@@ -123,6 +121,7 @@ impl Model {
                 other => blake3::hash(format!("{} {}", files.fingerprint()?, other.as_str()).as_bytes()).to_string(),
             },
             tokenizer,
+            architecture: ArchitectureProfile::of(unet.config()),
             schedule,
             samplers: SamplerName::ALL,
             default_sampler,
@@ -133,7 +132,7 @@ impl Model {
             min_side: vae_factor << (unet.config().levels.len() - 1),
             latent_channels: unet.config().in_channels,
         };
-        Ok(Self { info: Arc::new(info), unet, compute: compute.clone(), text_encoder, vae })
+        Ok(Self { info: Arc::new(info), unet, compute: compute.clone(), text_encoders, vae })
     }
 
     /// Where the model's tensors live.
@@ -151,19 +150,22 @@ impl Model {
         nn::key_value_bytes(self.info.tokenizer.max_tokens(), site.heads, site.head_dim, &self.compute)
     }
 
-    /// Prompts as the UNet reads them, encoded in one pass; what one comes to does not depend on the others.
-    pub fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
-        let tokens = prompts.iter().map(|prompt| self.info.tokenizer.encode_prompt(prompt));
+    /// What the UNet reads of each prompt, encoded in one pass; a conditioning does not depend on the others.
+    ///
+    /// # Errors
+    /// [`ModelError::PromptTooLong`], or a failed tensor operation.
+    pub fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
+        let tokens = keys.iter().map(|key| self.info.tokenizer.encode_prompt(&key.prompt));
         let ids = tokens.map(|tokens| Ok(tokens?.ids)).collect::<std::result::Result<Vec<_>, ModelError>>()?;
         let embeddings = self.text_embeddings(&ids)?;
-        let contexts = (0..prompts.len()).map(|row| self.unet.text_context(&embeddings.get(row)?));
-        Ok(contexts.collect::<Result<_>>()?)
+        let conditionings = (0..keys.len()).map(|row| self.unet.condition(&embeddings.get(row)?));
+        Ok(conditionings.collect::<Result<_>>()?)
     }
 
-    /// Token ids of one or more prompts -> the text encoder's embeddings, `[prompts, max tokens, width]`.
+    /// Token ids of one or more prompts -> the text encoders' embeddings, `[prompts, max tokens, width]`.
     pub fn text_embeddings(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
         let padded: Vec<Vec<u32>> = ids.iter().map(|ids| self.info.tokenizer.pad(ids)).collect();
-        self.text_encoder.forward(&padded)
+        self.text_encoders.embed(&padded)
     }
 
     /// The noise that a seed stands for, `[1, channels, height / factor, width / factor]` for sides in pixels.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{Device, Error, Result, Tensor};
 
-use crate::diffusion::unet::{AttentionControl, AttentionKind, AttentionSite, NoControl, TextContext};
-use crate::diffusion::{Model, ModelError, ModelInfo};
+use crate::diffusion::unet::{AttentionControl, AttentionKind, AttentionSite, NoControl};
+use crate::diffusion::{Conditioning, ConditioningKey, Model, ModelError, ModelInfo};
 use crate::recordings::ValueBytes;
 
 /// A model on its device, as the worker's thread uses it.
@@ -22,18 +22,18 @@ pub trait Backend {
     /// Bytes of what is computed at these layers.
     fn value_bytes(&self, sites: &[AttentionSite]) -> ValueBytes;
 
-    /// Prompts as the UNet reads them, encoded in one pass.
-    fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError>;
+    /// What the UNet reads of each prompt, encoded in one pass.
+    fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError>;
 
     /// The noise that a seed stands for, `[1, channels, h, w]` for sides in pixels.
     fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor>;
 
-    /// The UNet: `latents` `[rows, channels, h, w]`, a timestep and a prompt for each row -> the same shape.
+    /// The UNet: `latents` `[rows, channels, h, w]`, a timestep and a conditioning for each row -> the same shape.
     fn forward(
         &self,
         latents: &Tensor,
         timesteps: &[f64],
-        contexts: &[&TextContext],
+        conditionings: &[&Conditioning],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor>;
 
@@ -43,9 +43,9 @@ pub trait Backend {
     /// The smallest pass that there is, from a prompt to an image's bytes: whether everything computes.
     fn probe(&self) -> std::result::Result<(), ModelError> {
         let side = self.info().min_side;
-        let contexts = self.encode_prompts(&[""])?;
-        let contexts: Vec<_> = contexts.iter().collect();
-        let output = self.forward(&self.noise(0, side, side)?, &[0.0], &contexts, &mut NoControl)?;
+        let conditionings = self.condition(&[ConditioningKey::new("")])?;
+        let conditionings: Vec<_> = conditionings.iter().collect();
+        let output = self.forward(&self.noise(0, side, side)?, &[0.0], &conditionings, &mut NoControl)?;
         self.decode(&output)?;
         Ok(())
     }
@@ -89,8 +89,8 @@ impl Backend for Model {
         ValueBytes { number: self.compute().activations().size_in_bytes() as u64, context }
     }
 
-    fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
-        self.encode_prompts(prompts)
+    fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
+        self.condition(keys)
     }
 
     fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
@@ -101,10 +101,10 @@ impl Backend for Model {
         &self,
         latents: &Tensor,
         timesteps: &[f64],
-        contexts: &[&TextContext],
+        conditionings: &[&Conditioning],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
-        self.unet.forward(latents, timesteps, contexts, control)
+        self.unet.forward(latents, timesteps, conditionings, control)
     }
 
     fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {

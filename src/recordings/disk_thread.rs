@@ -9,7 +9,6 @@ use std::sync::{Arc, Weak};
 
 use crate::recordings::attention_log::AttentionLog;
 use crate::recordings::budget::Reservation;
-use crate::recordings::codec;
 use crate::recordings::disk::FileFault;
 use crate::recordings::disk::{DiskError, Folder, Part, Writing};
 use crate::recordings::disk_queue::{Spooled, Tensors};
@@ -72,8 +71,7 @@ pub(crate) fn serve(
             sort(order, &mut reads, &mut writes);
         }
         if let Some(ReadOrder { session, part, log }) = reads.pop_front() {
-            let waits =
-                |log: &Weak<AttentionLog>| log.upgrade().is_some_and(|log| codec::contains(&log.promised(), part));
+            let waits = |log: &Weak<AttentionLog>| log.upgrade().is_some_and(|log| log.planned().has_part(part));
             if log.as_ref().is_none_or(waits) {
                 let (tensors, is_lost) = read(folder, &session, part, &fault);
                 let lost = is_lost.then(|| session.clone());

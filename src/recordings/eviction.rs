@@ -141,7 +141,7 @@ impl Session {
     /// What it takes to have again what would be pushed out: rows of the UNet, times the pixels of each.
     fn cost(&self, tier: Tier) -> f64 {
         let attention_steps = match (tier, &self.attention) {
-            (Tier::Device | Tier::Memory, Some((_, log))) => log.promised().steps(),
+            (Tier::Device | Tier::Memory, Some((_, log))) => log.planned().steps(),
             (Tier::Disk, _) if self.files.parts.len() > 1 => self.files.parts.len() - 1,
             // Both rows of every step.
             _ => 2 * self.source.steps,

@@ -5,10 +5,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use candle_core::Tensor;
 
-use crate::diffusion::tensor_bytes;
 use crate::media::Image;
 use crate::recordings::budget::Reservation;
-use crate::recordings::layout::{F32_BYTES, RecordingLayout};
+use crate::recordings::layout::RecordingLayout;
 use crate::recordings::maps::AttentionMaps;
 
 /// One step of a source's run.
@@ -100,13 +99,6 @@ impl Trajectory {
     /// Bytes held, reserved before the first step was run.
     pub fn bytes(&self) -> u64 {
         self.reservation.bytes()
-    }
-
-    /// Bytes of all that is there now.
-    pub fn measured_bytes(&self) -> u64 {
-        let of_steps: u64 =
-            self.read().iter().map(|step| tensor_bytes(&step.latents) + step.maps.len() as u64 * F32_BYTES).sum();
-        of_steps + tensor_bytes(&self.noise) + self.image.get().map_or(0, |image| image.rgb.len() as u64)
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Vec<TrajectoryStep>> {

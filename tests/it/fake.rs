@@ -9,14 +9,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use candle_core::{Device, Error, Result, Tensor};
-use reprompt::diffusion::unet::{AttentionControl, AttentionSite, TextContext};
+use reprompt::diffusion::unet::{AttentionControl, AttentionSite};
 use reprompt::diffusion::weights::embedded;
-use reprompt::diffusion::{Model, ModelError, ModelInfo};
+use reprompt::diffusion::{Conditioning, ConditioningKey, Model, ModelError, ModelInfo};
 use reprompt::engine::backend::Backend;
 use reprompt::engine::{Engine, EngineConfig, PreparedEdit, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::{Source, ValueBytes};
 use reprompt::telemetry::metrics::MetricsRegistry;
+
+use crate::support::config;
 
 /// A source of this seed makes every pass panic that it takes part in.
 pub const PANICS: u64 = 1_000_001;
@@ -39,7 +41,7 @@ pub type Health = Arc<AtomicU64>;
 
 pub struct Fake {
     info: Arc<ModelInfo>,
-    context: TextContext,
+    conditioning: Conditioning,
     step_time: Duration,
     /// Prompts that were encoded.
     encoded: Encoded,
@@ -51,8 +53,8 @@ pub struct Fake {
 impl Fake {
     fn new(step_time: Duration, encoded: Encoded, health: Health) -> Self {
         let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
-        let context = model.encode_prompts(&[""]).unwrap().remove(0);
-        Self { info: model.info, context, step_time, encoded, health, never: channel() }
+        let conditioning = model.condition(&[ConditioningKey::new("")]).unwrap().remove(0);
+        Self { info: model.info, conditioning, step_time, encoded, health, never: channel() }
     }
 }
 
@@ -71,6 +73,20 @@ pub async fn engine_that_tells(step_time: Duration, config: EngineConfig) -> (En
 /// An engine on a fake that is as well as it is told to be, loaded.
 pub async fn engine_of_health(health: &Health, config: EngineConfig) -> Engine {
     started(Duration::ZERO, config, Encoded::default(), Arc::clone(health)).await
+}
+
+/// An engine on a fake whose model has this name, loaded; its metrics have the name as a label.
+pub async fn engine_of_model(name: &str, registry: &MetricsRegistry) -> Engine {
+    let name = name.to_owned();
+    let registry = registry.with_label("model", &name);
+    let load = move |_: &EngineConfig| {
+        let mut fake = Fake::new(Duration::ZERO, Encoded::default(), Health::default());
+        Arc::get_mut(&mut fake.info).expect("the only one").name = name;
+        Ok(Box::new(fake) as Box<dyn Backend>)
+    };
+    let (engine, loaded) = Engine::start_with(config(), &registry, load).unwrap();
+    loaded.await.unwrap().unwrap();
+    engine
 }
 
 async fn started(step_time: Duration, config: EngineConfig, encoded: Encoded, health: Health) -> Engine {
@@ -117,9 +133,9 @@ impl Backend for Fake {
         ValueBytes { number: 4, context: 0 }
     }
 
-    fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
-        self.encoded.lock().unwrap().extend(prompts.iter().map(|&prompt| prompt.to_owned()));
-        Ok(vec![self.context.clone(); prompts.len()])
+    fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
+        self.encoded.lock().unwrap().extend(keys.iter().map(|key| key.prompt.clone()));
+        Ok(vec![self.conditioning.clone(); keys.len()])
     }
 
     fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
@@ -133,7 +149,13 @@ impl Backend for Fake {
         Tensor::full(value, shape, &Device::Cpu)
     }
 
-    fn forward(&self, latents: &Tensor, _: &[f64], _: &[&TextContext], _: &mut dyn AttentionControl) -> Result<Tensor> {
+    fn forward(
+        &self,
+        latents: &Tensor,
+        _: &[f64],
+        _: &[&Conditioning],
+        _: &mut dyn AttentionControl,
+    ) -> Result<Tensor> {
         let _ = self.never.1.recv_timeout(self.step_time);
         match self.health.load(Ordering::Relaxed) {
             FAILS => candle_core::bail!("a pass that fails"),

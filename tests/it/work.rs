@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use reprompt::diffusion::Model;
-use reprompt::diffusion::unet::{AttentionKind, NoControl, TextContext};
+use reprompt::diffusion::unet::{AttentionKind, NoControl};
 use reprompt::diffusion::weights::embedded;
+use reprompt::diffusion::{Conditioning, ConditioningKey, Model};
 use reprompt::engine::runs::forward::denoise;
 use reprompt::engine::runs::{EditRun, Run, Sampling, SourceRun, needs_of, recording_layout};
 use reprompt::engine::{JobOptions, PreparedEdit};
@@ -32,12 +32,12 @@ fn model() -> Model {
     Model::load(&embedded::demo(), &Device::Cpu).unwrap()
 }
 
-fn context(model: &Model, prompt: &str) -> TextContext {
-    model.encode_prompts(&[prompt]).unwrap().remove(0)
+fn context(model: &Model, prompt: &str) -> Conditioning {
+    model.condition(&[ConditioningKey::new(prompt)]).unwrap().remove(0)
 }
 
 /// A pass of `rows` that attend to themselves.
-fn plain(model: &Model, context: &TextContext, rows: usize, timestep: f64) -> Work {
+fn plain(model: &Model, context: &Conditioning, rows: usize, timestep: f64) -> Work {
     let noise = model.noise(1, SIDE, SIDE).unwrap();
     let latents = Tensor::cat(&vec![&noise; rows], 0).unwrap();
     let pass = || model.unet.forward(&latents, &vec![timestep; rows], &vec![context; rows], &mut NoControl).unwrap();
@@ -92,8 +92,8 @@ fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
     let noise = model.noise(source.seed, SIDE, SIDE).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, STEPS, room));
     let (conditional, unconditional) = (context(model, &source.prompt), context(model, ""));
-    let contexts = Arc::new(SourceContexts { conditional, unconditional });
-    let needs = needs_of(&edit.plan);
+    let contexts = Arc::new(SourceContexts::new(conditional, unconditional));
+    let needs = needs_of(&edit.plan, &layout);
     let room = store.reserve(Tier::Memory, layout.context_bytes() + layout.bytes(&needs)).unwrap();
     let room = (Device::Cpu, room);
     let log = Arc::new(AttentionLog::kept(Arc::clone(&layout), Arc::clone(&contexts), needs.clone(), STEPS, room));

@@ -13,12 +13,12 @@ use crate::diffusion::nn::{Keys, Linear, RowTerms, Term, Values, attend};
 use crate::diffusion::weights::Scope;
 
 /// What a layer attends to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AttentionKind {
-    /// The image's own positions.
-    SelfAttention,
     /// The tokens of the prompt.
     CrossAttention,
+    /// The image's own positions.
+    SelfAttention,
 }
 
 /// One attention layer at one image size.

@@ -19,6 +19,7 @@ pub use attention::{
 };
 pub use config::UNetConfig;
 
+use crate::diffusion::conditioning::Conditioning;
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Compute, Conv2d, ConvInput, GroupNorm, Linear, ResnetOptions, SAME};
 use crate::diffusion::unet::attention::{AskedInTurn, PartOfBatch};
@@ -34,7 +35,7 @@ const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/dif
 /// than two of them push each other's activations out of the cache.
 const CPU_ROWS: usize = 2;
 
-/// A prompt as the UNet reads it: keys and values for every cross-attention layer, computed once.
+/// What cross-attention reads of a prompt: keys and values for every layer, computed once.
 #[derive(Debug, Clone, Default)]
 pub struct TextContext {
     /// By [`AttentionSite::index`]; `None` at self-attention layers.
@@ -53,11 +54,11 @@ impl TextContext {
     }
 }
 
-/// A latent, a timestep and a prompt for each row.
+/// A latent, a timestep and a conditioning for each row.
 struct Batch<'a> {
     latents: &'a Tensor,
     timesteps: &'a [f64],
-    contexts: &'a [&'a TextContext],
+    conditionings: &'a [&'a Conditioning],
 }
 
 /// The loaded UNet.
@@ -155,36 +156,36 @@ impl UNet {
         down.chain(mid).chain(up).collect()
     }
 
-    /// Keys and values of a prompt's embeddings `[tokens, width]` for every cross-attention layer.
-    pub fn text_context(&self, embeddings: &Tensor) -> Result<TextContext> {
+    /// The conditioning of a prompt's embeddings `[tokens, width]`.
+    pub(crate) fn condition(&self, embeddings: &Tensor) -> Result<Conditioning> {
         let mut key_values = vec![None; self.attention_layers];
         for transformer in self.transformers() {
             transformer.key_values(embeddings, &mut key_values)?;
         }
-        Ok(TextContext { key_values })
+        Ok(Conditioning { context: TextContext { key_values } })
     }
 
-    /// `latents` `[rows, channels, h, w]`, a timestep and a prompt for each row -> the model's output of the same
-    /// shape (noise or velocity, as the scheduler knows).
+    /// `latents` `[rows, channels, h, w]`, a timestep and a conditioning for each row -> the model's output of the same
+    /// shape: noise or velocity, as the noise schedule says.
     pub fn forward(
         &self,
         latents: &Tensor,
         timesteps: &[f64],
-        contexts: &[&TextContext],
+        conditionings: &[&Conditioning],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
-        if latents.dim(0)? != timesteps.len() || timesteps.len() != contexts.len() {
+        if latents.dim(0)? != timesteps.len() || timesteps.len() != conditionings.len() {
             candle_core::bail!(
-                "{} latents, {} timesteps and {} prompts: one of each is wanted for every row",
+                "expected a latent, a timestep and a conditioning for each row, got {}, {} and {}",
                 latents.dim(0)?,
                 timesteps.len(),
-                contexts.len()
+                conditionings.len()
             );
         }
         if !latents.device().is_cpu() {
-            return self.forward_together(latents, timesteps, contexts, control);
+            return self.forward_together(latents, timesteps, conditionings, control);
         }
-        let batch = Batch { latents, timesteps, contexts };
+        let batch = Batch { latents, timesteps, conditionings };
         let (rows, threads) = (timesteps.len(), threads());
         // As many rows as threads go through the network beside each other: a thread with a row of its own hardly waits.
         let beside = if threads > 1 { rows / threads * threads } else { 0 };
@@ -216,17 +217,18 @@ impl UNet {
     ) -> Result<Tensor> {
         let latents = batch.latents.narrow(0, part.start, part.len())?.contiguous()?;
         let control = &mut PartOfBatch { control, first: part.start };
-        self.forward_together(&latents, &batch.timesteps[part.clone()], &batch.contexts[part], control)
+        self.forward_together(&latents, &batch.timesteps[part.clone()], &batch.conditionings[part], control)
     }
 
     fn forward_together(
         &self,
         latents: &Tensor,
         timesteps: &[f64],
-        contexts: &[&TextContext],
+        conditionings: &[&Conditioning],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
-        let text: Vec<&[Option<KeyValue>]> = contexts.iter().map(|context| context.key_values.as_slice()).collect();
+        let text: Vec<&[Option<KeyValue>]> =
+            conditionings.iter().map(|of_row| of_row.context.key_values.as_slice()).collect();
         let time = self.timestep_embedding.forward(timesteps)?;
         let mut h = self.conv_in.forward(&latents.permute((0, 2, 3, 1))?.contiguous()?)?;
         let mut skips = vec![h.clone()];

@@ -6,7 +6,7 @@ use candle_core::{Device, Result};
 
 #[cfg(feature = "cuda")]
 use crate::kernels::cuda::staging::{Staged, Staging};
-use crate::recordings::{AttentionLog, StepAttention, StepNeeds};
+use crate::recordings::{AttentionLog, GroupSet, StepAttention};
 
 /// Brings each step's attention to the device of an edit.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ impl Ahead {
     pub fn step(
         &mut self,
         log: &AttentionLog,
-        (step, needs): (usize, StepNeeds),
-        next: Option<(usize, StepNeeds)>,
+        (step, needs): (usize, GroupSet),
+        next: Option<(usize, GroupSet)>,
     ) -> Result<StepAttention> {
         if self.device.is_cpu() {
             return Ok(log.step(step));
@@ -42,7 +42,7 @@ impl Ahead {
                 Some(attention) => attention,
                 None => log.step(step).only(needs).on_device(&self.device)?,
             };
-            if let Some((step, needs)) = next.filter(|(step, needs)| needs.any() && log.has(*step, *needs)) {
+            if let Some((step, needs)) = next.filter(|(step, needs)| !needs.is_empty() && log.has(*step, *needs)) {
                 self.coming.begin(&self.device, step, log.step(step).only(needs));
             }
             return Ok(found);

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::Conditioning;
 use crate::engine::backend::Backend;
 use crate::engine::control::StepEditor;
 use crate::engine::runs::attention_prefetch::Ahead;
+use crate::engine::runs::needs_of;
 use crate::engine::runs::sampler_state::{SamplerState, Sampling};
 use crate::p2p::{EditPlan, add_step, blend_mask};
-use crate::recordings::{AttentionLog, RecordingLayout, StepNeeds, Trajectory, TrajectoryStep};
+use crate::recordings::{AttentionLog, Coverage, GroupSet, RecordingLayout, Trajectory, TrajectoryStep};
 
 /// An edit of a source that is recorded, or being recorded.
 #[derive(Debug)]
@@ -19,11 +20,12 @@ pub struct EditRun {
     pub(crate) trajectory: Arc<Trajectory>,
     pub(crate) log: Arc<AttentionLog>,
     pub(crate) ahead: Ahead,
-    pub(crate) context: TextContext,
+    pub(crate) conditioning: Conditioning,
     plan: Arc<EditPlan>,
+    /// What the plan reads of the source, step by step.
+    needs: Coverage,
     pub(crate) editor: StepEditor,
     pub(crate) maps: Option<SummedMaps>,
-    last_mask: Option<Vec<bool>>,
 }
 
 /// Maps summed over the steps so far.
@@ -34,14 +36,14 @@ pub(crate) struct SummedMaps {
 }
 
 impl EditRun {
-    /// An edit towards the prompt of `context`. It starts from the source's latents and is sampled as the source was.
+    /// An edit towards the prompt of `conditioning`. It starts from the source's latents and is sampled as the source was.
     /// `keeps_maps` sums up the target's attention.
     pub fn new(
         model: &dyn Backend,
         sampling: &Sampling,
         trajectory: Arc<Trajectory>,
         log: Arc<AttentionLog>,
-        context: TextContext,
+        conditioning: Conditioning,
         plan: Arc<EditPlan>,
         keeps_maps: bool,
     ) -> Self {
@@ -49,13 +51,13 @@ impl EditRun {
         Self {
             state: SamplerState::new(sampling, trajectory.noise().clone()),
             maps: (keeps_maps || plan.blend().is_some()).then(SummedMaps::default),
+            needs: needs_of(&plan, log.layout()),
             trajectory,
             log,
             ahead: Ahead::new(model.device()),
-            context,
+            conditioning,
             plan,
             editor,
-            last_mask: None,
         }
     }
 
@@ -64,23 +66,18 @@ impl EditRun {
         self.log.layout()
     }
 
-    /// The local-blend mask of the last step, row by row over the latents; `None` where nothing was blended.
-    pub fn last_mask(&self) -> Option<&[bool]> {
-        self.last_mask.as_deref()
-    }
-
     /// The target's maps, summed over the steps so far, where they are kept.
     pub fn summed_maps(&self) -> Option<&[f32]> {
         self.maps.as_ref().map(|maps| maps.target.as_slice())
     }
 
-    pub(crate) fn needs(&self) -> StepNeeds {
+    pub(crate) fn needs(&self) -> GroupSet {
         self.needs_at(self.state.step)
     }
 
     /// What a step needs of its source.
-    pub(crate) fn needs_at(&self, step: usize) -> StepNeeds {
-        StepNeeds { cross: self.plan.injects_cross(step), self_attention: self.plan.injects_self(step) }
+    pub(crate) fn needs_at(&self, step: usize) -> GroupSet {
+        self.needs.at(step)
     }
 
     pub(crate) fn advance(&mut self, output: &Tensor) -> Result<()> {
@@ -111,7 +108,6 @@ impl EditRun {
         let factors = Tensor::from_vec(factors, (1, 1, height, width), source.latents.device())?;
         let difference = (&self.state.latents - &source.latents)?;
         self.state.latents = (&source.latents + difference.broadcast_mul(&factors)?)?;
-        self.last_mask = Some(mask);
         Ok(())
     }
 }

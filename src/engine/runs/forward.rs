@@ -44,19 +44,19 @@ pub fn guarded<T>(model: &dyn Backend, work: impl FnOnce() -> Result<T>) -> std:
 
 /// The UNet's output for the next step of every run, `[rows, channels, h, w]`: run by run, of each run its rows.
 pub fn forward(model: &dyn Backend, runs: &mut [&mut Run]) -> Result<Tensor> {
-    let (mut latents, mut timesteps, mut contexts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut latents, mut timesteps, mut conditionings) = (Vec::new(), Vec::new(), Vec::new());
     for run in runs.iter() {
-        let (of_run, timestep, prompts) = run.inputs()?;
-        latents.extend(std::iter::repeat_n(of_run, prompts.len()));
-        timesteps.extend(std::iter::repeat_n(timestep, prompts.len()));
-        contexts.extend(prompts);
+        let (of_run, timestep, of_rows) = run.inputs()?;
+        latents.extend(std::iter::repeat_n(of_run, of_rows.len()));
+        timesteps.extend(std::iter::repeat_n(timestep, of_rows.len()));
+        conditionings.extend(of_rows);
     }
-    let contexts: Vec<_> = contexts.iter().collect();
-    let mut rows = Vec::with_capacity(contexts.len());
+    let conditionings: Vec<_> = conditionings.iter().collect();
+    let mut rows = Vec::with_capacity(conditionings.len());
     for run in runs.iter_mut() {
         rows.extend(run.controls()?);
     }
-    model.forward(&Tensor::cat(&latents, 0)?, &timesteps, &contexts, &mut BatchControl::new(rows))
+    model.forward(&Tensor::cat(&latents, 0)?, &timesteps, &conditionings, &mut BatchControl::new(rows))
 }
 
 /// Takes one step of every run with one pass of the UNet, and tells how long the pass took. The outer error is the

@@ -17,16 +17,19 @@ pub mod forward;
 pub(crate) mod sampler_state;
 pub mod set;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use candle_core::{Result, Tensor};
 
+use crate::diffusion::Conditioning;
 use crate::diffusion::samplers::{GuidanceMode, RowPrompt};
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::unet::AttentionKind;
 use crate::engine::backend::Backend;
 use crate::engine::control::RowControl;
 use crate::engine::runs::sampler_state::SamplerState;
-use crate::p2p::EditPlan;
-use crate::recordings::{Coverage, RecordingLayout, StepNeeds, StepSet};
+use crate::p2p::{EditPlan, blend_level};
+use crate::recordings::{Coverage, GroupSet, RecordingLayout};
 
 pub use crate::engine::runs::edit::EditRun;
 pub use crate::engine::runs::sampler_state::{Sampling, guidance_of};
@@ -56,16 +59,28 @@ pub fn recording_layout(model: &dyn Backend, height: usize, width: usize) -> Rec
     let latent_values = info.latent_channels * (height / info.vae_factor) * (width / info.vae_factor);
     let tokens = info.tokenizer.max_tokens();
     let bytes = model.value_bytes(&sites);
-    RecordingLayout::new(sites, crate::p2p::blend_level(&levels), tokens, latent_values, height * width, bytes)
+    let blend_level = blend_level(&levels, info.architecture.blend_positions);
+    RecordingLayout::new(&info.architecture, sites, blend_level, tokens, latent_values, height * width, bytes)
 }
 
-/// What an edit reads of its source's attention.
-pub fn needs_of(plan: &EditPlan) -> Coverage {
-    let steps = plan.steps();
-    Coverage {
-        cross: StepSet::select(steps, |step| plan.injects_cross(step)),
-        self_attention: StepSet::select(steps, |step| plan.injects_self(step)),
-    }
+/// What an edit reads of its source's attention, recorded in this layout.
+pub fn needs_of(plan: &EditPlan, layout: &RecordingLayout) -> Coverage {
+    needs_in(layout, plan.steps(), |step| plan.injects_cross(step), |step| plan.injects_self(step))
+}
+
+/// All groups of each kind of attention at the steps at which it is injected.
+pub(crate) fn needs_in(
+    layout: &RecordingLayout,
+    steps: usize,
+    injects_cross: impl Fn(usize) -> bool,
+    injects_self: impl Fn(usize) -> bool,
+) -> Coverage {
+    let cross = layout.groups().of_kind(AttentionKind::CrossAttention);
+    let own = layout.groups().of_kind(AttentionKind::SelfAttention);
+    let where_injected = |groups: GroupSet, is_injected: bool| if is_injected { groups } else { GroupSet::EMPTY };
+    Coverage::select(steps, |step| {
+        where_injected(cross, injects_cross(step)).union(where_injected(own, injects_self(step)))
+    })
 }
 
 /// A run of any kind.
@@ -158,23 +173,23 @@ impl Run {
         }
     }
 
-    /// The latents, the timestep and the prompts of the next step's rows.
-    pub(crate) fn inputs(&self) -> Result<(Tensor, f64, Vec<TextContext>)> {
-        let (input, contexts) = match self {
+    /// The latents, the timestep and the conditionings of the next step's rows.
+    pub(crate) fn inputs(&self) -> Result<(Tensor, f64, Vec<Conditioning>)> {
+        let (input, conditionings) = match self {
             Self::Source(run) => {
-                let (negative, prompt) = (&run.contexts.unconditional, &run.contexts.conditional);
-                (run.state.input()?, row_contexts(run.state.guidance(), negative, prompt))
+                let (negative, prompt) = (run.contexts.unconditional(run.state.step), run.contexts.conditional());
+                (run.state.input()?, row_conditionings(run.state.guidance(), negative, prompt))
             }
             Self::Edit(run) => {
-                let negative = &run.log.contexts().unconditional;
-                (run.state.input()?, row_contexts(run.state.guidance(), negative, &run.context))
+                let negative = run.log.contexts().unconditional(run.state.step);
+                (run.state.input()?, row_conditionings(run.state.guidance(), negative, &run.conditioning))
             }
             Self::Replay(run) => {
                 let step = run.next_step().unwrap_or(0);
-                (run.input(step)?, vec![run.log.contexts().conditional.clone()])
+                (run.input(step)?, vec![run.log.contexts().conditional().clone()])
             }
         };
-        Ok((input.0, input.1, contexts))
+        Ok((input.0, input.1, conditionings))
     }
 
     /// How the rows attend at the next step, in the order of [`Self::inputs`].
@@ -185,7 +200,7 @@ impl Run {
                 row_controls(run.state.guidance(), RowControl::Record(&mut run.recorder))
             }
             Self::Replay(run) => {
-                let needs = run.next_step().map_or_else(StepNeeds::default, |step| run.missing.at(step));
+                let needs = run.next_step().map_or(GroupSet::EMPTY, |step| run.missing.at(step));
                 run.recorder.begin(needs, false);
                 vec![RowControl::Record(&mut run.recorder)]
             }
@@ -209,13 +224,13 @@ impl Run {
     }
 }
 
-/// The prompt of each row.
-fn row_contexts(guidance: GuidanceMode, negative: &TextContext, prompt: &TextContext) -> Vec<TextContext> {
-    let context = |row: &RowPrompt| match row {
+/// The conditioning of each row.
+fn row_conditionings(guidance: GuidanceMode, negative: &Conditioning, prompt: &Conditioning) -> Vec<Conditioning> {
+    let conditioning = |row: &RowPrompt| match row {
         RowPrompt::Unconditional => negative.clone(),
         RowPrompt::Conditional => prompt.clone(),
     };
-    guidance.rows().iter().map(context).collect()
+    guidance.rows().iter().map(conditioning).collect()
 }
 
 /// How each row attends: the conditional one as given, the others to themselves.

@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 use crate::diffusion::samplers::Sampler;
 use crate::engine::control::StepRecorder;
 use crate::engine::runs::sampler_state::{SamplerState, Sampling};
-use crate::recordings::{AttentionLog, Coverage, SourceContexts, StepNeeds, Trajectory, TrajectoryStep};
+use crate::recordings::{AttentionLog, Coverage, GroupSet, SourceContexts, Trajectory, TrajectoryStep};
 
 /// A source being run for the first time.
 #[derive(Debug)]
@@ -48,8 +48,8 @@ impl SourceRun {
         &self.trajectory
     }
 
-    pub(crate) fn needs(&self) -> StepNeeds {
-        self.log.as_ref().map_or_else(StepNeeds::default, |(_, wanted)| wanted.at(self.state.step))
+    pub(crate) fn needs(&self) -> GroupSet {
+        self.log.as_ref().map_or(GroupSet::EMPTY, |(_, wanted)| wanted.at(self.state.step))
     }
 
     pub(crate) fn advance(&mut self, output: &Tensor) -> Result<()> {

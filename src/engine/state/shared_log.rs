@@ -67,7 +67,7 @@ impl SharedLog {
         match &self.0 {
             State::None => needs.clone(),
             State::Planned { planned, .. } => needs.minus(planned),
-            State::Open(open) => needs.minus(&open.log.promised()),
+            State::Open(open) => needs.minus(&open.log.planned()),
         }
     }
 
@@ -83,7 +83,7 @@ impl SharedLog {
     /// Adds room for more. `tier` is that of the log, where there is one.
     pub fn plan(&mut self, tier: Tier, more: &Coverage, new: Reservation) {
         match &mut self.0 {
-            State::Open(open) => open.log.promise(more, new),
+            State::Open(open) => open.log.plan(more, new),
             State::Planned { room, planned, .. } => {
                 room.absorb(new);
                 *planned = planned.union(more);
@@ -156,7 +156,7 @@ impl OpenLog {
 
     /// Schedules all that is planned, for the source's run to record.
     pub fn schedule_planned(&mut self) -> Coverage {
-        let planned = self.log.promised();
+        let planned = self.log.planned();
         self.scheduled = self.scheduled.union(&planned);
         planned
     }

@@ -8,7 +8,7 @@ use crate::engine::runs::set::RunKey;
 use crate::engine::state::{FinishedEdit, Job, OpenLog, SharedLog, TrajectoryState};
 use crate::media::Image;
 use crate::recordings::disk::Part;
-use crate::recordings::{Coverage, RecordingLayout, SessionId, Source, Trajectory, codec};
+use crate::recordings::{Coverage, RecordingLayout, SessionId, Source, Trajectory};
 
 /// A source without its jobs.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Written {
     pub fn parts(steps: usize, parts: &[Part]) -> Self {
         let mut written = Self::nothing(steps);
         written.trajectory = parts.contains(&Part::Trajectory);
-        parts.iter().for_each(|part| codec::insert(&mut written.attention, *part));
+        parts.iter().for_each(|part| written.attention.insert_part(*part));
         written
     }
 
@@ -108,7 +108,7 @@ impl Written {
     pub fn lose(&mut self, part: Part) {
         match part {
             Part::Trajectory => self.trajectory = false,
-            part => codec::remove(&mut self.attention, part),
+            part @ Part::Attention(..) => self.attention.remove_part(part),
         }
     }
 
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
     use crate::engine::job::RecordingUse;
     use crate::engine::state::testing::{
-        begun, job, layout, log, open_log, prepared_edit, room, session, source, trajectory,
+        begun, coverage, job, layout, log, open_log, prepared_edit, room, session, source, trajectory,
     };
     use crate::engine::state::{AttentionRoom, EditState};
     use crate::recordings::Tier;
@@ -354,15 +354,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_not_written_again_unless_its_file_is_lost() {
-        let mut written = Written::parts(4, &[Part::Cross(1)]);
-        let present = Coverage::first(2);
-        assert!(!written.missing(&present).cross.contains(1) && written.missing(&present).cross.contains(0));
+        let part = Part::cross;
+        let mut written = Written::parts(4, &[part(1)]);
+        let present = coverage(0..2);
+        assert!(!written.missing(&present).has_part(part(1)) && written.missing(&present).has_part(part(0)));
         assert!(written.write_trajectory() && !written.write_trajectory());
         written.lose(Part::Trajectory);
         assert!(written.write_trajectory());
         written.write_attention(&present);
         assert!(written.missing(&present).is_empty());
-        written.lose(Part::Cross(0));
+        written.lose(part(0));
         assert!(!written.missing(&present).is_empty());
     }
 }

@@ -8,7 +8,8 @@ use candle_core::{Device, Tensor};
 use prometheus::IntGauge;
 use tokio::sync::{Semaphore, watch};
 
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::unet::AttentionKind;
+use crate::diffusion::{ArchitectureProfile, Conditioning, SiteGrouping};
 use crate::engine::job::{JobHandle, JobOptions, PreparedEdit, QueueSlot, RecordingUse, Ticket, Work};
 use crate::engine::runs::set::RunKey;
 use crate::engine::state::{Begun, EditState, Job, SharedLog, TrajectoryState};
@@ -16,7 +17,8 @@ use crate::media::Image;
 use crate::p2p::{EditParams, Presets, Prompt};
 use crate::recordings::budget::{Reservation, budget};
 use crate::recordings::{
-    AttentionLog, Coverage, RecordingLayout, SessionId, Source, SourceContexts, StepSet, Tier, Trajectory, ValueBytes,
+    AttentionLog, Coverage, GroupSet, RecordingLayout, SessionId, SiteGroup, Source, SourceContexts, Tier, Trajectory,
+    ValueBytes,
 };
 
 pub const STEPS: usize = 4;
@@ -33,7 +35,9 @@ pub fn source() -> Arc<Source> {
 /// A layout without layers.
 pub fn layout() -> Arc<RecordingLayout> {
     let bytes = ValueBytes { number: 4, context: 0 };
-    Arc::new(RecordingLayout::new(Vec::new(), None, 77, 1, 64, bytes))
+    let profile =
+        ArchitectureProfile { max_injected_positions: 0, blend_positions: 0, grouping: SiteGrouping::Whole };
+    Arc::new(RecordingLayout::new(&profile, Vec::new(), None, 77, 1, 64, bytes))
 }
 
 pub fn room() -> Reservation {
@@ -58,12 +62,12 @@ pub fn image() -> Arc<Image> {
 
 /// Cross-attention of these steps.
 pub fn coverage(steps: Range<usize>) -> Coverage {
-    Coverage { cross: StepSet::range(6, steps), self_attention: StepSet::none(6) }
+    let cross = GroupSet::from(SiteGroup::first(AttentionKind::CrossAttention));
+    Coverage::select(6, |step| if steps.contains(&step) { cross } else { GroupSet::EMPTY })
 }
 
 pub fn log(planned: Coverage, room: Reservation) -> Arc<AttentionLog> {
-    let context = || TextContext::default();
-    let contexts = Arc::new(SourceContexts { conditional: context(), unconditional: context() });
+    let contexts = Arc::new(SourceContexts::new(Conditioning::default(), Conditioning::default()));
     Arc::new(AttentionLog::kept(layout(), contexts, planned, 6, (Device::Cpu, room)))
 }
 

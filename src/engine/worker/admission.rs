@@ -7,14 +7,14 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::engine::job::{EngineError, JobEnd, RecordingUse, Ticket, Work};
-use crate::engine::runs::{ROWS_PER_REPLAY, guidance_of, recording_layout};
+use crate::engine::runs::{ROWS_PER_REPLAY, guidance_of};
 use crate::engine::state::{ActiveSource, EditState, Job, Opened, SharedLog, SourceState, TrajectoryState, Written};
 use crate::engine::worker::context::Context;
 use crate::engine::worker::room::NoRoom;
 use crate::engine::worker::{Queued, Worker};
 use crate::recordings::disk::Part;
 use crate::recordings::store::Known;
-use crate::recordings::{Coverage, SessionId, Source, Tier, codec};
+use crate::recordings::{Coverage, SessionId, Source, Tier};
 
 /// Why a job does not start.
 enum NotStarted {
@@ -80,8 +80,12 @@ impl Worker<'_> {
             (None, Some(Known { attention: Some((_, log)), .. })) => log.present(),
             _ => Coverage::none(work.source().steps),
         };
-        known.iter().flat_map(|known| &known.parts).for_each(|part| codec::insert(&mut there, *part));
-        let replays = !runs_source && !self.context.needs(work).minus(&there).is_empty();
+        known.iter().flat_map(|known| &known.parts).for_each(|part| there.insert_part(*part));
+        let needs = || match active {
+            Some(active) => self.context.needs(work, &active.layout),
+            None => self.context.needs(work, &self.context.layout_of(work.source())),
+        };
+        let replays = !runs_source && !needs().minus(&there).is_empty();
         (1 + usize::from(runs_source)) * rows_of_run + usize::from(replays) * ROWS_PER_REPLAY
     }
 
@@ -147,7 +151,7 @@ impl Context<'_> {
 
     /// A source as it is found, with room for its trajectory; nothing is done for it yet.
     fn find_source(&self, id: &SessionId, source: &Arc<Source>) -> Result<SourceState, NoRoom> {
-        let layout = Arc::new(recording_layout(&*self.model, source.height, source.width));
+        let layout = Arc::new(self.layout_of(source));
         let known = self.store().find(id);
         let parts = known.as_ref().map_or(&[][..], |known| &known.parts);
         let mut written = Written::parts(source.steps, parts);

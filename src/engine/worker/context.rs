@@ -6,23 +6,24 @@ use std::sync::Arc;
 use crate::diffusion::ModelError;
 use crate::engine::backend::Backend;
 use crate::engine::batch::CompatibilityKey;
-use crate::engine::conditioning_cache::KnownPrompts;
+use crate::engine::conditioning_cache::ConditioningCache;
 use crate::engine::job::{EngineError, JobEnd};
 use crate::engine::runs::forward::{Failure, guarded};
+use crate::engine::runs::recording_layout;
 use crate::engine::runs::set::RunSet;
 use crate::engine::shared::Shared;
 use crate::engine::state::Job;
 use crate::engine::trace::JOB_FAILED;
 use crate::engine::worker::busy_time::BusyTime;
 use crate::engine::worker::wait_estimate::Costs;
-use crate::recordings::{SessionStore, Source};
+use crate::recordings::{RecordingLayout, SessionStore, Source};
 
 /// The model and what is computed with it.
 pub(crate) struct Context<'a> {
     pub model: Box<dyn Backend>,
     pub shared: &'a Shared,
     pub runs: RunSet,
-    pub conditionings: KnownPrompts,
+    pub conditionings: ConditioningCache,
     pub costs: Costs,
     pub busy_time: BusyTime,
 }
@@ -33,7 +34,7 @@ impl<'a> Context<'a> {
             model,
             shared,
             runs: RunSet::default(),
-            conditionings: KnownPrompts::default(),
+            conditionings: ConditioningCache::default(),
             costs: Costs::default(),
             busy_time: BusyTime::new(Arc::clone(&shared.metrics)),
         }
@@ -48,6 +49,11 @@ impl<'a> Context<'a> {
     pub fn key_of(&self, source: &Source) -> CompatibilityKey {
         let factor = self.model.info().vae_factor;
         CompatibilityKey { height: source.height / factor, width: source.width / factor }
+    }
+
+    /// What is recorded of a source.
+    pub fn layout_of(&self, source: &Source) -> RecordingLayout {
+        recording_layout(&*self.model, source.height, source.width)
     }
 
     /// Work of the model that may fail by itself; the outer error is the device's.

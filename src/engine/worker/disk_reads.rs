@@ -9,7 +9,7 @@ use crate::engine::worker::Worker;
 use crate::engine::worker::context::Context;
 use crate::recordings::disk::Part;
 use crate::recordings::disk_queue::{Spooled, Tensors};
-use crate::recordings::{Coverage, Tier, Trajectory, codec};
+use crate::recordings::{Coverage, SiteGroup, Tier, Trajectory, codec};
 
 impl Worker<'_> {
     /// Takes what was read. Nothing waits for it where its jobs have ended meanwhile.
@@ -21,9 +21,14 @@ impl Worker<'_> {
         let Some(active) = sources.get_mut(&session) else {
             return;
         };
-        if part == Part::Trajectory {
-            context.receive_trajectory(active, tensors);
-        } else if let Err(error) = context.receive_attention(active, part, tensors) {
+        let received = match part {
+            Part::Trajectory => {
+                context.receive_trajectory(active, tensors);
+                return;
+            }
+            Part::Attention(step, group) => context.receive_attention(active, (step, group), tensors),
+        };
+        if let Err(error) = received {
             context.fail_all(active.fail_log(), &error);
             self.drop_unused_sources();
         }
@@ -79,19 +84,17 @@ impl Context<'_> {
     fn receive_attention(
         &mut self,
         active: &mut ActiveSource,
-        part: Part,
+        (step, group): (usize, SiteGroup),
         tensors: Option<Tensors>,
     ) -> Result<(), EngineError> {
+        let part = Part::Attention(step, group);
         let source = active.state_mut();
         // Of jobs that have ended: what no job waits for any more has no room.
-        let waits = |log: &crate::recordings::AttentionLog| codec::contains(&log.promised(), part);
+        let waits = |log: &crate::recordings::AttentionLog| log.planned().has_part(part);
         let Some(log) = source.log.opened().map(|open| Arc::clone(open.log())).filter(|log| waits(log)) else {
             return Ok(());
         };
-        let put = |tensors| {
-            let (step, attention) = codec::to_attention(part, &source.layout, tensors)?;
-            log.put(step, attention)
-        };
+        let put = |tensors| log.put(step, codec::to_attention(group, &source.layout, tensors)?);
         let lost = match tensors.map(put) {
             Some(Ok(())) => return Ok(()),
             lost => lost,
@@ -101,7 +104,7 @@ impl Context<'_> {
             self.store().lose_part(&source.id, part);
         }
         let mut missing = Coverage::none(source.source.steps);
-        codec::insert(&mut missing, part);
+        missing.insert_part(part);
         source.written.lose(part);
         let replayed = match source.readable() {
             Some((mut readable, _)) => self.replay(&mut readable, &log, &missing),

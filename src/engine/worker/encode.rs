@@ -3,20 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::{Conditioning, ConditioningKey};
 use crate::engine::job::EngineError;
 use crate::engine::runs::forward::Failure;
 use crate::engine::worker::Worker;
 use crate::engine::worker::context::Context;
 use crate::recordings::{Source, SourceContexts};
 
-/// Prompts that were encoded together, by their texts.
+/// Conditionings that were made together.
 #[derive(Debug, Default)]
-pub(super) struct Encoded(BTreeMap<String, TextContext>);
+pub(super) struct Encoded(BTreeMap<ConditioningKey, Conditioning>);
 
 impl Worker<'_> {
     /// The prompts that runs read which begin in this turn.
-    pub(super) fn prompts_to_encode(&self) -> BTreeSet<String> {
+    pub(super) fn prompts_to_encode(&self) -> BTreeSet<ConditioningKey> {
         let mut prompts = BTreeSet::new();
         for active in self.sources.iter() {
             let source = active.state();
@@ -27,7 +27,7 @@ impl Worker<'_> {
                 continue;
             }
             for job in active.jobs() {
-                prompts.extend(job.edit().waiting_edit().map(|edit| edit.prompt.text().to_owned()));
+                prompts.extend(job.edit().waiting_edit().map(|edit| ConditioningKey::new(edit.prompt.text())));
                 if job.edit().waits_for_own_log() {
                     prompts.extend(prompts_of(&source.source));
                 }
@@ -40,56 +40,57 @@ impl Worker<'_> {
 impl Context<'_> {
     /// Encodes the prompts that are not cached, in one pass. Where that fails, each is encoded when it is read, so that
     /// a prompt fails alone. The error is the device's.
-    pub(super) fn encode(&mut self, prompts: BTreeSet<String>) -> Result<Encoded, Failure> {
+    pub(super) fn encode(&mut self, prompts: BTreeSet<ConditioningKey>) -> Result<Encoded, Failure> {
         let mut encoded = Encoded::default();
         let mut unknown = Vec::new();
-        for prompt in prompts {
-            match self.conditionings.find(&prompt) {
-                Some(context) => drop(encoded.0.insert(prompt, context)),
-                None => unknown.push(prompt),
+        for key in prompts {
+            match self.conditionings.get(&key) {
+                Some(conditioning) => drop(encoded.0.insert(key, conditioning)),
+                None => unknown.push(key),
             }
         }
         if unknown.is_empty() {
             return Ok(encoded);
         }
-        let texts: Vec<&str> = unknown.iter().map(String::as_str).collect();
-        if let Ok(contexts) = self.catch_device_failure(|| self.model.encode_prompts(&texts))? {
-            for (prompt, context) in unknown.into_iter().zip(contexts) {
-                self.conditionings.keep(&prompt, &context);
-                encoded.0.insert(prompt, context);
+        if let Ok(conditionings) = self.catch_device_failure(|| self.model.condition(&unknown))? {
+            for (key, conditioning) in unknown.into_iter().zip(conditionings) {
+                self.conditionings.put(key.clone(), &conditioning);
+                encoded.0.insert(key, conditioning);
             }
         }
         Ok(encoded)
     }
 
-    /// A prompt as the UNet reads it: from those that were encoded together, or encoded alone.
-    pub(super) fn conditioning(&mut self, encoded: &Encoded, prompt: &str) -> Result<TextContext, EngineError> {
-        if let Some(context) = encoded.0.get(prompt).cloned().or_else(|| self.conditionings.find(prompt)) {
-            return Ok(context);
+    /// The conditioning of a prompt: from those that were made together, or made alone.
+    pub(super) fn conditioning(
+        &mut self,
+        encoded: &Encoded,
+        key: ConditioningKey,
+    ) -> Result<Conditioning, EngineError> {
+        if let Some(conditioning) = encoded.0.get(&key).cloned().or_else(|| self.conditionings.get(&key)) {
+            return Ok(conditioning);
         }
-        let context = self.try_for_job(|| {
-            let mut contexts = self.model.encode_prompts(&[prompt])?.into_iter();
-            Ok(contexts
-                .next()
-                .ok_or_else(|| candle_core::Error::Msg("expected one encoded prompt, got none".to_owned()))?)
+        let conditioning = self.try_for_job(|| {
+            let made = self.model.condition(std::slice::from_ref(&key))?.pop();
+            Ok(made.ok_or_else(|| candle_core::Error::Msg("expected one conditioning, got none".to_owned()))?)
         })?;
-        self.conditionings.keep(prompt, &context);
-        Ok(context)
+        self.conditionings.put(key, &conditioning);
+        Ok(conditioning)
     }
 
-    /// Both prompts of a source as the UNet reads them.
+    /// The conditionings of a source's prompt and negative prompt.
     pub(super) fn source_conditionings(
         &mut self,
         encoded: &Encoded,
         source: &Source,
     ) -> Result<Arc<SourceContexts>, EngineError> {
-        Ok(Arc::new(SourceContexts {
-            conditional: self.conditioning(encoded, &source.prompt)?,
-            unconditional: self.conditioning(encoded, &source.negative_prompt)?,
-        }))
+        let [conditional, unconditional] = prompts_of(source);
+        let conditional = self.conditioning(encoded, conditional)?;
+        Ok(Arc::new(SourceContexts::new(conditional, self.conditioning(encoded, unconditional)?)))
     }
 }
 
-fn prompts_of(source: &Source) -> [String; 2] {
-    [source.prompt.clone(), source.negative_prompt.clone()]
+/// The keys of a source's prompt and negative prompt.
+fn prompts_of(source: &Source) -> [ConditioningKey; 2] {
+    [ConditioningKey::new(&source.prompt), ConditioningKey::new(&source.negative_prompt)]
 }

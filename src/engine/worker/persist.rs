@@ -57,9 +57,9 @@ impl Context<'_> {
         written.write_attention(&new);
         for step in 0..trajectory.total_steps() {
             let attention = log.step(step);
-            for part in codec::parts_of(step, &attention).filter(|part| codec::contains(&new, *part)) {
-                let tensors = || codec::of_attention(part, &attention);
-                store.write_part(id, part, tensors, Arc::clone(log) as _);
+            for group in attention.present().iter().filter(|group| new.at(step).contains(*group)) {
+                let tensors = || codec::of_attention(group, &attention);
+                store.write_part(id, Part::Attention(step, group), tensors, Arc::clone(log) as _);
             }
         }
     }

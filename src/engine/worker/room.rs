@@ -1,12 +1,12 @@
 //! Reserving memory for what a job reads, before anything is done for it. What is admitted can finish.
 
 use crate::engine::job::{EngineError, Work};
-use crate::engine::runs::needs_of;
+use crate::engine::runs::{needs_in, needs_of};
 use crate::engine::state::{AttentionRoom, EditState, SourceState};
 use crate::engine::worker::context::Context;
-use crate::recordings::attention_log::PASSING_STEPS;
+use crate::recordings::attention_log::RING_STEPS;
 use crate::recordings::budget::Reservation;
-use crate::recordings::{Coverage, StepSet, Tier};
+use crate::recordings::{Coverage, RecordingLayout, Tier};
 
 /// Why something cannot be reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +34,13 @@ impl From<NoRoom> for Option<EngineError> {
 
 impl Context<'_> {
     /// What a job reads of its source's attention; for a recording, what edits without windows of their own will read.
-    pub(super) fn needs(&self, work: &Work) -> Coverage {
+    pub(super) fn needs(&self, work: &Work, layout: &RecordingLayout) -> Coverage {
         match work {
-            Work::Edit { edit, .. } => needs_of(&edit.plan),
+            Work::Edit { edit, .. } => needs_of(&edit.plan, layout),
             Work::Record { source } => {
                 let presets = self.shared.model.get().map(|model| &model.presets).into_iter();
-                let windows = presets.flat_map(|presets| presets.steps(source.steps)).map(|(cross, own)| Coverage {
-                    cross: StepSet::range(source.steps, cross),
-                    self_attention: StepSet::range(source.steps, own),
+                let windows = presets.flat_map(|presets| presets.steps(source.steps)).map(|(cross, own)| {
+                    needs_in(layout, source.steps, |step| cross.contains(&step), |step| own.contains(&step))
                 });
                 windows.fold(Coverage::none(source.steps), |all, window| all.union(&window))
             }
@@ -59,13 +58,15 @@ impl Context<'_> {
             Work::Record { .. } => {
                 // Attention is recorded along with the source where there is room; the source is what was asked for.
                 if source.trajectory.has_to_run() {
-                    let _ = self.reserve_shared(source, &self.needs(work));
+                    let needs = self.needs(work, &source.layout);
+                    let _ = self.reserve_shared(source, &needs);
                 }
                 Ok(EditState::source_only())
             }
             Work::Edit { edit, .. } if edit.plan.is_identity() => Ok(EditState::same_as_source()),
             Work::Edit { edit, .. } => {
-                let room = self.reserve_attention(source, &needs_of(&edit.plan), is_first)?;
+                let needs = self.needs(work, &source.layout);
+                let room = self.reserve_attention(source, &needs, is_first)?;
                 Ok(EditState::waiting(edit.clone(), room))
             }
         }
@@ -94,7 +95,7 @@ impl Context<'_> {
             Err(NoRoom::Now) => return Err(NoRoom::Now),
             Err(NoRoom::Ever { .. }) => {}
         }
-        let bytes = source.layout.context_bytes() + source.layout.bytes(&Coverage::first(PASSING_STEPS));
+        let bytes = source.layout.context_bytes() + source.layout.bytes(&Coverage::all(RING_STEPS, source.layout.groups()));
         let room = match self.reserve(Tier::Memory, bytes) {
             Err(NoRoom::Now) if is_first => {
                 // What is kept of this very source may be in the way.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
+use crate::diffusion::ConditioningKey;
 use crate::engine::job::{EngineError, PreparedEdit};
 use crate::engine::runs::forward::Failure;
 use crate::engine::runs::set::RunKey;
@@ -15,7 +16,7 @@ use crate::engine::worker::busy_time::WorkerPart;
 use crate::engine::worker::context::Context;
 use crate::engine::worker::encode::Encoded;
 use crate::recordings::budget::Reservation;
-use crate::recordings::{AttentionLog, Coverage, Source, Tier, Trajectory, codec};
+use crate::recordings::{AttentionLog, Coverage, Source, Tier, Trajectory};
 
 impl Worker<'_> {
     /// Begins the runs that can begin. Whether there was anything to begin; the error is the device's.
@@ -91,11 +92,12 @@ impl Context<'_> {
         };
         let id = source.id.clone();
         let began = job.begin_edit(shared, encode, |edit, attention| {
-            let target = self.conditioning(encoded, edit.prompt.text())?;
+            let target = self.conditioning(encoded, ConditioningKey::new(edit.prompt.text()))?;
             let sampling = self.sampling(source.source)?;
             let (log, own_replay, found) = match attention {
                 Attention::Shared(open) => {
-                    let found = self.feed(&mut source, open, &needs_of(&edit.plan))?;
+                    let needs = needs_of(&edit.plan, source.layout);
+                    let found = self.feed(&mut source, open, &needs)?;
                     (Arc::clone(open.log()), None, found)
                 }
                 Attention::Own(room) => {
@@ -123,8 +125,8 @@ impl Context<'_> {
     ) -> Result<(Arc<AttentionLog>, RunKey), EngineError> {
         let contexts = self.source_conditionings(encoded, source.source)?;
         let (layout, steps) = (Arc::clone(source.layout), source.source.steps);
-        let log = Arc::new(AttentionLog::passing(layout, contexts, steps, (Device::Cpu, room)));
-        let replay = self.add_replay(source, &log, needs_of(&edit.plan))?;
+        let log = Arc::new(AttentionLog::streamed(layout, contexts, steps, (Device::Cpu, room)));
+        let replay = self.add_replay(source, &log, needs_of(&edit.plan, source.layout))?;
         Ok((log, replay))
     }
 
@@ -134,13 +136,13 @@ impl Context<'_> {
         let store = self.store();
         let mut on_disk = store.find(source.id).map(|known| known.parts).unwrap_or_default();
         // The first step first: an edit begins as soon as that is there.
-        on_disk.sort_by_key(|part| codec::step_of(*part));
+        on_disk.sort_by_key(|part| part.attention().map(|(step, _)| step));
         let mut found = open.tier();
         let missing = open.schedule(needs);
         let mut recomputed = missing.clone();
         for part in on_disk {
-            if codec::contains(&missing, part) && store.read_part(source.id, part, Some(open.log())) {
-                codec::remove(&mut recomputed, part);
+            if missing.has_part(part) && store.read_part(source.id, part, Some(open.log())) {
+                recomputed.remove_part(part);
                 found = Tier::Disk;
             }
         }

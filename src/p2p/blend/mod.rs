@@ -69,13 +69,13 @@ pub fn blend_mask(
     (0..h * w).map(|at| (source[at] || target[at]) && !(not_source[at] || not_target[at])).collect()
 }
 
-/// The (height, width) of the attention maps that a blend uses: 16x16 as published, otherwise the level with the number
-/// of positions nearest to 256, the larger of two as near. `None` without levels.
+/// The (height, width) of the attention maps that a blend uses: the level whose number of positions is nearest to
+/// `nearest_to`, which is a property of the model (16x16 as published); the larger of two as near. `None` without levels.
 #[must_use]
-pub fn blend_level(levels: &[(usize, usize)]) -> Option<(usize, usize)> {
+pub fn blend_level(levels: &[(usize, usize)], nearest_to: usize) -> Option<(usize, usize)> {
     levels.iter().copied().min_by_key(|&(height, width)| {
         let positions = height * width;
-        (positions.abs_diff(256), std::cmp::Reverse(positions))
+        (positions.abs_diff(nearest_to), std::cmp::Reverse(positions))
     })
 }
 
@@ -175,11 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn the_level_nearest_to_256_positions_is_used() {
-        assert_eq!(blend_level(&[(64, 64), (32, 32), (16, 16), (8, 8)]), Some((16, 16)));
-        assert_eq!(blend_level(&[(32, 16), (16, 8), (8, 4)]), Some((16, 8)));
+    fn the_level_nearest_to_the_wanted_positions_is_used() {
+        assert_eq!(blend_level(&[(64, 64), (32, 32), (16, 16), (8, 8)], 256), Some((16, 16)));
+        assert_eq!(blend_level(&[(32, 16), (16, 8), (8, 4)], 256), Some((16, 8)));
         // 192 and 320 are as near.
-        assert_eq!(blend_level(&[(16, 12), (20, 16)]), Some((20, 16)));
-        assert_eq!(blend_level(&[]), None);
+        assert_eq!(blend_level(&[(16, 12), (20, 16)], 256), Some((20, 16)));
+        assert_eq!(blend_level(&[(64, 64), (32, 32), (16, 16)], 1024), Some((32, 32)));
+        assert_eq!(blend_level(&[], 256), None);
     }
 }

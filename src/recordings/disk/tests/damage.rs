@@ -12,7 +12,7 @@ use crate::recordings::disk::tests::{MODEL, OTHER_MODEL, bits, id, tensors};
 use crate::recordings::disk::{DiskError, Part, part_file};
 
 fn owner(id: &SessionId) -> Owner<'_> {
-    Owner { fingerprint: MODEL, session: id, part: Part::Cross(3) }
+    Owner { fingerprint: MODEL, session: id, part: Part::cross(3) }
 }
 
 fn written(owner: &Owner<'_>) -> Vec<u8> {
@@ -106,8 +106,8 @@ fn a_file_of_another_model_session_part_or_version_is_foreign() {
     let owners = [
         Owner { fingerprint: OTHER_MODEL, ..owner(&this) },
         owner(&another),
-        Owner { part: Part::SelfAttention(3), ..owner(&this) },
-        Owner { part: Part::Cross(4), ..owner(&this) },
+        Owner { part: Part::self_attention(3), ..owner(&this) },
+        Owner { part: Part::cross(4), ..owner(&this) },
     ];
     let mut files: Vec<_> = owners.iter().map(written).collect();
     let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();

@@ -49,10 +49,10 @@ fn what_is_not_there_is_missing_and_can_be_removed() {
 fn a_removed_part_is_gone_and_the_others_stay() {
     let dir = temp_dir();
     let (folder, _) = open(&dir);
-    record(&folder, 1, &[Part::Trajectory, Part::Cross(0), Part::Cross(1)]);
-    folder.remove_part(&id(1), Part::Cross(0)).expect("removed");
-    assert!(matches!(folder.read(&id(1), Part::Cross(0)), Err(DiskError::Missing)));
-    assert_eq!(bits(&folder.read(&id(1), Part::Cross(1)).expect("read")), bits(&tensors()));
+    record(&folder, 1, &[Part::Trajectory, Part::cross(0), Part::cross(1)]);
+    folder.remove_part(&id(1), Part::cross(0)).expect("removed");
+    assert!(matches!(folder.read(&id(1), Part::cross(0)), Err(DiskError::Missing)));
+    assert_eq!(bits(&folder.read(&id(1), Part::cross(1)).expect("read")), bits(&tensors()));
 }
 
 #[test]

@@ -14,10 +14,10 @@ use crate::recordings::disk::{DiskError, Part, TensorForm};
 fn tensors_of_every_type_come_back_to_the_last_bit_in_the_order_of_their_names() {
     let dir = temp_dir();
     let (folder, _) = open(&dir);
-    let written = folder.write(&folder.begin(&id(1)), Part::Cross(7), &tensors()).expect("written");
+    let written = folder.write(&folder.begin(&id(1)), Part::cross(7), &tensors()).expect("written");
     assert_eq!(fs::metadata(file(&dir, 1, "cross-007.safetensors")).expect("a file").len(), written);
 
-    let read = folder.read(&id(1), Part::Cross(7)).expect("read");
+    let read = folder.read(&id(1), Part::cross(7)).expect("read");
     assert_eq!(bits(&read), bits(&tensors()));
     assert!(read.is_sorted_by_key(|(name, _)| name.clone()));
     assert!(read.iter().all(|(_, tensor)| tensor.device().is_cpu()));
@@ -108,7 +108,7 @@ fn forms() -> impl Strategy<Value = Vec<(String, DType, Vec<usize>)>> {
 
 fn part() -> impl Strategy<Value = Part> {
     let number = prop_oneof![0usize..2000, Just(usize::MAX)];
-    prop_oneof![Just(Part::Trajectory), number.clone().prop_map(Part::Cross), number.prop_map(Part::SelfAttention)]
+    prop_oneof![Just(Part::Trajectory), number.clone().prop_map(Part::cross), number.prop_map(Part::self_attention)]
 }
 
 proptest! {

@@ -24,12 +24,12 @@ fn a_token_is_worthless_once_its_session_is_removed_and_a_new_one_is_not() {
     let dir = temp_dir();
     let (folder, _) = open(&dir);
     let old = folder.begin(&id(1));
-    let staged = folder.stage_part(&old, Part::Cross(0), &tensors()).expect("written");
+    let staged = folder.stage_part(&old, Part::cross(0), &tensors()).expect("written");
     folder.remove_session(&id(1)).expect("removed");
     let new = folder.begin(&id(1));
     folder.write_source(&new, &source(1)).expect("written");
     assert!(matches!(folder.publish(&old, staged), Err(DiskError::Forgotten)));
-    assert!(matches!(folder.write(&old, Part::Cross(0), &tensors()), Err(DiskError::Forgotten)));
+    assert!(matches!(folder.write(&old, Part::cross(0), &tensors()), Err(DiskError::Forgotten)));
     assert!(matches!(folder.write_source(&old, &source(1)), Err(DiskError::Forgotten)));
     folder.write(&new, Part::Trajectory, &tensors()).expect("written");
     assert_eq!(names_below(&session_dir(&dir, 1)), ["source.json", "trajectory.safetensors"]);
@@ -52,11 +52,11 @@ fn tokens_of_one_session_serve_several_writers_and_other_sessions_are_not_concer
     let dir = temp_dir();
     let (folder, _) = open(&dir);
     let (first, second, other) = (folder.begin(&id(1)), folder.begin(&id(1)), folder.begin(&id(2)));
-    folder.write(&first, Part::Cross(0), &tensors()).expect("written");
-    folder.write(&second, Part::Cross(1), &tensors()).expect("written");
+    folder.write(&first, Part::cross(0), &tensors()).expect("written");
+    folder.write(&second, Part::cross(1), &tensors()).expect("written");
     folder.remove_session(&id(1)).expect("removed");
-    folder.write(&other, Part::Cross(0), &tensors()).expect("written");
-    assert_eq!(bits(&folder.read(&id(2), Part::Cross(0)).expect("read")), bits(&tensors()));
+    folder.write(&other, Part::cross(0), &tensors()).expect("written");
+    assert_eq!(bits(&folder.read(&id(2), Part::cross(0)).expect("read")), bits(&tensors()));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn removing_while_others_write_and_read_never_leaves_or_shows_anything_wrong() {
                 for _ in 0..ROUNDS {
                     let writing = folder.begin(&id(1));
                     round.wait();
-                    for part in [Part::Trajectory, Part::Cross(number)] {
+                    for part in [Part::Trajectory, Part::cross(number)] {
                         match folder.write(&writing, part, &tensors()) {
                             Ok(_) | Err(DiskError::Forgotten) => {}
                             Err(error) => wrong.push(format!("written: {error}")),

@@ -10,7 +10,7 @@ use crate::recordings::disk::tests::{
 use crate::recordings::disk::{DiskError, Part};
 use crate::recordings::{SessionId, Source};
 
-const PARTS: [Part; 3] = [Part::Trajectory, Part::Cross(0), Part::SelfAttention(0)];
+const PARTS: [Part; 3] = [Part::Trajectory, Part::cross(0), Part::self_attention(0)];
 
 #[test]
 fn sessions_are_found_again_with_the_same_sources_parts_and_bytes() {
@@ -31,7 +31,7 @@ fn sessions_are_found_again_with_the_same_sources_parts_and_bytes() {
         let bytes = |part: &Part| fs::metadata(file(&dir, seed, &part.to_string())).expect("a file").len();
         assert_eq!(session.parts, parts.iter().map(|part| (*part, bytes(part))).collect());
     }
-    assert_eq!(bits(&folder.read(&id(1), Part::SelfAttention(0)).expect("read")), bits(&tensors()));
+    assert_eq!(bits(&folder.read(&id(1), Part::self_attention(0)).expect("read")), bits(&tensors()));
 }
 
 #[test]
@@ -40,9 +40,9 @@ fn a_found_session_can_be_written_on_and_removed() {
     record(&open(&dir).0, 1, &PARTS[..1]);
     let (folder, _) = open(&dir);
     let writing = folder.begin(&id(1));
-    folder.write(&writing, Part::Cross(0), &tensors()).expect("written");
+    folder.write(&writing, Part::cross(0), &tensors()).expect("written");
     assert!(folder.remove_session(&id(1)).expect("removed"));
-    assert!(matches!(folder.write(&writing, Part::Cross(0), &tensors()), Err(DiskError::Forgotten)));
+    assert!(matches!(folder.write(&writing, Part::cross(0), &tensors()), Err(DiskError::Forgotten)));
     assert_eq!(names_below(&dir.path().join(&MODEL[..16])), [".lock"]);
 }
 

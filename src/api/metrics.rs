@@ -7,8 +7,8 @@ use crate::api::guard::RequestRefusal;
 use crate::api::guard::api_keys::file::KeysReload;
 use crate::api::transport::connections::Listener;
 use crate::telemetry::labels::{Label, label};
-use crate::telemetry::metrics::{Counters, Gauges, Histograms, SECONDS, metrics};
 use crate::telemetry::metrics::MetricsRegistry;
+use crate::telemetry::metrics::{Counters, Gauges, Histograms, SECONDS, metrics};
 use crate::telemetry::register::{Metric, kept};
 
 metrics! {

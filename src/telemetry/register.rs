@@ -11,10 +11,18 @@ use crate::telemetry::metrics::MetricsRegistry;
 /// A metric that can be made and registered.
 pub(crate) trait Metric: Sized {
     /// Makes it at zero and puts it into a registry.
-    fn register(registry: &MetricsRegistry, name: &str, help: &str, buckets: &[&[f64]]) -> Result<Self, prometheus::Error>;
+    fn register(
+        registry: &MetricsRegistry,
+        name: &str,
+        help: &str,
+        buckets: &[&[f64]],
+    ) -> Result<Self, prometheus::Error>;
 }
 
-pub(crate) fn kept<C: Collector + Clone + 'static>(registry: &MetricsRegistry, collector: C) -> Result<C, prometheus::Error> {
+pub(crate) fn kept<C: Collector + Clone + 'static>(
+    registry: &MetricsRegistry,
+    collector: C,
+) -> Result<C, prometheus::Error> {
     registry.inner().register(Box::new(collector.clone()))?;
     Ok(collector)
 }
@@ -42,7 +50,12 @@ impl Metric for Gauge {
 }
 
 impl Metric for Histogram {
-    fn register(registry: &MetricsRegistry, name: &str, help: &str, buckets: &[&[f64]]) -> Result<Self, prometheus::Error> {
+    fn register(
+        registry: &MetricsRegistry,
+        name: &str,
+        help: &str,
+        buckets: &[&[f64]],
+    ) -> Result<Self, prometheus::Error> {
         kept(registry, Self::with_opts(histogram(registry.opts(name, help), buckets))?)
     }
 }
@@ -71,7 +84,12 @@ impl NewVec for HistogramVec {
 }
 
 impl<V: NewVec, L: Label> Metric for Family<V, L> {
-    fn register(registry: &MetricsRegistry, name: &str, help: &str, buckets: &[&[f64]]) -> Result<Self, prometheus::Error> {
+    fn register(
+        registry: &MetricsRegistry,
+        name: &str,
+        help: &str,
+        buckets: &[&[f64]],
+    ) -> Result<Self, prometheus::Error> {
         Ok(Self::new(kept(registry, V::make(registry.opts(name, help), buckets, L::NAME)?)?))
     }
 }

@@ -176,9 +176,7 @@ async fn a_queued_job_shows_its_position_and_how_long_it_will_wait() {
     // One runs at a time, and a step takes `STEP` at least on any machine: so many runs before it, so long it waits.
     for before in [2, 1] {
         let least = STEP.mul_f64(0.9 * (before * STEPS) as f64);
-        let is_there = |progress: &Progress| {
-            matches!(progress.stage, Stage::Queued { position, estimated_wait } if position == before && estimated_wait >= least)
-        };
+        let is_there = |progress: &Progress| matches!(progress.stage, Stage::Queued { position, estimated_wait } if position == before && estimated_wait >= least);
         shown(&handles[3], is_there).await;
     }
     started(&handles[3]).await;

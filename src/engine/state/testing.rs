@@ -35,8 +35,7 @@ pub fn source() -> Arc<Source> {
 /// A layout without layers.
 pub fn layout() -> Arc<RecordingLayout> {
     let bytes = ValueBytes { number: 4, context: 0 };
-    let profile =
-        ArchitectureProfile { max_injected_positions: 0, blend_positions: 0, grouping: SiteGrouping::Whole };
+    let profile = ArchitectureProfile { max_injected_positions: 0, blend_positions: 0, grouping: SiteGrouping::Whole };
     Arc::new(RecordingLayout::new(&profile, Vec::new(), None, 77, 1, 64, bytes))
 }
 

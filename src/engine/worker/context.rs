@@ -76,7 +76,7 @@ impl<'a> Context<'a> {
     /// The same for work of one job. Should the device fail in it, the job fails; the next pass then shows the failure
     /// of the device again.
     pub fn try_for_job<T>(&self, work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, EngineError> {
-        Ok(self.catch_device_failure(work)??)
+        self.catch_device_failure(work)?
     }
 
     /// Answers a job that has failed.

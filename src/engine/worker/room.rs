@@ -95,7 +95,8 @@ impl Context<'_> {
             Err(NoRoom::Now) => return Err(NoRoom::Now),
             Err(NoRoom::Ever { .. }) => {}
         }
-        let bytes = source.layout.context_bytes() + source.layout.bytes(&Coverage::all(RING_STEPS, source.layout.groups()));
+        let bytes =
+            source.layout.context_bytes() + source.layout.bytes(&Coverage::all(RING_STEPS, source.layout.groups()));
         let room = match self.reserve(Tier::Memory, bytes) {
             Err(NoRoom::Now) if is_first => {
                 // What is kept of this very source may be in the way.

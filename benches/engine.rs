@@ -1,16 +1,16 @@
-//! What an edit costs, by where its source is found; what company costs; what the engine itself costs.
+//! The cost of an edit by the tier of its source, the cost of a shared batch, and the overhead of the engine itself.
 //!
 //! ```sh
 //! cargo bench --bench engine                       # the table
-//! cargo bench --bench engine -- --json engine.json # and the same as JSON
+//! cargo bench --bench engine -- --json engine.json # also as JSON
 //! cargo bench --bench engine -- --rounds 9 --steps 50
 //! cargo bench --bench engine --features cuda -- --device cuda --dtype f16 --model FOLDER --size 512
 //! ```
 //!
-//! All in one process, on the embedded model unless another is named, round by round, each round everything once, so that what else the machine
-//! does falls on all alike. Ratios are medians of the rounds' own ratios.
+//! Everything runs in one process, on the embedded model by default. Each round runs everything once, so that other
+//! load on the machine affects all parts equally. Ratios are medians of the rounds' own ratios.
 
-// A bench that cannot go on says why and ends.
+// A bench that cannot continue panics with the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ impl Options {
                 "--size" => options.size = value().parse().expect("pixels of a side"),
                 "--device" => options.device = device_of(&value()),
                 "--dtype" => options.dtype = value().parse().expect("f32, f16 or bf16"),
-                // Cargo's own.
+                // Cargo's own argument.
                 "--bench" => {}
                 other => panic!(
                     "{other} is not known: --json FILE, --rounds N, --steps N, --model FOLDER, --size N, \
@@ -114,13 +114,13 @@ impl Options {
         engine
     }
 
-    /// An engine with memory for recordings, and none elsewhere.
+    /// An engine with a memory budget for recordings, and no other tiers.
     async fn with_memory(&self, memory_bytes: u64) -> Engine {
         self.engine(SessionLimits { memory_bytes, ..SessionLimits::default() }).await
     }
 }
 
-/// A device by its name, `cpu`, `cuda` or `cuda:N`.
+/// Opens a device by name: `cpu`, `cuda` or `cuda:N`.
 fn device_of(name: &str) -> Device {
     match name {
         "cpu" => Device::Cpu,
@@ -147,7 +147,7 @@ async fn run(engine: &Engine, work: Work, found: RecordingUse) -> (Outcome, f64)
     (outcome, began.elapsed().as_secs_f64())
 }
 
-/// Text to image without any of this: two rows a step, nothing recorded.
+/// Plain text to image: two rows per step, nothing recorded.
 fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
     let began = Instant::now();
     let contexts = model.condition(&[&*source.negative_prompt, prompt].map(ConditioningKey::new)).unwrap();
@@ -164,7 +164,7 @@ fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
     began.elapsed().as_secs_f64()
 }
 
-/// Rows of the passes that are timed.
+/// Row counts of the timed passes.
 const PASSES: [(usize, &str); 5] = [
     (1, "row of a pass of 1"),
     (2, "row of a pass of 2"),
@@ -173,7 +173,7 @@ const PASSES: [(usize, &str); 5] = [
     (16, "row of a pass of 16"),
 ];
 
-/// A row of a pass of so many rows, in seconds.
+/// Seconds per row of a pass with this many rows.
 fn row(model: &Model, size: usize, rows: usize) -> f64 {
     let context = model.condition(&[ConditioningKey::new(TARGETS[0])]).unwrap().remove(0);
     let contexts = vec![&context; rows];
@@ -183,7 +183,7 @@ fn row(model: &Model, size: usize, rows: usize) -> f64 {
     for _ in 0..32 / rows {
         model.unet.forward(&latents, &vec![500.0; rows], &contexts, &mut NoControl).unwrap();
     }
-    // A GPU is done later than it is told.
+    // A GPU works asynchronously: wait for it.
     model.device().synchronize().unwrap();
     began.elapsed().as_secs_f64() / (32 / rows * rows) as f64
 }
@@ -192,7 +192,7 @@ async fn bench(options: &Options) -> Value {
     let compute = Compute { device: options.device.clone(), dtype: options.dtype };
     let model = Model::load_as(&options.files, &compute).unwrap();
     let roomy = options.with_memory(16 << 30).await;
-    // Memory for one recording and a half: of two sources in turn, the other one's attention is always pushed out.
+    // Memory for one and a half recordings: with two sources in turn, the attention of the other one is always evicted.
     let probe = options.source(0);
     run(&roomy, edit(&roomy, &probe, TARGETS[0]), RecordingUse::Created).await;
     let recording = roomy.sessions().used(Tier::Memory);

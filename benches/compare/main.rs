@@ -1,19 +1,20 @@
-//! Our side of the comparison with PyTorch: a process that answers JSON lines on stdin with JSON lines on stdout.
+//! The side of `reprompt` in the comparison with PyTorch: a process that answers JSON lines on stdin with JSON lines on
+//! stdout.
 //!
-//! Started by `benches/compare/run.sh`, never by hand. Every line is an object with `do`; the answer is an object, with
-//! `error` where it could not be done, and `unsupported` where this build does not do such a thing at all. Seconds are
-//! wall clock around the work alone.
+//! Started by `benches/compare/run.sh`, not by hand. Every line is an object with `do`. The answer is an object, with
+//! `error` if the work failed, and `unsupported` if this build does not support it. Seconds are wall-clock time of the
+//! work alone.
 //!
 //! | `do` | takes | answers |
 //! | --- | --- | --- |
 //! | `load` | `model`: a folder in the diffusers layout | |
-//! | `op` | `spec` (see `ops.py`), `times`, `values` | `seconds` a run, `values` |
-//! | `forward` | `rows`, `height`, `width` in pixels, `seed`, `times`, `warm`, `values` | `seconds` a pass, `values` |
+//! | `op` | `spec` (see `ops.py`), `times`, `values` | `seconds` per run, `values` |
+//! | `forward` | `rows`, `height`, `width` in pixels, `seed`, `times`, `warm`, `values` | `seconds` per pass, `values` |
 //! | `plain` | `source` as in `POST /v1/edits` | `seconds`, `images`: raw RGB as base64 |
 //!
-//! `values` asks for a sample of the result, to be compared with the other side's.
+//! `values` requests a sample of the result, which is compared with the other side's.
 
-// A bench that cannot go on says why and ends.
+// A bench that cannot continue panics with the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod ops;
@@ -39,9 +40,9 @@ use crate::ops::Operation;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Numbers of a sample at most.
+/// Maximum number of values in a sample.
 const SAMPLE: usize = 4096;
-/// What every row of a timed pass attends to, and at which timestep.
+/// Prompt and timestep of every row of a timed pass.
 const PROMPT: &str = "a cat on the beach";
 const TIMESTEP: f64 = 500.0;
 
@@ -75,7 +76,7 @@ fn main() {
 struct Worker {
     dtype: DType,
     model: Option<Model>,
-    /// By specification, so that inputs are drawn once.
+    /// Operations by specification, so that inputs are drawn once.
     operations: HashMap<String, Operation>,
 }
 
@@ -113,8 +114,8 @@ impl Worker {
     }
 }
 
-/// Runs `work` as often as the request says, after one run that is not timed unless `warm` is false. `shown` lays its
-/// result out as the other side does.
+/// Runs `work` as often as the request says, after one untimed run unless `warm` is false. `shown` brings its result
+/// into the layout of the other side.
 fn timed(
     request: &Value,
     work: impl Fn() -> candle_core::Result<Tensor>,
@@ -134,7 +135,7 @@ fn timed(
     Ok(json!({"seconds": seconds, "values": values}))
 }
 
-/// Evenly spread numbers of a tensor, at an odd distance so that all columns of a map are met.
+/// Evenly spaced values of a tensor, at an odd distance so that all columns of a map occur.
 fn sample(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
     let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     let distance = (values.len() / SAMPLE) | 1;
@@ -154,7 +155,7 @@ fn forward(model: &Model, request: &Value) -> Answer {
     timed(request, || model.unet.forward(&latents, &timesteps, &contexts, &mut NoControl), |output| Ok(output.clone()))
 }
 
-/// Text to image without any editing: two rows a step, nothing recorded.
+/// Text to image without editing: two rows per step, nothing recorded.
 fn plain(model: &Model, source: &Value) -> Answer {
     let text = |key: &str| source[key].as_str().unwrap_or_default();
     let number = |key: &str| source[key].as_u64().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What is counted of HTTP.
+//! Metrics of the HTTP service.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
@@ -14,15 +14,15 @@ use crate::telemetry::register::{Metric, kept};
 metrics! {
     /// The metrics of the HTTP service.
     HttpMetrics {
-        requests: RequestCounters = "reprompt_http_requests_total", "requests, by call and answer";
-        request_seconds: Histograms<Call> = "reprompt_http_request_seconds", "from a request's head to its answer's", SECONDS;
-        requests_refused: Counters<RequestRefusal> = "reprompt_http_requests_refused_total", "requests that were refused before they came to a job, by why";
-        connections: Gauges<Listener> = "reprompt_http_connections", "open connections, by what is listened for";
-        connections_limit: IntGauge = "reprompt_http_connections_limit", "connections to the API that may be open";
-        api_keys: IntGauge = "reprompt_api_keys", "API keys that count; 0 where none is needed";
-        api_keys_reloads: Counters<KeysReload> = "reprompt_api_keys_reloads_total", "changes of the file of API keys, by what came of them";
-        async_jobs: IntGauge = "reprompt_async_jobs", "jobs that are kept to be asked about";
-        webhooks: Counters<WebhookEnd> = "reprompt_webhooks_total", "webhooks, by how their delivery ended";
+        requests: RequestCounters = "reprompt_http_requests_total", "HTTP requests, by call and status";
+        request_seconds: Histograms<Call> = "reprompt_http_request_seconds", "time from a request's headers to its response's headers", SECONDS;
+        requests_refused: Counters<RequestRefusal> = "reprompt_http_requests_refused_total", "HTTP requests refused before they became a job, by reason";
+        connections: Gauges<Listener> = "reprompt_http_connections", "open connections, by listener";
+        connections_limit: IntGauge = "reprompt_http_connections_limit", "maximum number of open API connections";
+        api_keys: IntGauge = "reprompt_api_keys", "valid API keys; 0 if no key is required";
+        api_keys_reloads: Counters<KeysReload> = "reprompt_api_keys_reloads_total", "reloads of the API key file, by outcome";
+        async_jobs: IntGauge = "reprompt_async_jobs", "asynchronous jobs in the job store, finished ones included";
+        webhooks: Counters<WebhookEnd> = "reprompt_webhooks_total", "webhooks, by outcome of the delivery";
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::diffusion::noise::randn;
 use crate::kernels::pool::Pool;
+use crate::kernels::testing::randn;
 
 /// What one term comes to, `[positions, channels]`, and its map.
 fn naive(q: &[f32], k: &[f32], v: &[f32], heads: Heads) -> (Vec<f64>, Vec<f64>) {

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::diffusion::noise::randn;
 use crate::kernels::norm::group_norm;
+use crate::kernels::testing::randn;
 
 /// All indices below three bounds, the last one fastest.
 fn indices(a: usize, b: usize, c: usize) -> impl Iterator<Item = (usize, usize, usize)> {

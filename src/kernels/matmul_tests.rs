@@ -6,10 +6,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::diffusion::noise::randn;
 use crate::kernels::linear::PackedLinear;
 use crate::kernels::pool::Pool;
 use crate::kernels::simd::{Isa, Kernel, LANES, Simd, dispatch_on, from_bf16, to_bf16};
+use crate::kernels::testing::randn;
 use crate::kernels::tile::multiply;
 
 fn bits(numbers: &[f32]) -> Vec<u32> {

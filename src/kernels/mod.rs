@@ -27,6 +27,8 @@ pub mod op_counters;
 pub mod panels;
 pub mod pool;
 pub mod simd;
+#[cfg(test)]
+mod testing;
 pub mod thread_budget;
 mod tile;
 pub mod winograd;

@@ -236,7 +236,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::diffusion::noise::randn;
+    use crate::kernels::testing::randn;
 
     /// Mean and inverse deviation.
     fn moments(x: &[f64], eps: f64) -> (f64, f64) {

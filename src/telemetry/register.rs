@@ -1,4 +1,4 @@
-//! How each kind of metric is made and registered, so that the table of [`crate::telemetry::metrics`] is all that there is to say.
+//! How each kind of metric is created and registered, for the tables of [`crate::telemetry::metrics`].
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -8,9 +8,9 @@ use prometheus::{
 use crate::telemetry::labels::{Family, Label, SeriesVec};
 use crate::telemetry::metrics::MetricsRegistry;
 
-/// A metric that can be made and registered.
+/// A metric that can be created and registered.
 pub(crate) trait Metric: Sized {
-    /// Makes it at zero and puts it into a registry.
+    /// Creates it at zero and adds it to a registry.
     fn register(
         registry: &MetricsRegistry,
         name: &str,
@@ -60,7 +60,7 @@ impl Metric for Histogram {
     }
 }
 
-/// A vector that can be made.
+/// A vector of series that can be created.
 trait NewVec: SeriesVec + 'static {
     fn make(opts: Opts, buckets: &[&[f64]], label: &str) -> Result<Self, prometheus::Error>;
 }

@@ -34,6 +34,7 @@ mod presets;
 mod problems;
 mod process;
 mod profile;
+mod rooms;
 mod support;
 mod threads;
 mod tiers;

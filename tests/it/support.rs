@@ -31,10 +31,13 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
+/// The folder of `Cargo.toml`. Cargo sets the variable; where the tests run on another machine, it names the folder there.
+pub fn root() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}
+
 pub fn fixtures() -> PathBuf {
-    // Cargo sets it; who carries the tests to another machine sets it to where the fixtures are there.
-    let root = std::env::var_os("CARGO_MANIFEST_DIR");
-    root.as_deref().map_or(Path::new(env!("CARGO_MANIFEST_DIR")), Path::new).join("tests/fixtures")
+    root().join("tests/fixtures")
 }
 
 /// A fixture model by its archive's name, unpacked once per test run.

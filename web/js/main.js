@@ -1,6 +1,6 @@
-// The page: puts its parts together, asks what is served, and shows the link's edit or the model's first example.
+// The page: mounts its parts, fetches the model, and shows the link's edit or the model's first example.
 //
-// Contract: parts know the store and what they draw, not each other.
+// Contract: parts know the store and their own elements, not each other.
 
 import { Problem, getJson } from "./api.js";
 import { keepAligned } from "./align.js";
@@ -50,7 +50,7 @@ const aligns = keepAligned(store);
 mountKey(store, { runs: () => void (store.state.model === null ? start() : runner.run()), aligns });
 keepLink(store, run);
 
-/** The model, once it is loaded: a large one takes its time. */
+/** Waits until the model is loaded; a large one takes minutes. */
 async function loadedModel() {
   for (;;) {
     try {
@@ -58,13 +58,13 @@ async function loadedModel() {
       return model;
     } catch (error) {
       if (!(error instanceof Problem) || error.code !== "loading") throw error;
-      store.set({ run: idle("The model is being loaded.") });
+      store.set({ run: idle("The model is loading.") });
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   }
 }
 
-/** What the link asks for, or else the model's first example. */
+/** Shows the link's edit, or else the model's first example. */
 async function start() {
   try {
     const model = await loadedModel();

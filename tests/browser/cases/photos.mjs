@@ -50,7 +50,7 @@ export function photos(world) {
       const { source } = (await asked).postDataJSON();
       assert.match(source.image, /^data:image\/png;base64,/);
       assert.equal(source.seed, undefined);
-      await settled(page, /Not done/);
+      await settled(page, /Failed/);
       assert.match(await page.locator("#problem-general").textContent(), /cannot be reached/);
     }).catch((error) => {
       // The browser's own line for the call that this test cut off.

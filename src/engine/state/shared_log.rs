@@ -161,6 +161,11 @@ impl OpenLog {
         planned
     }
 
+    /// What is missing will not come: the next edit that needs it schedules it again.
+    pub fn unschedule_missing(&mut self) {
+        self.scheduled = self.log.present();
+    }
+
     /// Puts a copy of the log, in another tier, in its place.
     pub fn move_to(&mut self, tier: Tier, log: Arc<AttentionLog>) {
         (self.tier, self.log) = (tier, log);
@@ -219,6 +224,8 @@ mod tests {
         assert_eq!(open.schedule(&coverage(0..3)), coverage(0..3));
         assert_eq!(open.schedule(&coverage(1..5)), coverage(3..5));
         assert!(open.schedule(&coverage(0..5)).is_empty());
+        open.unschedule_missing();
+        assert_eq!(open.schedule(&coverage(0..5)), coverage(0..5), "it never came, so it is fetched again");
         assert_eq!(open.schedule_planned(), coverage(0..6));
         assert!(open.schedule(&coverage(0..6)).is_empty());
         assert_eq!(shared.expected(), Some(&coverage(0..6)));

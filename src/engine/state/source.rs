@@ -205,9 +205,12 @@ impl ActiveSource {
         self.state.replay = None;
     }
 
-    /// What is missing of the shared log cannot be had: the edits that read it, which fail.
+    /// What is missing of the shared log cannot be had: the edits that read it, which fail. Later ones try again.
     pub fn fail_log(&mut self) -> Vec<Job> {
         self.state.replay = None;
+        if let Some(open) = self.state.log.opened_mut() {
+            open.unschedule_missing();
+        }
         self.jobs.extract_if(.., |job| job.edit().reads_shared_log()).collect()
     }
 
@@ -310,10 +313,14 @@ mod tests {
     fn a_replay_that_fails_takes_the_edits_that_read_its_log() {
         let mut active = active([EditState::source_only(), running(2, None), running(3, Some(4))]);
         *active.state_mut().readable().unwrap().0.replay = Some(9);
+        let schedule =
+            |active: &mut ActiveSource| active.state_mut().log.opened_mut().unwrap().schedule(&coverage(0..2));
+        schedule(&mut active);
         assert!(active.is_replay(9));
         let failed = active.fail_log();
         assert_eq!(failed.iter().map(|job| job.edit().run()).collect::<Vec<_>>(), [Some(2)]);
         assert_eq!((active.jobs().len(), active.is_replay(9)), (2, false));
+        assert_eq!(schedule(&mut active), coverage(0..2), "the next edit does not wait for what will not come");
     }
 
     #[test]

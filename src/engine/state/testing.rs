@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use prometheus::IntGauge;
 use tokio::sync::{Semaphore, watch};
 
-use crate::diffusion::unet::AttentionKind;
+use crate::diffusion::unet::{AttentionKind, AttentionSite};
 use crate::diffusion::{ArchitectureProfile, Conditioning, SiteGrouping};
 use crate::engine::job::{JobHandle, JobOptions, PreparedEdit, QueueSlot, RecordingUse, Ticket, Work};
 use crate::engine::runs::set::RunKey;
@@ -34,9 +34,19 @@ pub fn source() -> Arc<Source> {
 
 /// A layout without layers.
 pub fn layout() -> Arc<RecordingLayout> {
-    let bytes = ValueBytes { number: 4, context: 0 };
+    layout_of(Vec::new())
+}
+
+/// A layout with one layer of cross-attention: a step takes 8 bytes, the prompts 20.
+pub fn layout_of_one_layer() -> Arc<RecordingLayout> {
+    let kind = AttentionKind::CrossAttention;
+    layout_of(vec![AttentionSite { index: 0, kind, height: 1, width: 1, heads: 1, head_dim: 2 }])
+}
+
+fn layout_of(sites: Vec<AttentionSite>) -> Arc<RecordingLayout> {
+    let bytes = ValueBytes { number: 4, context: 10 };
     let profile = ArchitectureProfile { max_injected_positions: 0, blend_positions: 0, grouping: SiteGrouping::Whole };
-    Arc::new(RecordingLayout::new(&profile, Vec::new(), None, 77, 1, 64, bytes))
+    Arc::new(RecordingLayout::new(&profile, sites, None, 77, 1, 64, bytes))
 }
 
 pub fn room() -> Reservation {

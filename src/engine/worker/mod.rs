@@ -25,6 +25,8 @@ mod queue;
 mod room;
 pub(crate) mod self_test;
 mod start_runs;
+#[cfg(test)]
+mod testing;
 mod wait_estimate;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

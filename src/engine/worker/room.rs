@@ -138,3 +138,83 @@ impl Context<'_> {
         Err(no_room)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::job::Work;
+    use crate::engine::state::testing::{
+        STEPS, layout_of_one_layer, prepared_edit, room, session, source, work_of_edit,
+    };
+    use crate::engine::state::{SharedLog, TrajectoryState, Written};
+    use crate::engine::worker::testing::{context, shared};
+
+    /// A source of one layer, whose prompts take 20 bytes and each step 8.
+    fn found() -> SourceState {
+        let parts = (TrajectoryState::found(false, room()), SharedLog::default(), Written::nothing(STEPS));
+        SourceState::new(session(), source(), layout_of_one_layer(), parts)
+    }
+
+    /// Bytes that the edit of the tests reads, prompts included.
+    fn bytes() -> u64 {
+        let layout = layout_of_one_layer();
+        let bytes = layout.context_bytes() + layout.bytes(&needs_of(&prepared_edit().plan, &layout));
+        assert!(bytes > 20 + 8 * RING_STEPS as u64, "the edit reads more than a log of its own holds");
+        bytes
+    }
+
+    #[test]
+    fn an_edit_plans_the_shared_log_in_the_best_tier_with_room_and_once() {
+        for (device, memory, tier) in [(1000, 1000, Tier::Device), (bytes() - 1, 1000, Tier::Memory)] {
+            let shared = shared(device, memory);
+            let (context, mut source) = (context(&shared), found());
+            let edit = context.reserve_for(&mut source, &work_of_edit(), true).unwrap();
+            assert!(edit.reads_shared_log());
+            assert_eq!((source.log.tier(), source.log.bytes()), (Some(tier), bytes()));
+            context.reserve_for(&mut source, &work_of_edit(), false).unwrap();
+            assert_eq!(shared.store.used(tier), bytes(), "the second edit reads the same");
+            drop(source);
+            assert_eq!(shared.store.used(tier), 0);
+        }
+    }
+
+    #[test]
+    fn an_edit_waits_for_memory_that_others_hold() {
+        let shared = shared(0, bytes());
+        let (context, mut source) = (context(&shared), found());
+        let held = context.reserve(Tier::Memory, 1).unwrap();
+        assert_eq!(context.reserve_for(&mut source, &work_of_edit(), true).unwrap_err(), NoRoom::Now);
+        assert_eq!((source.log.tier(), shared.store.used(Tier::Memory)), (None, 1));
+        drop(held);
+        assert!(context.reserve_for(&mut source, &work_of_edit(), true).unwrap().reads_shared_log());
+    }
+
+    #[test]
+    fn a_source_larger_than_memory_gets_a_log_of_a_few_steps_or_is_refused() {
+        let ring = 20 + 8 * RING_STEPS as u64;
+        let shared_half = shared(0, bytes() - 1);
+        let (worker, mut source) = (context(&shared_half), found());
+        let edit = worker.reserve_for(&mut source, &work_of_edit(), true).unwrap();
+        assert!(edit.waits_for_own_log() && source.log.tier().is_none());
+        assert_eq!(shared_half.store.used(Tier::Memory), ring);
+        drop(edit);
+        assert_eq!(shared_half.store.used(Tier::Memory), 0);
+
+        let shared_half = shared(0, ring - 1);
+        let no_room = context(&shared_half).reserve_for(&mut source, &work_of_edit(), true).unwrap_err();
+        assert_eq!(no_room, NoRoom::Ever { bytes: ring, budget: ring - 1 });
+        let error = EngineError::SourceTooLarge { bytes: ring, budget: ring - 1 };
+        assert_eq!((Option::from(no_room), Option::<EngineError>::from(NoRoom::Now)), (Some(error), None));
+    }
+
+    #[test]
+    fn a_recording_reserves_no_more_than_there_is() {
+        let shared = shared(0, 0);
+        let (context, mut source) = (context(&shared), found());
+        let record = Work::Record { source: Arc::clone(&source.source) };
+        let edit = context.reserve_for(&mut source, &record, true).unwrap();
+        assert!(edit.is_source() && source.log.tier().is_none(), "without presets it plans nothing it has no room for");
+    }
+}

@@ -107,7 +107,7 @@ impl Options {
             max_batch_rows: 16,
             queue_limit: 64,
             sessions,
-            probe_after: Duration::MAX,
+            self_test_after: Duration::MAX,
         };
         let (engine, loaded) = Engine::start(self.files.clone(), config, &MetricsRegistry::new()).unwrap();
         loaded.await.unwrap().unwrap();

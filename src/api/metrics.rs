@@ -1,12 +1,13 @@
 //! Metrics of the HTTP service.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::api::delivery::webhooks::WebhookEnd;
 use crate::api::guard::RequestRefusal;
 use crate::api::guard::api_keys::file::KeysReload;
 use crate::api::transport::connections::Listener;
 use crate::telemetry::labels::{Label, label};
+use crate::telemetry::metrics::MetricsRegistry;
 use crate::telemetry::metrics::{Counters, Gauges, Histograms, SECONDS, metrics};
 use crate::telemetry::register::{Metric, kept};
 
@@ -77,9 +78,9 @@ impl RequestCounters {
 }
 
 impl Metric for RequestCounters {
-    fn register(registry: &Registry, name: &str, help: &str, _: &[&[f64]]) -> Result<Self, prometheus::Error> {
+    fn register(registry: &MetricsRegistry, name: &str, help: &str, _: &[&[f64]]) -> Result<Self, prometheus::Error> {
         let counters =
-            Self(kept(registry, IntCounterVec::new(Opts::new(name, help), &[Call::NAME, StatusClass::NAME])?)?);
+            Self(kept(registry, IntCounterVec::new(registry.opts(name, help), &[Call::NAME, StatusClass::NAME])?)?);
         for call in Call::ALL {
             for status in StatusClass::ALL {
                 counters.of(*call, *status);

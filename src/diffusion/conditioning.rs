@@ -15,7 +15,7 @@ pub struct ConditioningKey {
 }
 
 /// What the UNet reads of a prompt; the same at every step.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Conditioning {
     /// What cross-attention reads.
     pub context: TextContext,

@@ -5,7 +5,7 @@ use prometheus::{CounterVec, Gauge, Histogram, IntCounter, IntGauge};
 use crate::engine::job::{CancelReason, JobEnd, JobKind, RecordingUse, RefuseReason};
 use crate::engine::runs::RowKind;
 use crate::engine::worker::busy_time::WorkerPart;
-use crate::engine::worker::self_test::ProbeEnd;
+use crate::engine::worker::self_test::SelfTestEnd;
 use crate::telemetry::labels::Family;
 use crate::telemetry::metrics::{Counters, Histograms, ROWS, SECONDS, metrics};
 
@@ -28,7 +28,7 @@ metrics! {
         worker_seconds: Family<CounterVec, WorkerPart> = "reprompt_worker_seconds_total", "worker time, by activity";
         recordings: Counters<RecordingUse> = "reprompt_recordings_total", "successful jobs, by how they found their source's recording";
         recomputed_steps: IntCounter = "reprompt_recordings_recomputed_steps_total", "source steps that were computed again";
-        probes: Counters<ProbeEnd> = "reprompt_probes_total", "self-tests of an idle worker, by outcome";
+        self_tests: Counters<SelfTestEnd> = "reprompt_probes_total", "self-tests of an idle worker, by outcome";
         ready: IntGauge = "reprompt_ready", "1 if the service accepts jobs, else 0";
         process_start: Gauge = "reprompt_loaded_timestamp_seconds", "time at which the model was loaded, as a Unix timestamp; 0 before";
     }

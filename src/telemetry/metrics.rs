@@ -4,9 +4,10 @@
 //! is a parameter, so that several engines in one process (tests have many) do not mix. All series exist from the
 //! start, at zero.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use prometheus::{Encoder, HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Encoder, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::telemetry::labels::Family;
 
@@ -37,7 +38,7 @@ macro_rules! metrics {
             /// # Errors
             /// If the registry already has a metric of one of these names.
             pub fn register(registry: &$crate::telemetry::metrics::MetricsRegistry) -> Result<Self, prometheus::Error> {
-                $(let $field = <$type as $crate::telemetry::register::Metric>::register(registry.inner(), $name, $help, &[$($buckets)?])?;)*
+                $(let $field = <$type as $crate::telemetry::register::Metric>::register(registry, $name, $help, &[$($buckets)?])?;)*
                 Ok(Self { $($field,)* })
             }
 
@@ -50,7 +51,11 @@ pub(crate) use metrics;
 
 /// The registry of the metrics of a process; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct MetricsRegistry(Arc<Registry>);
+pub struct MetricsRegistry {
+    registry: Arc<Registry>,
+    /// Labels that every metric gets which is registered through this handle.
+    labels: HashMap<String, String>,
+}
 
 impl MetricsRegistry {
     /// An empty registry.
@@ -64,18 +69,31 @@ impl MetricsRegistry {
     /// If they are already registered.
     pub fn with_process_metrics(self) -> Result<Self, prometheus::Error> {
         #[cfg(target_os = "linux")]
-        self.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        self.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(self)
     }
 
+    /// The same registry for the metrics of one of several alike: all that is registered through it has this label too.
+    #[must_use]
+    pub fn with_label(&self, name: &str, value: &str) -> Self {
+        let mut labels = self.labels.clone();
+        labels.insert(name.to_owned(), value.to_owned());
+        Self { registry: Arc::clone(&self.registry), labels }
+    }
+
     pub(crate) fn inner(&self) -> &Registry {
-        &self.0
+        &self.registry
+    }
+
+    /// Name, help and labels of a metric.
+    pub(crate) fn opts(&self, name: &str, help: &str) -> Opts {
+        Opts::new(name, help).const_labels(self.labels.clone())
     }
 
     /// All metrics in Prometheus' text format.
     pub fn text(&self) -> String {
         let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.0.gather(), &mut text) {
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "failed to encode the metrics");
         }
         String::from_utf8(text).unwrap_or_default()

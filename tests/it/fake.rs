@@ -1,6 +1,6 @@
-//! A model that costs nothing: the engine's behaviour in time, without the arithmetic.
+//! A model that costs nothing: the engine's behaviour over time, without the arithmetic.
 //!
-//! Prompts are tokenized as the embedded model does; a step takes as long as it is told to. Three seeds are special, and
+//! Prompts are tokenized as by the embedded model; a step takes a time that the test chooses. Three seeds are special, and
 //! one height.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +18,8 @@ use reprompt::p2p::EditParams;
 use reprompt::recordings::{Source, ValueBytes};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
+use crate::support::config;
+
 /// A source of this seed makes every pass panic that it takes part in.
 pub const PANICS: u64 = 1_000_001;
 /// A source of this seed makes every pass fail.
@@ -28,13 +30,13 @@ pub const BREAKS: u64 = 1_000_003;
 /// A source of this height ends the worker.
 pub const ENDS: usize = 72;
 
-/// Latents above this tell which of the special seeds they come from; no schedule brings others there.
+/// Latents above this show which of the special seeds they come from; no schedule brings others there.
 const SPECIAL: f32 = 1e12;
 
 /// Prompts, as a fake is asked to encode them.
 pub type Encoded = Arc<Mutex<Vec<String>>>;
 
-/// How a fake is; one of the special seeds, as whose every pass then ends, or nothing.
+/// The health of a fake: 0, or the special seed as whose passes all of its passes end.
 pub type Health = Arc<AtomicU64>;
 
 pub struct Fake {
@@ -44,7 +46,7 @@ pub struct Fake {
     /// Prompts that were encoded.
     encoded: Encoded,
     health: Health,
-    /// Never told anything: waiting for it is how a step takes its time.
+    /// Nothing is ever sent: waiting for it is how a step takes its time.
     never: (Sender<()>, Receiver<()>),
 }
 
@@ -68,9 +70,23 @@ pub async fn engine_that_tells(step_time: Duration, config: EngineConfig) -> (En
     (engine, encoded)
 }
 
-/// An engine on a fake that is as well as it is told to be, loaded.
+/// An engine on a fake whose health the test changes, loaded.
 pub async fn engine_of_health(health: &Health, config: EngineConfig) -> Engine {
     started(Duration::ZERO, config, Encoded::default(), Arc::clone(health)).await
+}
+
+/// An engine on a fake whose model has this name, loaded; its metrics have the name as a label.
+pub async fn engine_of_model(name: &str, registry: &MetricsRegistry) -> Engine {
+    let name = name.to_owned();
+    let registry = registry.with_label("model", &name);
+    let load = move |_: &EngineConfig| {
+        let mut fake = Fake::new(Duration::ZERO, Encoded::default(), Health::default());
+        Arc::get_mut(&mut fake.info).expect("the only one").name = name;
+        Ok(Box::new(fake) as Box<dyn Backend>)
+    };
+    let (engine, loaded) = Engine::start_with(config(), &registry, load).unwrap();
+    loaded.await.unwrap().unwrap();
+    engine
 }
 
 async fn started(step_time: Duration, config: EngineConfig, encoded: Encoded, health: Health) -> Engine {

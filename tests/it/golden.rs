@@ -114,7 +114,7 @@ fn follow(model: &Model, case: &Path) {
     let layout = Arc::new(recording_layout(model, source.height, source.width));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps)).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, source.steps, room));
-    let keys = [&source.negative_prompt, &source.prompt, &edit.prompt].map(ConditioningKey::new);
+    let keys = [source.negative_prompt.as_str(), &source.prompt, edit.prompt.text()].map(ConditioningKey::new);
     let mut contexts = model.condition(&keys).unwrap();
     let (target, conditional, unconditional) =
         (contexts.pop().unwrap(), contexts.pop().unwrap(), contexts.pop().unwrap());

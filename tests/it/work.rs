@@ -103,7 +103,7 @@ fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
         denoise(model, &mut [&mut run]).unwrap().0.remove(0).unwrap();
     }
     let has_only_what_is_read = log.present() == needs;
-    let target = context(model, &edit.prompt);
+    let target = context(model, edit.prompt.text());
     let mut run = Run::Edit(EditRun::new(model, &sampling, trajectory, log, target, edit.plan, false));
     let steps = (0..STEPS).map(|_| counted(|| denoise(model, &mut [&mut run]).unwrap().0.remove(0).unwrap()).1);
     (steps.collect(), has_only_what_is_read)

@@ -1,7 +1,6 @@
 //! How answers reach clients: plain, as events, as jobs, by webhook; once for each idempotency key.
 
 pub mod idempotency;
-pub mod job_group;
 pub mod jobs;
 pub mod png_metadata;
 pub mod respond;

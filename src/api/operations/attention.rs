@@ -21,7 +21,6 @@ use crate::api::transport::query::QueryObject;
 use crate::api::wire::{
     AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, ImageFileSchema, WordAttention,
 };
-use crate::diffusion::ModelInfo;
 use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
 use crate::media;
 use crate::media::Image;
@@ -98,8 +97,8 @@ pub async fn show(
 }
 
 /// The attention of an edit to every word of its prompt, all steps summed.
-pub async fn of_edit(model: &ModelInfo, edit: &PreparedEdit, outcome: &Outcome) -> Result<Vec<WordAttention>, Problem> {
-    let prompt = tokenize(model, &edit.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
+pub async fn of_edit(edit: &PreparedEdit, outcome: &Outcome) -> Result<Vec<WordAttention>, Problem> {
+    let prompt = Arc::clone(&edit.prompt);
     // An edit without maps of its own is its source.
     let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps).clone();
     off_thread(move || numbers(&maps, None, all_words(&prompt))).await

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::api::delivery::job_group::Handles;
 use crate::api::delivery::jobs::Kind;
 use crate::api::delivery::response;
 use crate::api::delivery::response::{Answer, Beside};
@@ -12,7 +11,7 @@ use crate::api::operations::{attention, images};
 use crate::api::problem::{Code, Problem};
 use crate::api::wire::WarningBody;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Engine, EngineError, JobOptions, Outcome, PreparedEdit, Work};
+use crate::engine::{Engine, EngineError, JobGroup, JobOptions, Outcome, PreparedEdit, Work};
 use crate::p2p::EditParams;
 use crate::recordings::{SessionView, Source};
 
@@ -97,7 +96,7 @@ impl Prepared {
     ///
     /// # Errors
     /// Those of [`Engine::submit`].
-    pub fn submit(&self, engine: &Engine, previews: usize) -> Result<Handles, Problem> {
+    pub fn submit(&self, engine: &Engine, previews: usize) -> Result<JobGroup, Problem> {
         let record = |source: &Arc<Source>| Work::Record { source: Arc::clone(source) };
         let (works, attention) = match &self.asked {
             Asked::Edit { source, edit, attention, .. } => {
@@ -111,7 +110,7 @@ impl Prepared {
         let submitted = works.into_iter().map(|work| engine.submit(work, JobOptions { previews, attention }));
         let mut handles = submitted.collect::<Result<Vec<_>, _>>()?;
         let last = handles.pop().ok_or_else(|| Problem::new(Code::Internal, "there is nothing to be done"))?;
-        Ok(Handles::new(handles, last))
+        Ok(JobGroup::new(handles, last))
     }
 
     /// The answer to what the work came to, in its order.
@@ -123,7 +122,7 @@ impl Prepared {
         match (&self.asked, outcomes) {
             (Asked::Edit { source, edit, params, include_source, attention }, [outcome]) => {
                 let attention = match attention {
-                    true => Some(attention::of_edit(model, edit, outcome).await?),
+                    true => Some(attention::of_edit(edit, outcome).await?),
                     false => None,
                 };
                 let beside = Beside { params, include_source: *include_source, attention, warnings };

@@ -227,7 +227,7 @@ impl From<EngineError> for Problem {
             EngineError::QueueFull { retry_after, .. } => Self::new(Code::QueueFull, detail).retry_after(retry_after),
             EngineError::SourceTooLarge { .. } => Self::new(Code::SourceTooLarge, detail),
             EngineError::Diverged => Self::new(Code::Diverged, detail),
-            EngineError::Failed(_) => {
+            EngineError::Internal(_) => {
                 tracing::error!(%error, "a job failed");
                 Self::new(Code::Internal, "the job failed; the server's log says more under this request's id")
             }

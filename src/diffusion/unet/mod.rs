@@ -37,7 +37,7 @@ const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/dif
 const CPU_ROWS: usize = 2;
 
 /// What cross-attention reads of a prompt: keys and values for every layer, computed once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TextContext {
     /// By [`AttentionSite::index`]; `None` at self-attention layers.
     key_values: Vec<Option<KeyValue>>,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::api::delivery::job_group::Handles;
 use crate::api::delivery::jobs::waiter::passed;
 use crate::api::delivery::jobs::{End, Job};
 use crate::api::delivery::webhooks::Webhook;
@@ -14,7 +13,7 @@ use crate::api::guard::job_limit::Place;
 use crate::api::operations::operation::Prepared;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
-use crate::engine::CancelReason;
+use crate::engine::{CancelReason, JobGroup};
 
 /// Work that was taken by the engine.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub struct Work {
     /// What was asked for.
     pub prepared: Prepared,
     /// The engine's handles.
-    pub handles: Handles,
+    pub handles: JobGroup,
     /// When the work is not worth it any more.
     pub deadline: Option<Instant>,
     /// Tells to stop.

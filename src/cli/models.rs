@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::api::operations::models;
-use crate::api::wire::{ModelList, ModelResponse};
+use crate::api::operations::models::response::{ModelList, ModelResponse};
 use crate::cli::settings;
 use crate::cli::settings::{ModelArgs, model_files};
 use crate::cli::{CliError, console, device};

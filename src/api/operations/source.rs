@@ -67,7 +67,7 @@ fn check(request: SourceRequest, model: &ModelInfo) -> Result<Source, Problem> {
         model.tokenizer.encode_prompt(prompt).map_err(|error| prompt_problem(&error, field))?;
     }
     let steps = request.num_inference_steps.unwrap_or(model.defaults.num_inference_steps);
-    if let Err(error) = model.scheduler.timesteps(steps) {
+    if let Err(error) = model.sampler(model.default_sampler, steps) {
         return invalid("num_inference_steps", error.to_string());
     }
     let guidance_scale = request.guidance_scale.unwrap_or(model.defaults.guidance_scale);

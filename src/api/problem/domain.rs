@@ -23,7 +23,7 @@ impl From<EngineError> for Problem {
             }
             EngineError::SourceTooLarge { .. } => Self::new(Code::SourceTooLarge, detail),
             EngineError::Diverged => Self::new(Code::Diverged, detail),
-            EngineError::Failed(_) => {
+            EngineError::Internal(_) => {
                 tracing::error!(%error, "a job failed");
                 Self::new(Code::Internal, "the job failed; the server's log says more under this request's id")
             }

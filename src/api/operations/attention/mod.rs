@@ -25,7 +25,6 @@ use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::IdPath;
 use crate::api::transport::query::QueryObject;
 use crate::api::wire::{AttentionQuery, ImageFileSchema};
-use crate::diffusion::ModelInfo;
 use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
 use crate::media;
 use crate::media::Image;
@@ -102,8 +101,8 @@ pub async fn show(
 }
 
 /// The attention of an edit to every word of its prompt, all steps summed.
-pub async fn of_edit(model: &ModelInfo, edit: &PreparedEdit, outcome: &Outcome) -> Result<Vec<WordAttention>, Problem> {
-    let prompt = tokenize(model, &edit.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
+pub(crate) async fn of_edit(edit: &PreparedEdit, outcome: &Outcome) -> Result<Vec<WordAttention>, Problem> {
+    let prompt = Arc::clone(&edit.prompt);
     // An edit without maps of its own is its source.
     let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps).clone();
     blocking(move || numbers(&maps, None, all_words(&prompt))).await

@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, StatusCode};
 use crate::api::delivery::answer::{Answer, AnswerBody};
 use crate::api::delivery::encoded_image::EncodedImage;
 use crate::api::delivery::image_headers::{put, put_json, run_headers};
-use crate::api::delivery::job_group::Outcomes;
 use crate::api::delivery::jobs::Kind;
 use crate::api::delivery::png_metadata;
 use crate::api::operations::attention;
@@ -17,7 +16,7 @@ use crate::api::operations::edits::response::{EditResponse, ResponseExtras};
 use crate::api::operations::operation::{Operation, Works};
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Outcome, PreparedEdit, Work};
+use crate::engine::{Outcome, Outcomes, PreparedEdit, Work};
 use crate::recordings::Source;
 
 /// An edit of a source.
@@ -76,7 +75,7 @@ impl Operation for EditOperation {
     async fn respond(&self, Outcomes { last: outcome, .. }: Outcomes) -> Result<Answer, Problem> {
         let Self { model, source, edit, spec, warnings, output } = self;
         let attention = match spec.attention {
-            true => Some(attention::of_edit(model, edit, &outcome).await?),
+            true => Some(attention::of_edit(edit, &outcome).await?),
             false => None,
         };
         let extras = ResponseExtras { warnings: warnings.clone(), attention };

@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use crate::api::delivery::answer::{Answer, AnswerBody};
 use crate::api::delivery::encoded_image::EncodedImage;
 use crate::api::delivery::image_headers::{put, run_headers};
-use crate::api::delivery::job_group::Outcomes;
 use crate::api::delivery::jobs::Kind;
 use crate::api::delivery::png_metadata;
 use crate::api::operations::bodies::{SessionRef, TimingsBody, WarningBody, size, unix_seconds};
@@ -17,7 +16,7 @@ use crate::api::operations::images::response::{BACKGROUND, GeneratedImage, Image
 use crate::api::operations::operation::{Operation, Works};
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Outcome, Work};
+use crate::engine::{Outcome, Outcomes, Work};
 use crate::media::Text;
 use crate::recordings::Source;
 

@@ -107,8 +107,8 @@ pub(crate) async fn respond<O: Operation>(
     };
     let start = |operation: O| {
         let works = operation.works();
-        let permit = state.guard.permit_jobs(&caller, works.len(), state.engine.retry_after())?;
-        let group = works.submit(&state.engine, previews)?;
+        let permit = state.guard.permit_jobs(&caller, works.len(), operation.engine().retry_after())?;
+        let group = works.submit(operation.engine(), previews)?;
         let origin = Origin { request_id: arrival.request_id.clone(), owner: caller.owner().cloned() };
         let (job, stop) = Job::new(operation.kind(), origin, operation.output(), key.clone(), group.progress());
         let waiter = job.watch();

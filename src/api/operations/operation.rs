@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::api::delivery::answer::Answer;
 use crate::api::delivery::jobs::Kind;
@@ -19,6 +20,9 @@ pub(crate) trait Operation: fmt::Debug + Send + Sync + 'static {
 
     /// How its images are encoded.
     fn output(&self) -> Output;
+
+    /// The engine of its model.
+    fn engine(&self) -> &Arc<Engine>;
 
     /// The work for the engine.
     fn works(&self) -> Works;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::problem::{Code, Problem};
 use crate::diffusion::ModelError;
-use crate::engine::{EngineError, PrepareError};
+use crate::engine::{EngineError, PrepareError, ResolveError};
 use crate::p2p::EditError;
 
 /// When a client may retry while the model is loading, or this replica is shutting down.
@@ -27,6 +27,16 @@ impl From<EngineError> for Problem {
                 tracing::error!(%error, "a job failed");
                 Self::new(Code::Internal, "the job failed; the server's log says more under this request's id")
             }
+        }
+    }
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ResolveError::Loading => Self::new(Code::Loading, detail).with_retry_after(LOADING_RETRY),
+            ResolveError::Unknown { .. } => Self::new(Code::ModelNotFound, detail).at("model"),
         }
     }
 }

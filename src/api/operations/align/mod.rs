@@ -32,7 +32,8 @@ pub async fn align(
     State(state): State<Arc<AppState>>,
     JsonObject(body): JsonObject,
 ) -> Result<Json<AlignResponse>, Problem> {
-    let (model, presets) = (state.engine.model()?, state.engine.presets()?);
+    let engine = state.models.default_engine();
+    let (model, presets) = (engine.model()?, engine.presets()?);
     answer_to(body, &model.tokenizer, presets, model.defaults.num_inference_steps).map(Json)
 }
 

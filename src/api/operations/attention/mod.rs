@@ -53,8 +53,8 @@ pub async fn show(
 ) -> Result<Response, Problem> {
     let representation = content_negotiation::representation_or(&headers, Representation::Image(None))?;
     let query: AttentionQuery = read(query, "")?;
-    let model = state.engine.model()?;
-    let source = known_source(&state, &id)?;
+    let (engine, source) = known_source(&state, &id)?;
+    let model = engine.model()?;
     let prompt = tokenize(model, &source.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
     let word = query.word.as_deref().map(|word| named_word(&prompt, word, "word")).transpose()?;
     let step = query.step.as_deref().map(|step| read_step(step, source.steps)).transpose()?;
@@ -63,8 +63,8 @@ pub async fn show(
         return Err(Problem::new(Code::MissingField, detail).at("word"));
     }
     let steps = source.steps;
-    let permit = state.guard.permit_jobs(&caller, 1, state.engine.retry_after())?;
-    let outcome = state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?;
+    let permit = state.guard.permit_jobs(&caller, 1, engine.retry_after())?;
+    let outcome = engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?;
     drop(permit);
     match (representation, word) {
         (Representation::Image(format), Some(word)) => {

@@ -22,7 +22,7 @@ use crate::api::state::AppState;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::IdPath;
 use crate::api::wire::{EditBody, EditRequest, ImageFileSchema, StreamEventSchema, WaitHeaders};
-use crate::engine::PreparedEdit;
+use crate::engine::{Engine, PreparedEdit};
 use crate::recordings::{SessionId, Source};
 
 /// Edits a source by its prompt, in one call.
@@ -45,9 +45,10 @@ use crate::recordings::{SessionId, Source};
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
     respond(state, call, move |mut body, representation| {
-        let source = source::parse(source::take(&mut body)?, "source", known.engine.model()?)?;
-        let warnings = warnings::of_source(known.engine.presets()?.vocabulary(), &source, "source");
-        prepare(&known, Arc::new(source), warnings, body, representation)
+        let engine = known.models.default_engine();
+        let source = source::parse(source::take(&mut body)?, "source", engine.model()?)?;
+        let warnings = warnings::of_source(engine.presets()?.vocabulary(), &source, "source");
+        prepare(engine, Arc::new(source), warnings, body, representation)
     })
     .await
 }
@@ -72,21 +73,22 @@ pub async fn create_in_session(
 ) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
     respond(state, call, move |body, representation| {
-        // The source's own words were told of when it was made.
-        prepare(&known, known_source(&known, &id)?, Vec::new(), body, representation)
+        // Warnings of the source were given when it was made.
+        let (engine, source) = known_source(&known, &id)?;
+        prepare(engine, source, Vec::new(), body, representation)
     })
     .await
 }
 
 /// What an edit of this source comes down to; `warnings` are those of the source.
 fn prepare(
-    state: &AppState,
+    engine: &Arc<Engine>,
     source: Arc<Source>,
     mut warnings: Vec<WarningBody>,
     body: Map<String, Value>,
     representation: Representation,
 ) -> Result<EditOperation, Problem> {
-    let (model, presets) = (state.engine.model()?, state.engine.presets()?);
+    let (model, presets) = (engine.model()?, engine.presets()?);
     let spec = EditSpec::parse(body)?;
     let output = match representation {
         Representation::Image(_) if spec.include_source => {
@@ -105,5 +107,5 @@ fn prepare(
     source::check_prompt(prompt, "prompt")?;
     let edit = PreparedEdit::new(model, presets, &source, prompt, &spec.params)?;
     warnings.extend(warnings::of_edit(presets.vocabulary(), &spec));
-    Ok(EditOperation::new(model, source, edit, spec, warnings, output))
+    Ok(EditOperation::new(engine, model, source, edit, spec, warnings, output))
 }

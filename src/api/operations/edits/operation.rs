@@ -16,12 +16,13 @@ use crate::api::operations::edits::response::{EditResponse, ResponseExtras};
 use crate::api::operations::operation::{Operation, Works};
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Outcome, Outcomes, PreparedEdit, Work};
+use crate::engine::{Engine, Outcome, Outcomes, PreparedEdit, Work};
 use crate::recordings::Source;
 
 /// An edit of a source.
 #[derive(Debug)]
 pub(super) struct EditOperation {
+    engine: Arc<Engine>,
     model: Arc<ModelInfo>,
     source: Arc<Source>,
     edit: PreparedEdit,
@@ -33,6 +34,7 @@ pub(super) struct EditOperation {
 impl EditOperation {
     /// The edit `edit`, as `spec` asks for it; images are encoded as `output` says.
     pub(super) fn new(
+        engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,
         source: Arc<Source>,
         edit: PreparedEdit,
@@ -40,7 +42,7 @@ impl EditOperation {
         warnings: Vec<WarningBody>,
         output: Output,
     ) -> Self {
-        Self { model: Arc::clone(model), source, edit, spec, warnings, output }
+        Self { engine: Arc::clone(engine), model: Arc::clone(model), source, edit, spec, warnings, output }
     }
 
     fn headers(&self, body: &EditResponse, outcome: &Outcome) -> HeaderMap {
@@ -63,6 +65,10 @@ impl Operation for EditOperation {
         self.output
     }
 
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     fn works(&self) -> Works {
         let work = Work::Edit { source: Arc::clone(&self.source), edit: self.edit.clone() };
         Works { attention: self.spec.attention, ..Works::one(work) }
@@ -73,7 +79,7 @@ impl Operation for EditOperation {
     }
 
     async fn respond(&self, Outcomes { last: outcome, .. }: Outcomes) -> Result<Answer, Problem> {
-        let Self { model, source, edit, spec, warnings, output } = self;
+        let Self { model, source, edit, spec, warnings, output, .. } = self;
         let attention = match spec.attention {
             true => Some(attention::of_edit(edit, &outcome).await?),
             false => None,

@@ -69,23 +69,20 @@ fn prepare(
     mut body: Map<String, Value>,
     representation: Representation,
 ) -> Result<ImagesOperation, Problem> {
-    let model = state.engine.model()?;
+    let engine = state.models.resolve(body.get("model").and_then(Value::as_str))?;
+    let model = engine.model()?;
     let mut fields: Map<String, Value> = SOURCE_FIELDS.iter().filter_map(|field| body.remove_entry(*field)).collect();
     if fields.get("size").is_some_and(|size| size == "auto") {
         fields.remove("size");
     }
     let request: ImagesBody = read(body, "")?;
-    if let Some(other) = request.model.as_deref().filter(|name| *name != model.name) {
-        let detail = format!("unknown model {other:?}; expected {:?}", model.name);
-        return Err(Problem::new(Code::ModelNotFound, detail).at("model"));
-    }
-    let (limit, queue) = (state.guard.job_limit(), state.engine.queue_limit());
+    let (limit, queue) = (state.guard.job_limit(), engine.queue_limit());
     let most = if limit == 0 { queue } else { limit.min(queue) };
     let count = count(&request, representation, u64::try_from(most).unwrap_or(u64::MAX))?;
     let (output, as_url) = output(&request, representation)?;
     let mut warnings = without_effect(&request)?;
     let source = source::parse(fields, "", model)?;
-    warnings.extend(warnings::of_source(state.engine.presets()?.vocabulary(), &source, ""));
+    warnings.extend(warnings::of_source(engine.presets()?.vocabulary(), &source, ""));
     let source_at = |index: u64| {
         let seed = source.seed.checked_add(index).ok_or_else(|| {
             let detail = format!("the seed of the last of {count} images from {} on is too large", source.seed);
@@ -94,7 +91,7 @@ fn prepare(
         Ok(Arc::new(Source { seed, ..source.clone() }))
     };
     let before = (0..count - 1).map(source_at).collect::<Result<_, Problem>>()?;
-    Ok(ImagesOperation::new(model, before, source_at(count - 1)?, as_url, warnings, output))
+    Ok(ImagesOperation::new(engine, model, before, source_at(count - 1)?, as_url, warnings, output))
 }
 
 /// How many; `most` is what can wait at once.

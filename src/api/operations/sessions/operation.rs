@@ -50,6 +50,10 @@ impl Operation for SessionOperation {
         self.output
     }
 
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     fn works(&self) -> Works {
         Works::one(Work::Record { source: Arc::clone(&self.source) })
     }

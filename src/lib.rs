@@ -17,6 +17,7 @@
 //! | [`kernels`] | operations that candle lacks or does slowly |
 //! | [`media`], [`telemetry`] | image files; logs, traces and metrics. Every room may use them |
 //! | `suggest` | "did you mean" for unknown names |
+//! | `sync`, `tls` | locks without poisoning; the TLS provider |
 
 pub mod api;
 pub mod cli;
@@ -28,4 +29,6 @@ pub mod media;
 pub mod p2p;
 pub mod recordings;
 mod suggest;
+mod sync;
 pub mod telemetry;
+mod tls;

@@ -35,7 +35,7 @@ label! {
         CreateSessionEdit = "create_session_edit",
         /// `POST /v1/sessions`.
         CreateSession = "create_session",
-        /// `GET /v1/sessions` and what lies below it.
+        /// `GET /v1/sessions` and below.
         ReadSession = "read_session",
         /// `DELETE /v1/sessions/{id}`.
         DeleteSession = "delete_session",
@@ -43,35 +43,35 @@ label! {
         CreateImages = "create_images",
         /// `POST /v1/align`.
         Align = "align",
-        /// `GET` and `DELETE /v1/jobs/{id}`.
+        /// `/v1/jobs` and below.
         Jobs = "jobs",
-        /// Probes, metrics, the contract, and addresses that are none.
+        /// Models, probes, metrics, the contract, pages, and unknown addresses.
         Other = "other",
     }
 }
 
 label! {
-    /// Kinds of answers.
+    /// Kinds of responses.
     StatusClass as "status" {
-        /// 200 to 399.
+        /// 2xx and 3xx.
         Success = "2xx",
-        /// 400 to 499, but 429.
+        /// 4xx without 429.
         ClientError = "4xx",
         /// 429.
         Refused = "429",
-        /// 500 and above.
+        /// 5xx.
         ServerError = "5xx",
-        /// The client went away before the answer.
+        /// The client disconnected before the response.
         ClientGone = "gone",
     }
 }
 
-/// Requests by call and kind of answer.
+/// Requests by call and kind of response.
 #[derive(Debug)]
 pub struct RequestCounters(IntCounterVec);
 
 impl RequestCounters {
-    /// The counter of a call's answers of one kind.
+    /// The counter of a call's responses of one kind.
     pub fn of(&self, call: Call, status: StatusClass) -> IntCounter {
         self.0.with_label_values(&[call.as_str(), status.as_str()])
     }

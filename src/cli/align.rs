@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::api::operations::align::answer_to;
-use crate::api::wire::{AlignResponse, TokenBody};
+use crate::api::operations::align::response::{AlignResponse, TokenBody};
 use crate::cli::settings;
 use crate::cli::settings::{ModelArgs, model_files};
 use crate::cli::{CliError, console};

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::api::operations::models;
-use crate::api::wire::{ModelList, ModelResponse};
+use crate::api::operations::models::response::{ModelList, ModelResponse};
 use crate::cli::settings;
 use crate::cli::settings::{ModelArgs, model_files};
 use crate::cli::{CliError, console, device};
@@ -39,7 +39,7 @@ pub fn run(args: ModelsArgs) -> Result<(), CliError> {
     settings::prepare();
     let (device, dtype) = device::chosen(&settings)?;
     let model = Model::load_as(&model_files(&settings), &Compute { device, dtype })?;
-    let told = models::told(&model.info, &presets(&model.info.hints)?, SystemTime::now());
+    let told = models::describe(&model.info, &presets(&model.info.hints)?, SystemTime::now());
     if args.json {
         return console::print_json(&ModelList { object: "list", data: vec![told] });
     }

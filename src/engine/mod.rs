@@ -32,8 +32,8 @@ mod worker;
 pub use self::config::EngineConfig;
 pub use self::handle::{Engine, Loaded, max_pixels};
 pub use self::job::{
-    CancelReason, EngineError, InternalError, JobEnd, JobGroup, JobHandle, JobKind, JobOptions, Outcome, PrepareError,
-    PreparedEdit, Preview, Progress, RecordingUse, RefuseReason, Stage, Timings, Work, tokenize,
+    CancelReason, EngineError, InternalError, JobEnd, JobGroup, JobHandle, JobKind, JobOptions, Outcome, Outcomes,
+    PrepareError, PreparedEdit, Preview, Progress, RecordingUse, RefuseReason, Stage, Timings, Work, tokenize,
 };
 pub use self::loading::{LoadError, load};
 pub use self::metrics::EngineMetrics;

@@ -32,8 +32,7 @@ impl Exporter {
     /// If the HTTP client or the exporter cannot be created.
     pub fn new(endpoint: &str) -> Result<Self, TracesError> {
         let failed = |error: &dyn std::fmt::Display| TracesError(error.to_string());
-        // Another part of this process may have installed a provider already; any provider is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::install_provider();
         let client = reqwest::blocking::Client::builder().no_proxy();
         // Load certificates only if they are needed.
         let client = if endpoint.starts_with("https:") { client } else { client.tls_certs_only([]) };

@@ -1,7 +1,6 @@
 // The state in the URL's hash, so that a link shows the same source and the same edit.
 //
-// Contract: fields with the service's default are omitted, and unreadable parts are ignored. A photo is not in the
-// link.
+// Contract: fields with the service's default are omitted, and unreadable parts are ignored.
 
 import { blankEdit } from "./store.js";
 
@@ -54,7 +53,6 @@ export function fromHash(hash) {
       seed: text("seed"),
       steps: text("steps"),
       guidance: text("guidance"),
-      photo: null,
     },
     edit: {
       ...edit,

@@ -8,7 +8,6 @@
  * @property {string} seed      as typed; the server validates it
  * @property {string} steps     as typed; empty for the model's default
  * @property {string} guidance  as typed; empty for the model's default
- * @property {{name: string, url: string} | null} photo  an image in place of noise, as a data URL
  */
 
 /**

@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{AdditionalProperties, Object, SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::api::problem::dialect::{COMPLETED, PARTIAL_IMAGE};
+use crate::api::delivery::sse::openai::{COMPLETED, PARTIAL_IMAGE};
 use crate::api::wire::request::LocalBlendBody;
 
 /// Words of a request at most: a prompt has fewer tokens.

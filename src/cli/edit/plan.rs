@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::api::delivery::png_metadata;
-use crate::api::delivery::response::{Beside, told_of_edit};
+use crate::api::operations::bodies::WarningBody;
 use crate::api::operations::edit_params::{EditSpec, Output};
+use crate::api::operations::edits::response::{EditResponse, ResponseExtras};
 use crate::api::operations::{source, warnings};
 use crate::api::problem::Problem;
-use crate::api::wire::{EditResponse, WarningBody};
 use crate::cli::CliError;
 use crate::cli::edit::args::EditArgs;
 use crate::cli::edit::body::{body, flag};
@@ -15,7 +15,7 @@ use crate::cli::edit::scopes::Scope;
 use crate::diffusion::ModelInfo;
 use crate::engine::{Outcome, PreparedEdit};
 use crate::media::Text;
-use crate::p2p::{EditParams, Equalize, NamedWord, Presets, WordRef, named_word_of};
+use crate::p2p::{Equalize, NamedWord, Presets, WordRef, named_word_of};
 use crate::recordings::Source;
 
 /// All that is to be made.
@@ -48,8 +48,6 @@ pub struct PlannedEdit {
     pub warnings: Vec<WarningBody>,
     /// The words whose heat maps are wanted, those that its prompt has.
     pub heat: Vec<NamedWord>,
-    /// What was asked for.
-    params: EditParams,
     /// What stands inside its image.
     pub texts: Vec<Text>,
 }
@@ -78,8 +76,7 @@ impl Plan {
             let warnings = warnings::of_edit(presets.vocabulary(), &spec);
             let (caption, texts) =
                 (caption(&prompt, &spec), png_metadata::of_edit(model, &source, &prepared, &spec.params));
-            let params = spec.params;
-            edits.push(PlannedEdit { prepared, caption, name, warnings, heat: Vec::new(), params, texts });
+            edits.push(PlannedEdit { prepared, caption, name, warnings, heat: Vec::new(), texts });
             of_source = Some((source, spec.output));
         }
         let (source, output) =
@@ -110,8 +107,8 @@ impl PlannedEdit {
     /// What the API would tell of it.
     pub fn told(&self, model: &str, plan: &Plan, outcome: &Outcome) -> EditResponse {
         let warnings = plan.warnings.iter().chain(&self.warnings).cloned().collect();
-        let beside = Beside { params: &self.params, include_source: true, attention: None, warnings };
-        told_of_edit(model, &plan.source, &self.prepared, outcome, beside, plan.output)
+        let extras = ResponseExtras { warnings, attention: None };
+        EditResponse::new(model, &plan.source, &self.prepared, outcome, extras, plan.output)
     }
 }
 

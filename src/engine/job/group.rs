@@ -1,6 +1,6 @@
 //! Several jobs of one request, handled as one.
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use tokio::sync::watch;
 
 use crate::engine::job::{CancelReason, EngineError, JobHandle, Outcome, Progress};
@@ -15,6 +15,15 @@ pub struct JobGroup {
     last: JobHandle,
 }
 
+/// The outcomes of a group, in the order of its jobs.
+#[derive(Debug)]
+pub struct Outcomes {
+    /// All but the last.
+    pub before: Vec<Outcome>,
+    /// The last.
+    pub last: Outcome,
+}
+
 impl JobGroup {
     /// A group of jobs, in the order of their submission.
     pub fn new(first: Vec<JobHandle>, last: JobHandle) -> Self {
@@ -25,8 +34,10 @@ impl JobGroup {
     ///
     /// # Errors
     /// The error of the first job that fails, at once; dropping the group then cancels the others.
-    pub async fn outcomes(&mut self) -> Result<Vec<Outcome>, EngineError> {
-        try_join_all(self.first.iter_mut().chain([&mut self.last]).map(JobHandle::outcome)).await
+    pub async fn outcomes(&mut self) -> Result<Outcomes, EngineError> {
+        let before = try_join_all(self.first.iter_mut().map(JobHandle::outcome));
+        let (before, last) = try_join(before, self.last.outcome()).await?;
+        Ok(Outcomes { before, last })
     }
 
     /// The group's progress, to be watched.

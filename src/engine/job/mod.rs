@@ -9,7 +9,7 @@ mod progress;
 mod request;
 
 pub use self::error::{EngineError, InternalError};
-pub use self::group::JobGroup;
+pub use self::group::{JobGroup, Outcomes};
 pub use self::handle::JobHandle;
 pub(crate) use self::handle::{QueueSlot, Ticket};
 pub use self::outcome::{CancelReason, JobEnd, Outcome, RecordingUse, RefuseReason, Timings};

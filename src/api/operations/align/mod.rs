@@ -1,19 +1,22 @@
 //! `POST /v1/align`: how two prompts align; nothing is run.
 
+pub(crate) mod response;
+
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value};
 
-use crate::api::delivery::response;
+use crate::api::operations::align::response::{AlignResponse, TokenBody};
+use crate::api::operations::bodies::alignment;
 use crate::api::operations::edit_params::edit_type;
 use crate::api::operations::source::check_prompt;
 use crate::api::operations::{warnings, windows};
 use crate::api::problem::{Problem, prompt_problem};
 use crate::api::state::AppState;
 use crate::api::transport::body::{JsonObject, read};
-use crate::api::wire::{AlignRequest, AlignResponse, TokenBody};
+use crate::api::wire::AlignRequest;
 use crate::diffusion::text::tokenizer::{Tokenizer, Tokens};
 use crate::p2p::{EditParams, EditPlan, Presets, Prompt};
 
@@ -29,7 +32,8 @@ pub async fn align(
     State(state): State<Arc<AppState>>,
     JsonObject(body): JsonObject,
 ) -> Result<Json<AlignResponse>, Problem> {
-    let (model, presets) = (state.engine.model()?, state.engine.presets()?);
+    let engine = state.models.default_engine();
+    let (model, presets) = (engine.model()?, engine.presets()?);
     answer_to(body, &model.tokenizer, presets, model.defaults.num_inference_steps).map(Json)
 }
 
@@ -58,7 +62,7 @@ pub fn answer_to(
         source_tokens: token_bodies(tokenizer, &request.source_prompt, source),
         target_tokens: token_bodies(tokenizer, &request.prompt, target),
         max_tokens: tokenizer.max_tokens(),
-        alignment: response::alignment(plan.alignment()),
+        alignment: alignment(plan.alignment()),
         windows: windows::body(plan.windows()),
         warnings: warnings::unknown_words(presets.vocabulary(), &named),
     })

@@ -1,25 +1,29 @@
 //! `POST /v1/edits` and `POST /v1/sessions/{id}/edits`.
 
+mod operation;
+pub(crate) mod response;
+
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use crate::api::delivery::respond;
-use crate::api::delivery::respond::Call;
+use crate::api::delivery::jobs::response::JobResponse;
+use crate::api::delivery::respond::{Call, respond};
+use crate::api::operations::bodies::WarningBody;
 use crate::api::operations::edit_params::EditSpec;
-use crate::api::operations::operation::Prepared;
-use crate::api::operations::sessions::{SessionPath, known_source};
+use crate::api::operations::edits::operation::EditOperation;
+use crate::api::operations::edits::response::EditResponse;
+use crate::api::operations::sessions::known_source;
 use crate::api::operations::{source, warnings};
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
-use crate::api::transport::content_negotiation::Form;
-use crate::api::wire::{
-    EditBody, EditRequest, EditResponse, ImageFileSchema, JobResponse, StreamEventSchema, WaitHeaders, WarningBody,
-};
-use crate::engine::PreparedEdit;
-use crate::recordings::Source;
+use crate::api::transport::content_negotiation::Representation;
+use crate::api::transport::path_id::IdPath;
+use crate::api::wire::{EditBody, EditRequest, ImageFileSchema, StreamEventSchema, WaitHeaders};
+use crate::engine::{Engine, PreparedEdit};
+use crate::recordings::{SessionId, Source};
 
 /// Edits a source by its prompt, in one call.
 ///
@@ -40,10 +44,11 @@ use crate::recordings::Source;
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
-    respond::answer(state, call, move |mut body, form| {
-        let source = source::parse(source::take(&mut body)?, "source", known.engine.model()?)?;
-        let warnings = warnings::of_source(known.engine.presets()?.vocabulary(), &source, "source");
-        prepare(&known, Arc::new(source), warnings, body, form)
+    respond(state, call, move |mut body, representation| {
+        let engine = known.models.default_engine();
+        let source = source::parse(source::take(&mut body)?, "source", engine.model()?)?;
+        let warnings = warnings::of_source(engine.presets()?.vocabulary(), &source, "source");
+        prepare(engine, Arc::new(source), warnings, body, representation)
     })
     .await
 }
@@ -63,43 +68,44 @@ pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Re
 )]
 pub async fn create_in_session(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    IdPath(id): IdPath<SessionId>,
     call: Call,
 ) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
-    respond::answer(state, call, move |body, form| {
-        // The source's own words were told of when it was made.
-        prepare(&known, known_source(&known, &id)?, Vec::new(), body, form)
+    respond(state, call, move |body, representation| {
+        // Warnings of the source were given when it was made.
+        let (engine, source) = known_source(&known, &id)?;
+        prepare(engine, source, Vec::new(), body, representation)
     })
     .await
 }
 
 /// What an edit of this source comes down to; `warnings` are those of the source.
 fn prepare(
-    state: &AppState,
+    engine: &Arc<Engine>,
     source: Arc<Source>,
     mut warnings: Vec<WarningBody>,
     body: Map<String, Value>,
-    form: Form,
-) -> Result<Prepared, Problem> {
-    let (model, presets) = (state.engine.model()?, state.engine.presets()?);
+    representation: Representation,
+) -> Result<EditOperation, Problem> {
+    let (model, presets) = (engine.model()?, engine.presets()?);
     let spec = EditSpec::parse(body)?;
-    let output = match form {
-        Form::Image(_) if spec.include_source => {
+    let output = match representation {
+        Representation::Image(_) if spec.include_source => {
             let detail =
                 "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
             return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
         }
-        Form::Image(_) if spec.attention => {
+        Representation::Image(_) if spec.attention => {
             let detail = "a bare image is accepted, which holds no numbers; accept application/json for attention";
             return Err(Problem::new(Code::InvalidValue, detail).at("attention"));
         }
-        Form::Image(format) => spec.output.in_format(format),
-        Form::Json | Form::Events => spec.output,
+        Representation::Image(format) => spec.output.in_format(format),
+        Representation::Json | Representation::Events => spec.output,
     };
     let prompt = spec.prompt.as_deref().unwrap_or(&source.prompt);
     source::check_prompt(prompt, "prompt")?;
     let edit = PreparedEdit::new(model, presets, &source, prompt, &spec.params)?;
     warnings.extend(warnings::of_edit(presets.vocabulary(), &spec));
-    Ok(Prepared::edit(model, source, edit, spec, warnings, output))
+    Ok(EditOperation::new(engine, model, source, edit, spec, warnings, output))
 }

@@ -1,31 +1,33 @@
 //! `/v1/sessions`: sources that were run and recorded.
 
+mod operation;
+pub(crate) mod response;
+
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, State};
-use axum::http::request::Parts;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::{Map, Value};
 
-use crate::api::delivery::respond;
-use crate::api::delivery::respond::Call;
-use crate::api::delivery::{png_metadata, response};
+use crate::api::delivery::encoded_image::EncodedImage;
+use crate::api::delivery::jobs::response::JobResponse;
+use crate::api::delivery::png_metadata;
+use crate::api::delivery::respond::{Call, respond};
 use crate::api::guard::Caller;
 use crate::api::operations::edit_params::Output;
-use crate::api::operations::operation::Prepared;
+use crate::api::operations::sessions::operation::SessionOperation;
+use crate::api::operations::sessions::response::{SessionList, SessionResponse};
 use crate::api::operations::{source, warnings};
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::body::read;
 use crate::api::transport::content_negotiation;
-use crate::api::transport::content_negotiation::Form;
-use crate::api::wire::{
-    ImageFileSchema, JobResponse, OutputBody, SessionList, SessionRequest, SessionResponse, StreamEventSchema,
-    WaitHeaders,
-};
-use crate::engine::{JobOptions, Work};
+use crate::api::transport::content_negotiation::Representation;
+use crate::api::transport::path_id::{IdPath, PathId};
+use crate::api::wire::{ImageFileSchema, OutputBody, SessionRequest, StreamEventSchema, WaitHeaders};
+use crate::engine::{Engine, JobOptions, Work};
 use crate::recordings::{SessionId, Source};
 
 /// Fields of [`OutputBody`], to tell them from a source's where both stand at the top of a body.
@@ -52,14 +54,19 @@ const OUTPUT_FIELDS: [&str; 6] =
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
-    respond::answer(state, call, move |body, form| prepare(&known, body, form)).await
+    respond(state, call, move |body, representation| prepare(&known, body, representation)).await
 }
 
 /// What a source to be run and recorded comes down to.
-fn prepare(state: &AppState, mut body: Map<String, Value>, form: Form) -> Result<Prepared, Problem> {
-    let model = state.engine.model()?;
+fn prepare(
+    state: &AppState,
+    mut body: Map<String, Value>,
+    representation: Representation,
+) -> Result<SessionOperation, Problem> {
+    let engine = state.models.default_engine();
+    let model = engine.model()?;
     let output = Output::new(&read::<OutputBody>(take_output(&mut body), "")?)?;
-    let output = if let Form::Image(format) = form { output.in_format(format) } else { output };
+    let output = if let Representation::Image(format) = representation { output.in_format(format) } else { output };
     let (source, prefix) = if body.contains_key("source") || body.contains_key("source_prompt") {
         let source = source::take(&mut body)?;
         if let Some(field) = body.keys().next() {
@@ -71,8 +78,8 @@ fn prepare(state: &AppState, mut body: Map<String, Value>, form: Form) -> Result
         (body, "")
     };
     let source = source::parse(source, prefix, model)?;
-    let warnings = warnings::of_source(state.engine.presets()?.vocabulary(), &source, prefix);
-    Ok(Prepared::session(model, Arc::new(source), warnings, output))
+    let warnings = warnings::of_source(engine.presets()?.vocabulary(), &source, prefix);
+    Ok(SessionOperation::new(engine, model, Arc::new(source), warnings, output))
 }
 
 /// Lists the sessions, the most recently used first.
@@ -81,9 +88,14 @@ fn prepare(state: &AppState, mut body: Map<String, Value>, form: Form) -> Result
     responses((status = 200, description = "All sessions", body = SessionList))
 )]
 pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList>, Problem> {
-    let model = state.engine.model()?;
-    let views = state.engine.sessions().views();
-    let data = views.iter().map(|view| response::session(&model.name, view)).collect();
+    let mut views = Vec::new();
+    for engine in state.models.iter() {
+        let model = engine.model()?;
+        views.extend(engine.sessions().views().into_iter().map(|view| (&model.name, view)));
+    }
+    // Of each engine they are sorted already.
+    views.sort_by_key(|(_, view)| std::cmp::Reverse(view.last_used));
+    let data = views.iter().map(|(model, view)| SessionResponse::new(model, view)).collect();
     Ok(Json(SessionList { object: "list", data }))
 }
 
@@ -97,11 +109,11 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList
 )]
 pub async fn show(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    IdPath(id): IdPath<SessionId>,
 ) -> Result<Json<SessionResponse>, Problem> {
-    let model = state.engine.model()?;
-    let view = state.engine.sessions().view(&id).ok_or_else(|| not_found(&id))?;
-    Ok(Json(response::session(&model.name, &view)))
+    let (engine, _) = known_source(&state, &id)?;
+    let view = engine.sessions().view(&id).ok_or_else(|| not_found(&id))?;
+    Ok(Json(SessionResponse::new(&engine.model()?.name, &view)))
 }
 
 /// The source's image; it is run again if only the source is left of the session.
@@ -117,20 +129,20 @@ pub async fn show(
 pub async fn image(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    SessionPath(id): SessionPath,
+    IdPath(id): IdPath<SessionId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let output = Output::default().in_format(content_negotiation::image(&headers)?);
-    let source = known_source(&state, &id)?;
-    let texts = png_metadata::of_source(state.engine.model()?, &source);
-    let image = match state.engine.sessions().image(&id) {
+    let (engine, source) = known_source(&state, &id)?;
+    let texts = png_metadata::of_source(engine.model()?, &source);
+    let image = match engine.sessions().image(&id) {
         Some(image) => image,
         None => {
-            let _place = respond::place(&state, &caller, 1)?;
-            state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
+            let _permit = state.guard.permit_jobs(&caller, 1, engine.retry_after())?;
+            engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
         }
     };
-    response::bare_image(&image, output, texts).await
+    Ok(EncodedImage::encode(image, output, texts).await?.into_response())
 }
 
 /// Forgets a session.
@@ -141,24 +153,20 @@ pub async fn image(
         (status = 204, description = "Forgotten"),
     )
 )]
-pub async fn forget(State(state): State<Arc<AppState>>, SessionPath(id): SessionPath) -> Result<StatusCode, Problem> {
+pub async fn forget(State(state): State<Arc<AppState>>, IdPath(id): IdPath<SessionId>) -> Result<StatusCode, Problem> {
     let forgotten = id.clone();
-    // Giving back gigabytes of tensors takes its time.
-    let was_known = tokio::task::spawn_blocking(move || state.engine.sessions().remove(&forgotten)).await;
+    // Freeing gigabytes of tensors blocks.
+    let was_known =
+        tokio::task::spawn_blocking(move || state.models.iter().any(|engine| engine.sessions().remove(&forgotten)))
+            .await;
     if was_known.unwrap_or(false) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
 }
 
-/// The session that a path names.
-#[derive(Debug)]
-pub struct SessionPath(pub SessionId);
+impl PathId for SessionId {
+    const NOT_FOUND: Code = Code::SessionNotFound;
 
-impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(id)| Self(SessionId::from_client(&id)))
-            .map_err(|_| Problem::new(Code::SessionNotFound, "there is no session whose id is not text").at("id"))
+    fn from_client(text: &str) -> Self {
+        Self::from_client(text)
     }
 }
 
@@ -166,11 +174,21 @@ fn take_output(body: &mut Map<String, Value>) -> Map<String, Value> {
     OUTPUT_FIELDS.iter().filter_map(|field| body.remove_entry(*field)).collect()
 }
 
-/// The source of a session.
-pub fn known_source(state: &AppState, id: &SessionId) -> Result<Arc<Source>, Problem> {
-    state.engine.sessions().source(id).ok_or_else(|| not_found(id))
+/// The engine and the source of a session. The session may be evicted at any time, also right after.
+///
+/// # Errors
+/// `session_not_found`; `loading` where an engine that is still loading may have it.
+pub(crate) fn known_source<'a>(state: &'a AppState, id: &SessionId) -> Result<(&'a Arc<Engine>, Arc<Source>), Problem> {
+    let mut loading = None;
+    for engine in state.models.iter() {
+        if let Some(source) = engine.sessions().source(id) {
+            return Ok((engine, source));
+        }
+        loading = loading.or_else(|| engine.model().err());
+    }
+    Err(loading.map_or_else(|| not_found(id), Problem::from))
 }
 
 fn not_found(id: &SessionId) -> Problem {
-    Problem::new(Code::SessionNotFound, format!("there is no session {id}, or it was given up long ago")).at("id")
+    Problem::new(Code::SessionNotFound, format!("session {id} does not exist or was evicted")).at("id")
 }

@@ -1,39 +1,42 @@
-//! `/v1/models`: what is served, in the shape of the OpenAI API, with what a client needs to know of it.
+//! `/v1/models`: the models that are served, in the shape of the OpenAI API, with what clients need to know of them.
+
+pub(crate) mod response;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Map, Value};
 
-use crate::api::delivery::response;
+use crate::api::operations::bodies::unix_seconds;
 use crate::api::operations::edit_params::EditSpec;
+use crate::api::operations::models::response::{ModelDefaults, ModelList, ModelResponse, ModelSizes, PresetBody};
 use crate::api::operations::source;
 use crate::api::operations::source::SCHEDULER;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
-use crate::api::wire::{ModelDefaults, ModelList, ModelResponse, ModelSizes, PresetBody};
+use crate::api::transport::path_id::{IdPath, PathId};
 use crate::diffusion::profile::PROFILE_FILE;
 use crate::diffusion::{ModelError, ModelInfo};
-use crate::engine::{Engine, EngineError, PreparedEdit, max_pixels};
+use crate::engine::{Engine, EngineError, PreparedEdit, ResolveError, max_pixels};
 use crate::p2p::{Preset, Presets};
 
 const OWNER: &str = "reprompt";
 
-/// Lists the models: there is one.
+/// Lists the models that are served.
 #[utoipa::path(
     get, path = "/v1/models", operation_id = "list_models", tag = "models",
     responses(
         (status = 200, description = "The model", body = ModelList),
     )
 )]
-pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>, Problem> {
-    Ok(Json(ModelList { object: "list", data: vec![model(&state)?] }))
+pub(crate) async fn list(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>, Problem> {
+    let data = state.models.iter().map(|engine| model(engine, state.started)).collect::<Result<_, _>>()?;
+    Ok(Json(ModelList { object: "list", data }))
 }
 
-/// Tells of a model.
+/// Describes a model.
 #[utoipa::path(
     get, path = "/v1/models/{id}", operation_id = "get_model", tag = "models",
     params(("id" = String, Path, description = "The model's name", example = "reprompt-demo")),
@@ -41,28 +44,39 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>,
         (status = 200, description = "The model", body = ModelResponse),
     )
 )]
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<AppState>>,
-    id: Result<Path<String>, PathRejection>,
+    IdPath(ModelName(name)): IdPath<ModelName>,
 ) -> Result<Json<ModelResponse>, Problem> {
-    let model = model(&state)?;
-    match id {
-        Ok(Path(id)) if id == model.id => Ok(Json(model)),
-        // An id that is not text is nobody's.
-        _ => Err(Problem::new(Code::ModelNotFound, format!("{} is the model that is served", model.id)).at("id")),
+    let engine = state.models.resolve(Some(&name)).map_err(|error| match error {
+        ResolveError::Loading => Problem::from(error),
+        ResolveError::Unknown { .. } => Problem::from(error).at("id"),
+    })?;
+    Ok(Json(model(engine, state.started)?))
+}
+
+/// The name of a model, as a path has it.
+#[derive(Debug)]
+pub(crate) struct ModelName(String);
+
+impl PathId for ModelName {
+    const NOT_FOUND: Code = Code::ModelNotFound;
+
+    fn from_client(text: &str) -> Self {
+        Self(text.to_owned())
     }
 }
 
-fn model(state: &AppState) -> Result<ModelResponse, EngineError> {
-    Ok(told(state.engine.model()?, state.engine.presets()?, state.started))
+fn model(engine: &Engine, started: SystemTime) -> Result<ModelResponse, EngineError> {
+    Ok(describe(engine.model()?, engine.presets()?, started))
 }
 
-/// What is told of a model that is there since `started`.
-pub fn told(info: &ModelInfo, presets: &Presets, started: SystemTime) -> ModelResponse {
+/// A model of a service that started at `started`.
+pub(crate) fn describe(info: &ModelInfo, presets: &Presets, started: SystemTime) -> ModelResponse {
     ModelResponse {
         id: info.name.clone(),
         object: "model",
-        created: response::unix_seconds(started),
+        created: unix_seconds(started),
         owned_by: OWNER,
         fingerprint: info.fingerprint.clone(),
         defaults: ModelDefaults {

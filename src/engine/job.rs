@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use crate::diffusion::{ModelError, ModelInfo};
 use crate::engine::trace::JobTrace;
 use crate::media::Image;
-use crate::p2p::{EditError, EditParams, EditPlan, Presets, Prompt};
+use crate::p2p::{EditError, EditParams, EditPlan, Field, Presets, Prompt};
 use crate::recordings::{AttentionMaps, SessionId, Source};
 
 use crate::telemetry::labels::label;
@@ -122,8 +122,8 @@ pub enum PrepareError {
     /// One of the prompts cannot be tokenized, or is too long; the field says which.
     #[error("{error}")]
     Prompt {
-        /// `source.prompt` or `prompt`.
-        param: &'static str,
+        /// [`Field::SourcePrompt`] or [`Field::Prompt`].
+        field: Field,
         /// What is wrong with it.
         error: ModelError,
     },
@@ -156,8 +156,8 @@ impl PreparedEdit {
         prompt: &str,
         params: &EditParams,
     ) -> Result<Self, PrepareError> {
-        let tokens = |param, text| tokenize(model, text).map_err(|error| PrepareError::Prompt { param, error });
-        let (from, to) = (tokens("source.prompt", &source.prompt)?, tokens("prompt", prompt)?);
+        let tokens = |field, text| tokenize(model, text).map_err(|error| PrepareError::Prompt { field, error });
+        let (from, to) = (tokens(Field::SourcePrompt, &source.prompt)?, tokens(Field::Prompt, prompt)?);
         let plan = EditPlan::new(&from, &to, params, presets, source.steps)?;
         Ok(Self { prompt: prompt.to_owned(), plan: Arc::new(plan) })
     }

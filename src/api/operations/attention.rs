@@ -53,7 +53,7 @@ pub async fn show(
     let model = state.engine.model()?;
     let source = known_source(&state, &id)?;
     let prompt = tokenize(model, &source.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
-    let word = query.word.as_deref().map(|word| named_word(&prompt, word, "word")).transpose()?;
+    let word = query.word.as_deref().map(|word| named_word(&prompt, word)).transpose()?;
     let step = query.step.as_deref().map(|step| read_step(step, source.steps)).transpose()?;
     if word.is_none() && form != Form::Json {
         let detail = "a picture shows one word: name it, or accept application/json for the numbers of all words";

@@ -4,6 +4,7 @@
 //! [`crate::api::transport::request_id`] writes it out, so that every problem carries the id of its request.
 
 pub mod dialect;
+pub(crate) mod field_path;
 pub mod from_serde;
 
 use std::time::Duration;
@@ -250,7 +251,7 @@ impl From<EditError> for Problem {
             EditError::InvalidThreshold { .. } => Code::InvalidThreshold,
             EditError::InvalidStart { .. } => Code::InvalidStart,
         };
-        Self::new(code, error.to_string()).at(error.param())
+        Self::new(code, error.to_string()).at(field_path::path(&error.field()))
     }
 }
 
@@ -258,7 +259,7 @@ impl From<PrepareError> for Problem {
     fn from(error: PrepareError) -> Self {
         match error {
             PrepareError::Edit(error) => error.into(),
-            PrepareError::Prompt { param, error } => prompt_problem(&error, param),
+            PrepareError::Prompt { field, error } => prompt_problem(&error, &field_path::path(&field)),
         }
     }
 }
@@ -277,16 +278,16 @@ pub fn prompt_problem(error: &ModelError, param: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::p2p::{Prompt, Window};
+    use crate::p2p::{Field, Prompt, Window};
 
     #[test]
     fn every_error_of_an_edit_has_a_code_of_its_own() {
-        let window = Window::new(0.9, 0.1).unwrap_err().at("self_replace_steps");
+        let window = Window::new(0.9, 0.1).unwrap_err().at(Field::SelfReplaceSteps);
         let problem = Problem::from(window);
         assert_eq!((problem.code(), problem.param()), (Code::InvalidWindow, Some("self_replace_steps")));
         let word = |ids| Prompt::new("", ids, vec![0..0, 0..0], 77);
         let error = crate::p2p::reweight(&word(vec![1, 2]), &word(vec![1, 3])).unwrap_err();
-        assert_eq!(Problem::from(error.clone()).code().as_str(), error.code());
+        assert_eq!(Problem::from(error).code(), Code::ReweightChangesPrompt);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Plan {
         let texts = std::iter::once(&self.source.prompt).chain(self.edits.iter().map(|edit| &edit.prepared.prompt));
         let prompts = texts.map(|text| tokenize(model, text)).collect::<Result<Vec<_>, _>>()?;
         for word in words {
-            let found = named_word_of(&prompts, word, "heatmap");
+            let found = named_word_of(&prompts, word);
             let mut found = found.map_err(|error| CliError::Request(format!("--heatmap: {error}")))?.into_iter();
             self.heat.extend(found.next().flatten());
             self.edits.iter_mut().zip(found).for_each(|(edit, word)| edit.heat.extend(word));

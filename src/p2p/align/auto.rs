@@ -12,8 +12,9 @@
 
 use std::ops::Range;
 
+use crate::p2p::align::alignment::{AlignedWords, Alignment, EditType, Relation, spread};
 use crate::p2p::align::matrix::TokenMatrix;
-use crate::p2p::align::{AlignedWords, Alignment, EditType, Relation, identity, spread};
+use crate::p2p::align::reweight::identity;
 use crate::p2p::align::{needleman_wunsch, refine, replace};
 use crate::p2p::prompt::phrase;
 use crate::p2p::prompt::{Prompt, Word};

@@ -4,9 +4,9 @@
 //! EOS included, aligned globally; a target token with a counterpart takes its map, one without keeps its own;
 //! positions past the target's end map to themselves, even where the source is longer.
 
+use crate::p2p::align::alignment::{AlignedWords, Alignment, Relation, joined, tokens};
 use crate::p2p::align::matrix::TokenMatrix;
 use crate::p2p::align::needleman_wunsch;
-use crate::p2p::align::{AlignedWords, Alignment, Relation, joined, tokens};
 use crate::p2p::prompt::Prompt;
 
 /// Aligns prompts token by token (`AttentionRefine`, section 3.2 of the paper, "adding a new phrase").

@@ -4,10 +4,10 @@
 //! itself ([`EditType::Auto`]) takes the preset that fits it, and the published edit types keep the published windows.
 //! A window that nobody asked for and that selects none of the steps, because there are very few, is off.
 
-use crate::p2p::align::EditType;
+use crate::p2p::align::alignment::EditType;
 use crate::p2p::params::EditParams;
 use crate::p2p::schedule::presets::{Choice, Preset};
-use crate::p2p::schedule::{CrossReplaceSteps, Window};
+use crate::p2p::schedule::window::{CrossReplaceSteps, Window};
 
 /// When attention is injected.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,8 +74,8 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::p2p::EditPlan;
     use crate::p2p::testing::{presets, prompt, text};
+    use crate::p2p::{EditError, EditPlan};
 
     const STEPS: usize = 10;
 
@@ -132,6 +132,6 @@ mod tests {
         let asked = EditParams { self_replace: Some(window(0.3)), ..EditParams::default() };
         let (source, target) = (prompt("a cat"), prompt("a dog"));
         let refused = EditPlan::new(&source, &target, &asked, &presets(&[]), 2).expect_err("asked for");
-        assert_eq!(refused.code(), "window_selects_no_step");
+        assert!(matches!(refused, EditError::WindowSelectsNoStep { .. }));
     }
 }

@@ -5,8 +5,8 @@
 
 use proptest::prelude::*;
 
-use super::*;
 use crate::p2p::testing::{MAX_TOKENS, any_prompt, equally_many_words, pure_addition, related};
+use crate::p2p::*;
 
 /// The most pairs that an alignment in order of the first `i` and `j` elements has, at \[i\]\[j\].
 fn most_pairs(x: &[u32], y: &[u32]) -> Vec<Vec<usize>> {

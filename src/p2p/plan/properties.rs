@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::*;
 use crate::p2p::testing::{MAX_TOKENS, any_prompt, prompt, related, window};
+use crate::p2p::*;
 
 /// The positions of the map that a position of the mask looks at: the one under it, and with `pool` those around.
 fn looked_at((y, x): (usize, usize), (h, w): (usize, usize), (map_h, map_w): (usize, usize), pool: bool) -> Vec<usize> {

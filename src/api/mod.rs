@@ -3,7 +3,7 @@
 //! - [`routes`], [`state`]: which call answers which request, and what all of them share
 //! - [`transport`]: connections, request ids, bodies, headers, content negotiation
 //! - [`guard`]: who may call, how often and for how long
-//! - [`operations`]: the calls; [`wire`]: their bodies
+//! - `fields`: fields of requests, as tables; [`operations`]: the calls; [`wire`]: the bodies of their answers
 //! - [`delivery`]: how answers reach clients
 //! - [`problem`]: everything that can go wrong, in one table
 //! - [`openapi`]: the contract; [`assets`]: the playground and the contract's page
@@ -11,6 +11,7 @@
 pub mod assets;
 pub mod config;
 pub mod delivery;
+pub(crate) mod fields;
 pub mod guard;
 pub mod metrics;
 pub mod openapi;

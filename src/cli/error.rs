@@ -47,6 +47,11 @@ impl From<ModelError> for CliError {
 }
 
 impl CliError {
+    /// A request that cannot be carried out, with the flag at fault.
+    pub(crate) fn at(flag: &str, detail: impl std::fmt::Display) -> Self {
+        Self::Request(format!("{flag}: {detail}"))
+    }
+
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what: what.into(), source }
     }

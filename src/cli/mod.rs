@@ -11,6 +11,7 @@ mod console;
 mod device;
 mod edit;
 mod error;
+mod flags;
 mod models;
 mod serve;
 mod settings;

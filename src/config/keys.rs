@@ -14,7 +14,6 @@ use clap::{ArgAction, ArgMatches, Args};
 use serde::Deserialize;
 
 use crate::api::guard::address::ForwardedHeader;
-
 use crate::config::values::{DeviceChoice, DtypeChoice, Setting};
 use crate::telemetry::LogFormat;
 
@@ -103,7 +102,7 @@ keys! {
     client_jobs: usize = 0, "REPROMPT_CLIENT_JOBS", "JOBS";
     /// Networks of proxies that are believed about where a request comes from, with commas between them.
     trusted_proxies: Vec<String> = Vec::new(), "REPROMPT_TRUSTED_PROXIES", "NETWORKS", (action = ArgAction::Append);
-    /// The header in which these proxies say it.
+    /// The header in which these proxies name the client: x-forwarded-for or forwarded.
     forwarded_header: ForwardedHeader = ForwardedHeader::XForwardedFor, "REPROMPT_FORWARDED_HEADER", "HEADER";
     /// Origins whose pages may call and read answers; may be given several times.
     cors_origin: Vec<String> = Vec::new(), "REPROMPT_CORS_ORIGIN", "ORIGINS", (action = ArgAction::Append);

@@ -67,7 +67,7 @@ shown_as_text! {
     DeviceChoice: ToString::to_string;
     DtypeChoice: name;
     LogFormat: name;
-    ForwardedHeader: name;
+    ForwardedHeader: |header| header.as_str().to_owned();
 }
 
 fn name(value: &impl ValueEnum) -> String {

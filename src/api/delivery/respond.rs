@@ -29,20 +29,15 @@ use crate::api::guard::Caller;
 use crate::api::guard::RequestRefusal;
 use crate::api::guard::job_limit::Place;
 use crate::api::operations::operation::Prepared;
+use crate::api::operations::waiting::{MAX_PREVIEWS, WaitFields};
 use crate::api::problem::dialect::Dialect;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
-use crate::api::transport::body::{JsonObject, read};
+use crate::api::transport::body::JsonObject;
 use crate::api::transport::cancel_after::deadline;
 use crate::api::transport::content_negotiation::{Form, form_or_events};
 use crate::api::transport::headers::{RESPOND_ASYNC, prefers_async};
 use crate::api::transport::request_id::Arrival;
-use crate::api::wire::WaitBody;
-
-/// The fields of a body that say how the answer is waited for.
-const WAIT_FIELDS: [&str; 3] = ["stream", "partial_images", "webhook"];
-/// Previews of a job at most.
-const MAX_PREVIEWS: u64 = 16;
 
 /// A request that asks for something to be run.
 #[derive(Debug)]
@@ -190,9 +185,8 @@ impl Wish {
         caller: &Caller,
         body: &Map<String, Value>,
     ) -> Result<Self, Problem> {
-        let fields = WAIT_FIELDS.iter().filter_map(|field| Some(((*field).to_owned(), body.get(*field)?.clone())));
-        let body: WaitBody = read(fields.collect(), "")?;
-        let way = way(prefers_async(headers), body.stream.unwrap_or(false), form_or_events(headers)?)?;
+        let body = WaitFields::of_body(body)?;
+        let way = way(prefers_async(headers), body.stream, form_or_events(headers)?)?;
         let webhook = match &body.webhook {
             Some(_) if way != Way::Async => {
                 let detail = "a webhook tells of a job that is not waited for: it goes with Prefer: respond-async";
@@ -203,7 +197,7 @@ impl Wish {
         };
         Ok(Self {
             way,
-            previews: previews(body.partial_images.unwrap_or(0), way)?,
+            previews: previews(body.partial_images, way)?,
             webhook,
             key: IdempotencyKey::of(headers, caller.owner())?,
             deadline: deadline(headers, arrival.at)?,

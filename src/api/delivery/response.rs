@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::api::delivery::png_metadata;
-use crate::api::operations::edit_params::Output;
-use crate::api::operations::source::SCHEDULER;
+use crate::api::operations::output::Output;
 use crate::api::operations::windows;
 use crate::api::problem::{Code, Problem};
 use crate::api::transport::content_negotiation::Form;
@@ -20,6 +19,7 @@ use crate::api::wire::{
     WarningBody, WordAttention,
 };
 use crate::diffusion::ModelInfo;
+use crate::diffusion::samplers::SamplerName;
 use crate::engine::{Outcome, PreparedEdit, RecordingUse, Timings};
 use crate::media::{Image, OutputFormat, Text, base64, decode, from_base64};
 use crate::p2p::{AlignedWords, EditParams};
@@ -242,7 +242,7 @@ pub fn source_body(source: &Source) -> SourceBody {
         guidance_scale: source.guidance_scale,
         width: source.width,
         height: source.height,
-        scheduler: SCHEDULER,
+        scheduler: SamplerName::default().as_str(),
     }
 }
 

@@ -1,13 +1,11 @@
 //! The contract as an OpenAPI document, made from the handlers and the wire types.
 //!
-//! - `bodies`: request bodies that may be written in several ways
 //! - `answers`: the problems that each call may answer, and the headers of answers; `problems`: an example of each
 //! - `examples`: an example of every answer
 //!
 //! What utoipa makes of the types is completed as JSON, and read back as its document, which knows the order of fields.
 
 mod answers;
-mod bodies;
 mod examples;
 mod problems;
 pub mod security;
@@ -28,9 +26,6 @@ use crate::api::wire;
 #[openapi(
     modifiers(&Keys),
     components(schemas(
-        wire::EditBody,
-        wire::LocalBlendBody,
-        wire::OutputBody,
         wire::QueueBody,
         wire::StartedEvent,
         wire::StepEvent,
@@ -90,7 +85,6 @@ pub async fn show() -> Response {
 /// The document, or why it cannot be made: it is a constant of this program, and tests make sure that it can.
 fn document() -> serde_json::Result<utoipa::openapi::OpenApi> {
     let mut document = serde_json::to_value(Document::openapi())?;
-    bodies::complete(object(&mut document["components"]["schemas"]));
     answers::complete(&mut document);
     examples::complete(&mut document);
     serde_json::from_value(document)
@@ -127,7 +121,6 @@ mod tests {
     #[test]
     fn nothing_is_lost_on_the_way() {
         let mut made = serde_json::to_value(Document::openapi()).unwrap();
-        bodies::complete(object(&mut made["components"]["schemas"]));
         answers::complete(&mut made);
         examples::complete(&mut made);
         assert_eq!(serde_json::to_value(document().unwrap()).unwrap(), made);
@@ -154,7 +147,7 @@ mod tests {
             assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
         }
         // What streams and errors hold is told of in texts.
-        let told = ["OutputBody", "QueueBody", "StartedEvent", "StepEvent", "PartialImageEvent"];
+        let told = ["QueueBody", "StartedEvent", "StepEvent", "PartialImageEvent"];
         for name in document["components"]["schemas"].as_object().unwrap().keys() {
             let reference = format!("#/components/schemas/{name}");
             assert!(found.contains(&reference.as_str()) || told.contains(&name.as_str()), "nothing refers to {name}");

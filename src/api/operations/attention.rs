@@ -1,6 +1,8 @@
 //! `GET /v1/sessions/{id}/attention`: where a source attends to a word, as a picture or as numbers; and the same of an
 //! edit, for its answer.
 
+pub(crate) mod request;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -10,17 +12,15 @@ use axum::{Extension, Json};
 
 use crate::api::delivery::{respond, response};
 use crate::api::guard::Caller;
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::attention::request::AttentionQuery;
+use crate::api::operations::output::Output;
 use crate::api::operations::sessions::{SessionPath, known_source};
 use crate::api::problem::{Code, Problem, prompt_problem};
 use crate::api::state::AppState;
-use crate::api::transport::body::read;
 use crate::api::transport::content_negotiation;
 use crate::api::transport::content_negotiation::Form;
 use crate::api::transport::query::QueryObject;
-use crate::api::wire::{
-    AttentionAnswer, AttentionList, AttentionQuery, AttentionResponse, ImageFileSchema, WordAttention,
-};
+use crate::api::wire::{AttentionAnswer, AttentionList, AttentionResponse, ImageFileSchema, WordAttention};
 use crate::diffusion::ModelInfo;
 use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
 use crate::media;
@@ -49,12 +49,12 @@ pub async fn show(
     QueryObject(query): QueryObject,
 ) -> Result<Response, Problem> {
     let form = content_negotiation::form_or(&headers, Form::Image(None))?;
-    let query: AttentionQuery = read(query, "")?;
+    let query = AttentionQuery::of_query(&query)?;
     let model = state.engine.model()?;
     let source = known_source(&state, &id)?;
     let prompt = tokenize(model, &source.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
     let word = query.word.as_deref().map(|word| named_word(&prompt, word)).transpose()?;
-    let step = query.step.as_deref().map(|step| read_step(step, source.steps)).transpose()?;
+    let step = query.step_of(source.steps)?;
     if word.is_none() && form != Form::Json {
         let detail = "a picture shows one word: name it, or accept application/json for the numbers of all words";
         return Err(Problem::new(Code::MissingField, detail).at("word"));
@@ -103,14 +103,6 @@ pub async fn of_edit(model: &ModelInfo, edit: &PreparedEdit, outcome: &Outcome) 
     // An edit without maps of its own is its source.
     let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps).clone();
     off_thread(move || numbers(&maps, None, all_words(&prompt))).await
-}
-
-fn read_step(text: &str, steps: usize) -> Result<usize, Problem> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().ok()).flatten().filter(|step| *step < steps).ok_or_else(|| {
-        let detail = format!("{text:?} is no step of this source, 0 to {} are", steps - 1);
-        Problem::new(Code::InvalidValue, detail).at("step")
-    })
 }
 
 /// What is said where a model keeps no maps.
@@ -181,17 +173,6 @@ mod tests {
         let none = AttentionMaps { height: 0, width: 0, tokens: 77, steps: vec![[].as_slice().into(); 3] };
         for step in [None, Some(1)] {
             assert_eq!(numbers(&none, step, vec![word()]).unwrap_err().code(), Code::NoAttentionMaps);
-        }
-    }
-
-    #[test]
-    fn steps_are_counted_from_0() {
-        assert_eq!(read_step("0", 5), Ok(0));
-        assert_eq!(read_step("4", 5), Ok(4));
-        for wrong in ["5", "-1", "+1", "1.5", "", "last"] {
-            let problem = read_step(wrong, 5).unwrap_err();
-            assert_eq!((problem.code(), problem.param()), (Code::InvalidValue, Some("step")));
-            assert!(problem.detail().contains("0 to 4"), "{}", problem.detail());
         }
     }
 }

@@ -1,23 +1,25 @@
 //! `POST /v1/edits` and `POST /v1/sessions/{id}/edits`.
 
+pub mod request;
+
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::{Map, Value};
 
 use crate::api::delivery::respond;
 use crate::api::delivery::respond::Call;
-use crate::api::operations::edit_params::EditSpec;
+use crate::api::operations::edits::request::{EditFields, EditRequest, SessionEditRequest};
 use crate::api::operations::operation::Prepared;
+use crate::api::operations::output::FileFields;
 use crate::api::operations::sessions::{SessionPath, known_source};
-use crate::api::operations::{source, warnings};
+use crate::api::operations::source::SourcePlace;
+use crate::api::operations::values::prompt::PromptText;
+use crate::api::operations::warnings;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::content_negotiation::Form;
-use crate::api::wire::{
-    EditBody, EditRequest, EditResponse, ImageFileSchema, JobResponse, StreamEventSchema, WaitHeaders, WarningBody,
-};
+use crate::api::wire::{EditResponse, ImageFileSchema, JobResponse, StreamEventSchema, WaitHeaders, WarningBody};
 use crate::engine::PreparedEdit;
 use crate::recordings::Source;
 
@@ -40,10 +42,12 @@ use crate::recordings::Source;
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
-    respond::answer(state, call, move |mut body, form| {
-        let source = source::parse(source::take(&mut body)?, "source", known.engine.model()?)?;
-        let warnings = warnings::of_source(known.engine.presets()?.vocabulary(), &source, "source");
-        prepare(&known, Arc::new(source), warnings, body, form)
+    respond::answer(state, call, move |body, form| {
+        let EditRequest { source, edit, files } = EditRequest::read(&body)?;
+        let source = source.resolve(known.engine.model()?).map_err(|error| SourcePlace::Nested.problem(error))?;
+        let vocabulary = known.engine.presets()?.vocabulary();
+        let warnings = warnings::source_bodies(vocabulary, &source, SourcePlace::Nested);
+        prepare(&known, Arc::new(source), warnings, edit, &files, form)
     })
     .await
 }
@@ -52,7 +56,7 @@ pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Re
 #[utoipa::path(
     post, path = "/v1/sessions/{id}/edits", operation_id = "create_session_edit", tag = "edits",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7"), WaitHeaders),
-    request_body(content = EditBody, example = json!({"prompt": "a dog on the beach"})),
+    request_body(content = SessionEditRequest, example = json!({"prompt": "a dog on the beach"})),
     responses(
         (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
             (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
@@ -68,38 +72,40 @@ pub async fn create_in_session(
 ) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
     respond::answer(state, call, move |body, form| {
-        // The source's own words were told of when it was made.
-        prepare(&known, known_source(&known, &id)?, Vec::new(), body, form)
+        let source = known_source(&known, &id)?;
+        let SessionEditRequest { edit, files } = SessionEditRequest::read(&body)?;
+        // The answer to the session's own request had the warnings of its source.
+        prepare(&known, source, Vec::new(), edit, &files, form)
     })
     .await
 }
 
-/// What an edit of this source comes down to; `warnings` are those of the source.
+/// The edit of a source that a request asks for; `warnings` are those of the source.
 fn prepare(
     state: &AppState,
     source: Arc<Source>,
     mut warnings: Vec<WarningBody>,
-    body: Map<String, Value>,
+    edit: EditFields,
+    files: &FileFields,
     form: Form,
 ) -> Result<Prepared, Problem> {
     let (model, presets) = (state.engine.model()?, state.engine.presets()?);
-    let spec = EditSpec::parse(body)?;
+    let (params, output) = (edit.params()?, files.output()?);
     let output = match form {
-        Form::Image(_) if spec.include_source => {
+        Form::Image(_) if edit.include_source => {
             let detail =
                 "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
             return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
         }
-        Form::Image(_) if spec.attention => {
+        Form::Image(_) if edit.attention => {
             let detail = "a bare image is accepted, which holds no numbers; accept application/json for attention";
             return Err(Problem::new(Code::InvalidValue, detail).at("attention"));
         }
-        Form::Image(format) => spec.output.in_format(format),
-        Form::Json | Form::Events => spec.output,
+        Form::Image(format) => output.in_format(format),
+        Form::Json | Form::Events => output,
     };
-    let prompt = spec.prompt.as_deref().unwrap_or(&source.prompt);
-    source::check_prompt(prompt, "prompt")?;
-    let edit = PreparedEdit::new(model, presets, &source, prompt, &spec.params)?;
-    warnings.extend(warnings::of_edit(presets.vocabulary(), &spec));
-    Ok(Prepared::edit(model, source, edit, spec, warnings, output))
+    let prompt = edit.prompt.as_ref().map(PromptText::as_str);
+    let prepared = PreparedEdit::new(model, presets, &source, prompt.unwrap_or(&source.prompt), &params)?;
+    warnings.extend(prompt.into_iter().flat_map(|prompt| warnings::target_bodies(presets.vocabulary(), prompt)));
+    Ok(Prepared::edit(model, source, prepared, (edit, params), warnings, output))
 }

@@ -7,7 +7,8 @@ use crate::api::delivery::job_group::Handles;
 use crate::api::delivery::jobs::Kind;
 use crate::api::delivery::response;
 use crate::api::delivery::response::{Answer, Beside};
-use crate::api::operations::edit_params::{EditSpec, Output};
+use crate::api::operations::edits::request::EditFields;
+use crate::api::operations::output::Output;
 use crate::api::operations::{attention, images};
 use crate::api::problem::{Code, Problem};
 use crate::api::wire::WarningBody;
@@ -39,11 +40,11 @@ impl Prepared {
         model: &Arc<ModelInfo>,
         source: Arc<Source>,
         edit: PreparedEdit,
-        spec: EditSpec,
+        (fields, params): (EditFields, EditParams),
         warnings: Vec<WarningBody>,
         output: Output,
     ) -> Self {
-        let EditSpec { params, include_source, attention, .. } = spec;
+        let EditFields { include_source, attention, .. } = fields;
         let params = Box::new(params);
         let asked = Asked::Edit { source, edit, params, include_source, attention };
         Self { model: Arc::clone(model), asked, warnings, output }

@@ -1,5 +1,7 @@
 //! `/v1/sessions`: sources that were run and recorded.
 
+pub(crate) mod request;
+
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, State};
@@ -13,24 +15,17 @@ use crate::api::delivery::respond;
 use crate::api::delivery::respond::Call;
 use crate::api::delivery::{png_metadata, response};
 use crate::api::guard::Caller;
-use crate::api::operations::edit_params::Output;
 use crate::api::operations::operation::Prepared;
-use crate::api::operations::{source, warnings};
+use crate::api::operations::output::Output;
+use crate::api::operations::sessions::request::SessionRequest;
+use crate::api::operations::warnings;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
-use crate::api::transport::body::read;
 use crate::api::transport::content_negotiation;
 use crate::api::transport::content_negotiation::Form;
-use crate::api::wire::{
-    ImageFileSchema, JobResponse, OutputBody, SessionList, SessionRequest, SessionResponse, StreamEventSchema,
-    WaitHeaders,
-};
+use crate::api::wire::{ImageFileSchema, JobResponse, SessionList, SessionResponse, StreamEventSchema, WaitHeaders};
 use crate::engine::{JobOptions, Work};
 use crate::recordings::{SessionId, Source};
-
-/// Fields of [`OutputBody`], to tell them from a source's where both stand at the top of a body.
-const OUTPUT_FIELDS: [&str; 6] =
-    ["response_format", "output_format", "output_compression", "stream", "partial_images", "webhook"];
 
 /// Runs and records a source.
 ///
@@ -52,26 +47,17 @@ const OUTPUT_FIELDS: [&str; 6] =
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
-    respond::answer(state, call, move |body, form| prepare(&known, body, form)).await
+    respond::answer(state, call, move |body, form| prepare(&known, &body, form)).await
 }
 
-/// What a source to be run and recorded comes down to.
-fn prepare(state: &AppState, mut body: Map<String, Value>, form: Form) -> Result<Prepared, Problem> {
+/// The session that a body asks for.
+fn prepare(state: &AppState, body: &Map<String, Value>, form: Form) -> Result<Prepared, Problem> {
     let model = state.engine.model()?;
-    let output = Output::new(&read::<OutputBody>(take_output(&mut body), "")?)?;
+    let SessionRequest { source, place, files } = SessionRequest::read(body)?;
+    let output = files.output()?;
     let output = if let Form::Image(format) = form { output.in_format(format) } else { output };
-    let (source, prefix) = if body.contains_key("source") || body.contains_key("source_prompt") {
-        let source = source::take(&mut body)?;
-        if let Some(field) = body.keys().next() {
-            let detail = format!("unknown field `{field}`, expected `source` and {}", OUTPUT_FIELDS.join(", "));
-            return Err(Problem::new(Code::UnknownField, detail).at(field.clone()));
-        }
-        (source, "source")
-    } else {
-        (body, "")
-    };
-    let source = source::parse(source, prefix, model)?;
-    let warnings = warnings::of_source(state.engine.presets()?.vocabulary(), &source, prefix);
+    let source = source.resolve(model).map_err(|error| place.problem(error))?;
+    let warnings = warnings::source_bodies(state.engine.presets()?.vocabulary(), &source, place);
     Ok(Prepared::session(model, Arc::new(source), warnings, output))
 }
 
@@ -160,10 +146,6 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
         path.map(|Path(id)| Self(SessionId::from_client(&id)))
             .map_err(|_| Problem::new(Code::SessionNotFound, "there is no session whose id is not text").at("id"))
     }
-}
-
-fn take_output(body: &mut Map<String, Value>) -> Map<String, Value> {
-    OUTPUT_FIELDS.iter().filter_map(|field| body.remove_entry(*field)).collect()
 }
 
 /// The source of a session.

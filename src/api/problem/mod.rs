@@ -5,7 +5,6 @@
 
 pub mod dialect;
 pub(crate) mod field_path;
-pub mod from_serde;
 
 use std::time::Duration;
 

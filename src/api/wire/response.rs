@@ -158,6 +158,7 @@ pub struct SourceBody {
     /// The negative prompt.
     pub negative_prompt: String,
     /// The seed.
+    #[schema(schema_with = crate::api::operations::source::seed_schema)]
     pub seed: u64,
     /// Denoising steps.
     pub num_inference_steps: usize,

@@ -1,6 +1,6 @@
 //! Ways to wait, as they are documented: headers of requests, events of streams, jobs.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
@@ -31,20 +31,6 @@ pub struct WaitHeaders {
         example = "1m30s"
     )]
     cancel_after: String,
-}
-
-/// Fields of a body that say how the answer is waited for; they are documented where they stand.
-#[derive(Debug, Default, Deserialize)]
-pub struct WaitBody {
-    /// Whether events are wanted.
-    #[serde(default)]
-    pub stream: Option<bool>,
-    /// Previews on the way.
-    #[serde(default)]
-    pub partial_images: Option<u64>,
-    /// Where the job is sent when it has ended.
-    #[serde(default)]
-    pub webhook: Option<String>,
 }
 
 /// A place in the queue; also the data of the event `queued`.

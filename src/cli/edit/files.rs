@@ -8,7 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::cli::CliError;
 use crate::media::{Image, OutputFormat, Text};
 

@@ -1,17 +1,17 @@
 //! `reprompt edit`: edits without a server.
 //!
-//! The flags are put into the bodies that the HTTP call takes and go through the same reading, so that both know the
-//! same parameters, the same defaults and the same mistakes. The source is run once; all edits of it run beside it.
+//! The flags make the typed request that the HTTP call makes of its body, so that both have the same parameters, the
+//! same defaults and the same checks. The source is run once; all edits of it run beside it.
 //!
-//! - `args`: the flags; `scopes`: which belongs to which edit; `body`: the bodies that they come to
+//! - `args`: the flags; `scopes`: which belongs to which edit; `request`: the requests that they come to
 //! - `plan`: the source and the edits, ready to run; `progress`: how far they are
 //! - `write`, `files`: what is written, and under which names
 
 mod args;
-mod body;
 mod files;
 mod plan;
 mod progress;
+mod request;
 mod scopes;
 mod write;
 
@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::api::delivery::response::{alignment, source_body};
+use crate::api::operations::edits::request::EditField;
 use crate::api::operations::windows;
 pub use crate::cli::edit::args::EditArgs;
 use crate::cli::edit::files::{Folder, NamedFile};
@@ -33,7 +34,7 @@ use crate::cli::edit::scopes::{Scope, scopes};
 use crate::cli::edit::write::Written;
 use crate::cli::settings;
 use crate::cli::settings::{engine_config, model_files, prepare};
-use crate::cli::{CliError, console};
+use crate::cli::{CliError, console, flags};
 use crate::config::{LogFormat, Settings};
 use crate::engine::{Engine, EngineError, JobOptions, Outcome, Work};
 use crate::telemetry;
@@ -130,8 +131,9 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
     let grid = args.output.grid.as_deref().map(|path| NamedFile::grid(path, plan.output.quality)).transpose()?;
     let is_talking = !args.output.json && folder.is_some();
     if !args.output.json {
-        let warnings = plan.warnings.iter().chain(plan.edits.iter().flat_map(|edit| &edit.warnings));
-        console::warn(warnings, body::flag);
+        plan.warnings.iter().for_each(|word| console::warn(&flags::of_source(word.field), &word.detail()));
+        let own = plan.edits.iter().flat_map(|edit| &edit.warnings);
+        own.for_each(|word| console::warn(&flags::of_edit(EditField::Prompt), &word.detail()));
     }
     if is_talking {
         console::print(&planned(&plan))?;

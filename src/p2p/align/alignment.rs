@@ -67,6 +67,9 @@ pub enum EditType {
 }
 
 impl Relation {
+    /// All relations.
+    pub const ALL: [Self; 4] = [Self::Kept, Self::Replaced, Self::Added, Self::Removed];
+
     /// Its name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -80,6 +83,9 @@ impl Relation {
 }
 
 impl EditType {
+    /// All edit types, the default first.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Replace, Self::Refine, Self::Reweight];
+
     /// Its name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -36,6 +36,9 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// All origins.
+    pub const ALL: [Self; 3] = [Self::Request, Self::Preset, Self::Default];
+
     /// Its name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

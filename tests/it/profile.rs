@@ -140,7 +140,7 @@ async fn a_profile_that_is_wrong_ends_the_start_with_one_line() {
             example(json!({"prompt": "a cat", "edit": "a dog", "equalizer": [{"word": "dgo", "strength": 2}]})),
             "`examples[1].equalizer[0].word`: the prompt has no word \"dgo\"; its words are: a, dog",
         ),
-        (example(json!({"prompt": "a cat"})), "`examples[1]`: missing field `edit`"),
+        (example(json!({"prompt": "a cat"})), "`examples[1].edit`: missing field `edit`"),
         (example(json!({"prompt": "a cat", "seed": -1, "edit": "a dog"})), "`examples[1].seed`: "),
         (example(json!({"prompt": "a cat", "edit": " "})), "`examples[1].edit`: the prompt has no words"),
         (

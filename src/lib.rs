@@ -17,6 +17,7 @@
 //! | [`kernels`] | operations that candle lacks or does slowly |
 //! | [`media`], [`telemetry`] | images in and out; log lines and metrics |
 //! | `suggest` | what a name that is none may have meant |
+//! | `sync`, `tls` | locks without poison; the provider of TLS |
 
 pub mod api;
 pub mod cli;
@@ -28,4 +29,6 @@ pub mod media;
 pub mod p2p;
 pub mod recordings;
 mod suggest;
+mod sync;
 pub mod telemetry;
+mod tls;

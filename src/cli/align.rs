@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use crate::api::operations::align::request::{AlignField, AlignRequest};
+use crate::api::operations::align::response::{AlignResponse, TokenBody};
 use crate::api::operations::align::{AlignError, answer_to};
 use crate::api::operations::values::prompt::PromptText;
-use crate::api::wire::{AlignResponse, TokenBody};
 use crate::cli::settings;
 use crate::cli::settings::{ModelArgs, model_files};
 use crate::cli::{CliError, console, flags};

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::wire::{AlignedWordsBody, WindowsBody};
+use crate::api::operations::bodies::{AlignedWordsBody, WindowsBody};
 use crate::cli::CliError;
 
 /// Writes to standard output.
@@ -89,7 +89,7 @@ fn span(window: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::wire::WindowsFrom;
+    use crate::api::operations::bodies::WindowsFrom;
     use serde_json::json;
 
     fn words(target: Option<&str>, source: Option<&str>, relation: &'static str) -> AlignedWordsBody {

@@ -44,7 +44,7 @@ macro_rules! label {
 pub(crate) use label;
 
 /// A metric with one series for each value of `L`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Family<V, L> {
     series: V,
     label: PhantomData<fn(L)>,

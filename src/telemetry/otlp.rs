@@ -32,8 +32,7 @@ impl Exporter {
     /// Where this machine cannot send.
     pub fn new(endpoint: &str) -> Result<Self, TracesError> {
         let failed = |error: &dyn std::fmt::Display| TracesError(error.to_string());
-        // Somebody else in this process may have chosen already; one choice is as good as another.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::install_provider();
         let client = reqwest::blocking::Client::builder().no_proxy();
         // Certificates are looked for only where they are needed.
         let client = if endpoint.starts_with("https:") { client } else { client.tls_certs_only([]) };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use reprompt::api::operations::edits::request::EditRequest;
+use reprompt::api::operations::EditRequest;
 use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::engine::PreparedEdit;
 use reprompt::engine::runs::forward::{denoise, forward};

@@ -1,16 +1,25 @@
-//! The engine's handles of all the work of one job, as one.
+//! The engine's handles of the work of one job, as one.
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use tokio::sync::watch;
 
 use crate::engine::{CancelReason, EngineError, JobHandle, Outcome, Progress};
 
-/// One handle at least. The engine takes work in its order and none takes more steps than another, so that the last
-/// one's progress stands for all, unless that one was recorded before.
+/// One handle at least. The engine takes work in order and all of it has the same number of steps, so the progress of
+/// the last stands for all, unless that one was recorded before.
 #[derive(Debug)]
 pub struct Handles {
     first: Vec<JobHandle>,
     last: JobHandle,
+}
+
+/// The outcomes of the work of one job, in order.
+#[derive(Debug)]
+pub struct Outcomes {
+    /// All but the last.
+    pub before: Vec<Outcome>,
+    /// The last.
+    pub last: Outcome,
 }
 
 impl Handles {
@@ -19,15 +28,17 @@ impl Handles {
         Self { first, last }
     }
 
-    /// What all of it came to, in order. To be waited for once.
+    /// The outcomes of all the work. To be awaited once.
     ///
     /// # Errors
-    /// What the first of them to fail failed with, at once; the others are cancelled with the handles.
-    pub async fn outcomes(&mut self) -> Result<Vec<Outcome>, EngineError> {
-        try_join_all(self.first.iter_mut().chain([&mut self.last]).map(JobHandle::outcome)).await
+    /// The first error, at once; the rest of the work is cancelled when the handles are dropped.
+    pub async fn outcomes(&mut self) -> Result<Outcomes, EngineError> {
+        let before = try_join_all(self.first.iter_mut().map(JobHandle::outcome));
+        let (before, last) = try_join(before, self.last.outcome()).await?;
+        Ok(Outcomes { before, last })
     }
 
-    /// Progress, to be watched.
+    /// The progress of the last.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.last.progress()
     }

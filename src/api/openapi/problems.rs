@@ -3,8 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::operations::edits::request::EditRequest;
-use crate::api::problem::dialect;
-use crate::api::problem::{Code, Problem};
+use crate::api::problem::{Code, OpenAiError, Problem, ProblemBody};
 
 /// The request's id in examples.
 const REQUEST_ID: &str = "8f14e45f-ceea-467f-a8b1-0a3d2f6c9b11";
@@ -24,22 +23,18 @@ fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
         Code::InvalidHeader => {
             ("Cancel-After: \"soon\" is not a duration such as 90, 90s, 1m30s or 500ms", Some("Cancel-After"))
         }
-        Code::Unauthorized => ("an API key is needed, as Authorization: Bearer KEY or as x-api-key: KEY", None),
-        Code::NotFound => ("there is nothing at this address, /openapi.json lists what there is", None),
-        Code::SessionNotFound => ("there is no session ses_0, or it was given up long ago", Some("id")),
-        Code::ModelNotFound => ("reprompt-demo is the model that is served", Some("id")),
-        Code::JobNotFound => {
-            ("there is no job job_0, or it was given up when its time or the room for results was up", Some("id"))
-        }
-        Code::MethodNotAllowed => {
-            ("this address does not take this method, the allow header lists those it takes", None)
-        }
+        Code::Unauthorized => ("expected an API key, as Authorization: Bearer KEY or as x-api-key: KEY", None),
+        Code::NotFound => ("there is nothing at this address; /openapi.json lists all addresses", None),
+        Code::SessionNotFound => ("session ses_0 does not exist or was evicted", Some("id")),
+        Code::ModelNotFound => ("unknown model \"another\"; expected \"reprompt-demo\"", Some("id")),
+        Code::JobNotFound => ("job job_0 does not exist, has expired or was evicted", Some("id")),
+        Code::MethodNotAllowed => ("this address does not allow this method; see the allow header", None),
         Code::NotAcceptable => (
-            "text/html is accepted; text/event-stream, application/json, image/png, image/jpeg and image/webp are served",
+            "unsupported media type text/html; expected one of text/event-stream, application/json, image/png, image/jpeg, image/webp",
             None,
         ),
         Code::RequestTimeout => ("the body did not arrive in time", None),
-        Code::JobCanceled => ("the job was cancelled by a DELETE", None),
+        Code::JobCanceled => ("the job was cancelled by a DELETE request", None),
         Code::BodyTooLarge => ("a body may have at most 1048576 bytes", None),
         Code::UnsupportedMediaType => ("unsupported content-type text/plain; expected application/json", None),
         Code::MissingField => ("missing field `prompt`", Some("source.prompt")),
@@ -82,32 +77,29 @@ fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
         Code::InvalidStart => {
             ("the start of a local blend must be at least 0 and below 1, not 1", Some("local_blend.start"))
         }
-        Code::NoAttentionMaps => {
-            ("the model has no cross-attention whose maps are kept, so there is nothing to show", None)
-        }
+        Code::NoAttentionMaps => ("the model has no cross-attention whose maps are kept", None),
         Code::IdempotencyKeyReused => {
-            ("the key was given to a request with another body or at another address", Some("Idempotency-Key"))
+            ("the key was used for a request with another body or at another address", Some("Idempotency-Key"))
         }
         Code::WebhookNotAllowed => (
-            "webhooks go to hosts that this server's configuration lists, over https unless it says http",
+            "the host is not among those that the server's configuration permits, or the URL is not https",
             Some("webhook"),
         ),
         Code::Diverged => {
             ("the latents are not numbers any more: a strength or the guidance scale is far too high", None)
         }
         Code::QueueFull => ("the queue is full, 2 jobs wait", None),
-        Code::RateLimited => ("2 requests a minute are possible", None),
-        Code::TooManyConcurrent => ("1 jobs of one caller may wait and run at the same time", None),
+        Code::RateLimited => ("a caller may make at most 2 requests a minute", None),
+        Code::TooManyConcurrent => ("a caller may have at most 1 jobs queued and running", None),
         Code::Internal => ("the job failed; the server's log says more under this request's id", None),
         Code::Loading => ("the model is being loaded", None),
         Code::Draining => ("the server is shutting down", None),
         Code::WorkerStalled => ("the worker does not answer", None),
         Code::DeviceLost => ("the device failed", None),
-        Code::AnswerTimeout => (
-            "no answer is waited for longer than 150ms; Prefer: respond-async and \"stream\": true have no such limit",
-            None,
-        ),
-        Code::DeadlineExceeded => ("the time of Cancel-After was up before the job was done", None),
+        Code::AnswerTimeout => {
+            ("the response took longer than 150ms; Prefer: respond-async and \"stream\": true have no such limit", None)
+        }
+        Code::DeadlineExceeded => ("the job did not finish within Cancel-After", None),
     })
 }
 
@@ -124,10 +116,10 @@ fn problem(code: Code) -> Problem {
 
 /// The problem as it is written out.
 pub(crate) fn body(code: Code) -> Value {
-    json!(problem(code).body(REQUEST_ID))
+    json!(ProblemBody::new(&problem(code), REQUEST_ID))
 }
 
 /// The same as the OpenAI API says it.
 pub(crate) fn error(code: Code) -> Value {
-    json!(dialect::error(&problem(code)))
+    json!(OpenAiError::new(&problem(code)))
 }

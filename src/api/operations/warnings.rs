@@ -1,7 +1,7 @@
 //! Warnings: what a request may not have meant. They are part of its answer and change nothing of what is done.
 
+use crate::api::operations::bodies::WarningBody;
 use crate::api::operations::source::{SourceField, SourcePlace};
-use crate::api::wire::WarningBody;
 use crate::p2p::Vocabulary;
 use crate::recordings::Source;
 

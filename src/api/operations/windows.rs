@@ -2,7 +2,7 @@
 
 use serde_json::{Map, json};
 
-use crate::api::wire::{WindowsBody, WindowsFrom};
+use crate::api::operations::bodies::{WindowsBody, WindowsFrom};
 use crate::p2p::{Windows, WordRef};
 
 /// Windows as they stand in answers.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::api::delivery::sse::openai::{COMPLETED, PARTIAL_IMAGE};
 use crate::api::fields::shape::document;
-use crate::api::problem::dialect::{COMPLETED, PARTIAL_IMAGE};
 use crate::engine::{CancelReason, RecordingUse};
 use crate::p2p::{Origin, Relation};
 use crate::recordings::Tier;

@@ -23,8 +23,9 @@ use clap::ArgMatches;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::api::delivery::response::{alignment, source_body};
+use crate::api::operations::bodies::alignment;
 use crate::api::operations::edits::request::EditField;
+use crate::api::operations::sessions::response::SourceBody;
 use crate::api::operations::windows;
 pub use crate::cli::edit::args::EditArgs;
 use crate::cli::edit::files::{Folder, NamedFile};
@@ -248,7 +249,7 @@ fn answer<'a>(
     };
     let told = serde_json::to_value(edit.told(model, plan, outcome));
     let mut told = told.map_err(|error| CliError::io("cannot write JSON")(error.into()))?;
-    told["source"] = json!(source_body(&plan.source));
+    told["source"] = json!(SourceBody::from(&*plan.source));
     told["prompt"] = json!(edit.prepared.prompt);
     told["data"] = files.map(Written::json).collect();
     Ok(told)

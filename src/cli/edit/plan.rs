@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use crate::api::delivery::png_metadata;
-use crate::api::delivery::response::{Beside, told_of_edit};
 use crate::api::fields::FieldName;
 use crate::api::operations::edits::request::EditField;
+use crate::api::operations::edits::response::{EditResponse, ResponseExtras};
 use crate::api::operations::output::Output;
 use crate::api::operations::source::{SourceField, SourcePlace};
 use crate::api::operations::values::prompt::PromptText;
 use crate::api::operations::warnings;
 use crate::api::operations::warnings::{UnknownWord, unknown_words};
-use crate::api::wire::EditResponse;
 use crate::cli::edit::args::EditArgs;
 use crate::cli::edit::request;
 use crate::cli::edit::scopes::Scope;
@@ -52,8 +51,6 @@ pub struct PlannedEdit {
     pub(crate) warnings: Vec<UnknownWord<()>>,
     /// The words whose heat maps are wanted, those that its prompt has.
     pub heat: Vec<NamedWord>,
-    /// What was asked for.
-    params: EditParams,
     /// What stands inside its image.
     pub texts: Vec<Text>,
 }
@@ -111,16 +108,15 @@ impl PlannedEdit {
         let warnings = prompt.map_or_else(Vec::new, |prompt| unknown_words(presets.vocabulary(), &[((), prompt)]));
         let caption = caption(prompt.unwrap_or(&source.prompt), &params);
         let texts = png_metadata::of_edit(model, source, &prepared, &params);
-        Ok(Self { prepared, caption, name, warnings, heat: Vec::new(), params, texts })
+        Ok(Self { prepared, caption, name, warnings, heat: Vec::new(), texts })
     }
 
     /// What the API would tell of it.
     pub fn told(&self, model: &str, plan: &Plan, outcome: &Outcome) -> EditResponse {
         let of_source = plan.warnings.iter().cloned().map(|word| word.body(|field| SourcePlace::Nested.path(field)));
         let own = self.warnings.iter().cloned().map(|word| word.body(|()| EditField::Prompt.name().to_owned()));
-        let warnings = of_source.chain(own).collect();
-        let beside = Beside { params: &self.params, include_source: true, attention: None, warnings };
-        told_of_edit(model, &plan.source, &self.prepared, outcome, beside, plan.output)
+        let extras = ResponseExtras { warnings: of_source.chain(own).collect(), attention: None };
+        EditResponse::new(model, &plan.source, &self.prepared, outcome, extras, plan.output)
     }
 }
 

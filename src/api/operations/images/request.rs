@@ -6,13 +6,13 @@
 use serde_json::{Map, Value};
 
 use crate::api::fields::{Components, FieldName, Group, Invalid, Object, Shape, fields, to_schema};
+use crate::api::operations::bodies::WarningBody;
 use crate::api::operations::output::FileFields;
 use crate::api::operations::source::{SourceField, SourceFields};
 use crate::api::operations::values::names::{Background, ImagesResponseFormat, Moderation, Quality, Style};
 use crate::api::operations::waiting::{WaitField, WaitFields};
 use crate::api::problem::Problem;
-use crate::api::transport::content_negotiation::Form;
-use crate::api::wire::WarningBody;
+use crate::api::transport::content_negotiation::Representation;
 
 /// Images of one request at most.
 pub(crate) const MAX_IMAGES: u64 = 10;
@@ -45,15 +45,17 @@ impl ImagesFields {
     ///
     /// # Errors
     /// Where so many cannot be made, or not in this form.
-    pub(crate) fn count(&self, form: Form, most: u64) -> Result<u64, Invalid<ImagesField>> {
+    pub(crate) fn count(&self, representation: Representation, most: u64) -> Result<u64, Invalid<ImagesField>> {
         let invalid = |detail: String| Err(Invalid::value(ImagesField::Count, detail));
         match self.n {
             1 => Ok(1),
             n if n == 0 || n > MAX_IMAGES => invalid(format!("expected 1 to {MAX_IMAGES} images, got {n}")),
-            n if matches!(form, Form::Image(_)) => {
+            n if matches!(representation, Representation::Image(_)) => {
                 invalid(format!("a bare image is one image, got n = {n}; accept application/json for several"))
             }
-            n if matches!(form, Form::Events) => invalid(format!("a stream is of one image, got n = {n}")),
+            n if matches!(representation, Representation::Events) => {
+                invalid(format!("a stream is of one image, got n = {n}"))
+            }
             n if n > most => invalid(format!("this server makes at most {most} images per request, got n = {n}")),
             n => Ok(n),
         }
@@ -154,13 +156,13 @@ mod tests {
     fn one_to_ten_images_and_one_where_only_one_can_be_given() {
         let of = |body: Value, form| images(&body).count(form, 10).map_err(|error| error.field);
         let refused = Err(ImagesField::Count);
-        assert_eq!(of(json!({}), Form::Json), Ok(1));
-        assert_eq!(of(json!({"n": 10}), Form::Json), Ok(10));
-        assert_eq!(of(json!({"n": 0}), Form::Json), refused);
-        assert_eq!(of(json!({"n": 11}), Form::Json), refused);
-        assert_eq!(of(json!({"n": 2}), Form::Events), refused);
-        assert!(images(&json!({"n": 3})).count(Form::Json, 2).is_err());
-        assert_eq!(of(json!({"n": 2}), Form::Image(None)), refused);
+        assert_eq!(of(json!({}), Representation::Json), Ok(1));
+        assert_eq!(of(json!({"n": 10}), Representation::Json), Ok(10));
+        assert_eq!(of(json!({"n": 0}), Representation::Json), refused);
+        assert_eq!(of(json!({"n": 11}), Representation::Json), refused);
+        assert_eq!(of(json!({"n": 2}), Representation::Events), refused);
+        assert!(images(&json!({"n": 3})).count(Representation::Json, 2).is_err());
+        assert_eq!(of(json!({"n": 2}), Representation::Image(None)), refused);
     }
 
     #[test]

@@ -1,21 +1,22 @@
-//! `/v1/jobs`: what became of jobs that were asked for by `Prefer: respond-async`, or under a key.
+//! `/v1/jobs`: jobs of `Prefer: respond-async` or with an idempotency key.
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
-use crate::api::delivery::jobs::{Job, JobId, object, summary};
+use crate::api::delivery::jobs::response::{JobList, JobResponse};
+use crate::api::delivery::jobs::{Job, JobId, job_response, summary};
 use crate::api::delivery::sse;
 use crate::api::guard::Caller;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
-use crate::api::transport::content_negotiation::{Form, form_or_events};
+use crate::api::transport::content_negotiation::{Representation, representation_or_events};
+use crate::api::transport::path_id::{IdPath, PathId};
 use crate::api::transport::request_id::Arrival;
-use crate::api::wire::{JobList, JobResponse, StreamEventSchema};
+use crate::api::wire::StreamEventSchema;
 use crate::engine::CancelReason;
 
 /// Lists the jobs that are kept, the newest first; those of the API key that asks, where there are keys.
@@ -44,14 +45,14 @@ pub async fn show(
     State(state): State<Arc<AppState>>,
     Extension(arrival): Extension<Arrival>,
     Extension(caller): Extension<Caller>,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    match form_or_events(&headers)? {
-        Form::Events => Ok(sse::of_job(find(&state, &caller, &id)?.watch(), arrival.request_id)),
-        Form::Json => told(&state, find(&state, &caller, &id)?.as_ref()),
-        Form::Image(_) => {
-            let detail = "an image is accepted; a job is told of as application/json or text/event-stream";
+    match representation_or_events(&headers)? {
+        Representation::Events => Ok(sse::of_job(find(&state, &caller, &id)?.watch(), arrival.request_id)),
+        Representation::Json => job_response(&state.jobs, find(&state, &caller, &id)?.as_ref()),
+        Representation::Image(_) => {
+            let detail = "unsupported media type; expected application/json or text/event-stream";
             Err(Problem::new(Code::NotAcceptable, detail))
         }
     }
@@ -69,7 +70,7 @@ pub async fn show(
 pub async fn cancel(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    JobPath(id): JobPath,
+    IdPath(id): IdPath<JobId>,
 ) -> Result<Response, Problem> {
     let job = find(&state, &caller, &id)?;
     if job.ended().is_some() {
@@ -78,40 +79,22 @@ pub async fn cancel(
     }
     job.cancel(CancelReason::Deleted);
     job.end().await;
-    told(&state, &job)
-}
-
-/// A job in full, as an answer.
-///
-/// # Errors
-/// None that can happen.
-pub fn told(state: &AppState, job: &Job) -> Result<Response, Problem> {
-    let body = object(job, state.jobs.ttl()).map_err(|error| {
-        tracing::error!(%error, "a job could not be written");
-        Problem::new(Code::Internal, "the job could not be written")
-    })?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    job_response(&state.jobs, &job)
 }
 
 /// A job of the caller: another's are not there for it.
 fn find(state: &AppState, caller: &Caller, id: &JobId) -> Result<Arc<Job>, Problem> {
     let job = state.jobs.get(id).filter(|job| job.origin.owner.as_ref() == caller.owner());
     job.ok_or_else(|| {
-        let detail = format!("there is no job {id}, or it was given up when its time or the room for results was up");
+        let detail = format!("job {id} does not exist, has expired or was evicted");
         Problem::new(Code::JobNotFound, detail).at("id")
     })
 }
 
-/// The job that a path names.
-#[derive(Debug)]
-pub struct JobPath(pub JobId);
+impl PathId for JobId {
+    const NOT_FOUND: Code = Code::JobNotFound;
 
-impl<S: Send + Sync> FromRequestParts<S> for JobPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(id)| Self(JobId::from_client(&id)))
-            .map_err(|_| Problem::new(Code::JobNotFound, "there is no job whose id is not text").at("id"))
+    fn from_client(text: &str) -> Self {
+        Self::from_client(text)
     }
 }

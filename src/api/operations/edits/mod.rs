@@ -1,27 +1,32 @@
 //! `POST /v1/edits` and `POST /v1/sessions/{id}/edits`.
 
-pub mod request;
+mod operation;
+pub(crate) mod request;
+pub(crate) mod response;
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::api::delivery::respond;
-use crate::api::delivery::respond::Call;
+use crate::api::delivery::jobs::response::JobResponse;
+use crate::api::delivery::respond::{Call, respond};
+use crate::api::operations::bodies::WarningBody;
+use crate::api::operations::edits::operation::EditOperation;
 use crate::api::operations::edits::request::{EditFields, EditRequest, SessionEditRequest};
-use crate::api::operations::operation::Prepared;
+use crate::api::operations::edits::response::EditResponse;
 use crate::api::operations::output::FileFields;
-use crate::api::operations::sessions::{SessionPath, known_source};
+use crate::api::operations::sessions::known_source;
 use crate::api::operations::source::SourcePlace;
 use crate::api::operations::values::prompt::PromptText;
 use crate::api::operations::warnings;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
-use crate::api::transport::content_negotiation::Form;
-use crate::api::wire::{EditResponse, ImageFileSchema, JobResponse, StreamEventSchema, WaitHeaders, WarningBody};
+use crate::api::transport::content_negotiation::Representation;
+use crate::api::transport::path_id::IdPath;
+use crate::api::wire::{ImageFileSchema, StreamEventSchema, WaitHeaders};
 use crate::engine::PreparedEdit;
-use crate::recordings::Source;
+use crate::recordings::{SessionId, Source};
 
 /// Edits a source by its prompt, in one call.
 ///
@@ -42,12 +47,12 @@ use crate::recordings::Source;
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
-    respond::answer(state, call, move |body, form| {
+    respond(state, call, move |body, representation| {
         let EditRequest { source, edit, files } = EditRequest::read(&body)?;
         let source = source.resolve(known.engine.model()?).map_err(|error| SourcePlace::Nested.problem(error))?;
         let vocabulary = known.engine.presets()?.vocabulary();
         let warnings = warnings::source_bodies(vocabulary, &source, SourcePlace::Nested);
-        prepare(&known, Arc::new(source), warnings, edit, &files, form)
+        prepare(&known, Arc::new(source), warnings, edit, &files, representation)
     })
     .await
 }
@@ -67,15 +72,15 @@ pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Re
 )]
 pub async fn create_in_session(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    IdPath(id): IdPath<SessionId>,
     call: Call,
 ) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
-    respond::answer(state, call, move |body, form| {
+    respond(state, call, move |body, representation| {
         let source = known_source(&known, &id)?;
         let SessionEditRequest { edit, files } = SessionEditRequest::read(&body)?;
         // The answer to the session's own request had the warnings of its source.
-        prepare(&known, source, Vec::new(), edit, &files, form)
+        prepare(&known, source, Vec::new(), edit, &files, representation)
     })
     .await
 }
@@ -87,25 +92,25 @@ fn prepare(
     mut warnings: Vec<WarningBody>,
     edit: EditFields,
     files: &FileFields,
-    form: Form,
-) -> Result<Prepared, Problem> {
+    representation: Representation,
+) -> Result<EditOperation, Problem> {
     let (model, presets) = (state.engine.model()?, state.engine.presets()?);
     let (params, output) = (edit.params()?, files.output()?);
-    let output = match form {
-        Form::Image(_) if edit.include_source => {
+    let output = match representation {
+        Representation::Image(_) if edit.include_source => {
             let detail =
                 "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
             return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
         }
-        Form::Image(_) if edit.attention => {
+        Representation::Image(_) if edit.attention => {
             let detail = "a bare image is accepted, which holds no numbers; accept application/json for attention";
             return Err(Problem::new(Code::InvalidValue, detail).at("attention"));
         }
-        Form::Image(format) => output.in_format(format),
-        Form::Json | Form::Events => output,
+        Representation::Image(format) => output.in_format(format),
+        Representation::Json | Representation::Events => output,
     };
     let prompt = edit.prompt.as_ref().map(PromptText::as_str);
     let prepared = PreparedEdit::new(model, presets, &source, prompt.unwrap_or(&source.prompt), &params)?;
     warnings.extend(prompt.into_iter().flat_map(|prompt| warnings::target_bodies(presets.vocabulary(), prompt)));
-    Ok(Prepared::edit(model, source, prepared, (edit, params), warnings, output))
+    Ok(EditOperation::new(model, source, prepared, (edit, params), warnings, output))
 }

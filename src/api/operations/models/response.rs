@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::api::operations::edits::request::EqualizerEntry;
-use crate::api::wire::schema::{CrossWindowsSchema, EditTypeSchema, LocalBlendSchema, SchedulerSchema, WindowSchema};
+use crate::api::wire::{CrossWindowsSchema, EditTypeSchema, LocalBlendSchema, SchedulerSchema, WindowSchema};
 
 /// A model, what requests take where they leave it to the model, and what it knows.
 #[derive(Debug, Serialize, ToSchema)]
@@ -103,6 +103,8 @@ pub struct ModelList {
 /// An edit that shows what a model can do: `{"source": {"prompt", "seed"}, "prompt": edit, …}` of `/v1/edits`.
 #[derive(Debug, ToSchema)]
 #[schema(as = ModelExample)]
+// Documents the objects of a model's `examples`, which are passed on as they are.
+#[allow(dead_code)]
 pub struct ExampleSchema {
     /// The source's prompt.
     #[schema(example = "a red car on the grass")]

@@ -1,21 +1,22 @@
 //! `POST /v1/align`: how two prompts align; nothing is run.
 
 pub(crate) mod request;
+pub(crate) mod response;
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 
-use crate::api::delivery::response;
 use crate::api::fields::FieldName;
 use crate::api::operations::align::request::{AlignBody, AlignField, AlignRequest};
+use crate::api::operations::align::response::{AlignResponse, TokenBody};
+use crate::api::operations::bodies::alignment;
 use crate::api::operations::warnings::UnknownWord;
 use crate::api::operations::{warnings, windows};
 use crate::api::problem::{Problem, prompt_problem};
 use crate::api::state::AppState;
 use crate::api::transport::body::JsonObject;
-use crate::api::wire::{AlignResponse, TokenBody};
 use crate::diffusion::ModelError;
 use crate::diffusion::text::tokenizer::{Tokenizer, Tokens};
 use crate::p2p::{EditError, EditParams, EditPlan, Presets, Prompt};
@@ -60,7 +61,7 @@ pub(crate) fn answer_to(
         source_tokens: token_bodies(tokenizer, source, from),
         target_tokens: token_bodies(tokenizer, target, to),
         max_tokens: tokenizer.max_tokens(),
-        alignment: response::alignment(plan.alignment()),
+        alignment: alignment(plan.alignment()),
         windows: windows::body(plan.windows()),
         warnings: warnings.iter().cloned().map(|word| word.body(|field| field.name().to_owned())).collect(),
     };

@@ -1,4 +1,6 @@
-//! `/v1/models`: what is served, in the shape of the OpenAI API, with what a client needs to know of it.
+//! `/v1/models`: the models that are served, in the shape of the OpenAI API, with what clients need to know of them.
+
+pub(crate) mod response;
 
 pub(crate) mod example;
 
@@ -6,13 +8,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
-use crate::api::delivery::response;
+use crate::api::operations::bodies::unix_seconds;
+use crate::api::operations::models::response::{ModelDefaults, ModelList, ModelResponse, ModelSizes, PresetBody};
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
-use crate::api::wire::{ModelDefaults, ModelList, ModelResponse, ModelSizes, PresetBody};
+use crate::api::transport::path_id::{IdPath, PathId};
 use crate::diffusion::ModelInfo;
 use crate::diffusion::samplers::SamplerName;
 use crate::engine::{EngineError, max_pixels};
@@ -29,7 +31,7 @@ const OWNER: &str = "reprompt";
         (status = 200, description = "The model", body = ModelList),
     )
 )]
-pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>, Problem> {
+pub(crate) async fn list(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>, Problem> {
     Ok(Json(ModelList { object: "list", data: vec![model(&state)?] }))
 }
 
@@ -41,15 +43,26 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>,
         (status = 200, description = "The model", body = ModelResponse),
     )
 )]
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<AppState>>,
-    id: Result<Path<String>, PathRejection>,
+    IdPath(ModelName(name)): IdPath<ModelName>,
 ) -> Result<Json<ModelResponse>, Problem> {
     let model = model(&state)?;
-    match id {
-        Ok(Path(id)) if id == model.id => Ok(Json(model)),
-        // An id that is not text is nobody's.
-        _ => Err(Problem::new(Code::ModelNotFound, format!("{} is the model that is served", model.id)).at("id")),
+    if name == model.id {
+        return Ok(Json(model));
+    }
+    Err(Problem::new(Code::ModelNotFound, format!("unknown model {name:?}; expected {:?}", model.id)).at("id"))
+}
+
+/// The name of a model, as a path has it.
+#[derive(Debug)]
+pub(crate) struct ModelName(String);
+
+impl PathId for ModelName {
+    const NOT_FOUND: Code = Code::ModelNotFound;
+
+    fn from_client(text: &str) -> Self {
+        Self(text.to_owned())
     }
 }
 
@@ -58,11 +71,11 @@ fn model(state: &AppState) -> Result<ModelResponse, EngineError> {
 }
 
 /// What is told of a model that is there since `started`.
-pub fn told(info: &ModelInfo, presets: &Presets, started: SystemTime) -> ModelResponse {
+pub(crate) fn told(info: &ModelInfo, presets: &Presets, started: SystemTime) -> ModelResponse {
     ModelResponse {
         id: info.name.clone(),
         object: "model",
-        created: response::unix_seconds(started),
+        created: unix_seconds(started),
         owned_by: OWNER,
         fingerprint: info.fingerprint.clone(),
         defaults: ModelDefaults {

@@ -1,29 +1,33 @@
 //! `/v1/sessions`: sources that were run and recorded.
 
+mod operation;
 pub(crate) mod request;
+pub(crate) mod response;
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, State};
-use axum::http::request::Parts;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::{Map, Value};
 
-use crate::api::delivery::respond;
-use crate::api::delivery::respond::Call;
-use crate::api::delivery::{png_metadata, response};
+use crate::api::delivery::encoded_image::EncodedImage;
+use crate::api::delivery::jobs::response::JobResponse;
+use crate::api::delivery::png_metadata;
+use crate::api::delivery::respond::{Call, respond};
 use crate::api::guard::Caller;
-use crate::api::operations::operation::Prepared;
 use crate::api::operations::output::Output;
+use crate::api::operations::sessions::operation::SessionOperation;
 use crate::api::operations::sessions::request::SessionRequest;
+use crate::api::operations::sessions::response::{SessionList, SessionResponse};
 use crate::api::operations::warnings;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::content_negotiation;
-use crate::api::transport::content_negotiation::Form;
-use crate::api::wire::{ImageFileSchema, JobResponse, SessionList, SessionResponse, StreamEventSchema, WaitHeaders};
+use crate::api::transport::content_negotiation::Representation;
+use crate::api::transport::path_id::{IdPath, PathId};
+use crate::api::wire::{ImageFileSchema, StreamEventSchema, WaitHeaders};
 use crate::engine::{JobOptions, Work};
 use crate::recordings::{SessionId, Source};
 
@@ -47,18 +51,22 @@ use crate::recordings::{SessionId, Source};
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
-    respond::answer(state, call, move |body, form| prepare(&known, &body, form)).await
+    respond(state, call, move |body, representation| prepare(&known, &body, representation)).await
 }
 
 /// The session that a body asks for.
-fn prepare(state: &AppState, body: &Map<String, Value>, form: Form) -> Result<Prepared, Problem> {
+fn prepare(
+    state: &AppState,
+    body: &Map<String, Value>,
+    representation: Representation,
+) -> Result<SessionOperation, Problem> {
     let model = state.engine.model()?;
     let SessionRequest { source, place, files } = SessionRequest::read(body)?;
     let output = files.output()?;
-    let output = if let Form::Image(format) = form { output.in_format(format) } else { output };
+    let output = if let Representation::Image(format) = representation { output.in_format(format) } else { output };
     let source = source.resolve(model).map_err(|error| place.problem(error))?;
     let warnings = warnings::source_bodies(state.engine.presets()?.vocabulary(), &source, place);
-    Ok(Prepared::session(model, Arc::new(source), warnings, output))
+    Ok(SessionOperation::new(&state.engine, model, Arc::new(source), warnings, output))
 }
 
 /// Lists the sessions, the most recently used first.
@@ -69,7 +77,7 @@ fn prepare(state: &AppState, body: &Map<String, Value>, form: Form) -> Result<Pr
 pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList>, Problem> {
     let model = state.engine.model()?;
     let views = state.engine.sessions().views();
-    let data = views.iter().map(|view| response::session(&model.name, view)).collect();
+    let data = views.iter().map(|view| SessionResponse::new(&model.name, view)).collect();
     Ok(Json(SessionList { object: "list", data }))
 }
 
@@ -83,11 +91,11 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList
 )]
 pub async fn show(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    IdPath(id): IdPath<SessionId>,
 ) -> Result<Json<SessionResponse>, Problem> {
     let model = state.engine.model()?;
     let view = state.engine.sessions().view(&id).ok_or_else(|| not_found(&id))?;
-    Ok(Json(response::session(&model.name, &view)))
+    Ok(Json(SessionResponse::new(&model.name, &view)))
 }
 
 /// The source's image; it is run again if only the source is left of the session.
@@ -103,7 +111,7 @@ pub async fn show(
 pub async fn image(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    SessionPath(id): SessionPath,
+    IdPath(id): IdPath<SessionId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let output = Output::default().in_format(content_negotiation::image(&headers)?);
@@ -112,11 +120,11 @@ pub async fn image(
     let image = match state.engine.sessions().image(&id) {
         Some(image) => image,
         None => {
-            let _place = respond::place(&state, &caller, 1)?;
+            let _permit = state.guard.permit_jobs(&caller, 1, state.engine.retry_after())?;
             state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
         }
     };
-    response::bare_image(&image, output, texts).await
+    Ok(EncodedImage::encode(image, output, texts).await?.into_response())
 }
 
 /// Forgets a session.
@@ -127,24 +135,18 @@ pub async fn image(
         (status = 204, description = "Forgotten"),
     )
 )]
-pub async fn forget(State(state): State<Arc<AppState>>, SessionPath(id): SessionPath) -> Result<StatusCode, Problem> {
+pub async fn forget(State(state): State<Arc<AppState>>, IdPath(id): IdPath<SessionId>) -> Result<StatusCode, Problem> {
     let forgotten = id.clone();
-    // Giving back gigabytes of tensors takes its time.
+    // Freeing gigabytes of tensors blocks.
     let was_known = tokio::task::spawn_blocking(move || state.engine.sessions().remove(&forgotten)).await;
     if was_known.unwrap_or(false) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
 }
 
-/// The session that a path names.
-#[derive(Debug)]
-pub struct SessionPath(pub SessionId);
+impl PathId for SessionId {
+    const NOT_FOUND: Code = Code::SessionNotFound;
 
-impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(id)| Self(SessionId::from_client(&id)))
-            .map_err(|_| Problem::new(Code::SessionNotFound, "there is no session whose id is not text").at("id"))
+    fn from_client(text: &str) -> Self {
+        Self::from_client(text)
     }
 }
 
@@ -154,5 +156,5 @@ pub fn known_source(state: &AppState, id: &SessionId) -> Result<Arc<Source>, Pro
 }
 
 fn not_found(id: &SessionId) -> Problem {
-    Problem::new(Code::SessionNotFound, format!("there is no session {id}, or it was given up long ago")).at("id")
+    Problem::new(Code::SessionNotFound, format!("session {id} does not exist or was evicted")).at("id")
 }

@@ -2,6 +2,7 @@
 //! edit, for its answer.
 
 pub(crate) mod request;
+pub(crate) mod response;
 
 use std::sync::Arc;
 
@@ -10,23 +11,27 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
-use crate::api::delivery::{respond, response};
+use crate::api::delivery::encoded_image::EncodedImage;
+use crate::api::delivery::image_headers::{ascii, put, put_json};
 use crate::api::guard::Caller;
 use crate::api::operations::attention::request::AttentionQuery;
+use crate::api::operations::attention::response::{AttentionAnswer, AttentionList, AttentionResponse, WordAttention};
 use crate::api::operations::output::Output;
-use crate::api::operations::sessions::{SessionPath, known_source};
+use crate::api::operations::sessions::known_source;
 use crate::api::problem::{Code, Problem, prompt_problem};
 use crate::api::state::AppState;
+use crate::api::transport::blocking::blocking;
 use crate::api::transport::content_negotiation;
-use crate::api::transport::content_negotiation::Form;
+use crate::api::transport::content_negotiation::Representation;
+use crate::api::transport::path_id::IdPath;
 use crate::api::transport::query::QueryObject;
-use crate::api::wire::{AttentionAnswer, AttentionList, AttentionResponse, ImageFileSchema, WordAttention};
+use crate::api::wire::ImageFileSchema;
 use crate::diffusion::ModelInfo;
 use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
 use crate::media;
 use crate::media::Image;
 use crate::p2p::{HeatMap, NamedWord, all_words, heat_map, named_word, sum_steps};
-use crate::recordings::AttentionMaps;
+use crate::recordings::{AttentionMaps, SessionId};
 
 /// Shows where a session's image attends to a word of its prompt.
 ///
@@ -44,43 +49,43 @@ use crate::recordings::AttentionMaps;
 pub async fn show(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    SessionPath(id): SessionPath,
+    IdPath(id): IdPath<SessionId>,
     headers: HeaderMap,
     QueryObject(query): QueryObject,
 ) -> Result<Response, Problem> {
-    let form = content_negotiation::form_or(&headers, Form::Image(None))?;
+    let representation = content_negotiation::representation_or(&headers, Representation::Image(None))?;
     let query = AttentionQuery::of_query(&query)?;
     let model = state.engine.model()?;
     let source = known_source(&state, &id)?;
     let prompt = tokenize(model, &source.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
     let word = query.word.as_deref().map(|word| named_word(&prompt, word)).transpose()?;
     let step = query.step_of(source.steps)?;
-    if word.is_none() && form != Form::Json {
-        let detail = "a picture shows one word: name it, or accept application/json for the numbers of all words";
+    if word.is_none() && representation != Representation::Json {
+        let detail = "a heat map shows one word: name it, or accept application/json for the numbers of all words";
         return Err(Problem::new(Code::MissingField, detail).at("word"));
     }
     let steps = source.steps;
-    let place = respond::place(&state, &caller, 1)?;
+    let permit = state.guard.permit_jobs(&caller, 1, state.engine.retry_after())?;
     let outcome = state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?;
-    drop(place);
-    match (form, word) {
-        (Form::Image(format), Some(word)) => {
+    drop(permit);
+    match (representation, word) {
+        (Representation::Image(format), Some(word)) => {
             let mut headers = HeaderMap::new();
-            response::put(&mut headers, "x-reprompt-session", id.as_str());
-            response::put(&mut headers, "x-reprompt-word", &response::ascii(&word.word));
-            response::put_json(&mut headers, "x-reprompt-tokens", &word.tokens);
-            response::put_json(&mut headers, "x-reprompt-step", &step);
-            response::put_json(&mut headers, "x-reprompt-steps", &steps);
-            let (max, picture) = off_thread(move || picture(&outcome, step, &word)).await?;
-            response::put_json(&mut headers, "x-reprompt-max", &max);
-            let image =
-                response::bare_image(&Arc::new(picture), Output::default().in_format(format), Vec::new()).await?;
+            put(&mut headers, "x-reprompt-session", id.as_str());
+            put(&mut headers, "x-reprompt-word", &ascii(&word.word));
+            put_json(&mut headers, "x-reprompt-tokens", &word.tokens);
+            put_json(&mut headers, "x-reprompt-step", &step);
+            put_json(&mut headers, "x-reprompt-steps", &steps);
+            let (max, picture) = blocking(move || picture(&outcome, step, &word)).await?;
+            put_json(&mut headers, "x-reprompt-max", &max);
+            let output = Output::default().in_format(format);
+            let image = EncodedImage::encode(Arc::new(picture), output, Vec::new()).await?;
             Ok((headers, image).into_response())
         }
         (_, word) => {
             let is_one = word.is_some();
             let words = word.map_or_else(|| all_words(&prompt), |word| vec![word]);
-            let words = off_thread(move || numbers(&outcome.source_maps, step, words)).await?;
+            let words = blocking(move || numbers(&outcome.source_maps, step, words)).await?;
             let session = id.as_str();
             let response =
                 |word| AttentionResponse { object: "attention", session: session.to_owned(), step, steps, word };
@@ -102,11 +107,11 @@ pub async fn of_edit(model: &ModelInfo, edit: &PreparedEdit, outcome: &Outcome) 
     let prompt = tokenize(model, &edit.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
     // An edit without maps of its own is its source.
     let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps).clone();
-    off_thread(move || numbers(&maps, None, all_words(&prompt))).await
+    blocking(move || numbers(&maps, None, all_words(&prompt))).await
 }
 
-/// What is said where a model keeps no maps.
-pub const NO_MAPS: &str = "the model has no cross-attention whose maps are kept, so there is nothing to show";
+/// The detail of `no_attention_maps`.
+pub const NO_MAPS: &str = "the model has no cross-attention whose maps are kept";
 
 /// The maps of one step, or of all summed, `[positions, tokens]`.
 fn maps_of(maps: &AttentionMaps, step: Option<usize>) -> Result<Vec<f32>, Problem> {
@@ -136,14 +141,6 @@ fn picture(outcome: &Outcome, step: Option<usize>, word: &NamedWord) -> Result<(
     let HeatMap { values, max } = heat_map(&maps_of(maps, step)?, maps.tokens, &word.tokens);
     let picture = media::heat_overlay(&outcome.source_image, &values, maps.width, maps.height);
     picture.map(|picture| (max, picture)).ok_or_else(|| Problem::new(Code::Internal, "the heat map could not be drawn"))
-}
-
-/// Computes on a thread that may take its time.
-async fn off_thread<T: Send + 'static>(
-    compute: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-    let computed = tokio::task::spawn_blocking(compute).await;
-    computed.unwrap_or_else(|error| Err(response::internal("reckoning with attention panicked", &error)))
 }
 
 #[cfg(test)]

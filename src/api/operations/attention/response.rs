@@ -1,4 +1,4 @@
-//! Attention to words, as it is asked for and answered.
+//! Attention to words as it stands in answers.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -23,6 +23,7 @@ use reprompt::diffusion::unet::NoControl;
 use reprompt::diffusion::weights::embedded;
 use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::engine::WorkerPart;
+use reprompt::engine::runs::Sampling;
 use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::Tier;
@@ -106,7 +107,7 @@ impl Options {
             max_batch_rows: 16,
             queue_limit: 64,
             sessions,
-            probe_after: Duration::MAX,
+            self_test_after: Duration::MAX,
         };
         let (engine, loaded) = Engine::start(self.files.clone(), config, &MetricsRegistry::new()).unwrap();
         loaded.await.unwrap().unwrap();
@@ -152,12 +153,12 @@ fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
     let contexts = model.encode_prompts(&[&source.negative_prompt, prompt]).unwrap();
     let contexts: Vec<_> = contexts.iter().collect();
     let mut latents = model.noise(source.seed, source.height, source.width).unwrap();
-    for timestep in model.info.scheduler.timesteps(source.steps).unwrap() {
+    let Sampling { sampler, guidance, noise } = Sampling::of(&model.info, source).unwrap();
+    let mut stepper = sampler.start();
+    for (step, &timestep) in sampler.timesteps().iter().enumerate() {
         let rows = Tensor::cat(&[&latents, &latents], 0).unwrap();
         let output = model.unet.forward(&rows, &[timestep; 2], &contexts, &mut NoControl).unwrap();
-        let (negative, positive) = (output.narrow(0, 0, 1).unwrap(), output.narrow(0, 1, 1).unwrap());
-        let guided = (&negative + ((positive - &negative).unwrap() * source.guidance_scale).unwrap()).unwrap();
-        latents = model.info.scheduler.step(&guided, timestep, source.steps, &latents).unwrap();
+        latents = stepper.step(step, &guidance.guide(&output).unwrap(), &latents, &noise).unwrap();
     }
     model.decode(&latents).unwrap();
     began.elapsed().as_secs_f64()
@@ -180,7 +181,7 @@ fn row(model: &Model, size: usize, rows: usize) -> f64 {
     let latents = Tensor::cat(&vec![&noise; rows], 0).unwrap();
     let began = Instant::now();
     for _ in 0..32 / rows {
-        model.unet.forward(&latents, &vec![500; rows], &contexts, &mut NoControl).unwrap();
+        model.unet.forward(&latents, &vec![500.0; rows], &contexts, &mut NoControl).unwrap();
     }
     // A GPU is done later than it is told.
     model.device().synchronize().unwrap();

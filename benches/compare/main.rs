@@ -28,6 +28,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::nn::Compute;
+use reprompt::diffusion::samplers::{GuidanceMode, StepNoise};
 use reprompt::diffusion::unet::NoControl;
 use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::kernels::pool::Pool;
@@ -42,7 +43,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SAMPLE: usize = 4096;
 /// What every row of a timed pass attends to, and at which timestep.
 const PROMPT: &str = "a cat on the beach";
-const TIMESTEP: usize = 500;
+const TIMESTEP: f64 = 500.0;
 
 type Answer = Result<Value, Box<dyn std::error::Error>>;
 
@@ -163,12 +164,13 @@ fn plain(model: &Model, source: &Value) -> Answer {
     let contexts = model.encode_prompts(&[text("negative_prompt"), text("prompt")])?;
     let contexts: Vec<_> = contexts.iter().collect();
     let mut latents = model.noise(number("seed"), number("height") as usize, number("width") as usize)?;
-    for timestep in model.info.scheduler.timesteps(steps)? {
+    let sampler = model.info.sampler(model.info.default_sampler, steps)?;
+    let (mut stepper, noise) = (sampler.start(), StepNoise::new(number("seed")));
+    let guidance = GuidanceMode::ClassifierFree { scale: guidance };
+    for (step, &timestep) in sampler.timesteps().iter().enumerate() {
         let rows = Tensor::cat(&[&latents, &latents], 0)?;
         let output = model.unet.forward(&rows, &[timestep; 2], &contexts, &mut NoControl)?;
-        let (negative, positive) = (output.narrow(0, 0, 1)?, output.narrow(0, 1, 1)?);
-        let guided = (&negative + ((positive - &negative)? * guidance)?)?;
-        latents = model.info.scheduler.step(&guided, timestep, steps, &latents)?;
+        latents = stepper.step(step, &guidance.guide(&output)?, &latents, &noise)?;
     }
     let images = model.decode(&latents)?;
     let seconds = began.elapsed().as_secs_f64();

@@ -9,7 +9,7 @@ use crate::api::delivery::jobs::Jobs;
 use crate::api::delivery::webhooks::Webhooks;
 use crate::api::guard::{Guard, GuardMetrics};
 use crate::api::metrics::HttpMetrics;
-use crate::engine::Engine;
+use crate::engine::{Engine, ModelRegistry};
 use crate::telemetry::metrics::MetricsRegistry;
 
 /// What handlers share.
@@ -27,8 +27,10 @@ pub struct AppState {
     pub registry: MetricsRegistry,
     /// When the service started.
     pub started: SystemTime,
-    /// The engine; dropped last, because it waits for the jobs that those above hold.
+    /// The engine of the default model.
     pub engine: Arc<Engine>,
+    /// All engines, by model; dropped last, because an engine waits for the jobs that those above hold.
+    pub models: ModelRegistry,
 }
 
 impl AppState {
@@ -46,6 +48,7 @@ impl AppState {
             reloads: metrics.api_keys_reloads.clone(),
         };
         let guard = Arc::new(Guard::new(config.guard, guard_metrics));
+        let models = ModelRegistry::new(engine);
         Ok(Self {
             jobs,
             guard,
@@ -53,7 +56,8 @@ impl AppState {
             metrics,
             registry,
             started: SystemTime::now(),
-            engine: Arc::new(engine),
+            engine: Arc::clone(models.default_engine()),
+            models,
         })
     }
 }

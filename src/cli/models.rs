@@ -44,7 +44,7 @@ pub fn run(args: ModelsArgs) -> Result<(), CliError> {
     settings::prepare();
     let (device, dtype) = device::chosen(&settings)?;
     let model = Model::load_as(&model_files(&settings), &Compute { device, dtype })?;
-    let told = models::told(&model.info, &presets(&model.info.hints)?, SystemTime::now());
+    let told = models::describe(&model.info, &presets(&model.info.hints)?, SystemTime::now());
     if args.json {
         return console::print_json(&ModelList { object: "list", data: vec![told] });
     }

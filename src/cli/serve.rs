@@ -135,7 +135,7 @@ async fn serve(
         ended = &mut server => return Err(server_failure(ended)),
         drained = told_to_end(&mut signals, &state.engine, settings.drain_deadline) => {
             if drained == Drained::CutShort {
-                state.engine.give_up();
+                state.engine.abort();
                 // Those who wait are told, when the step in progress is done.
                 let _ = tokio::time::timeout(ANSWER_GRACE, state.engine.idle()).await;
             }

@@ -15,7 +15,7 @@ use crate::engine::EngineConfig;
 use crate::recordings::SessionLimits;
 
 /// A worker without work shows once a minute that it could do some.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
+const SELF_TEST_AFTER: Duration = Duration::from_secs(60);
 
 /// Which model.
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ pub fn engine_config(settings: &Settings) -> Result<EngineConfig, ConfigError> {
             max_sessions: settings.max_sessions,
             ttl: settings.session_ttl,
         },
-        probe_after: PROBE_AFTER,
+        self_test_after: SELF_TEST_AFTER,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::api::guard::timeouts::TimeLimits;
 use crate::config::ConfigError;
 use crate::config::keys::Settings;
 use crate::config::values::{DeviceChoice, DtypeChoice};
-use crate::engine::runs::ROWS_PER_RUN;
+use crate::diffusion::samplers::GuidanceMode;
 
 /// What the processor computes in, for errors.
 pub const PROCESSOR_DTYPES: &str = "the processor computes in f32 or bf16";
@@ -37,8 +37,8 @@ fn refuse(key: &'static str, value: impl ToString, allowed: impl Into<String>) -
 }
 
 fn check_computing(settings: &Settings) -> Result<(), ConfigError> {
-    if settings.max_batch_rows < ROWS_PER_RUN {
-        let allowed = format!("at least {ROWS_PER_RUN}, the rows of one image, are needed");
+    if settings.max_batch_rows < GuidanceMode::MAX_ROWS {
+        let allowed = format!("at least {}, the rows of one image, are needed", GuidanceMode::MAX_ROWS);
         return refuse("max_batch_rows", settings.max_batch_rows, allowed);
     }
     let has_cuda = cfg!(feature = "cuda");

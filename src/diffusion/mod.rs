@@ -28,7 +28,7 @@ use candle_core::{DType, Device, Result, Tensor};
 pub use error::ModelError;
 use nn::Compute;
 pub use profile::{Hints, SamplingDefaults};
-use samplers::ddim::Ddim;
+use samplers::{NoiseSchedule, Sampler, SamplerName};
 use text::encoder::TextEncoder;
 use text::tokenizer::Tokenizer;
 use unet::{AttentionSite, TextContext, UNet};
@@ -48,8 +48,12 @@ pub struct ModelInfo {
     pub fingerprint: String,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Its noise schedule.
-    pub scheduler: Ddim,
+    /// The noise schedule that it was trained with.
+    pub schedule: NoiseSchedule,
+    /// The samplers that it is served with.
+    pub samplers: &'static [SamplerName],
+    /// The one of a request that names none.
+    pub default_sampler: SamplerName,
     /// Suggested sampling settings.
     pub defaults: SamplingDefaults,
     /// What else its makers say of it.
@@ -62,6 +66,16 @@ pub struct ModelInfo {
     pub min_side: usize,
     /// Channels of the latents.
     pub latent_channels: usize,
+}
+
+impl ModelInfo {
+    /// The sampler of a name for runs of `steps`.
+    ///
+    /// # Errors
+    /// [`ModelError::Schedule`] where the sampler cannot make that many steps with this model.
+    pub fn sampler(&self, name: SamplerName, steps: usize) -> std::result::Result<Arc<dyn Sampler>, ModelError> {
+        samplers::sampler(&self.schedule, name, steps)
+    }
 }
 
 /// A model on its device.
@@ -97,9 +111,9 @@ impl Model {
         let vae = Vae::load(files, compute)?;
         check_widths(&unet, &vae, text_config.hidden_size)?;
         let vae_factor = vae.config().factor();
-        let scheduler = Ddim::load(files)?;
+        let (schedule, default_sampler) = (NoiseSchedule::load(files)?, SamplerName::default());
         let (defaults, hints) = profile::load(files)?;
-        if let Err(error) = scheduler.timesteps(defaults.num_inference_steps) {
+        if let Err(error) = samplers::sampler(&schedule, default_sampler, defaults.num_inference_steps) {
             return Err(ModelError::config(profile::PROFILE_FILE, format!("`num_inference_steps`: {error}")));
         }
         let info = ModelInfo {
@@ -109,7 +123,9 @@ impl Model {
                 other => blake3::hash(format!("{} {}", files.fingerprint()?, other.as_str()).as_bytes()).to_string(),
             },
             tokenizer,
-            scheduler,
+            schedule,
+            samplers: SamplerName::ALL,
+            default_sampler,
             defaults,
             hints,
             native_size: unet.config().sample_size.unwrap_or(DEFAULT_SAMPLE_SIZE) * vae_factor,

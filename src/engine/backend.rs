@@ -32,7 +32,7 @@ pub trait Backend {
     fn forward(
         &self,
         latents: &Tensor,
-        timesteps: &[usize],
+        timesteps: &[f64],
         contexts: &[&TextContext],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor>;
@@ -45,7 +45,7 @@ pub trait Backend {
         let side = self.info().min_side;
         let contexts = self.encode_prompts(&[""])?;
         let contexts: Vec<_> = contexts.iter().collect();
-        let output = self.forward(&self.noise(0, side, side)?, &[0], &contexts, &mut NoControl)?;
+        let output = self.forward(&self.noise(0, side, side)?, &[0.0], &contexts, &mut NoControl)?;
         self.decode(&output)?;
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Backend for Model {
     fn forward(
         &self,
         latents: &Tensor,
-        timesteps: &[usize],
+        timesteps: &[f64],
         contexts: &[&TextContext],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {

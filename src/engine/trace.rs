@@ -15,6 +15,9 @@ use tracing::Span;
 use crate::engine::Outcome;
 use crate::engine::job::Work;
 
+/// The target of the event that a job has failed. Who reports failures by other means filters it out.
+pub const JOB_FAILED: &str = "reprompt::engine::job_failed";
+
 /// What a job is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JobPart {

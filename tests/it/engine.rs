@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reprompt::engine::JobEnd;
-use reprompt::engine::ProbeEnd;
 use reprompt::engine::RefuseReason;
+use reprompt::engine::SelfTestEnd;
 use reprompt::engine::{CancelReason, Engine, EngineConfig, EngineError, JobHandle, JobOptions, Progress, Stage};
 use reprompt::recordings::SessionLimits;
 use reprompt::recordings::Tier;
@@ -43,7 +43,7 @@ async fn a_job_that_panics_or_fails_fails_alone() {
         let mut good: Vec<_> =
             (0..3).map(|seed| engine.submit(edit(&engine, seed, 30), JobOptions::default()).unwrap()).collect();
         let mut bad = engine.submit(edit(&engine, special, 30), JobOptions::default()).unwrap();
-        assert!(matches!(bad.outcome().await, Err(EngineError::Failed(_))));
+        assert!(matches!(bad.outcome().await, Err(EngineError::Internal(_))));
         for handle in &mut good {
             assert!(handle.outcome().await.is_ok());
         }
@@ -204,7 +204,7 @@ async fn giving_up_answers_what_runs_within_a_step_and_leaves_nothing() {
     let engine = fake::engine(Duration::from_millis(5), config()).await;
     let mut running = engine.submit(edit(&engine, 1, 900), JobOptions::default()).unwrap();
     started(&running).await;
-    engine.give_up();
+    engine.abort();
     assert_eq!(running.outcome().await.unwrap_err(), EngineError::Draining);
     idle(&engine).await;
     assert_eq!(engine.metrics().jobs_cancelled.of(CancelReason::Draining).get(), 1);
@@ -262,14 +262,14 @@ async fn sources_that_were_not_finished_are_no_sessions() {
 async fn an_idle_worker_shows_that_it_still_computes() {
     let health = fake::Health::default();
     let engine =
-        fake::engine_of_health(&health, EngineConfig { probe_after: Duration::from_millis(50), ..config() }).await;
-    let probes = |end| engine.metrics().probes.of(end).get();
-    until("a probe", async || probes(ProbeEnd::Succeeded) > 1).await;
-    assert_eq!((engine.readiness(), probes(ProbeEnd::Failed)), (Ok(()), 0));
+        fake::engine_of_health(&health, EngineConfig { self_test_after: Duration::from_millis(50), ..config() }).await;
+    let self_tests = |end| engine.metrics().self_tests.of(end).get();
+    until("a self-test", async || self_tests(SelfTestEnd::Succeeded) > 1).await;
+    assert_eq!((engine.readiness(), self_tests(SelfTestEnd::Failed)), (Ok(()), 0));
     health.store(fake::FAILS, Ordering::Relaxed);
     until("readiness to go down", async || engine.readiness() == Err(EngineError::Stalled)).await;
     assert!(engine.submit(fake::record(1, 2), JobOptions::default()).is_err());
-    assert!(probes(ProbeEnd::Failed) > 0);
+    assert!(self_tests(SelfTestEnd::Failed) > 0);
     health.store(0, Ordering::Relaxed);
     until("readiness to come back", async || engine.readiness().is_ok()).await;
     engine.submit(fake::record(1, 2), JobOptions::default()).unwrap().outcome().await.unwrap();

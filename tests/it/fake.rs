@@ -133,13 +133,7 @@ impl Backend for Fake {
         Tensor::full(value, shape, &Device::Cpu)
     }
 
-    fn forward(
-        &self,
-        latents: &Tensor,
-        _: &[usize],
-        _: &[&TextContext],
-        _: &mut dyn AttentionControl,
-    ) -> Result<Tensor> {
+    fn forward(&self, latents: &Tensor, _: &[f64], _: &[&TextContext], _: &mut dyn AttentionControl) -> Result<Tensor> {
         let _ = self.never.1.recv_timeout(self.step_time);
         match self.health.load(Ordering::Relaxed) {
             FAILS => candle_core::bail!("a pass that fails"),

@@ -15,7 +15,7 @@ use reprompt::api::operations::EditRequest;
 use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::engine::PreparedEdit;
 use reprompt::engine::runs::forward::{denoise, forward};
-use reprompt::engine::runs::{EditRun, Run, SourceRun, needs_of, recording_layout};
+use reprompt::engine::runs::{EditRun, Run, Sampling, SourceRun, needs_of, recording_layout};
 use reprompt::p2p::Presets;
 use reprompt::recordings::RecordingMetrics;
 use reprompt::recordings::Tier;
@@ -99,8 +99,8 @@ fn follow(model: &Model, case: &Path) {
     }
     let noise = model.noise(source.seed, source.height, source.width).unwrap();
     assert_close(case, "noise", &noise, &trace["noise"], pass);
-    let timesteps: Vec<i64> =
-        model.info.scheduler.timesteps(source.steps).unwrap().into_iter().map(|t| t as i64).collect();
+    let sampling = Sampling::of(&model.info, &source).unwrap();
+    let timesteps: Vec<i64> = sampling.sampler.timesteps().iter().map(|&t| t as i64).collect();
     assert_eq!(timesteps, trace["timesteps"].to_vec1::<i64>().unwrap(), "{}: timesteps", case.display());
 
     let store = SessionStore::new(
@@ -111,7 +111,7 @@ fn follow(model: &Model, case: &Path) {
     let layout = Arc::new(recording_layout(model, source.height, source.width));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps)).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, source.steps, room));
-    let mut contexts = model.encode_prompts(&[&source.negative_prompt, &source.prompt, &edit.prompt]).unwrap();
+    let mut contexts = model.encode_prompts(&[&source.negative_prompt, &source.prompt, edit.prompt.text()]).unwrap();
     let (target, conditional, unconditional) =
         (contexts.pop().unwrap(), contexts.pop().unwrap(), contexts.pop().unwrap());
     let contexts = Arc::new(SourceContexts { conditional, unconditional });
@@ -125,9 +125,7 @@ fn follow(model: &Model, case: &Path) {
         (Device::Cpu, room),
     ));
     let records = Some((Arc::clone(&log), needs));
-    let guidance = source.guidance_scale;
-    let source_run = SourceRun::new(model, guidance, Arc::clone(&trajectory), contexts, records).unwrap();
-    let mut source_run = Run::Source(source_run);
+    let mut source_run = Run::Source(SourceRun::new(&sampling, Arc::clone(&trajectory), contexts, records));
 
     let first = forward(model, &mut [&mut source_run]).unwrap();
     let eps = |row: usize| trace["eps_step0"].narrow(0, row, 1).unwrap();
@@ -142,7 +140,7 @@ fn follow(model: &Model, case: &Path) {
     let image = source.width * source.height * 3;
     assert_eq!(trajectory.bytes(), trajectory.measured_bytes() + image as u64, "{}: a trajectory", case.display());
 
-    let edit_run = EditRun::new(model, guidance, trajectory, log, target, Arc::clone(&edit.plan), false).unwrap();
+    let edit_run = EditRun::new(model, &sampling, trajectory, log, target, Arc::clone(&edit.plan), false);
     let mut edit_run = Run::Edit(edit_run);
     let first = forward(model, &mut [&mut edit_run]).unwrap();
     assert_close(case, "unconditional output of the edit", &first.narrow(0, 0, 1).unwrap(), &eps(1), pass);

@@ -73,11 +73,11 @@ fn the_autoencoder_and_the_schedule_are_those_of_diffusers() {
     let decoded = model.vae().decode(&here(&(&wanted["latent"] * scale).unwrap())).unwrap();
     let decoded = decoded.permute((0, 3, 1, 2)).unwrap();
     assert!(largest_difference(&decoded, &wanted["decoded"]) < 1e-3 * coarser);
-    let alphas = Tensor::new(model.info.scheduler.alphas_cumprod(), &Device::Cpu).unwrap();
+    let alphas = Tensor::new(model.info.schedule.alphas_cumprod(), &Device::Cpu).unwrap();
     assert!(largest_difference(&alphas, &wanted["alphas_cumprod"]) < 1e-6);
     for steps in [7, 50] {
-        let timesteps: Vec<f32> =
-            model.info.scheduler.timesteps(steps).unwrap().into_iter().map(|t| t as f32).collect();
+        let sampler = model.info.sampler(model.info.default_sampler, steps).unwrap();
+        let timesteps: Vec<f32> = sampler.timesteps().iter().map(|&t| t as f32).collect();
         assert_eq!(timesteps, wanted[&format!("timesteps_leading_{steps}")].to_vec1::<f32>().unwrap());
     }
 }
@@ -121,7 +121,7 @@ fn another_architecture_is_refused_by_its_configuration() {
 fn what_is_switched_off_or_left_to_its_default_is_no_matter() {
     let (_guard, folder) = copy("sd2");
     let load = || Model::load(&ModelFiles::Folder(folder.clone()), &Device::Cpu);
-    let wanted = load().unwrap().info.scheduler.alphas_cumprod().to_vec();
+    let wanted = load().unwrap().info.schedule.alphas_cumprod().to_vec();
     change_json(&folder.join("unet/config.json"), |config| {
         config["mid_block_only_cross_attention"] = false.into();
         config["only_cross_attention"] = serde_json::json!([false, false, false, false]);
@@ -132,7 +132,7 @@ fn what_is_switched_off_or_left_to_its_default_is_no_matter() {
         config["timestep_spacing"] = Value::Null;
         config["trained_betas"] = Value::Null;
     });
-    assert_eq!(load().unwrap().info.scheduler.alphas_cumprod(), wanted);
+    assert_eq!(load().unwrap().info.schedule.alphas_cumprod(), wanted);
     change_json(&folder.join("scheduler/scheduler_config.json"), |config| config["trained_betas"] = [0.1].into());
     assert!(error_of(&folder).contains("trained_betas"));
     change_json(&folder.join("scheduler/scheduler_config.json"), |config| {

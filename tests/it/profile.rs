@@ -106,7 +106,7 @@ async fn the_embedded_model_knows_the_words_of_its_examples() {
     let model = service.get("/v1/models/reprompt-demo").await.json();
     let examples = model["examples"].as_array().unwrap();
     assert!(!examples.is_empty());
-    reprompt::api::operations::models::check_examples(&service.state.engine).unwrap();
+    reprompt::api::operations::models::check_examples(service.state.models.default_engine()).unwrap();
     for example in examples {
         let prompts = json!({"source_prompt": example["prompt"], "prompt": example["edit"]});
         let aligned = service.post("/v1/align", &prompts).await.json();

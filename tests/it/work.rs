@@ -7,7 +7,7 @@ use reprompt::diffusion::Model;
 use reprompt::diffusion::unet::{AttentionKind, NoControl, TextContext};
 use reprompt::diffusion::weights::embedded;
 use reprompt::engine::runs::forward::denoise;
-use reprompt::engine::runs::{EditRun, Run, SourceRun, needs_of, recording_layout};
+use reprompt::engine::runs::{EditRun, Run, Sampling, SourceRun, needs_of, recording_layout};
 use reprompt::engine::{JobOptions, PreparedEdit};
 use reprompt::kernels::op_counters::{Work, so_far};
 use reprompt::p2p::{CrossReplaceSteps, EditParams, EditType, Presets, Window};
@@ -37,7 +37,7 @@ fn context(model: &Model, prompt: &str) -> TextContext {
 }
 
 /// A pass of `rows` that attend to themselves.
-fn plain(model: &Model, context: &TextContext, rows: usize, timestep: usize) -> Work {
+fn plain(model: &Model, context: &TextContext, rows: usize, timestep: f64) -> Work {
     let noise = model.noise(1, SIDE, SIDE).unwrap();
     let latents = Tensor::cat(&vec![&noise; rows], 0).unwrap();
     let pass = || model.unet.forward(&latents, &vec![timestep; rows], &vec![context; rows], &mut NoControl).unwrap();
@@ -47,8 +47,8 @@ fn plain(model: &Model, context: &TextContext, rows: usize, timestep: usize) -> 
 /// A step of two rows that attend to themselves, whose timestep is known.
 fn free(model: &Model, prompt: &str) -> Work {
     let prompt = context(model, prompt);
-    plain(model, &prompt, 2, 500);
-    plain(model, &prompt, 2, 500)
+    plain(model, &prompt, 2, 500.0);
+    plain(model, &prompt, 2, 500.0)
 }
 
 /// Multiplications of one projection of each attention layer of a kind; in self-attention, of those that are injected.
@@ -86,6 +86,7 @@ fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
         Arc::new(RecordingMetrics::register(&MetricsRegistry::new()).unwrap()),
     );
     let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, target, params).unwrap();
+    let sampling = Sampling::of(&model.info, &source).unwrap();
     let layout = Arc::new(recording_layout(model, SIDE, SIDE));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(STEPS)).unwrap();
     let noise = model.noise(source.seed, SIDE, SIDE).unwrap();
@@ -97,13 +98,13 @@ fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
     let room = (Device::Cpu, room);
     let log = Arc::new(AttentionLog::kept(Arc::clone(&layout), Arc::clone(&contexts), needs.clone(), STEPS, room));
     let records = Some((Arc::clone(&log), needs.clone()));
-    let mut run = Run::Source(SourceRun::new(model, 5.0, Arc::clone(&trajectory), contexts, records).unwrap());
+    let mut run = Run::Source(SourceRun::new(&sampling, Arc::clone(&trajectory), contexts, records));
     for _ in 0..STEPS {
         denoise(model, &mut [&mut run]).unwrap().0.remove(0).unwrap();
     }
     let has_only_what_is_read = log.present() == needs;
-    let target = context(model, &edit.prompt);
-    let mut run = Run::Edit(EditRun::new(model, 5.0, trajectory, log, target, edit.plan, false).unwrap());
+    let target = context(model, edit.prompt.text());
+    let mut run = Run::Edit(EditRun::new(model, &sampling, trajectory, log, target, edit.plan, false));
     let steps = (0..STEPS).map(|_| counted(|| denoise(model, &mut [&mut run]).unwrap().0.remove(0).unwrap()).1);
     (steps.collect(), has_only_what_is_read)
 }
@@ -118,10 +119,10 @@ fn params(edit_type: EditType, cross: f64, own: f64) -> EditParams {
 fn a_timestep_is_embedded_once_and_a_row_costs_what_it_costs_alone() {
     let model = model();
     let prompt = context(&model, "a cat");
-    let (first, again) = (plain(&model, &prompt, 1, 500), plain(&model, &prompt, 1, 500));
+    let (first, again) = (plain(&model, &prompt, 1, 500.0), plain(&model, &prompt, 1, 500.0));
     assert!(first.multiply_adds > again.multiply_adds, "{first:?} {again:?}");
     for rows in [2, 3, 5] {
-        let row = plain(&model, &prompt, rows, 500);
+        let row = plain(&model, &prompt, rows, 500.0);
         assert_eq!(row.multiply_adds, rows as u64 * again.multiply_adds);
         assert_eq!(row.exponentials, rows as u64 * again.exponentials);
     }
@@ -134,7 +135,7 @@ fn a_pass_does_nothing_that_does_not_depend_on_the_image() {
     let prompt = context(&model, "a cat");
     let pass = |side: usize| {
         let noise = model.noise(1, side, side).unwrap();
-        let pass = || counted(|| model.unet.forward(&noise, &[500], &[&prompt], &mut NoControl).unwrap()).1;
+        let pass = || counted(|| model.unet.forward(&noise, &[500.0], &[&prompt], &mut NoControl).unwrap()).1;
         pass();
         let own = model.sites(side, side).into_iter().filter(|site| site.kind == AttentionKind::SelfAttention);
         let attention = own.map(|site| 2 * site.positions().pow(2) * site.heads * site.head_dim).sum::<usize>();

@@ -67,12 +67,3 @@ export function post(path, body, signal, accept = "application/json") {
   const headers = { "content-type": "application/json", accept };
   return call(path, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
-
-/**
- * Whether sources may be images: the contract says so by a field.
- * @returns {Promise<boolean>}
- */
-export async function takesPhotos() {
-  const contract = await getJson("openapi.json");
-  return contract?.components?.schemas?.SourceRequest?.properties?.image !== undefined;
-}

@@ -26,8 +26,7 @@ export function sourceBody(source) {
   /** @type {Record<string, any>} */
   const body = { prompt: source.prompt };
   if (source.negative.trim()) body.negative_prompt = source.negative;
-  if (source.photo) body.image = source.photo.url;
-  else if (source.seed.trim()) body.seed = number(source.seed);
+  if (source.seed.trim()) body.seed = number(source.seed);
   if (source.steps.trim()) body.num_inference_steps = number(source.steps);
   if (source.guidance.trim()) body.guidance_scale = number(source.guidance);
   return body;
@@ -80,7 +79,6 @@ export function changesAnything(source, edit) {
  */
 export function curl(source, edit) {
   const body = { source: sourceBody(source), ...editBody(edit) };
-  if (source.photo) body.source.image = "data:…";
   const json = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
   return [
     `curl -s ${new URL("v1/edits", document.baseURI)} \\`,

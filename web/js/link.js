@@ -1,6 +1,6 @@
 // The state as the address's hash, so that a link shows the same source and the same edit.
 //
-// Contract: what is left to the service is left out, and what cannot be read is passed over. A photo is not in the link.
+// Contract: what is left to the service is left out, and what cannot be read is passed over.
 
 import { blankEdit } from "./store.js";
 
@@ -53,7 +53,6 @@ export function fromHash(hash) {
       seed: text("seed"),
       steps: text("steps"),
       guidance: text("guidance"),
-      photo: null,
     },
     edit: {
       ...edit,

@@ -9,7 +9,7 @@
 export function initial() {
   return {
     model: null,
-    source: { prompt: "", negative: "", seed: "", steps: "", guidance: "", photo: null },
+    source: { prompt: "", negative: "", seed: "", steps: "", guidance: "" },
     edit: blankEdit(""),
     alignment: null,
     alignProblem: null,

@@ -8,7 +8,6 @@
  * @property {string} seed      as typed; the server judges it
  * @property {string} steps     as typed; empty for the model's own
  * @property {string} guidance  as typed; empty for the model's own
- * @property {{name: string, url: string} | null} photo  an image in place of noise, as a data URL
  */
 
 /**

@@ -8,7 +8,6 @@ pub(crate) mod answer;
 pub(crate) mod encoded_image;
 pub(crate) mod idempotency;
 pub(crate) mod image_headers;
-pub(crate) mod job_group;
 pub(crate) mod jobs;
 pub(crate) mod png_metadata;
 pub(crate) mod respond;

@@ -126,10 +126,10 @@ pub fn of_edit(model: &ModelInfo, source: &Source, edit: &PreparedEdit, params: 
         ("Cross replace steps", windows.cross_replace_steps.to_string()),
         ("Self replace steps", format!("[{:?},{:?}]", windows.self_replace_steps[0], windows.self_replace_steps[1])),
     ];
-    let parameters = parameters(model, source, &edit.prompt, &more);
+    let parameters = parameters(model, source, edit.prompt.text(), &more);
     let body = Edit {
         source: SourceBody::from(source),
-        prompt: &edit.prompt,
+        prompt: edit.prompt.text(),
         edit_type,
         cross_replace_steps: windows.cross_replace_steps,
         self_replace_steps: windows.self_replace_steps,

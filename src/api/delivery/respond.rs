@@ -102,12 +102,12 @@ pub(crate) async fn respond<O: Operation>(
     };
     let start = |operation: O| {
         let works = operation.works();
-        let permit = state.guard.permit_jobs(&caller, works.len(), state.engine.retry_after())?;
-        let handles = works.submit(&state.engine, previews)?;
+        let permit = state.guard.permit_jobs(&caller, works.len(), operation.engine().retry_after())?;
+        let group = works.submit(operation.engine(), previews)?;
         let origin = Origin { request_id: arrival.request_id.clone(), owner: caller.owner().cloned() };
-        let (job, stop) = Job::new(operation.kind(), origin, operation.output(), key.clone(), handles.progress());
+        let (job, stop) = Job::new(operation.kind(), origin, operation.output(), key.clone(), group.progress());
         let waiter = job.watch();
-        let work = JobWork { operation, handles, deadline, stop, webhook, permit };
+        let work = JobWork { operation, group, deadline, stop, webhook, permit };
         // Before the task can end the job. A job with a key is inserted by the store itself.
         if key.is_none() && mode == DeliveryMode::Async {
             state.jobs.insert(Arc::clone(&job));

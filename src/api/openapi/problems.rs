@@ -45,7 +45,7 @@ fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
             ("unsupported size 100x100; sides are multiples of 8, at least 32", Some("source.size"))
         }
         Code::SourceTooLarge => {
-            ("recording this source takes 1681408 bytes, recordings may take 1000 in all", Some("source"))
+            ("the recording of this source takes 1681408 bytes, the budget for all recordings is 1000", Some("source"))
         }
         Code::WordNotFound => {
             ("the prompt has no word \"dgo\"; its words are: a, dog, on, the, beach", Some("equalizer[0].word"))
@@ -86,7 +86,7 @@ fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
             Some("webhook"),
         ),
         Code::Diverged => {
-            ("the latents are not numbers any more: a strength or the guidance scale is far too high", None)
+            ("the latents contain NaN or infinity: a strength or the guidance scale is far too high", None)
         }
         Code::QueueFull => ("the queue is full, 2 jobs wait", None),
         Code::RateLimited => ("a caller may make at most 2 requests a minute", None),
@@ -94,7 +94,7 @@ fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
         Code::Internal => ("the job failed; the server's log says more under this request's id", None),
         Code::Loading => ("the model is being loaded", None),
         Code::Draining => ("the server is shutting down", None),
-        Code::WorkerStalled => ("the worker does not answer", None),
+        Code::WorkerStalled => ("the worker does not respond", None),
         Code::DeviceLost => ("the device failed", None),
         Code::AnswerTimeout => {
             ("the response took longer than 150ms; Prefer: respond-async and \"stream\": true have no such limit", None)

@@ -23,7 +23,7 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4";
 pub async fn show(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
     // Metrics of the process are read from files of the system.
     let text = tokio::task::spawn_blocking(move || {
-        state.engine.refresh_metrics();
+        state.models.iter().for_each(|engine| engine.refresh_metrics());
         state.registry.text()
     })
     .await;

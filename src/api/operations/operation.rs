@@ -5,13 +5,13 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::api::delivery::answer::Answer;
-use crate::api::delivery::job_group::{Handles, Outcomes};
 use crate::api::delivery::jobs::Kind;
 use crate::api::operations::output::Output;
 use crate::api::problem::Problem;
-use crate::engine::{Engine, EngineError, JobOptions, Work};
+use crate::engine::{Engine, EngineError, JobGroup, JobOptions, Outcomes, Work};
 
 /// A request that is ready to be queued.
 pub(crate) trait Operation: fmt::Debug + Send + Sync + 'static {
@@ -20,6 +20,9 @@ pub(crate) trait Operation: fmt::Debug + Send + Sync + 'static {
 
     /// How its images are encoded.
     fn output(&self) -> Output;
+
+    /// The engine of its model.
+    fn engine(&self) -> &Arc<Engine>;
 
     /// The work for the engine.
     fn works(&self) -> Works;
@@ -70,11 +73,11 @@ impl Works {
     ///
     /// # Errors
     /// Those of [`Engine::submit`].
-    pub fn submit(self, engine: &Engine, previews: usize) -> Result<Handles, EngineError> {
+    pub fn submit(self, engine: &Engine, previews: usize) -> Result<JobGroup, EngineError> {
         // Several images have no previews.
         let previews = if self.before.is_empty() { previews } else { 0 };
         let submit = |work| engine.submit(work, JobOptions { previews, attention: self.attention });
         let before = self.before.into_iter().map(submit).collect::<Result<_, _>>()?;
-        Ok(Handles::new(before, submit(self.last)?))
+        Ok(JobGroup::new(before, submit(self.last)?))
     }
 }

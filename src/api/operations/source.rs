@@ -137,7 +137,7 @@ impl SourceFields {
             })?;
         }
         let steps = self.num_inference_steps.unwrap_or(model.defaults.num_inference_steps);
-        if let Err(error) = model.scheduler.timesteps(steps) {
+        if let Err(error) = model.sampler(self.scheduler.unwrap_or(model.default_sampler), steps) {
             return Err(Invalid::value(Field::Steps, error.to_string()));
         }
         let guidance_scale = self.guidance_scale.unwrap_or(model.defaults.guidance_scale);

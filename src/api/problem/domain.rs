@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::api::problem::field_path::path;
 use crate::api::problem::{Code, Problem};
 use crate::diffusion::ModelError;
-use crate::engine::{EngineError, PrepareError};
+use crate::engine::{EngineError, PrepareError, ResolveError};
 use crate::p2p::EditError;
 
 /// When a client may retry while the model is loading, or this replica is shutting down.
@@ -24,10 +24,20 @@ impl From<EngineError> for Problem {
             }
             EngineError::SourceTooLarge { .. } => Self::new(Code::SourceTooLarge, detail),
             EngineError::Diverged => Self::new(Code::Diverged, detail),
-            EngineError::Failed(_) => {
+            EngineError::Internal(_) => {
                 tracing::error!(%error, "a job failed");
                 Self::new(Code::Internal, "the job failed; the server's log says more under this request's id")
             }
+        }
+    }
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ResolveError::Loading => Self::new(Code::Loading, detail).with_retry_after(LOADING_RETRY),
+            ResolveError::Unknown { .. } => Self::new(Code::ModelNotFound, detail).at("model"),
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::cli::settings;
 use crate::cli::settings::{engine_config, model_files, prepare};
 use crate::cli::{CliError, console, flags};
 use crate::config::{LogFormat, Settings};
-use crate::engine::{Engine, EngineError, JobOptions, Outcome, Work};
+use crate::engine::{Engine, EngineError, JOB_FAILED, JobOptions, Outcome, Work};
 use crate::telemetry;
 use crate::telemetry::metrics::MetricsRegistry;
 
@@ -71,11 +71,13 @@ Exit codes:
   71  the device failed";
 
 /// What is logged: why a job failed is told in the end, once.
-const LOGGED: &str = "warn,reprompt::engine::finishing=off";
+fn logged() -> String {
+    format!("warn,{JOB_FAILED}=off")
+}
 
 /// Makes the edits, shows how far they are, and writes the images.
 pub fn run(args: EditArgs, matches: &ArgMatches) -> Result<(), CliError> {
-    telemetry::start(LogFormat::Pretty, LOGGED);
+    telemetry::start(LogFormat::Pretty, &logged());
     let scopes = scopes(&args.edits, matches);
     check(&args, &scopes)?;
     // One more job than edits: the source.
@@ -178,7 +180,7 @@ fn planned(plan: &Plan) -> String {
     let (prompt, seed, steps) = (&source.prompt, source.seed, source.steps);
     let mut text = format!("source: {prompt} (seed {seed}, {}x{}, {steps} steps)\n", source.width, source.height);
     for edit in &plan.edits {
-        let (prompt, settled) = (&edit.prepared.prompt, &edit.prepared.plan);
+        let (prompt, settled) = (edit.prepared.prompt.text(), &edit.prepared.plan);
         text.push_str(&format!("target: {prompt} ({})\n", settled.edit_type().as_str()));
         text.push_str(&console::alignment(&alignment(settled.alignment()), false));
         text.push_str(&console::windows(&windows::body(settled.windows())));
@@ -250,7 +252,7 @@ fn answer<'a>(
     let told = serde_json::to_value(edit.told(model, plan, outcome));
     let mut told = told.map_err(|error| CliError::io("cannot write JSON")(error.into()))?;
     told["source"] = json!(SourceBody::from(&*plan.source));
-    told["prompt"] = json!(edit.prepared.prompt);
+    told["prompt"] = json!(edit.prepared.prompt.text());
     told["data"] = files.map(Written::json).collect();
     Ok(told)
 }

@@ -16,7 +16,7 @@ use crate::cli::edit::request;
 use crate::cli::edit::scopes::Scope;
 use crate::cli::{CliError, flags};
 use crate::diffusion::ModelInfo;
-use crate::engine::{Outcome, PrepareError, PreparedEdit, tokenize};
+use crate::engine::{Outcome, PrepareError, PreparedEdit};
 use crate::media::Text;
 use crate::p2p::{EditParams, Equalize, Field, NamedWord, Presets, WordRef, named_word_of};
 use crate::recordings::Source;
@@ -74,14 +74,15 @@ impl Plan {
         let warnings = warnings::of_source(presets.vocabulary(), &source);
         let texts = png_metadata::of_source(model, &source);
         let mut plan = Self { source, warnings, heat: Vec::new(), edits, texts, output };
-        plan.find_heat(&args.output.heatmap, model)?;
+        plan.find_heat(&args.output.heatmap)?;
         Ok(plan)
     }
 
     /// Looks up the words of heat maps in all prompts.
-    fn find_heat(&mut self, words: &[String], model: &ModelInfo) -> Result<(), CliError> {
-        let texts = std::iter::once(&self.source.prompt).chain(self.edits.iter().map(|edit| &edit.prepared.prompt));
-        let prompts = texts.map(|text| tokenize(model, text)).collect::<Result<Vec<_>, _>>()?;
+    fn find_heat(&mut self, words: &[String]) -> Result<(), CliError> {
+        let source = self.edits.first().map(|edit| &edit.prepared.source_prompt);
+        let prompts = source.into_iter().chain(self.edits.iter().map(|edit| &edit.prepared.prompt));
+        let prompts: Vec<_> = prompts.map(|prompt| prompt.as_ref().clone()).collect();
         for word in words {
             let found = named_word_of(&prompts, word);
             let mut found = found.map_err(|error| CliError::at(&flags::of_method(&error.field()), error))?.into_iter();

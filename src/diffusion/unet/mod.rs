@@ -35,7 +35,7 @@ const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/dif
 const CPU_ROWS: usize = 2;
 
 /// A prompt as the UNet reads it: keys and values for every cross-attention layer, computed once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TextContext {
     /// By [`AttentionSite::index`]; `None` at self-attention layers.
     key_values: Vec<Option<KeyValue>>,
@@ -56,7 +56,7 @@ impl TextContext {
 /// A latent, a timestep and a prompt for each row.
 struct Batch<'a> {
     latents: &'a Tensor,
-    timesteps: &'a [usize],
+    timesteps: &'a [f64],
     contexts: &'a [&'a TextContext],
 }
 
@@ -169,7 +169,7 @@ impl UNet {
     pub fn forward(
         &self,
         latents: &Tensor,
-        timesteps: &[usize],
+        timesteps: &[f64],
         contexts: &[&TextContext],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
@@ -222,7 +222,7 @@ impl UNet {
     fn forward_together(
         &self,
         latents: &Tensor,
-        timesteps: &[usize],
+        timesteps: &[f64],
         contexts: &[&TextContext],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {

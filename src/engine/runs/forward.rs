@@ -1,23 +1,27 @@
 //! One step of several runs with one pass of the UNet, and what is done with what goes wrong in it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_core::{Result, Tensor};
+use candle_core::{Error, Result, Tensor};
 
 use crate::engine::backend::Backend;
 use crate::engine::control::BatchControl;
 use crate::engine::runs::Run;
 
-/// Why tensor work came to nothing. The texts are for logs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why tensor work failed. Errors are shared, because one failure can fail several jobs.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
     /// It concerns this work alone.
-    #[error("{0}")]
-    Work(String),
+    #[error(transparent)]
+    Work(Arc<Error>),
+    /// It panicked with this message, and concerns this work alone.
+    #[error("panic: {0}")]
+    Panic(String),
     /// The device has failed: nothing that comes after can succeed.
     #[error("the device failed: {0}")]
-    Device(String),
+    Device(#[source] Arc<Error>),
 }
 
 /// Whether a run took its step, or what kept it from it.
@@ -28,12 +32,12 @@ pub fn guarded<T>(model: &dyn Backend, work: impl FnOnce() -> Result<T>) -> std:
     // What a panic leaves behind is a run that is given up, or one whose next step begins by starting over.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) if model.is_device_failure(&error) => Err(Failure::Device(error.to_string())),
-        Ok(Err(error)) => Err(Failure::Work(error.to_string())),
+        Ok(Err(error)) if model.is_device_failure(&error) => Err(Failure::Device(Arc::new(error))),
+        Ok(Err(error)) => Err(Failure::Work(Arc::new(error))),
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(Failure::Work(format!("panic: {}", text.as_deref().unwrap_or("no message"))))
+            Err(Failure::Panic(text.unwrap_or_else(|| "no message".to_owned())))
         }
     }
 }
@@ -68,7 +72,7 @@ pub fn denoise(
     let advance = |run: &mut &mut Run| {
         let (first, rows) = (next_row, run.rows());
         next_row += rows;
-        guarded(model, || run.advance(&model.info().scheduler, &output.narrow(0, first, rows)?))
+        guarded(model, || run.advance(&output.narrow(0, first, rows)?))
     };
     Ok((runs.iter_mut().map(advance).collect(), took))
 }

@@ -155,7 +155,7 @@ impl RunSet {
         let mut finished: Vec<Finished> = ended
             .into_iter()
             .map(|(key, active)| {
-                let image = active.failed.map_or(Ok(None), |failure| Err(EngineError::Failed(failure.to_string())));
+                let image = active.failed.map_or(Ok(None), |failure| Err(failure.into()));
                 Finished { key, run: active.run, image, denoised, decode: Duration::ZERO }
             })
             .collect();
@@ -241,7 +241,7 @@ pub fn decode(
                 }
             }
             Err(failure @ Failure::Device(_)) => return Err(failure),
-            Err(failure) if some.len() == 1 => images.push(Err(EngineError::Failed(failure.to_string()))),
+            Err(failure) if some.len() == 1 => images.push(Err(failure.into())),
             Err(_) => {
                 for one in some {
                     images.extend(decode(model, key, std::slice::from_ref(one))?);
@@ -258,6 +258,6 @@ fn is_finite(model: &dyn Backend, latents: &Tensor) -> Result<Result<(), EngineE
         Ok(sum) if sum.is_finite() => Ok(Ok(())),
         Ok(_) => Ok(Err(EngineError::Diverged)),
         Err(failure @ Failure::Device(_)) => Err(failure),
-        Err(failure) => Ok(Err(EngineError::Failed(failure.to_string()))),
+        Err(failure) => Ok(Err(failure.into())),
     }
 }

@@ -12,7 +12,6 @@ const FIELDS = [
   [/^source\.num_inference_steps$/, "source.num_inference_steps", "sampling-steps"],
   [/^source\.guidance_scale$/, "source.guidance_scale", "guidance"],
   [/^source\.negative_prompt$/, "source.negative_prompt", "negative"],
-  [/^source\.image/, "source.image", "photo"],
   [/^prompt$/, "prompt", "edit-prompt"],
   [/^equalizer/, "equalizer", null],
   [/^local_blend/, "local_blend", null],

@@ -1,4 +1,4 @@
-//! The task that drives a job: from the engine's handles to the job's end and its webhook.
+//! The task that drives a job: from the engine's jobs to its own end and its webhook.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,22 +6,21 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::api::delivery::job_group::Handles;
 use crate::api::delivery::jobs::waiter::passed;
 use crate::api::delivery::jobs::{End, Job, JobStore};
 use crate::api::delivery::webhooks::Webhook;
 use crate::api::guard::job_limit::JobPermit;
 use crate::api::operations::operation::Operation;
 use crate::api::problem::{Code, Problem};
-use crate::engine::CancelReason;
+use crate::engine::{CancelReason, JobGroup};
 
 /// Work that the engine has accepted.
 #[derive(Debug)]
 pub(crate) struct JobWork<O> {
     /// The request.
     pub operation: O,
-    /// The engine's handles.
-    pub handles: Handles,
+    /// The engine's jobs.
+    pub group: JobGroup,
     /// When the job is cancelled.
     pub deadline: Option<Instant>,
     /// Receives a cancellation.
@@ -36,21 +35,21 @@ pub(crate) struct JobWork<O> {
 pub(crate) async fn drive<O: Operation>(work: JobWork<O>, job: Arc<Job>, jobs: Arc<JobStore>) {
     let (id, kept) = (job.id.clone(), Arc::downgrade(&jobs));
     let unfinished = Unfinished { jobs, job: Some(job) };
-    // If the task is dropped, the handles are dropped before the operation, which may hold the last handle of the engine:
+    // If the task is dropped, the group is dropped before the operation, which may hold the last handle of the engine:
     // dropping that waits for all work that is not cancelled.
-    let JobWork { operation, mut handles, deadline, stop, webhook, permit } = work;
+    let JobWork { operation, mut group, deadline, stop, webhook, permit } = work;
     let answered = async {
-        let outcomes = handles.outcomes().await.map_err(|error| operation.problem(error))?;
+        let outcomes = group.outcomes().await.map_err(|error| operation.problem(error))?;
         operation.respond(outcomes).await
     };
     let end = match bounded(answered, deadline, stop).await {
         Ok(answered) => {
             // If one piece of work failed, the rest is cancelled.
-            drop(handles);
+            drop(group);
             answered.map_or_else(End::Failed, |answer| End::Succeeded(Arc::new(answer)))
         }
         Err(reason) => {
-            handles.cancel(reason);
+            group.cancel(reason);
             tracing::info!(job = %id, reason = reason.as_str(), "a job was cancelled");
             End::Canceled(reason)
         }

@@ -155,7 +155,7 @@ impl Job {
     }
 
     /// Ends the job and wakes its waiters.
-    pub fn finish(&self, end: End) {
+    pub(crate) fn finish(&self, end: End) {
         let mut live = self.lock();
         live.stop = None;
         let progress = live.progress.take();
@@ -168,12 +168,12 @@ impl Job {
     }
 
     /// How the job ended, if it has.
-    pub fn ended(&self) -> Option<Ended> {
+    pub(crate) fn ended(&self) -> Option<Ended> {
         self.ended.borrow().clone()
     }
 
     /// Waits for the job's end.
-    pub async fn end(&self) -> Ended {
+    pub(crate) async fn end(&self) -> Ended {
         let mut ended = self.ended.subscribe();
         match ended.wait_for(Option::is_some).await.map(|ended| ended.clone()) {
             Ok(Some(ended)) => ended,

@@ -25,7 +25,7 @@ pub(crate) use crate::api::delivery::jobs::body::{job_response, object, queue, s
 pub(crate) use crate::api::delivery::jobs::drive::{JobWork, drive};
 pub use crate::api::delivery::jobs::job::{Job, JobId, Kind, Origin};
 pub use crate::api::delivery::jobs::limits::JobLimits;
-pub use crate::api::delivery::jobs::outcome::{End, Ended};
+pub(crate) use crate::api::delivery::jobs::outcome::{End, Ended};
 pub use crate::api::delivery::jobs::store::JobStore;
 pub use crate::api::delivery::jobs::waiter::Waiter;
 

@@ -9,7 +9,7 @@ use crate::engine::CancelReason;
 
 /// How a job ended.
 #[derive(Debug, Clone)]
-pub enum End {
+pub(crate) enum End {
     /// With its answer.
     Succeeded(Arc<Answer>),
     /// With a problem.
@@ -66,7 +66,7 @@ impl End {
 
 /// A job that has ended.
 #[derive(Debug, Clone)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// How.
     pub end: End,
     /// When.

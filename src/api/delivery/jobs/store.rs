@@ -112,7 +112,7 @@ impl JobStore {
     }
 
     /// Ends a job, in the store or not.
-    pub fn finish(&self, job: &Job, end: End) {
+    pub(crate) fn finish(&self, job: &Job, end: End) {
         // Serializing the result takes its time, so it is measured before the lock. A job enters the store before it can
         // end.
         let bytes = if self.get(&job.id).is_some() { end.bytes() } else { 0 };

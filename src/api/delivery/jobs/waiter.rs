@@ -38,14 +38,14 @@ impl Waiter {
     }
 
     /// How the job ended, or the waiting, if it has.
-    pub fn ended(&self) -> Option<End> {
+    pub(crate) fn ended(&self) -> Option<End> {
         let is_over = self.reason == CancelReason::Deadline;
         let end = self.job.ended().map(|ended| ended.end);
         end.or_else(|| is_over.then_some(End::Canceled(CancelReason::Deadline)))
     }
 
     /// Waits for the job's end, or for the end of the waiting.
-    pub async fn end(&mut self) -> End {
+    pub(crate) async fn end(&mut self) -> End {
         tokio::select! {
             biased;
             ended = self.job.end() => ended.end,

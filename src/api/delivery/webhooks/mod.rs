@@ -107,13 +107,13 @@ impl Webhooks {
     /// One attempt.
     async fn send(&self, Webhook { url, trace, .. }: &Webhook, id: &JobId, jobs: &Weak<JobStore>) -> Attempt {
         let Ok(_turn) = self.turns.acquire().await else {
-            return Attempt::GivenUp("the service is shutting down".to_owned());
+            return Attempt::Rejected("the service is shutting down".to_owned());
         };
         let Some(jobs) = jobs.upgrade() else {
-            return Attempt::GivenUp("the service is shutting down".to_owned());
+            return Attempt::Rejected("the service is shutting down".to_owned());
         };
         let Some(body) = jobs.get(id).and_then(|job| object(&job, jobs.ttl()).ok()) else {
-            return Attempt::GivenUp("the job has expired or was evicted".to_owned());
+            return Attempt::Rejected("the job has expired or was evicted".to_owned());
         };
         drop(jobs);
         let (id, timestamp) = (id.to_string(), unix_seconds(SystemTime::now()));
@@ -132,7 +132,7 @@ impl Webhooks {
             .await;
         match sent.map(|response| response.status()) {
             Ok(status) if status.is_success() => Attempt::Delivered,
-            Ok(StatusCode::GONE) => Attempt::GivenUp(format!("status {}", StatusCode::GONE)),
+            Ok(StatusCode::GONE) => Attempt::Rejected(format!("status {}", StatusCode::GONE)),
             Ok(status) => Attempt::Failed(format!("status {status}")),
             // The path of a webhook may hold a secret.
             Err(error) => Attempt::Failed(error.without_url().to_string()),

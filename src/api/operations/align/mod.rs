@@ -33,7 +33,8 @@ pub async fn align(
     State(state): State<Arc<AppState>>,
     JsonObject(body): JsonObject,
 ) -> Result<Json<AlignResponse>, Problem> {
-    let (model, presets) = (state.engine.model()?, state.engine.presets()?);
+    let engine = state.models.default_engine();
+    let (model, presets) = (engine.model()?, engine.presets()?);
     let request = AlignRequest::of_body(&body)?;
     let (response, _) = answer_to(&request, &model.tokenizer, presets, model.defaults.num_inference_steps)?;
     Ok(Json(response))

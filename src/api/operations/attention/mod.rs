@@ -26,7 +26,6 @@ use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::IdPath;
 use crate::api::transport::query::QueryObject;
 use crate::api::wire::ImageFileSchema;
-use crate::diffusion::ModelInfo;
 use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
 use crate::media;
 use crate::media::Image;
@@ -55,8 +54,8 @@ pub async fn show(
 ) -> Result<Response, Problem> {
     let representation = content_negotiation::representation_or(&headers, Representation::Image(None))?;
     let query = AttentionQuery::of_query(&query)?;
-    let model = state.engine.model()?;
-    let source = known_source(&state, &id)?;
+    let (engine, source) = known_source(&state, &id)?;
+    let model = engine.model()?;
     let prompt = tokenize(model, &source.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
     let word = query.word.as_deref().map(|word| named_word(&prompt, word)).transpose()?;
     let step = query.step_of(source.steps)?;
@@ -65,8 +64,8 @@ pub async fn show(
         return Err(Problem::new(Code::MissingField, detail).at("word"));
     }
     let steps = source.steps;
-    let permit = state.guard.permit_jobs(&caller, 1, state.engine.retry_after())?;
-    let outcome = state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?;
+    let permit = state.guard.permit_jobs(&caller, 1, engine.retry_after())?;
+    let outcome = engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?;
     drop(permit);
     match (representation, word) {
         (Representation::Image(format), Some(word)) => {
@@ -103,8 +102,8 @@ pub async fn show(
 }
 
 /// The attention of an edit to every word of its prompt, all steps summed.
-pub async fn of_edit(model: &ModelInfo, edit: &PreparedEdit, outcome: &Outcome) -> Result<Vec<WordAttention>, Problem> {
-    let prompt = tokenize(model, &edit.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
+pub(crate) async fn of_edit(edit: &PreparedEdit, outcome: &Outcome) -> Result<Vec<WordAttention>, Problem> {
+    let prompt = Arc::clone(&edit.prompt);
     // An edit without maps of its own is its source.
     let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps).clone();
     blocking(move || numbers(&maps, None, all_words(&prompt))).await

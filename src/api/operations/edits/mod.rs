@@ -25,7 +25,7 @@ use crate::api::state::AppState;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::IdPath;
 use crate::api::wire::{ImageFileSchema, StreamEventSchema, WaitHeaders};
-use crate::engine::PreparedEdit;
+use crate::engine::{Engine, PreparedEdit};
 use crate::recordings::{SessionId, Source};
 
 /// Edits a source by its prompt, in one call.
@@ -48,11 +48,12 @@ use crate::recordings::{SessionId, Source};
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
     respond(state, call, move |body, representation| {
+        let engine = known.models.default_engine();
         let EditRequest { source, edit, files } = EditRequest::read(&body)?;
-        let source = source.resolve(known.engine.model()?).map_err(|error| SourcePlace::Nested.problem(error))?;
-        let vocabulary = known.engine.presets()?.vocabulary();
+        let source = source.resolve(engine.model()?).map_err(|error| SourcePlace::Nested.problem(error))?;
+        let vocabulary = engine.presets()?.vocabulary();
         let warnings = warnings::source_bodies(vocabulary, &source, SourcePlace::Nested);
-        prepare(&known, Arc::new(source), warnings, edit, &files, representation)
+        prepare(engine, Arc::new(source), warnings, edit, &files, representation)
     })
     .await
 }
@@ -77,24 +78,24 @@ pub async fn create_in_session(
 ) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
     respond(state, call, move |body, representation| {
-        let source = known_source(&known, &id)?;
+        let (engine, source) = known_source(&known, &id)?;
         let SessionEditRequest { edit, files } = SessionEditRequest::read(&body)?;
         // The answer to the session's own request had the warnings of its source.
-        prepare(&known, source, Vec::new(), edit, &files, representation)
+        prepare(engine, source, Vec::new(), edit, &files, representation)
     })
     .await
 }
 
 /// The edit of a source that a request asks for; `warnings` are those of the source.
 fn prepare(
-    state: &AppState,
+    engine: &Arc<Engine>,
     source: Arc<Source>,
     mut warnings: Vec<WarningBody>,
     edit: EditFields,
     files: &FileFields,
     representation: Representation,
 ) -> Result<EditOperation, Problem> {
-    let (model, presets) = (state.engine.model()?, state.engine.presets()?);
+    let (model, presets) = (engine.model()?, engine.presets()?);
     let (params, output) = (edit.params()?, files.output()?);
     let output = match representation {
         Representation::Image(_) if edit.include_source => {
@@ -112,5 +113,5 @@ fn prepare(
     let prompt = edit.prompt.as_ref().map(PromptText::as_str);
     let prepared = PreparedEdit::new(model, presets, &source, prompt.unwrap_or(&source.prompt), &params)?;
     warnings.extend(prompt.into_iter().flat_map(|prompt| warnings::target_bodies(presets.vocabulary(), prompt)));
-    Ok(EditOperation::new(model, source, prepared, (edit, params), warnings, output))
+    Ok(EditOperation::new(engine, model, source, prepared, (edit, params), warnings, output))
 }

@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, StatusCode};
 use crate::api::delivery::answer::{Answer, AnswerBody};
 use crate::api::delivery::encoded_image::EncodedImage;
 use crate::api::delivery::image_headers::{put, put_json, run_headers};
-use crate::api::delivery::job_group::Outcomes;
 use crate::api::delivery::jobs::Kind;
 use crate::api::delivery::png_metadata;
 use crate::api::operations::attention;
@@ -18,13 +17,14 @@ use crate::api::operations::operation::{Operation, Works};
 use crate::api::operations::output::Output;
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Outcome, PreparedEdit, Work};
+use crate::engine::{Engine, Outcome, Outcomes, PreparedEdit, Work};
 use crate::p2p::EditParams;
 use crate::recordings::Source;
 
 /// An edit of a source.
 #[derive(Debug)]
 pub(super) struct EditOperation {
+    engine: Arc<Engine>,
     model: Arc<ModelInfo>,
     source: Arc<Source>,
     edit: PreparedEdit,
@@ -37,6 +37,7 @@ pub(super) struct EditOperation {
 impl EditOperation {
     /// The edit `edit`, as its fields and parameters ask for it; images are encoded as `output` says.
     pub(super) fn new(
+        engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,
         source: Arc<Source>,
         edit: PreparedEdit,
@@ -44,7 +45,7 @@ impl EditOperation {
         warnings: Vec<WarningBody>,
         output: Output,
     ) -> Self {
-        Self { model: Arc::clone(model), source, edit, fields, params, warnings, output }
+        Self { engine: Arc::clone(engine), model: Arc::clone(model), source, edit, fields, params, warnings, output }
     }
 
     fn headers(&self, body: &EditResponse, outcome: &Outcome) -> HeaderMap {
@@ -67,6 +68,10 @@ impl Operation for EditOperation {
         self.output
     }
 
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     fn works(&self) -> Works {
         let work = Work::Edit { source: Arc::clone(&self.source), edit: self.edit.clone() };
         Works { attention: self.fields.attention, ..Works::one(work) }
@@ -77,9 +82,9 @@ impl Operation for EditOperation {
     }
 
     async fn respond(&self, Outcomes { last: outcome, .. }: Outcomes) -> Result<Answer, Problem> {
-        let Self { model, source, edit, fields, params, warnings, output } = self;
+        let Self { model, source, edit, fields, params, warnings, output, .. } = self;
         let attention = match fields.attention {
-            true => Some(attention::of_edit(model, edit, &outcome).await?),
+            true => Some(attention::of_edit(edit, &outcome).await?),
             false => None,
         };
         let extras = ResponseExtras { warnings: warnings.clone(), attention };

@@ -51,13 +51,10 @@ fn prepare(
     body: &Map<String, Value>,
     representation: Representation,
 ) -> Result<ImagesOperation, Problem> {
-    let model = state.engine.model()?;
     let ImagesRequest { source, images, files } = ImagesRequest::read(body)?;
-    if let Some(other) = images.model.as_deref().filter(|name| *name != model.name) {
-        let detail = format!("unknown model {other:?}; expected {:?}", model.name);
-        return Err(Problem::new(Code::ModelNotFound, detail).at("model"));
-    }
-    let (limit, queue) = (state.guard.job_limit(), state.engine.queue_limit());
+    let engine = state.models.resolve(images.model.as_deref())?;
+    let model = engine.model()?;
+    let (limit, queue) = (state.guard.job_limit(), engine.queue_limit());
     let most = if limit == 0 { queue } else { limit.min(queue) };
     let count = images.count(representation, u64::try_from(most).unwrap_or(u64::MAX))?;
     let output = files.output()?;
@@ -67,7 +64,7 @@ fn prepare(
     };
     let mut warnings = images.without_effect();
     let source = source.resolve(model).map_err(|error| SourcePlace::Top.problem(error))?;
-    warnings.extend(warnings::source_bodies(state.engine.presets()?.vocabulary(), &source, SourcePlace::Top));
+    warnings.extend(warnings::source_bodies(engine.presets()?.vocabulary(), &source, SourcePlace::Top));
     let source_at = |index: u64| {
         let seed = source.seed.checked_add(index).ok_or_else(|| {
             let detail = format!("the seed of the last of {count} images from {} on is too large", source.seed);
@@ -76,5 +73,5 @@ fn prepare(
         Ok(Arc::new(Source { seed, ..source.clone() }))
     };
     let before = (0..count - 1).map(source_at).collect::<Result<_, Problem>>()?;
-    Ok(ImagesOperation::new(model, before, source_at(count - 1)?, as_url, warnings, output))
+    Ok(ImagesOperation::new(engine, model, before, source_at(count - 1)?, as_url, warnings, output))
 }

@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use crate::api::delivery::answer::{Answer, AnswerBody};
 use crate::api::delivery::encoded_image::EncodedImage;
 use crate::api::delivery::image_headers::{put, run_headers};
-use crate::api::delivery::job_group::Outcomes;
 use crate::api::delivery::jobs::Kind;
 use crate::api::delivery::png_metadata;
 use crate::api::operations::bodies::{SessionRef, TimingsBody, WarningBody, size, unix_seconds};
@@ -17,13 +16,14 @@ use crate::api::operations::operation::{Operation, Works};
 use crate::api::operations::output::Output;
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Outcome, Work};
+use crate::engine::{Engine, Outcome, Outcomes, Work};
 use crate::media::Text;
 use crate::recordings::Source;
 
 /// Images of sources that differ by their seeds, one at least.
 #[derive(Debug)]
 pub(super) struct ImagesOperation {
+    engine: Arc<Engine>,
     model: Arc<ModelInfo>,
     before: Vec<Arc<Source>>,
     last: Arc<Source>,
@@ -35,6 +35,7 @@ pub(super) struct ImagesOperation {
 impl ImagesOperation {
     /// Images of these sources, in this order; as data URLs where `as_url`.
     pub(super) fn new(
+        engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,
         before: Vec<Arc<Source>>,
         last: Arc<Source>,
@@ -42,7 +43,7 @@ impl ImagesOperation {
         warnings: Vec<WarningBody>,
         output: Output,
     ) -> Self {
-        Self { model: Arc::clone(model), before, last, as_url, warnings, output }
+        Self { engine: Arc::clone(engine), model: Arc::clone(model), before, last, as_url, warnings, output }
     }
 
     async fn encode(&self, source: &Source, outcome: &Outcome) -> Result<(EncodedImage, Vec<Text>), Problem> {
@@ -64,6 +65,10 @@ impl Operation for ImagesOperation {
 
     fn output(&self) -> Output {
         self.output
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     fn works(&self) -> Works {

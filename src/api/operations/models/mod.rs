@@ -16,15 +16,14 @@ use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::path_id::{IdPath, PathId};
 use crate::diffusion::ModelInfo;
-use crate::diffusion::samplers::SamplerName;
-use crate::engine::{EngineError, max_pixels};
+use crate::engine::{Engine, EngineError, ResolveError, max_pixels};
 use crate::p2p::{Preset, Presets};
 
 pub use crate::api::operations::models::example::check_examples;
 
 const OWNER: &str = "reprompt";
 
-/// Lists the models: there is one.
+/// Lists the models that are served.
 #[utoipa::path(
     get, path = "/v1/models", operation_id = "list_models", tag = "models",
     responses(
@@ -32,10 +31,11 @@ const OWNER: &str = "reprompt";
     )
 )]
 pub(crate) async fn list(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>, Problem> {
-    Ok(Json(ModelList { object: "list", data: vec![model(&state)?] }))
+    let data = state.models.iter().map(|engine| model(engine, state.started)).collect::<Result<_, _>>()?;
+    Ok(Json(ModelList { object: "list", data }))
 }
 
-/// Tells of a model.
+/// Describes a model.
 #[utoipa::path(
     get, path = "/v1/models/{id}", operation_id = "get_model", tag = "models",
     params(("id" = String, Path, description = "The model's name", example = "reprompt-demo")),
@@ -47,11 +47,11 @@ pub(crate) async fn show(
     State(state): State<Arc<AppState>>,
     IdPath(ModelName(name)): IdPath<ModelName>,
 ) -> Result<Json<ModelResponse>, Problem> {
-    let model = model(&state)?;
-    if name == model.id {
-        return Ok(Json(model));
-    }
-    Err(Problem::new(Code::ModelNotFound, format!("unknown model {name:?}; expected {:?}", model.id)).at("id"))
+    let engine = state.models.resolve(Some(&name)).map_err(|error| match error {
+        ResolveError::Loading => Problem::from(error),
+        ResolveError::Unknown { .. } => Problem::from(error).at("id"),
+    })?;
+    Ok(Json(model(engine, state.started)?))
 }
 
 /// The name of a model, as a path has it.
@@ -66,12 +66,12 @@ impl PathId for ModelName {
     }
 }
 
-fn model(state: &AppState) -> Result<ModelResponse, EngineError> {
-    Ok(told(state.engine.model()?, state.engine.presets()?, state.started))
+fn model(engine: &Engine, started: SystemTime) -> Result<ModelResponse, EngineError> {
+    Ok(describe(engine.model()?, engine.presets()?, started))
 }
 
-/// What is told of a model that is there since `started`.
-pub(crate) fn told(info: &ModelInfo, presets: &Presets, started: SystemTime) -> ModelResponse {
+/// A model of a service that started at `started`.
+pub(crate) fn describe(info: &ModelInfo, presets: &Presets, started: SystemTime) -> ModelResponse {
     ModelResponse {
         id: info.name.clone(),
         object: "model",
@@ -83,7 +83,7 @@ pub(crate) fn told(info: &ModelInfo, presets: &Presets, started: SystemTime) -> 
             height: info.native_size,
             num_inference_steps: info.defaults.num_inference_steps,
             guidance_scale: info.defaults.guidance_scale,
-            scheduler: SamplerName::default().as_str(),
+            scheduler: info.default_sampler.as_str(),
             windows: windows(&Preset::PUBLISHED),
         },
         sizes: ModelSizes { multiple_of: info.vae_factor, min_side: info.min_side, max_pixels: max_pixels(info) },

@@ -28,7 +28,7 @@ use crate::api::transport::content_negotiation;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::{IdPath, PathId};
 use crate::api::wire::{ImageFileSchema, StreamEventSchema, WaitHeaders};
-use crate::engine::{JobOptions, Work};
+use crate::engine::{Engine, JobOptions, Work};
 use crate::recordings::{SessionId, Source};
 
 /// Runs and records a source.
@@ -60,13 +60,14 @@ fn prepare(
     body: &Map<String, Value>,
     representation: Representation,
 ) -> Result<SessionOperation, Problem> {
-    let model = state.engine.model()?;
+    let engine = state.models.default_engine();
+    let model = engine.model()?;
     let SessionRequest { source, place, files } = SessionRequest::read(body)?;
     let output = files.output()?;
     let output = if let Representation::Image(format) = representation { output.in_format(format) } else { output };
     let source = source.resolve(model).map_err(|error| place.problem(error))?;
-    let warnings = warnings::source_bodies(state.engine.presets()?.vocabulary(), &source, place);
-    Ok(SessionOperation::new(&state.engine, model, Arc::new(source), warnings, output))
+    let warnings = warnings::source_bodies(engine.presets()?.vocabulary(), &source, place);
+    Ok(SessionOperation::new(engine, model, Arc::new(source), warnings, output))
 }
 
 /// Lists the sessions, the most recently used first.
@@ -75,9 +76,14 @@ fn prepare(
     responses((status = 200, description = "All sessions", body = SessionList))
 )]
 pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList>, Problem> {
-    let model = state.engine.model()?;
-    let views = state.engine.sessions().views();
-    let data = views.iter().map(|view| SessionResponse::new(&model.name, view)).collect();
+    let mut views = Vec::new();
+    for engine in state.models.iter() {
+        let model = engine.model()?;
+        views.extend(engine.sessions().views().into_iter().map(|view| (&model.name, view)));
+    }
+    // Of each engine they are sorted already.
+    views.sort_by_key(|(_, view)| std::cmp::Reverse(view.last_used));
+    let data = views.iter().map(|(model, view)| SessionResponse::new(model, view)).collect();
     Ok(Json(SessionList { object: "list", data }))
 }
 
@@ -93,9 +99,9 @@ pub async fn show(
     State(state): State<Arc<AppState>>,
     IdPath(id): IdPath<SessionId>,
 ) -> Result<Json<SessionResponse>, Problem> {
-    let model = state.engine.model()?;
-    let view = state.engine.sessions().view(&id).ok_or_else(|| not_found(&id))?;
-    Ok(Json(SessionResponse::new(&model.name, &view)))
+    let (engine, _) = known_source(&state, &id)?;
+    let view = engine.sessions().view(&id).ok_or_else(|| not_found(&id))?;
+    Ok(Json(SessionResponse::new(&engine.model()?.name, &view)))
 }
 
 /// The source's image; it is run again if only the source is left of the session.
@@ -115,13 +121,13 @@ pub async fn image(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let output = Output::default().in_format(content_negotiation::image(&headers)?);
-    let source = known_source(&state, &id)?;
-    let texts = png_metadata::of_source(state.engine.model()?, &source);
-    let image = match state.engine.sessions().image(&id) {
+    let (engine, source) = known_source(&state, &id)?;
+    let texts = png_metadata::of_source(engine.model()?, &source);
+    let image = match engine.sessions().image(&id) {
         Some(image) => image,
         None => {
-            let _permit = state.guard.permit_jobs(&caller, 1, state.engine.retry_after())?;
-            state.engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
+            let _permit = state.guard.permit_jobs(&caller, 1, engine.retry_after())?;
+            engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
         }
     };
     Ok(EncodedImage::encode(image, output, texts).await?.into_response())
@@ -138,7 +144,9 @@ pub async fn image(
 pub async fn forget(State(state): State<Arc<AppState>>, IdPath(id): IdPath<SessionId>) -> Result<StatusCode, Problem> {
     let forgotten = id.clone();
     // Freeing gigabytes of tensors blocks.
-    let was_known = tokio::task::spawn_blocking(move || state.engine.sessions().remove(&forgotten)).await;
+    let was_known =
+        tokio::task::spawn_blocking(move || state.models.iter().any(|engine| engine.sessions().remove(&forgotten)))
+            .await;
     if was_known.unwrap_or(false) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
 }
 
@@ -150,9 +158,19 @@ impl PathId for SessionId {
     }
 }
 
-/// The source of a session.
-pub fn known_source(state: &AppState, id: &SessionId) -> Result<Arc<Source>, Problem> {
-    state.engine.sessions().source(id).ok_or_else(|| not_found(id))
+/// The engine and the source of a session. The session may be evicted at any time, also right after.
+///
+/// # Errors
+/// `session_not_found`; `loading` where an engine that is still loading may have it.
+pub(crate) fn known_source<'a>(state: &'a AppState, id: &SessionId) -> Result<(&'a Arc<Engine>, Arc<Source>), Problem> {
+    let mut loading = None;
+    for engine in state.models.iter() {
+        if let Some(source) = engine.sessions().source(id) {
+            return Ok((engine, source));
+        }
+        loading = loading.or_else(|| engine.model().err());
+    }
+    Err(loading.map_or_else(|| not_found(id), Problem::from))
 }
 
 fn not_found(id: &SessionId) -> Problem {

@@ -7,7 +7,6 @@ use axum::http::{HeaderValue, StatusCode};
 use crate::api::delivery::answer::{Answer, AnswerBody};
 use crate::api::delivery::encoded_image::EncodedImage;
 use crate::api::delivery::image_headers::run_headers;
-use crate::api::delivery::job_group::Outcomes;
 use crate::api::delivery::jobs::Kind;
 use crate::api::delivery::png_metadata;
 use crate::api::operations::bodies::{ImageData, TimingsBody, WarningBody};
@@ -16,7 +15,7 @@ use crate::api::operations::output::Output;
 use crate::api::operations::sessions::response::SessionResponse;
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Engine, RecordingUse, Work};
+use crate::engine::{Engine, Outcomes, RecordingUse, Work};
 use crate::recordings::{SessionView, Source};
 
 /// A source to be run and recorded.
@@ -49,6 +48,10 @@ impl Operation for SessionOperation {
 
     fn output(&self) -> Output {
         self.output
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     fn works(&self) -> Works {

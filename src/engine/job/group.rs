@@ -1,19 +1,21 @@
-//! The engine's handles of the work of one job, as one.
+//! Several jobs of one request, handled as one.
 
 use futures_util::future::{try_join, try_join_all};
 use tokio::sync::watch;
 
-use crate::engine::{CancelReason, EngineError, JobHandle, Outcome, Progress};
+use crate::engine::job::{CancelReason, EngineError, JobHandle, Outcome, Progress};
 
-/// One handle at least. The engine takes work in order and all of it has the same number of steps, so the progress of
-/// the last stands for all, unless that one was recorded before.
+/// The handles of one or more jobs that were submitted together.
+///
+/// Jobs start in the order of their submission and none takes more steps than another, so the last one's progress
+/// stands for all, unless its source was recorded before.
 #[derive(Debug)]
-pub struct Handles {
+pub struct JobGroup {
     first: Vec<JobHandle>,
     last: JobHandle,
 }
 
-/// The outcomes of the work of one job, in order.
+/// The outcomes of a group, in the order of its jobs.
 #[derive(Debug)]
 pub struct Outcomes {
     /// All but the last.
@@ -22,28 +24,28 @@ pub struct Outcomes {
     pub last: Outcome,
 }
 
-impl Handles {
-    /// The handles of work that was submitted in this order.
+impl JobGroup {
+    /// A group of jobs, in the order of their submission.
     pub fn new(first: Vec<JobHandle>, last: JobHandle) -> Self {
         Self { first, last }
     }
 
-    /// The outcomes of all the work. To be awaited once.
+    /// The outcomes of all jobs, in order. To be awaited once.
     ///
     /// # Errors
-    /// The first error, at once; the rest of the work is cancelled when the handles are dropped.
+    /// The error of the first job that fails, at once; dropping the group then cancels the others.
     pub async fn outcomes(&mut self) -> Result<Outcomes, EngineError> {
         let before = try_join_all(self.first.iter_mut().map(JobHandle::outcome));
         let (before, last) = try_join(before, self.last.outcome()).await?;
         Ok(Outcomes { before, last })
     }
 
-    /// The progress of the last.
+    /// The group's progress, to be watched.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.last.progress()
     }
 
-    /// Cancels all of it.
+    /// Cancels all jobs.
     pub fn cancel(self, reason: CancelReason) {
         self.first.into_iter().chain([self.last]).for_each(|handle| handle.cancel(reason));
     }

@@ -1,4 +1,4 @@
-//! What commands tell people, and where.
+//! Output of commands for people and programs.
 //!
 //! Contract: a reader of standard output who has gone ends the command with an error, not with a panic; a reader of
 //! standard error is not missed.

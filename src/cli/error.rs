@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn exit_codes_tell_a_bad_start_a_lost_worker_and_a_lost_device_apart() {
-        let value = ConfigError::Value { key: "threads", value: "0".to_owned(), allowed: String::new() };
+        let value = ConfigError::Value { key: "threads", value: "0".to_owned(), expected: String::new() };
         let of_edit = |source| CliError::Edit { which: "edit 2".to_owned(), source };
         let cases = [
             (CliError::Config(value), 1),

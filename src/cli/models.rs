@@ -37,19 +37,19 @@ pub struct ModelsArgs {
     model: ModelArgs,
 }
 
-/// Loads the model and tells of it.
+/// Loads the model and prints what it knows.
 pub fn run(args: ModelsArgs) -> Result<(), CliError> {
     telemetry::start(LogFormat::Pretty, "warn");
     let settings = settings::of_command(&args.model, None, 1)?;
     settings::prepare();
     let (device, dtype) = device::chosen(&settings)?;
     let model = Model::load_as(&model_files(&settings), &Compute { device, dtype })?;
-    let told = models::describe(&model.info, &presets(&model.info.hints)?, SystemTime::now());
+    let described = models::describe(&model.info, &presets(&model.info.hints)?, SystemTime::now());
     if args.json {
-        return console::print_json(&ModelList { object: "list", data: vec![told] });
+        return console::print_json(&ModelList { object: "list", data: vec![described] });
     }
     let folder = settings.model.as_deref().map(|folder| format!(" --model {}", quoted(&folder.display().to_string())));
-    console::print(&text(&told, &folder.unwrap_or_default()))
+    console::print(&text(&described, &folder.unwrap_or_default()))
 }
 
 fn text(model: &ModelResponse, flags: &str) -> String {
@@ -85,7 +85,7 @@ fn text(model: &ModelResponse, flags: &str) -> String {
     }
     if !model.examples.is_empty() {
         text.push_str("examples:\n");
-        // Those that cannot be read end the start of a service; here they are passed over.
+        // Those that cannot be read end the start of a service; here they are skipped.
         for example in model.examples.iter().filter_map(|example| Example::read(example).ok()) {
             let _ = writeln!(text, "  {}{flags}", command(&example));
         }

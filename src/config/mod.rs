@@ -21,12 +21,12 @@ use crate::api::delivery::webhooks::WebhookConfig;
 use crate::api::guard::GuardConfig;
 
 pub use crate::telemetry::LogFormat;
-pub use check::PROCESSOR_DTYPES;
+pub use check::CPU_DTYPES;
 pub use keys::{Options, Settings};
 pub use unknown::{UnknownVariable, unknown_variables};
 pub use values::{DeviceChoice, DtypeChoice, List, Period};
 
-/// Why there is no configuration to start with: one line that names the key, the value and what is allowed.
+/// Why the configuration is invalid: one line that names the key, the value and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -47,15 +47,15 @@ pub enum ConfigError {
         /// What is wrong there.
         detail: String,
     },
-    /// A value is out of its range.
-    #[error("{key}: {value} is not possible, {allowed}")]
+    /// A value that its key cannot have.
+    #[error("{key}: unsupported value {value}; {expected}")]
     Value {
         /// The key.
         key: &'static str,
         /// The value.
         value: String,
-        /// What is allowed.
-        allowed: String,
+        /// What was expected.
+        expected: String,
     },
 }
 

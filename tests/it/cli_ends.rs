@@ -25,7 +25,7 @@ fn what_is_wrong_with_an_edit_is_one_line_that_names_the_flag() {
     let out = folder.path().join("out");
     let car = ["edit", "-o", out.to_str().unwrap(), "--prompt", "a red car"];
     let cases: &[(&str, &[&str])] = &[
-        ("--to: a target prompt is wanted", &[]),
+        ("--to: expected a target prompt", &[]),
         ("--to: the prompt has no words", &["--to", " "]),
         ("--to: replace needs prompts of equally many words", &["--to", "a car", "--edit-type", "replace"]),
         ("--to: reweight keeps the prompt", &["--to", "a car", "--edit-type", "reweight"]),
@@ -56,7 +56,7 @@ fn what_is_wrong_with_an_edit_is_one_line_that_names_the_flag() {
         ("--output-compression: the quality 0 is out of range", &["--to", "a bus", "--output-compression", "0"]),
         ("--heatmap: neither prompt has a word \"dgo\"", &["--to", "a bus", "--heatmap", "dgo"]),
         ("--grid: a file whose name ends in .png", &["--to", "a bus", "--grid", "sheet.gif"]),
-        ("--output: a folder is wanted, bus.png looks like a file", &["--to", "a bus", "-o", "bus.png"]),
+        ("--output: expected a folder, got bus.png", &["--to", "a bus", "-o", "bus.png"]),
         ("--output: - takes the image of one edit", &["--to", "a bus", "--to", "a car", "-o", "-"]),
         ("--json: standard output takes the image", &["--to", "a bus", "--json", "-o", "-"]),
         ("--heatmap: heat maps stand beside", &["--to", "a bus", "--heatmap", "a", "-o", "-"]),
@@ -82,7 +82,7 @@ fn what_is_wrong_with_an_edit_is_one_line_that_names_the_flag() {
     let line = refused(&["align", "a cat", "a", "--edit-type", "replace"], 2);
     assert!(line.starts_with("reprompt: TARGET: replace needs"), "{line}");
     let line = refused(&["man", "edits"], 2);
-    assert!(line.contains("edits is none, serve, edit, align"), "{line}");
+    assert!(line.contains("unknown command edits; expected one of serve, edit, align"), "{line}");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn every_command_has_examples_and_they_work_when_they_are_pasted() {
         for example in examples {
             let folder = tempfile::tempdir().unwrap();
             if example.contains("--listen") {
-                // It serves until it is told to end; another test sees it do that.
+                // It serves until it is shut down; another test sees it do that.
                 assert!(paste(&format!("{example} --print-config"), folder.path()).status.success(), "{example}");
                 continue;
             }

@@ -129,11 +129,11 @@ async fn a_profile_that_is_wrong_ends_the_start_with_one_line() {
         ),
         (
             json!({"presets": {"objects": window(json!(0.2))}}),
-            "`presets.objects`: there is no such kind of edit, replaced, added, reweighted are",
+            "`presets.objects`: unknown kind of edit; expected one of replaced, added, reweighted",
         ),
         (
             json!({"vocabulary": {"replaced": ["cat"]}}),
-            "`vocabulary.replaced`: a group cannot be called so, it is a kind of edit without a vocabulary",
+            "`vocabulary.replaced`: reserved name: it is a kind of edit without a vocabulary",
         ),
         (json!({"guidance": 5}), "`guidance`: unknown field `guidance`, expected one of"),
         (

@@ -1,4 +1,4 @@
-//! How images are answered: the fields, and the [`Output`] that they come to.
+//! How images are answered: the fields, and the [`Output`] that they make.
 
 use crate::api::fields::{Invalid, fields};
 use crate::api::operations::values::names::ResponseFormat;

@@ -11,7 +11,7 @@ pub struct WaitHeaders {
     #[param(rename = "Prefer", required = false, example = "respond-async")]
     prefer: String,
     /// 1 to 255 visible ASCII characters. The same key on the same address and body is the same job, which is run
-    /// once: who comes later waits for it or is given its answer, marked `idempotent-replayed: true`. A job that was
+    /// once: later requests wait for it or get its answer, marked `idempotent-replayed: true`. A job that was
     /// cancelled, or failed with 429 or 5xx, frees its key.
     #[param(rename = "Idempotency-Key", required = false, pattern = "^[!-~]{1,255}$", example = "8e03978e-40d5-43dd")]
     idempotency_key: String,

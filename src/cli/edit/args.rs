@@ -37,7 +37,7 @@ pub struct SourceArgs {
     /// What guidance leads away from [default: nothing].
     #[arg(long, value_name = "TEXT")]
     pub negative_prompt: Option<String>,
-    /// Seed of the noise; the same seed is the same image [default: a random one, which is told].
+    /// Seed of the noise; the same seed is the same image [default: a random one, which is printed].
     #[arg(long)]
     pub seed: Option<u64>,
     /// Denoising steps [default: the model's; 20 of the embedded one].
@@ -123,7 +123,7 @@ pub struct EditOptions {
     pub blend_start: Vec<f64>,
 }
 
-/// What is written, and what is told.
+/// What is written, and what is printed.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {

@@ -3,7 +3,7 @@
 //! The flags make the typed request that the HTTP call makes of its body, so that both have the same parameters, the
 //! same defaults and the same checks. The source is run once; all edits of it run beside it.
 //!
-//! - `args`: the flags; `scopes`: which belongs to which edit; `request`: the requests that they come to
+//! - `args`: the flags; `scopes`: which belongs to which edit; `request`: the typed requests of flags
 //! - `plan`: the source and the edits, ready to run; `progress`: how far they are
 //! - `write`, `files`: what is written, and under which names
 
@@ -70,7 +70,7 @@ Exit codes:
   70  the worker ended by itself
   71  the device failed";
 
-/// What is logged: why a job failed is told in the end, once.
+/// The log filter: why a job failed is printed once, at the end.
 fn logged() -> String {
     format!("warn,{JOB_FAILED}=off")
 }
@@ -96,7 +96,7 @@ fn check(args: &EditArgs, scopes: &[Scope]) -> Result<(), CliError> {
     let wants_target =
         |scope: &Scope| Ok::<_, CliError>(scope.to.is_none() && scope.single("edit_type")? != Some("reweight"));
     if scopes.iter().map(wants_target).collect::<Result<Vec<_>, _>>()?.contains(&true) {
-        return refused("--to: a target prompt is wanted, except with --edit-type reweight");
+        return refused("--to: expected a target prompt, except with --edit-type reweight");
     }
     if !is_stdout(&args.output.output) {
         return Ok(());
@@ -227,7 +227,7 @@ async fn compute(
                     Some(which) => CliError::Edit { which, source: error },
                     None => CliError::Engine(error),
                 };
-                // The first is told in the end, and decides how.
+                // The first is printed at the end, and decides the exit code.
                 if failed.is_some() {
                     console::complain(&error.to_string());
                 } else {
@@ -249,12 +249,12 @@ fn answer<'a>(
     let Some(edit) = plan.edits.get(at) else {
         return Ok(Value::Null);
     };
-    let told = serde_json::to_value(edit.told(model, plan, outcome));
-    let mut told = told.map_err(|error| CliError::io("cannot write JSON")(error.into()))?;
-    told["source"] = json!(SourceBody::from(&*plan.source));
-    told["prompt"] = json!(edit.prepared.prompt.text());
-    told["data"] = files.map(Written::json).collect();
-    Ok(told)
+    let body = serde_json::to_value(edit.response(model, plan, outcome));
+    let mut body = body.map_err(|error| CliError::io("cannot write JSON")(error.into()))?;
+    body["source"] = json!(SourceBody::from(&*plan.source));
+    body["prompt"] = json!(edit.prepared.prompt.text());
+    body["data"] = files.map(Written::json).collect();
+    Ok(body)
 }
 
 /// One answer as it is, where one was asked for, otherwise a list.

@@ -1,4 +1,4 @@
-//! What a command line comes to on a model: the source, and each edit ready to run. All that is wrong with it shows here.
+//! The plan of a command line on a model: the source, and each edit ready to run. Wrong values fail here.
 
 use std::sync::Arc;
 
@@ -112,8 +112,8 @@ impl PlannedEdit {
         Ok(Self { prepared, caption, name, warnings, heat: Vec::new(), texts })
     }
 
-    /// What the API would tell of it.
-    pub fn told(&self, model: &str, plan: &Plan, outcome: &Outcome) -> EditResponse {
+    /// The answer of the API to it.
+    pub fn response(&self, model: &str, plan: &Plan, outcome: &Outcome) -> EditResponse {
         let of_source = plan.warnings.iter().cloned().map(|word| word.body(|field| SourcePlace::Nested.path(field)));
         let own = self.warnings.iter().cloned().map(|word| word.body(|()| EditField::Prompt.name().to_owned()));
         let extras = ResponseExtras { warnings: of_source.chain(own).collect(), attention: None };

@@ -107,7 +107,7 @@ proptest! {
         let (base, own) = attention.split_at(MAX_TOKENS);
         let scaled = target.find(&word).expect("a word");
         for (token, &own) in own.iter().enumerate() {
-            // Align, equalize, and blend by the gate, as the paper tells it.
+            // Align, equalize, and blend by the gate, as the paper describes it.
             let taken: f32 = alignment.map.column(token).zip(base).map(|(weight, base)| weight * base).sum();
             let aligned = if alignment.has_source[token] { taken } else { own };
             let equalized = if scaled.contains(&token) { aligned * strength } else { aligned };

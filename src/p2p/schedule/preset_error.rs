@@ -6,7 +6,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PresetError {
     /// A preset is named after nothing that there is.
-    #[error("there is no such kind of edit, {} are", kinds.join(", "))]
+    #[error("unknown kind of edit; expected one of {}", kinds.join(", "))]
     UnknownKind {
         /// The name.
         kind: String,
@@ -14,7 +14,7 @@ pub enum PresetError {
         kinds: Vec<String>,
     },
     /// A group of words is named as a relation is.
-    #[error("a group cannot be called so, it is a kind of edit without a vocabulary")]
+    #[error("reserved name: it is a kind of edit without a vocabulary")]
     ReservedGroup {
         /// The name.
         group: String,

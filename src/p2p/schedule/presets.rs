@@ -36,7 +36,7 @@ pub struct Presets {
     vocabulary: Vocabulary,
 }
 
-/// What presets come to for an edit.
+/// The windows that presets give an edit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
     /// The windows.
@@ -200,7 +200,7 @@ mod tests {
         let error = Presets::new(animals, vocabulary()).expect_err("no such group");
         assert_eq!(error.key(), "presets.animals");
         let kinds = "replaced, added, reweighted, accessories, colours, objects, other, places, styles, times";
-        assert_eq!(error.to_string(), format!("there is no such kind of edit, {kinds} are"));
+        assert_eq!(error.to_string(), format!("unknown kind of edit; expected one of {kinds}"));
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Window {
         if lo < hi { Self { lo, hi } } else { Self::OFF }
     }
 
-    /// The window, or off where it selects none of the steps: what nobody asked for is no mistake.
+    /// The window, or off where it selects none of the steps: a window that was not requested cannot be a mistake.
     pub(crate) fn or_off(self, rows: usize, steps: usize) -> Self {
         if self.used(rows, steps).is_empty() { Self::OFF } else { self }
     }

@@ -2,7 +2,7 @@
 //!
 //! Contract: what a request asks for holds, field by field. For a field that it leaves out, an edit that is aligned by
 //! itself ([`EditType::Auto`]) takes the preset that fits it, and the published edit types keep the published windows.
-//! A window that nobody asked for and that selects none of the steps, because there are very few, is off.
+//! A window that was not requested and that selects none of the steps, because there are very few, is off.
 
 use crate::p2p::align::alignment::EditType;
 use crate::p2p::params::EditParams;
@@ -51,7 +51,7 @@ impl Origin {
 }
 
 impl Windows {
-    /// The windows of an edit of `steps` steps; `choose` says what presets come to for it.
+    /// The windows of an edit of `steps` steps; `choose` gives the windows of the presets.
     pub(crate) fn new(params: &EditParams, choose: impl FnOnce() -> Choice, steps: usize) -> Self {
         let asked = (&params.cross_replace, params.self_replace);
         let chosen = match (params.edit_type, asked) {

@@ -1,4 +1,4 @@
-//! Flags and the requests that they come to.
+//! Flags and their typed requests.
 
 use clap::{Args, Command, FromArgMatches};
 

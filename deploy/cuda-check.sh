@@ -59,7 +59,7 @@ cargo test --release --locked --features $features --lib -- kernels::cuda cli::d
 echo "== the binary, without a GPU"
 said=$("$CARGO_TARGET_DIR/release/reprompt" --device cuda 2>&1 >/dev/null) && status=0 || status=$?
 case "$status $said" in
-    "1 "*"reprompt: device: cuda:0 is not possible, it cannot be opened: "*) echo "${said##*$'\n'}" ;;
+    "1 "*"reprompt: device: unsupported value cuda:0; it cannot be opened: "*) echo "${said##*$'\n'}" ;;
     *) echo "ended with $status: $said" >&2; exit 1 ;;
 esac
 "$CARGO_TARGET_DIR/release/reprompt" edit --device auto --prompt "a cat" --to "a dog" --steps 1 --output "$scratch/out"

@@ -3,7 +3,8 @@
 //! - [`routes`]: the table of endpoints and the router; [`state`]: what handlers share
 //! - [`transport`]: connections, request ids, bodies, headers, content negotiation
 //! - [`guard`]: API keys, rate limits, CORS, timeouts
-//! - [`operations`]: of each call its request, its handler and its response; [`wire`]: schemas of requests
+//! - `fields`: fields of requests, as tables
+//! - [`operations`]: of each call its request, its handler and its response; [`wire`]: schemas of values in answers
 //! - [`delivery`]: how answers reach clients
 //! - [`problem`]: everything that can go wrong, in one table
 //! - [`openapi`]: the contract; [`assets`]: the playground and the contract's page
@@ -11,6 +12,7 @@
 pub(crate) mod assets;
 mod config;
 pub mod delivery;
+pub(crate) mod fields;
 pub mod guard;
 pub mod metrics;
 pub mod openapi;

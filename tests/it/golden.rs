@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use reprompt::api::operations::edit_params::EditSpec;
-use reprompt::api::operations::source;
+use reprompt::api::operations::EditRequest;
 use reprompt::diffusion::{ConditioningKey, Model, ModelFiles, tensor_bytes};
 use reprompt::engine::PreparedEdit;
 use reprompt::engine::runs::forward::{denoise, forward};
@@ -87,10 +86,8 @@ fn every_stage_of_every_case_follows_the_published_path() {
 fn follow(model: &Model, case: &Path) {
     let Tolerance { pass, latents, mask, .. } = tolerance();
     let trace = candle_core::safetensors::load(case.join("trace.safetensors"), &Device::Cpu).unwrap();
-    let Value::Object(mut body) = request(case) else { panic!("a request is an object") };
-    let source = source::parse(source::take(&mut body).unwrap(), "source", &model.info).unwrap();
-    let spec = EditSpec::parse(body).unwrap();
-    let prompt = spec.prompt.clone().unwrap_or_else(|| source.prompt.clone());
+    let Value::Object(body) = request(case) else { panic!("a request is an object") };
+    let (source, prompt, params) = EditRequest::read(&body).unwrap().resolve(&model.info).unwrap();
 
     for (row, text) in [&source.prompt, &prompt].into_iter().enumerate() {
         let ids = model.info.tokenizer.encode_prompt(text).unwrap().ids;
@@ -110,7 +107,7 @@ fn follow(model: &Model, case: &Path) {
         SessionLimits::default(),
         Arc::new(RecordingMetrics::register(&MetricsRegistry::new()).unwrap()),
     );
-    let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, &prompt, &spec.params).unwrap();
+    let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, &prompt, &params).unwrap();
     let layout = Arc::new(recording_layout(model, source.height, source.width));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps)).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, source.steps, room));

@@ -12,9 +12,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::delivery::encoded_image::EncodedImage;
-use crate::api::operations::edit_params::Output;
 use crate::api::operations::edits::response::EditResponse;
 use crate::api::operations::images::response::ImagesResponse;
+use crate::api::operations::output::Output;
 use crate::api::operations::sessions::response::SessionResponse;
 use crate::api::problem::Problem;
 use crate::api::transport::blocking::blocking;

@@ -7,7 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::api::problem::Problem;
 use crate::api::transport::blocking::blocking;
 use crate::media::{Image, OutputFormat, Text, base64};

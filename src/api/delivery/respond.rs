@@ -26,19 +26,14 @@ use crate::api::delivery::sse;
 use crate::api::delivery::webhooks::Webhook;
 use crate::api::guard::Caller;
 use crate::api::operations::operation::Operation;
+use crate::api::operations::waiting::{MAX_PREVIEWS, WaitFields};
 use crate::api::problem::{Code, Dialect, Problem};
 use crate::api::state::AppState;
-use crate::api::transport::body::{JsonObject, read};
+use crate::api::transport::body::JsonObject;
 use crate::api::transport::cancel_after::deadline;
 use crate::api::transport::content_negotiation::{Representation, representation_or_events};
 use crate::api::transport::headers::{RESPOND_ASYNC, prefers_async};
 use crate::api::transport::request_id::Arrival;
-use crate::api::wire::WaitBody;
-
-/// The fields of a body that say how the answer is wanted.
-const WAIT_FIELDS: [&str; 3] = ["stream", "partial_images", "webhook"];
-/// The most previews of a job.
-const MAX_PREVIEWS: u64 = 16;
 
 /// A request that runs something.
 #[derive(Debug)]
@@ -175,9 +170,8 @@ fn accepted(state: &AppState, waiter: &Waiter) -> Result<Response, Problem> {
 impl WaitOptions {
     fn of(state: &AppState, call: &Call) -> Result<Self, Problem> {
         let Call { headers, arrival, caller, body, .. } = call;
-        let fields = WAIT_FIELDS.iter().filter_map(|field| Some(((*field).to_owned(), body.get(*field)?.clone())));
-        let body: WaitBody = read(fields.collect(), "")?;
-        let mode = mode(prefers_async(headers), body.stream.unwrap_or(false), representation_or_events(headers)?)?;
+        let body = WaitFields::of_body(body)?;
+        let mode = mode(prefers_async(headers), body.stream, representation_or_events(headers)?)?;
         let webhook = match &body.webhook {
             Some(_) if mode != DeliveryMode::Async => {
                 let detail = "`webhook` requires `Prefer: respond-async`";
@@ -188,7 +182,7 @@ impl WaitOptions {
         };
         Ok(Self {
             mode,
-            previews: previews(body.partial_images.unwrap_or(0), mode)?,
+            previews: previews(body.partial_images, mode)?,
             webhook,
             key: IdempotencyKey::of(headers, caller.owner())?,
             deadline: deadline(headers, arrival.at)?,

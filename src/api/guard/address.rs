@@ -4,16 +4,16 @@
 //! end, which the nearest proxy wrote, back to the first address that is not a trusted proxy's.
 
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use axum::http::HeaderMap;
-use clap::ValueEnum;
 use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::api::transport::headers::split;
 
 /// The header in which proxies name their client.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`.
@@ -21,6 +21,26 @@ pub enum ForwardedHeader {
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
     Forwarded,
+}
+
+impl ForwardedHeader {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        }
+    }
+}
+
+impl FromStr for ForwardedHeader {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::XForwardedFor, Self::Forwarded];
+        let named = all.into_iter().find(|header| header.as_str() == text);
+        named.ok_or_else(|| format!("unsupported header {text}; expected x-forwarded-for or forwarded"))
+    }
 }
 
 /// Proxies that are trusted to name the client; none by default.

@@ -1,13 +1,11 @@
 //! The contract as an OpenAPI document, made from the table of routes, the handlers and the types of bodies.
 //!
-//! - `bodies`: request bodies that may be written in several ways
 //! - `answers`: the problems and headers of every response; `problems`: an example of each problem
 //! - `examples`: an example of every answer
 //!
 //! What utoipa makes of the types is completed as JSON and read back as its document, which orders the fields.
 
 mod answers;
-mod bodies;
 mod examples;
 mod problems;
 pub mod security;
@@ -22,15 +20,11 @@ use utoipa::OpenApi;
 use crate::api::openapi::security::Keys;
 use crate::api::operations::{align, attention, edits, health, images, jobs, metrics, models, sessions};
 use crate::api::routes::table::Route;
-use crate::api::wire;
 
 #[derive(Debug, OpenApi)]
 #[openapi(
     modifiers(&Keys),
     components(schemas(
-        wire::EditBody,
-        wire::LocalBlendBody,
-        wire::OutputBody,
         crate::api::delivery::jobs::response::QueueBody,
         crate::api::delivery::sse::events::StartedEvent,
         crate::api::delivery::sse::events::StepEvent,
@@ -94,7 +88,6 @@ static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> =
 /// What utoipa makes of the types, completed.
 fn complete() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).unwrap_or_else(|error| broken(&error));
-    bodies::complete(object(&mut document["components"]["schemas"]));
     answers::complete(&mut document);
     examples::complete(&mut document);
     document
@@ -196,7 +189,7 @@ mod tests {
             assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
         }
         // Data of events is referred to in descriptions alone.
-        let described = ["OutputBody", "QueueBody", "StartedEvent", "StepEvent", "PartialImageEvent"];
+        let described = ["QueueBody", "StartedEvent", "StepEvent", "PartialImageEvent"];
         for name in document["components"]["schemas"].as_object().unwrap().keys() {
             let reference = format!("#/components/schemas/{name}");
             assert!(

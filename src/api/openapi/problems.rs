@@ -1,23 +1,28 @@
 //! An example of every problem: what a test of every code gets from the service.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::api::operations::edits::request::EditRequest;
 use crate::api::problem::{Code, OpenAiError, Problem, ProblemBody};
 
 /// The request's id in examples.
 const REQUEST_ID: &str = "8f14e45f-ceea-467f-a8b1-0a3d2f6c9b11";
 
-/// What is wrong, and with what field.
-fn example(code: Code) -> (&'static str, Option<&'static str>) {
-    match code {
+/// The problem of an edit with a misspelt field, which lists all fields of the call.
+fn unknown_field() -> Problem {
+    let body =
+        Map::from_iter([("source".to_owned(), json!({"prompt": "a cat"})), ("localblend".to_owned(), true.into())]);
+    EditRequest::read(&body).err().unwrap_or_else(|| Problem::new(Code::UnknownField, "unknown field `localblend`"))
+}
+
+/// What is wrong, and with what field; `None` for an unknown field.
+fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
+    Some(match code {
+        Code::UnknownField => return None,
         Code::InvalidJson => ("the body is not JSON: EOF while parsing a value at line 1 column 10", None),
         Code::InvalidHeader => {
             ("Cancel-After: \"soon\" is not a duration such as 90, 90s, 1m30s or 500ms", Some("Cancel-After"))
         }
-        Code::UnknownField => (
-            "unknown field `localblend`, expected one of `prompt`, `target_prompt`, `edit_type`, `cross_replace_steps`, `self_replace_steps`, `equalizer`, `equalizer_words`, `equalizer_strengths`, `local_blend`, `local_blend_words`, `include_source`, `attention`, `response_format`, `output_format`, `output_compression`, `stream`, `partial_images`, `webhook`; did you mean `local_blend`?",
-            Some("localblend"),
-        ),
         Code::Unauthorized => ("expected an API key, as Authorization: Bearer KEY or as x-api-key: KEY", None),
         Code::NotFound => ("there is nothing at this address; /openapi.json lists all addresses", None),
         Code::SessionNotFound => ("session ses_0 does not exist or was evicted", Some("id")),
@@ -31,12 +36,14 @@ fn example(code: Code) -> (&'static str, Option<&'static str>) {
         Code::RequestTimeout => ("the body did not arrive in time", None),
         Code::JobCanceled => ("the job was cancelled by a DELETE request", None),
         Code::BodyTooLarge => ("a body may have at most 1048576 bytes", None),
-        Code::UnsupportedMediaType => ("the content-type is text/plain, application/json is wanted", None),
+        Code::UnsupportedMediaType => ("unsupported content-type text/plain; expected application/json", None),
         Code::MissingField => ("missing field `prompt`", Some("source.prompt")),
-        Code::InvalidValue => ("a whole number from 0 is wanted, not -2", Some("source.seed")),
+        Code::InvalidValue => ("expected a non-negative integer, got -2", Some("source.seed")),
         Code::EmptyPrompt => ("the prompt has no words", Some("prompt")),
         Code::PromptTooLong => ("the prompt has 90 tokens, the model reads at most 77", Some("prompt")),
-        Code::UnsupportedSize => ("100x100 cannot be made: sides are multiples of 8, 32 at least", Some("source.size")),
+        Code::UnsupportedSize => {
+            ("unsupported size 100x100; sides are multiples of 8, at least 32", Some("source.size"))
+        }
         Code::SourceTooLarge => {
             ("the recording of this source takes 1681408 bytes, the budget for all recordings is 1000", Some("source"))
         }
@@ -93,11 +100,13 @@ fn example(code: Code) -> (&'static str, Option<&'static str>) {
             ("the response took longer than 150ms; Prefer: respond-async and \"stream\": true have no such limit", None)
         }
         Code::DeadlineExceeded => ("the job did not finish within Cancel-After", None),
-    }
+    })
 }
 
 fn problem(code: Code) -> Problem {
-    let (detail, param) = example(code);
+    let Some((detail, param)) = example(code) else {
+        return unknown_field();
+    };
     let problem = Problem::new(code, detail);
     match param {
         Some(param) => problem.at(param),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::api::delivery::answer::Answer;
 use crate::api::delivery::jobs::Kind;
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::api::problem::Problem;
 use crate::engine::{Engine, EngineError, JobGroup, JobOptions, Outcomes, Work};
 

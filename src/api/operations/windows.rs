@@ -1,4 +1,4 @@
-//! The windows of an edit, as answers tell of them.
+//! The windows of an edit, as they stand in answers.
 
 use serde_json::{Map, json};
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::problem::field_path::path;
 use crate::api::problem::{Code, Problem};
 use crate::diffusion::ModelError;
 use crate::engine::{EngineError, PrepareError, ResolveError};
@@ -56,7 +57,7 @@ impl From<EditError> for Problem {
             EditError::InvalidThreshold { .. } => Code::InvalidThreshold,
             EditError::InvalidStart { .. } => Code::InvalidStart,
         };
-        Self::new(code, error.to_string()).at(error.param())
+        Self::new(code, error.to_string()).at(path(&error.field()))
     }
 }
 
@@ -64,7 +65,7 @@ impl From<PrepareError> for Problem {
     fn from(error: PrepareError) -> Self {
         match error {
             PrepareError::Edit(error) => error.into(),
-            PrepareError::Prompt { param, error } => prompt_problem(&error, param),
+            PrepareError::Prompt { field, error } => prompt_problem(&error, &path(&field)),
         }
     }
 }
@@ -83,11 +84,11 @@ pub fn prompt_problem(error: &ModelError, param: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::p2p::{Prompt, Window};
+    use crate::p2p::{Field, Prompt, Window};
 
     #[test]
     fn errors_of_an_edit_keep_their_field() {
-        let window = Window::new(0.9, 0.1).unwrap_err().at("self_replace_steps");
+        let window = Window::new(0.9, 0.1).unwrap_err().at(Field::SelfReplaceSteps);
         let problem = Problem::from(window);
         assert_eq!((problem.code(), problem.param()), (Code::InvalidWindow, Some("self_replace_steps")));
         let word = |ids| Prompt::new("", ids, vec![0..0, 0..0], 77);

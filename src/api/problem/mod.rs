@@ -1,13 +1,13 @@
 //! Problems: what went wrong with a request, with a stable code for programs.
 //!
 //! - `code`: the table of codes, statuses and titles; `problem`: one of them, with what is wrong with this request
-//! - `domain`: from the errors of other rooms; [`from_serde`]: from those of a body's fields
+//! - `domain`: from the errors of other rooms; `field_path`: the paths of the fields that they name
 //! - `render`: RFC 9457 and the OpenAI API's error object. Handlers return a [`Problem`]; it is rendered by
 //!   [`crate::api::transport::request_id`] alone
 
 mod code;
 mod domain;
-pub mod from_serde;
+pub(crate) mod field_path;
 #[allow(clippy::module_inception)]
 mod problem;
 mod render;

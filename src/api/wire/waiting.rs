@@ -1,6 +1,5 @@
-//! How an answer is waited for: headers and fields of requests.
+//! How an answer is waited for: headers of requests.
 
-use serde::Deserialize;
 use utoipa::IntoParams;
 
 /// Headers that say how the answer is waited for.
@@ -12,7 +11,7 @@ pub struct WaitHeaders {
     #[param(rename = "Prefer", required = false, example = "respond-async")]
     prefer: String,
     /// 1 to 255 visible ASCII characters. The same key on the same address and body is the same job, which is run
-    /// once: who comes later waits for it or is given its answer, marked `idempotent-replayed: true`. A job that was
+    /// once: later requests wait for it or get its answer, marked `idempotent-replayed: true`. A job that was
     /// cancelled, or failed with 429 or 5xx, frees its key.
     #[param(rename = "Idempotency-Key", required = false, pattern = "^[!-~]{1,255}$", example = "8e03978e-40d5-43dd")]
     idempotency_key: String,
@@ -25,18 +24,4 @@ pub struct WaitHeaders {
         example = "1m30s"
     )]
     cancel_after: String,
-}
-
-/// Fields of a body that say how the answer is waited for; they are documented where they stand.
-#[derive(Debug, Default, Deserialize)]
-pub struct WaitBody {
-    /// Whether events are wanted.
-    #[serde(default)]
-    pub stream: Option<bool>,
-    /// Previews on the way.
-    #[serde(default)]
-    pub partial_images: Option<u64>,
-    /// Where the job is sent when it has ended.
-    #[serde(default)]
-    pub webhook: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::diffusion::{ModelError, ModelInfo};
-use crate::p2p::{EditError, EditParams, EditPlan, Presets, Prompt};
+use crate::p2p::{EditError, EditParams, EditPlan, Field, Presets, Prompt};
 use crate::recordings::Source;
 
 /// Why an edit cannot be prepared.
@@ -12,8 +12,8 @@ pub enum PrepareError {
     /// A prompt cannot be tokenized, or is too long.
     #[error("{error}")]
     Prompt {
-        /// `source.prompt` or `prompt`.
-        param: &'static str,
+        /// [`Field::SourcePrompt`] or [`Field::Prompt`].
+        field: Field,
         /// What is wrong with it.
         error: ModelError,
     },
@@ -54,11 +54,11 @@ impl PreparedEdit {
         prompt: &str,
         params: &EditParams,
     ) -> Result<Self, PrepareError> {
-        let tokens = |param, text| match tokenize(model, text) {
+        let tokens = |field, text| match tokenize(model, text) {
             Ok(prompt) => Ok(Arc::new(prompt)),
-            Err(error) => Err(PrepareError::Prompt { param, error }),
+            Err(error) => Err(PrepareError::Prompt { field, error }),
         };
-        let (from, to) = (tokens("source.prompt", &source.prompt)?, tokens("prompt", prompt)?);
+        let (from, to) = (tokens(Field::SourcePrompt, &source.prompt)?, tokens(Field::Prompt, prompt)?);
         Ok(Self::from_prompts(presets, from, to, params, source.steps)?)
     }
 

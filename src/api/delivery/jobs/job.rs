@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::api::delivery::idempotency::IdempotencyKey;
 use crate::api::delivery::jobs::{End, Ended, Waiter};
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::engine::{CancelReason, Progress, Stage};
 use crate::sync::lock;
 

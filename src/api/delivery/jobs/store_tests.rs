@@ -13,7 +13,7 @@ use crate::api::delivery::answer::testing::answer_of;
 use crate::api::delivery::idempotency::{Fingerprint, IdempotencyKey};
 use crate::api::delivery::jobs::JobLimits;
 use crate::api::delivery::jobs::{End, Job, JobStore, Jobs, Kind, Origin, Waiter};
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::api::problem::{Code, Problem};
 use crate::engine::{CancelReason, Progress};
 

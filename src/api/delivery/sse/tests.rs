@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::api::delivery::answer::testing;
 use crate::api::delivery::jobs::{End, Job, Kind, Origin};
 use crate::api::delivery::sse;
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::api::problem::Dialect;
 use crate::engine::{CancelReason, Preview, Progress, Stage};
 use crate::media::{Image, decode, from_base64};

@@ -1,29 +1,30 @@
 //! `POST /v1/align`: how two prompts align; nothing is run.
 
+pub(crate) mod request;
 pub(crate) mod response;
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Map, Value};
 
+use crate::api::fields::FieldName;
+use crate::api::operations::align::request::{AlignBody, AlignField, AlignRequest};
 use crate::api::operations::align::response::{AlignResponse, TokenBody};
 use crate::api::operations::bodies::alignment;
-use crate::api::operations::edit_params::edit_type;
-use crate::api::operations::source::check_prompt;
+use crate::api::operations::warnings::UnknownWord;
 use crate::api::operations::{warnings, windows};
 use crate::api::problem::{Problem, prompt_problem};
 use crate::api::state::AppState;
-use crate::api::transport::body::{JsonObject, read};
-use crate::api::wire::AlignRequest;
+use crate::api::transport::body::JsonObject;
+use crate::diffusion::ModelError;
 use crate::diffusion::text::tokenizer::{Tokenizer, Tokens};
-use crate::p2p::{EditParams, EditPlan, Presets, Prompt};
+use crate::p2p::{EditError, EditParams, EditPlan, Presets, Prompt};
 
 /// Tokens and alignment of two prompts.
 #[utoipa::path(
     post, path = "/v1/align", tag = "edits",
-    request_body(content = AlignRequest, example = json!({"source_prompt": "a cat on the beach", "prompt": "a dog on the beach"})),
+    request_body(content = AlignBody, example = json!({"source_prompt": "a cat on the beach", "prompt": "a dog on the beach"})),
     responses(
         (status = 200, description = "Tokens and alignment", body = AlignResponse),
     )
@@ -34,38 +35,63 @@ pub async fn align(
 ) -> Result<Json<AlignResponse>, Problem> {
     let engine = state.models.default_engine();
     let (model, presets) = (engine.model()?, engine.presets()?);
-    answer_to(body, &model.tokenizer, presets, model.defaults.num_inference_steps).map(Json)
+    let request = AlignRequest::of_body(&body)?;
+    let (response, _) = answer_to(&request, &model.tokenizer, presets, model.defaults.num_inference_steps)?;
+    Ok(Json(response))
 }
 
-/// What is answered to a body, from those parts of a model that it takes; `steps` are the model's own.
-pub fn answer_to(
-    body: Map<String, Value>,
+/// The answer to a request, from those parts of a model that it takes; `steps` are the model's own.
+pub(crate) fn answer_to(
+    request: &AlignRequest,
     tokenizer: &Tokenizer,
     presets: &Presets,
     steps: usize,
-) -> Result<AlignResponse, Problem> {
-    let request: AlignRequest = read(body, "")?;
-    let edit_type = edit_type(request.edit_type.as_deref())?;
-    check_prompt(&request.source_prompt, "source_prompt")?;
-    check_prompt(&request.prompt, "prompt")?;
-    let tokens = |text, field| tokenizer.encode_prompt(text).map_err(|error| prompt_problem(&error, field));
-    let source = tokens(&request.source_prompt, "source_prompt")?;
-    let target = tokens(&request.prompt, "prompt")?;
+) -> Result<(AlignResponse, Vec<UnknownWord<AlignField>>), AlignError> {
+    let (source, target) = (request.source_prompt.as_str(), request.prompt.as_str());
+    let tokens = |text, field| tokenizer.encode_prompt(text).map_err(|error| AlignError::Prompt { field, error });
+    let (from, to) = (tokens(source, AlignField::SourcePrompt)?, tokens(target, AlignField::Prompt)?);
     let prompt =
         |text, tokens: &Tokens| Prompt::new(text, tokens.ids.clone(), tokens.spans.clone(), tokenizer.max_tokens());
-    let prompts = (prompt(&request.source_prompt, &source), prompt(&request.prompt, &target));
-    let plan = EditPlan::new(&prompts.0, &prompts.1, &EditParams::new(edit_type), presets, steps)?;
-    let named = [("source_prompt", request.source_prompt.as_str()), ("prompt", &request.prompt)];
-    Ok(AlignResponse {
+    let params = EditParams::new(request.edit_type);
+    let plan = EditPlan::new(&prompt(source, &from), &prompt(target, &to), &params, presets, steps)?;
+    let prompts = [(AlignField::SourcePrompt, source), (AlignField::Prompt, target)];
+    let warnings = warnings::unknown_words(presets.vocabulary(), &prompts);
+    let response = AlignResponse {
         object: "alignment",
         edit_type: plan.edit_type().as_str(),
-        source_tokens: token_bodies(tokenizer, &request.source_prompt, source),
-        target_tokens: token_bodies(tokenizer, &request.prompt, target),
+        source_tokens: token_bodies(tokenizer, source, from),
+        target_tokens: token_bodies(tokenizer, target, to),
         max_tokens: tokenizer.max_tokens(),
         alignment: alignment(plan.alignment()),
         windows: windows::body(plan.windows()),
-        warnings: warnings::unknown_words(presets.vocabulary(), &named),
-    })
+        warnings: warnings.iter().cloned().map(|word| word.body(|field| field.name().to_owned())).collect(),
+    };
+    Ok((response, warnings))
+}
+
+/// Why prompts cannot be aligned.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AlignError {
+    /// A prompt has too many tokens, or cannot be tokenized.
+    #[error("{error}")]
+    Prompt {
+        /// Its field.
+        field: AlignField,
+        /// What is wrong with it.
+        error: ModelError,
+    },
+    /// The edit type cannot align them.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+impl From<AlignError> for Problem {
+    fn from(error: AlignError) -> Self {
+        match error {
+            AlignError::Prompt { field, error } => prompt_problem(&error, field.name()),
+            AlignError::Edit(error) => error.into(),
+        }
+    }
 }
 
 fn token_bodies(tokenizer: &Tokenizer, text: &str, tokens: Tokens) -> Vec<TokenBody> {

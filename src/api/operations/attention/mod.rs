@@ -1,6 +1,7 @@
 //! `GET /v1/sessions/{id}/attention`: where a source attends to a word, as a picture or as numbers; and the same of an
 //! edit, for its answer.
 
+pub(crate) mod request;
 pub(crate) mod response;
 
 use std::sync::Arc;
@@ -13,18 +14,18 @@ use axum::{Extension, Json};
 use crate::api::delivery::encoded_image::EncodedImage;
 use crate::api::delivery::image_headers::{ascii, put, put_json};
 use crate::api::guard::Caller;
+use crate::api::operations::attention::request::AttentionQuery;
 use crate::api::operations::attention::response::{AttentionAnswer, AttentionList, AttentionResponse, WordAttention};
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::api::operations::sessions::known_source;
 use crate::api::problem::{Code, Problem, prompt_problem};
 use crate::api::state::AppState;
 use crate::api::transport::blocking::blocking;
-use crate::api::transport::body::read;
 use crate::api::transport::content_negotiation;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::IdPath;
 use crate::api::transport::query::QueryObject;
-use crate::api::wire::{AttentionQuery, ImageFileSchema};
+use crate::api::wire::ImageFileSchema;
 use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
 use crate::media;
 use crate::media::Image;
@@ -52,12 +53,12 @@ pub async fn show(
     QueryObject(query): QueryObject,
 ) -> Result<Response, Problem> {
     let representation = content_negotiation::representation_or(&headers, Representation::Image(None))?;
-    let query: AttentionQuery = read(query, "")?;
+    let query = AttentionQuery::of_query(&query)?;
     let (engine, source) = known_source(&state, &id)?;
     let model = engine.model()?;
     let prompt = tokenize(model, &source.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
-    let word = query.word.as_deref().map(|word| named_word(&prompt, word, "word")).transpose()?;
-    let step = query.step.as_deref().map(|step| read_step(step, source.steps)).transpose()?;
+    let word = query.word.as_deref().map(|word| named_word(&prompt, word)).transpose()?;
+    let step = query.step_of(source.steps)?;
     if word.is_none() && representation != Representation::Json {
         let detail = "a heat map shows one word: name it, or accept application/json for the numbers of all words";
         return Err(Problem::new(Code::MissingField, detail).at("word"));
@@ -106,14 +107,6 @@ pub(crate) async fn of_edit(edit: &PreparedEdit, outcome: &Outcome) -> Result<Ve
     // An edit without maps of its own is its source.
     let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps).clone();
     blocking(move || numbers(&maps, None, all_words(&prompt))).await
-}
-
-fn read_step(text: &str, steps: usize) -> Result<usize, Problem> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().ok()).flatten().filter(|step| *step < steps).ok_or_else(|| {
-        let detail = format!("{text:?} is not a step of this source; expected 0 to {}", steps - 1);
-        Problem::new(Code::InvalidValue, detail).at("step")
-    })
 }
 
 /// The detail of `no_attention_maps`.
@@ -176,17 +169,6 @@ mod tests {
         let none = AttentionMaps { height: 0, width: 0, tokens: 77, steps: vec![[].as_slice().into(); 3] };
         for step in [None, Some(1)] {
             assert_eq!(numbers(&none, step, vec![word()]).unwrap_err().code(), Code::NoAttentionMaps);
-        }
-    }
-
-    #[test]
-    fn steps_are_counted_from_0() {
-        assert_eq!(read_step("0", 5), Ok(0));
-        assert_eq!(read_step("4", 5), Ok(4));
-        for wrong in ["5", "-1", "+1", "1.5", "", "last"] {
-            let problem = read_step(wrong, 5).unwrap_err();
-            assert_eq!((problem.code(), problem.param()), (Code::InvalidValue, Some("step")));
-            assert!(problem.detail().contains("0 to 4"), "{}", problem.detail());
         }
     }
 }

@@ -11,12 +11,14 @@ use crate::api::delivery::jobs::Kind;
 use crate::api::delivery::png_metadata;
 use crate::api::operations::attention;
 use crate::api::operations::bodies::{ImageData, WarningBody};
-use crate::api::operations::edit_params::{EditSpec, Output};
+use crate::api::operations::edits::request::EditFields;
 use crate::api::operations::edits::response::{EditResponse, ResponseExtras};
 use crate::api::operations::operation::{Operation, Works};
+use crate::api::operations::output::Output;
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
 use crate::engine::{Engine, Outcome, Outcomes, PreparedEdit, Work};
+use crate::p2p::EditParams;
 use crate::recordings::Source;
 
 /// An edit of a source.
@@ -26,23 +28,24 @@ pub(super) struct EditOperation {
     model: Arc<ModelInfo>,
     source: Arc<Source>,
     edit: PreparedEdit,
-    spec: EditSpec,
+    fields: EditFields,
+    params: EditParams,
     warnings: Vec<WarningBody>,
     output: Output,
 }
 
 impl EditOperation {
-    /// The edit `edit`, as `spec` asks for it; images are encoded as `output` says.
+    /// The edit `edit`, as its fields and parameters ask for it; images are encoded as `output` says.
     pub(super) fn new(
         engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,
         source: Arc<Source>,
         edit: PreparedEdit,
-        spec: EditSpec,
+        (fields, params): (EditFields, EditParams),
         warnings: Vec<WarningBody>,
         output: Output,
     ) -> Self {
-        Self { engine: Arc::clone(engine), model: Arc::clone(model), source, edit, spec, warnings, output }
+        Self { engine: Arc::clone(engine), model: Arc::clone(model), source, edit, fields, params, warnings, output }
     }
 
     fn headers(&self, body: &EditResponse, outcome: &Outcome) -> HeaderMap {
@@ -71,7 +74,7 @@ impl Operation for EditOperation {
 
     fn works(&self) -> Works {
         let work = Work::Edit { source: Arc::clone(&self.source), edit: self.edit.clone() };
-        Works { attention: self.spec.attention, ..Works::one(work) }
+        Works { attention: self.fields.attention, ..Works::one(work) }
     }
 
     fn source_field(&self) -> Option<&'static str> {
@@ -79,22 +82,22 @@ impl Operation for EditOperation {
     }
 
     async fn respond(&self, Outcomes { last: outcome, .. }: Outcomes) -> Result<Answer, Problem> {
-        let Self { model, source, edit, spec, warnings, output, .. } = self;
-        let attention = match spec.attention {
+        let Self { model, source, edit, fields, params, warnings, output, .. } = self;
+        let attention = match fields.attention {
             true => Some(attention::of_edit(edit, &outcome).await?),
             false => None,
         };
         let extras = ResponseExtras { warnings: warnings.clone(), attention };
         let mut body = EditResponse::new(&model.name, source, edit, &outcome, extras, *output);
         let headers = self.headers(&body, &outcome);
-        if spec.include_source {
+        if fields.include_source {
             let texts = png_metadata::of_source(model, source);
             let image = EncodedImage::encode(Arc::clone(&outcome.source_image), *output, texts).await?;
             body.data.push(ImageData::new("source", image));
         }
         // An edit without an image of its own is its source.
         let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
-        let texts = png_metadata::of_edit(model, source, edit, &spec.params);
+        let texts = png_metadata::of_edit(model, source, edit, params);
         let image = EncodedImage::encode(Arc::clone(edited), *output, texts.clone()).await?;
         body.data.push(ImageData::new("edit", image.clone()));
         let body = AnswerBody::Edit(Box::new(body));

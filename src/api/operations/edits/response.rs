@@ -9,7 +9,7 @@ use crate::api::operations::attention::response::WordAttention;
 use crate::api::operations::bodies::{
     AlignedWordsBody, ImageData, SessionRef, TimingsBody, WarningBody, WindowsBody, alignment, size, unix_seconds,
 };
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::api::operations::windows;
 use crate::api::wire::{EditTypeSchema, OutputFormatSchema};
 use crate::engine::{Outcome, PreparedEdit};

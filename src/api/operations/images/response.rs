@@ -58,7 +58,7 @@ pub struct GeneratedImage {
     #[schema(value_type = Option<String>)]
     url: Option<DataUrl>,
     /// Its seed.
-    #[schema(example = 7)]
+    #[schema(schema_with = crate::api::operations::source::seed_schema)]
     pub seed: u64,
     /// Its session, which can be edited.
     pub session: SessionRef,

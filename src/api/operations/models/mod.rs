@@ -2,25 +2,24 @@
 
 pub(crate) mod response;
 
+pub(crate) mod example;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Map, Value};
 
 use crate::api::operations::bodies::unix_seconds;
-use crate::api::operations::edit_params::EditSpec;
 use crate::api::operations::models::response::{ModelDefaults, ModelList, ModelResponse, ModelSizes, PresetBody};
-use crate::api::operations::source;
-use crate::api::operations::source::SCHEDULER;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::path_id::{IdPath, PathId};
-use crate::diffusion::profile::PROFILE_FILE;
-use crate::diffusion::{ModelError, ModelInfo};
-use crate::engine::{Engine, EngineError, PreparedEdit, ResolveError, max_pixels};
+use crate::diffusion::ModelInfo;
+use crate::engine::{Engine, EngineError, ResolveError, max_pixels};
 use crate::p2p::{Preset, Presets};
+
+pub use crate::api::operations::models::example::check_examples;
 
 const OWNER: &str = "reprompt";
 
@@ -84,7 +83,7 @@ pub(crate) fn describe(info: &ModelInfo, presets: &Presets, started: SystemTime)
             height: info.native_size,
             num_inference_steps: info.defaults.num_inference_steps,
             guidance_scale: info.defaults.guidance_scale,
-            scheduler: SCHEDULER,
+            scheduler: info.default_sampler.as_str(),
             windows: windows(&Preset::PUBLISHED),
         },
         sizes: ModelSizes { multiple_of: info.vae_factor, min_side: info.min_side, max_pixels: max_pixels(info) },
@@ -98,39 +97,4 @@ pub(crate) fn describe(info: &ModelInfo, presets: &Presets, started: SystemTime)
 fn windows(preset: &Preset) -> PresetBody {
     let Preset { cross_replace_steps: cross, self_replace_steps: own } = preset;
     PresetBody { cross_replace_steps: [cross.lo, cross.hi], self_replace_steps: [own.lo, own.hi] }
-}
-
-/// Checks that each of the model's examples can be asked for.
-///
-/// # Errors
-/// [`ModelError::Config`], naming the key and what is wrong with its value.
-pub fn check_examples(engine: &Engine) -> Result<(), ModelError> {
-    // A model that is gone again has nothing to be checked.
-    let (Ok(model), Ok(presets)) = (engine.model(), engine.presets()) else {
-        return Ok(());
-    };
-    for (at, example) in model.hints.examples.iter().enumerate() {
-        check(model, presets, example).map_err(|problem| {
-            let key = match problem.param() {
-                None => String::new(),
-                Some("prompt") => ".edit".to_owned(),
-                Some(param) => format!(".{}", param.strip_prefix("source.").unwrap_or(param)),
-            };
-            ModelError::config(PROFILE_FILE, format!("`examples[{at}]{key}`: {}", problem.detail()))
-        })?;
-    }
-    Ok(())
-}
-
-fn check(model: &ModelInfo, presets: &Presets, example: &Map<String, Value>) -> Result<(), Problem> {
-    let mut edit = example.clone();
-    let fields = ["prompt", "seed"].into_iter().filter_map(|field| edit.remove_entry(field));
-    let source = source::parse(fields.collect(), "source", model)?;
-    let prompt = edit.remove("edit").ok_or_else(|| Problem::new(Code::MissingField, "missing field `edit`"))?;
-    edit.insert("prompt".to_owned(), prompt);
-    let spec = EditSpec::parse(edit)?;
-    let prompt = spec.prompt.as_deref().unwrap_or_default();
-    source::check_prompt(prompt, "prompt")?;
-    PreparedEdit::new(model, presets, &source, prompt, &spec.params)?;
-    Ok(())
 }

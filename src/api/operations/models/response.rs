@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::api::wire::EqualizerEntry;
+use crate::api::operations::edits::request::EqualizerEntry;
 use crate::api::wire::{CrossWindowsSchema, EditTypeSchema, LocalBlendSchema, SchedulerSchema, WindowSchema};
 
 /// A model, what requests take where they leave it to the model, and what it knows.

@@ -1,6 +1,7 @@
 //! `/v1/sessions`: sources that were run and recorded.
 
 mod operation;
+pub(crate) mod request;
 pub(crate) mod response;
 
 use std::sync::Arc;
@@ -16,23 +17,19 @@ use crate::api::delivery::jobs::response::JobResponse;
 use crate::api::delivery::png_metadata;
 use crate::api::delivery::respond::{Call, respond};
 use crate::api::guard::Caller;
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::api::operations::sessions::operation::SessionOperation;
+use crate::api::operations::sessions::request::SessionRequest;
 use crate::api::operations::sessions::response::{SessionList, SessionResponse};
-use crate::api::operations::{source, warnings};
+use crate::api::operations::warnings;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
-use crate::api::transport::body::read;
 use crate::api::transport::content_negotiation;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::{IdPath, PathId};
-use crate::api::wire::{ImageFileSchema, OutputBody, SessionRequest, StreamEventSchema, WaitHeaders};
+use crate::api::wire::{ImageFileSchema, StreamEventSchema, WaitHeaders};
 use crate::engine::{Engine, JobOptions, Work};
 use crate::recordings::{SessionId, Source};
-
-/// Fields of [`OutputBody`], to tell them from a source's where both stand at the top of a body.
-const OUTPUT_FIELDS: [&str; 6] =
-    ["response_format", "output_format", "output_compression", "stream", "partial_images", "webhook"];
 
 /// Runs and records a source.
 ///
@@ -54,31 +51,22 @@ const OUTPUT_FIELDS: [&str; 6] =
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
     let known = Arc::clone(&state);
-    respond(state, call, move |body, representation| prepare(&known, body, representation)).await
+    respond(state, call, move |body, representation| prepare(&known, &body, representation)).await
 }
 
-/// What a source to be run and recorded comes down to.
+/// The session that a body asks for.
 fn prepare(
     state: &AppState,
-    mut body: Map<String, Value>,
+    body: &Map<String, Value>,
     representation: Representation,
 ) -> Result<SessionOperation, Problem> {
     let engine = state.models.default_engine();
     let model = engine.model()?;
-    let output = Output::new(&read::<OutputBody>(take_output(&mut body), "")?)?;
+    let SessionRequest { source, place, files } = SessionRequest::read(body)?;
+    let output = files.output()?;
     let output = if let Representation::Image(format) = representation { output.in_format(format) } else { output };
-    let (source, prefix) = if body.contains_key("source") || body.contains_key("source_prompt") {
-        let source = source::take(&mut body)?;
-        if let Some(field) = body.keys().next() {
-            let detail = format!("unknown field `{field}`, expected `source` and {}", OUTPUT_FIELDS.join(", "));
-            return Err(Problem::new(Code::UnknownField, detail).at(field.clone()));
-        }
-        (source, "source")
-    } else {
-        (body, "")
-    };
-    let source = source::parse(source, prefix, model)?;
-    let warnings = warnings::of_source(engine.presets()?.vocabulary(), &source, prefix);
+    let source = source.resolve(model).map_err(|error| place.problem(error))?;
+    let warnings = warnings::source_bodies(engine.presets()?.vocabulary(), &source, place);
     Ok(SessionOperation::new(engine, model, Arc::new(source), warnings, output))
 }
 
@@ -168,10 +156,6 @@ impl PathId for SessionId {
     fn from_client(text: &str) -> Self {
         Self::from_client(text)
     }
-}
-
-fn take_output(body: &mut Map<String, Value>) -> Map<String, Value> {
-    OUTPUT_FIELDS.iter().filter_map(|field| body.remove_entry(*field)).collect()
 }
 
 /// The engine and the source of a session. The session may be evicted at any time, also right after.

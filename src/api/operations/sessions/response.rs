@@ -4,8 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::operations::bodies::{ImageData, TimingsBody, WarningBody, size, unix_seconds};
-use crate::api::operations::source::SCHEDULER;
 use crate::api::wire::{RecordingSchema, SchedulerSchema, TierSchema};
+use crate::diffusion::samplers::SamplerName;
 use crate::recordings::{SessionView, Source};
 
 /// A recorded source.
@@ -68,6 +68,7 @@ pub struct SourceBody {
     /// The negative prompt.
     pub negative_prompt: String,
     /// The seed.
+    #[schema(schema_with = crate::api::operations::source::seed_schema)]
     pub seed: u64,
     /// Denoising steps.
     pub num_inference_steps: usize,
@@ -101,7 +102,7 @@ impl From<&Source> for SourceBody {
             guidance_scale: source.guidance_scale,
             width: source.width,
             height: source.height,
-            scheduler: SCHEDULER,
+            scheduler: SamplerName::default().as_str(),
         }
     }
 }

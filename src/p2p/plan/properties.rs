@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::*;
 use crate::p2p::testing::{MAX_TOKENS, any_prompt, prompt, related, window};
+use crate::p2p::*;
 
 /// The positions of the map that a position of the mask looks at: the one under it, and with `pool` those around.
 fn looked_at((y, x): (usize, usize), (h, w): (usize, usize), (map_h, map_w): (usize, usize), pool: bool) -> Vec<usize> {
@@ -107,7 +107,7 @@ proptest! {
         let (base, own) = attention.split_at(MAX_TOKENS);
         let scaled = target.find(&word).expect("a word");
         for (token, &own) in own.iter().enumerate() {
-            // Align, equalize, and blend by the gate, as the paper tells it.
+            // Align, equalize, and blend by the gate, as the paper describes it.
             let taken: f32 = alignment.map.column(token).zip(base).map(|(weight, base)| weight * base).sum();
             let aligned = if alignment.has_source[token] { taken } else { own };
             let equalized = if scaled.contains(&token) { aligned * strength } else { aligned };

@@ -5,8 +5,8 @@
 
 use proptest::prelude::*;
 
-use super::*;
 use crate::p2p::testing::{MAX_TOKENS, any_prompt, equally_many_words, pure_addition, related};
+use crate::p2p::*;
 
 /// The most pairs that an alignment in order of the first `i` and `j` elements has, at \[i\]\[j\].
 fn most_pairs(x: &[u32], y: &[u32]) -> Vec<Vec<usize>> {
@@ -122,8 +122,8 @@ proptest! {
     #[test]
     fn refine_tells_of_every_word_once(source in any_prompt(), target in any_prompt()) {
         let words = refine(&source, &target).words;
-        let told: Vec<usize> = words.iter().flat_map(|entry| entry.target_words.clone()).collect();
-        prop_assert_eq!(told, (0..target.words().len()).collect::<Vec<_>>());
+        let listed: Vec<usize> = words.iter().flat_map(|entry| entry.target_words.clone()).collect();
+        prop_assert_eq!(listed, (0..target.words().len()).collect::<Vec<_>>());
         for word in 0..source.words().len() {
             let entries = || words.iter().filter(|entry| entry.source_words.contains(&word));
             let removed = entries().filter(|entry| entry.relation == Relation::Removed).count();

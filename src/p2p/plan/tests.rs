@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::p2p::params::{Equalize, LocalBlendParams};
-use crate::p2p::schedule::{CrossReplaceSteps, Window};
+use crate::p2p::schedule::window::{CrossReplaceSteps, Window};
 use crate::p2p::testing::{MAX_TOKENS, prompt, text};
 
 fn planned(source: &str, target: &str, params: &EditParams) -> Result<EditPlan, EditError> {
@@ -109,12 +109,11 @@ fn a_gate_that_shuts_again_returns_to_its_first_phase() {
 fn what_would_do_nothing_is_an_error() {
     let small = EditParams { self_replace: Some(Window { lo: 0.0, hi: 0.05 }), ..EditParams::default() };
     let error = planned("a cat", "a dog", &small).expect_err("int(0.5) = 0");
-    let told = (error.code(), error.param());
-    assert_eq!(told, ("window_selects_no_step", "self_replace_steps".into()));
+    let field = Field::SelfReplaceSteps;
+    assert_eq!(error, EditError::WindowSelectsNoStep { lo: 0.0, hi: 0.05, steps: 10, field });
 
     let blend = EditParams { local_blend: Some(LocalBlendParams::default()), ..EditParams::default() };
-    let error = planned("a cat", "a cat", &blend).expect_err("nothing differs");
-    assert_eq!(error.param(), "local_blend");
+    assert_eq!(planned("a cat", "a cat", &blend), Err(EditError::LocalBlendNoWords));
     let plan = planned("a cat", "a dog", &blend).expect("valid");
     assert_eq!(plan.blend().map(|blend| blend.start_step), Some(2));
 
@@ -125,27 +124,25 @@ fn what_would_do_nothing_is_an_error() {
         ..equalized(EditType::Auto, "dog", 2.0)
     };
     let error = planned("a cat", "a dog", &all_off).expect_err("gates are shut");
-    assert_eq!(error.code(), "equalizer_no_effect");
+    assert!(matches!(error, EditError::EqualizerNoEffect { .. }));
 }
 
 #[test]
 fn edit_types_that_do_not_fit_say_so() {
-    let code = |edit_type, target| {
-        let plan = planned("a cat", target, &EditParams::new(edit_type));
-        plan.map_err(|error| (error.code(), error.param()))
-    };
-    let replace = code(EditType::Replace, "a big cat");
-    assert_eq!(replace, Err(("replace_word_count", "prompt".into())));
-    let reweight = code(EditType::Reweight, "a dog");
-    assert_eq!(reweight, Err(("reweight_changes_prompt", "prompt".into())));
+    let error = |edit_type, target| planned("a cat", target, &EditParams::new(edit_type)).expect_err("refused");
+    let replace = error(EditType::Replace, "a big cat");
+    assert_eq!(replace, EditError::ReplaceWordCount { source_words: 2, target_words: 3 });
+    let reweight = error(EditType::Reweight, "a dog");
+    assert_eq!(reweight, EditError::ReweightChangesPrompt);
+    assert_eq!((replace.field(), reweight.field()), (Field::Prompt, Field::Prompt));
 }
 
 #[test]
 fn a_prompt_that_does_not_fit_is_refused() {
     let long = "word ".repeat(76);
     let error = planned("a cat", &long, &EditParams::default()).expect_err("78 tokens");
-    assert_eq!((error.code(), error.param()), ("prompt_too_long", "prompt".into()));
+    assert_eq!(error, EditError::PromptTooLong { tokens: 78, max_tokens: 77, field: Field::Prompt });
     assert_eq!(error.to_string(), "the prompt has 78 tokens; at most 77 fit");
     let error = planned(&long, "a cat", &EditParams::default()).expect_err("78 tokens");
-    assert_eq!(error.param(), "source.prompt");
+    assert_eq!(error.field(), Field::SourcePrompt);
 }

@@ -13,17 +13,19 @@
 
 use std::ops::Range;
 
+use crate::p2p::align::alignment::{AlignedWords, Alignment, EditType};
 use crate::p2p::align::auto::auto;
 use crate::p2p::align::matrix::TokenMatrix;
 use crate::p2p::align::refine::refine;
 use crate::p2p::align::replace::replace;
-use crate::p2p::align::{AlignedWords, Alignment, EditType, reweight};
+use crate::p2p::align::reweight::reweight;
 use crate::p2p::blend::plan::BlendPlan;
 use crate::p2p::equalizer;
 use crate::p2p::error::EditError;
+use crate::p2p::field::Field;
 use crate::p2p::params::EditParams;
 use crate::p2p::prompt::Prompt;
-use crate::p2p::schedule::GateTable;
+use crate::p2p::schedule::gates::GateTable;
 use crate::p2p::schedule::presets::Presets;
 use crate::p2p::schedule::windows::Windows;
 
@@ -86,8 +88,8 @@ impl EditPlan {
         presets: &Presets,
         steps: usize,
     ) -> Result<Self, EditError> {
-        fits(source, target.max_tokens(), "source.prompt")?;
-        fits(target, target.max_tokens(), "prompt")?;
+        fits(source, target.max_tokens(), Field::SourcePrompt)?;
+        fits(target, target.max_tokens(), Field::Prompt)?;
         let (edit_type, alignment) = match params.edit_type {
             EditType::Auto => auto(source, target),
             EditType::Replace => (EditType::Replace, replace(source, target)?),
@@ -96,7 +98,7 @@ impl EditPlan {
         };
         let windows = Windows::new(params, || presets.choose(source, target, &alignment.words), steps);
         let gates = GateTable::new(target, &windows.cross, steps)?;
-        let self_window = windows.self_attention.checked_range(steps, steps, "self_replace_steps")?;
+        let self_window = windows.self_attention.checked_range(steps, steps, Field::SelfReplaceSteps)?;
         let equalizer = equalizer::factors(target, &params.equalizer, &gates, &alignment)?;
         let blend = params.local_blend.as_ref();
         let blend = blend.map(|blend| BlendPlan::new(source, target, &alignment.words, blend, steps)).transpose()?;
@@ -211,11 +213,11 @@ impl EditPlan {
 }
 
 /// Matrices have the size of the padded target, so both prompts must fit into it.
-fn fits(prompt: &Prompt, max_tokens: usize, param: &str) -> Result<(), EditError> {
+fn fits(prompt: &Prompt, max_tokens: usize, field: Field) -> Result<(), EditError> {
     if prompt.len() <= max_tokens {
         return Ok(());
     }
-    Err(EditError::PromptTooLong { tokens: prompt.len(), max_tokens, param: param.to_owned() })
+    Err(EditError::PromptTooLong { tokens: prompt.len(), max_tokens, field })
 }
 
 /// The distinct rows of the gate table: the phase of every step, and the first step of every phase.
@@ -232,5 +234,6 @@ fn phases(gates: &GateTable) -> (Vec<usize>, Vec<usize>) {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
+mod properties;
+#[cfg(test)]
 mod tests;

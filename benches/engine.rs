@@ -26,7 +26,7 @@ use reprompt::engine::WorkerPart;
 use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::Tier;
-use reprompt::recordings::{SessionLimits, Source};
+use reprompt::recordings::{Origin, SessionLimits, Source};
 use reprompt::telemetry::labels::Label;
 use reprompt::telemetry::metrics::MetricsRegistry;
 use serde_json::{Value, json};
@@ -91,9 +91,8 @@ impl Options {
     }
 
     fn source(&self, seed: u64) -> Arc<Source> {
-        let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
-        let (steps, side) = (self.steps, self.size);
-        Arc::new(Source { prompt, negative_prompt, seed, steps, guidance_scale: 5.0, width: side, height: side })
+        let new = Source::new("a cat on the beach", Origin::Seed(seed), self.steps, (self.size, self.size));
+        Arc::new(Source { guidance_scale: 5.0, ..new })
     }
 
     async fn engine(&self, sessions: SessionLimits) -> Engine {
@@ -151,7 +150,7 @@ fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
     let began = Instant::now();
     let contexts = model.encode_prompts(&[&source.negative_prompt, prompt]).unwrap();
     let contexts: Vec<_> = contexts.iter().collect();
-    let mut latents = model.noise(source.seed, source.height, source.width).unwrap();
+    let mut latents = model.noise(source.seed(), source.height, source.width).unwrap();
     for timestep in model.info.scheduler.timesteps(source.steps).unwrap() {
         let rows = Tensor::cat(&[&latents, &latents], 0).unwrap();
         let output = model.unet.forward(&rows, &[timestep; 2], &contexts, &mut NoControl).unwrap();

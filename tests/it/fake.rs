@@ -15,7 +15,7 @@ use reprompt::diffusion::{Model, ModelError, ModelInfo};
 use reprompt::engine::backend::Backend;
 use reprompt::engine::{Engine, EngineConfig, PreparedEdit, Work};
 use reprompt::p2p::EditParams;
-use reprompt::recordings::{Source, ValueBytes};
+use reprompt::recordings::{Origin, Source, ValueBytes};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
 /// A source of this seed makes every pass panic that it takes part in.
@@ -82,8 +82,8 @@ async fn started(step_time: Duration, config: EngineConfig, encoded: Encoded, he
 
 /// A source of the smallest size.
 pub fn source(seed: u64, steps: usize) -> Arc<Source> {
-    let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
-    Arc::new(Source { prompt, negative_prompt, seed, steps, guidance_scale: 5.0, width: 64, height: 64 })
+    let new = Source::new("a cat on the beach", Origin::Seed(seed), steps, (64, 64));
+    Arc::new(Source { guidance_scale: 5.0, ..new })
 }
 
 /// A recording of such a source.

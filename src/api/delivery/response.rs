@@ -23,7 +23,7 @@ use crate::diffusion::ModelInfo;
 use crate::engine::{Outcome, PreparedEdit, RecordingUse, Timings};
 use crate::media::{Image, OutputFormat, Text, base64, decode, from_base64};
 use crate::p2p::{AlignedWords, EditParams};
-use crate::recordings::{SessionView, Source};
+use crate::recordings::{SessionView, Source, Tier};
 
 /// An answer in full, from which it is given in whatever form a request accepts.
 #[derive(Debug)]
@@ -198,7 +198,7 @@ pub(crate) fn run_headers(
     put(&mut headers, "x-reprompt-model", model);
     put(&mut headers, "x-reprompt-session", &outcome.session.to_string());
     put(&mut headers, "x-reprompt-recording", outcome.recording.as_str());
-    put(&mut headers, "x-reprompt-seed", &source.seed.to_string());
+    put(&mut headers, "x-reprompt-seed", &source.seed().to_string());
     put(&mut headers, "x-reprompt-size", &size(source));
     put_json(&mut headers, "x-reprompt-warnings", &warnings);
     put_json(&mut headers, "x-reprompt-timings-ms", timings);
@@ -237,7 +237,7 @@ pub fn source_body(source: &Source) -> SourceBody {
     SourceBody {
         prompt: source.prompt.clone(),
         negative_prompt: source.negative_prompt.clone(),
-        seed: source.seed,
+        seed: source.seed(),
         num_inference_steps: source.steps,
         guidance_scale: source.guidance_scale,
         width: source.width,
@@ -261,7 +261,7 @@ pub fn told_of_edit(
         created: unix_seconds(SystemTime::now()),
         model: model.to_owned(),
         session: SessionRef { id: outcome.session.to_string(), recording: outcome.recording.as_str() },
-        seed: source.seed,
+        seed: source.seed(),
         size: size(source),
         output_format: output.format.as_str(),
         edit_type: edit.plan.edit_type().as_str(),
@@ -287,10 +287,10 @@ pub fn session(model: &str, view: &SessionView) -> SessionResponse {
         source: source_body(source),
         tier: view.tier.as_str(),
         bytes: TierBytes {
-            device: view.bytes.device,
-            memory: view.bytes.memory,
-            disk: view.bytes.disk,
-            trajectory: view.bytes.trajectory,
+            device: view.bytes[Tier::Device],
+            memory: view.bytes[Tier::Memory],
+            disk: view.bytes[Tier::Disk],
+            trajectory: view.bytes[Tier::Trajectory],
         },
         hits: view.hits,
         recording: None,

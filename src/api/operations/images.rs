@@ -32,7 +32,7 @@ use crate::api::wire::{
 use crate::diffusion::ModelInfo;
 use crate::engine::Outcome;
 use crate::media::base64;
-use crate::recordings::Source;
+use crate::recordings::{Origin, Source};
 
 /// Images of one request at most.
 const MAX_IMAGES: u64 = 10;
@@ -90,11 +90,11 @@ fn prepare(state: &AppState, mut body: Map<String, Value>, form: Form) -> Result
     let source = source::parse(fields, "", model)?;
     warnings.extend(warnings::of_source(state.engine.presets()?.vocabulary(), &source, ""));
     let sources = (0..count).map(|index| {
-        let seed = source.seed.checked_add(index).ok_or_else(|| {
-            let detail = format!("the seeds of {count} images from {} on are too large", source.seed);
+        let seed = source.seed().checked_add(index).ok_or_else(|| {
+            let detail = format!("the seeds of {count} images from {} on are too large", source.seed());
             Problem::new(Code::InvalidValue, detail).at("seed")
         })?;
-        Ok(Arc::new(Source { seed, ..source.clone() }))
+        Ok(Arc::new(Source { origin: Origin::Seed(seed), ..source.clone() }))
     });
     Ok(Prepared::images(model, sources.collect::<Result<_, Problem>>()?, as_url, warnings, output))
 }
@@ -202,7 +202,7 @@ pub async fn answer(
             false => (Some(file), None),
         };
         let session = SessionRef { id: outcome.session.to_string(), recording: outcome.recording.as_str() };
-        body.data.push(GeneratedImage { b64_json, url, seed: source.seed, session });
+        body.data.push(GeneratedImage { b64_json, url, seed: source.seed(), session });
     }
     let files = Files { output, texts: png_metadata::of_source(model, last) };
     Answer::new(StatusCode::OK, None, &body, files, headers)

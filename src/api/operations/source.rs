@@ -7,7 +7,7 @@ use crate::api::transport::body::{kind, read};
 use crate::api::wire::SourceRequest;
 use crate::diffusion::ModelInfo;
 use crate::engine::max_pixels;
-use crate::recordings::Source;
+use crate::recordings::{Origin, Source};
 
 const MAX_GUIDANCE: f64 = 100.0;
 /// Longer sides fit into no WebP, whatever the model can do.
@@ -78,16 +78,13 @@ fn check(request: SourceRequest, model: &ModelInfo) -> Result<Source, Problem> {
         return invalid("scheduler", format!("{other:?} is not served, {SCHEDULER} is"));
     }
     let (width, height) = size(&request, model)?;
+    // A seed is 32 bits in PyTorch's CPU generator, and stays exact in a JavaScript client.
+    let seed = request.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     Ok(Source {
-        prompt: request.prompt,
         negative_prompt,
-        // A seed is 32 bits in PyTorch's CPU generator, and stays exact in a JavaScript client.
-        seed: request.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
-        steps,
         // -0 and 0 are one source.
         guidance_scale: guidance_scale + 0.0,
-        width,
-        height,
+        ..Source::new(request.prompt, Origin::Seed(seed), steps, (width, height))
     })
 }
 

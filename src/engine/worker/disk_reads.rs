@@ -90,7 +90,7 @@ impl Worker<'_> {
     /// A trajectory as its file has it, where that fits the source.
     fn read_trajectory(&self, active: &mut ActiveSource, tensors: Tensors) -> Result<Arc<Trajectory>, EngineError> {
         let source = &active.source;
-        let noise = self.tried_here(|| Ok(self.model.noise(source.seed, source.height, source.width)?))?;
+        let noise = self.tried_here(|| Ok(self.model.noise(source.seed(), source.height, source.width)?))?;
         let read = || Ok(codec::to_trajectory(&active.layout, &noise, source.steps, tensors)?);
         let (steps, image) = self.tried_here(read)?;
         let Some(reservation) = active.reserved.take() else {

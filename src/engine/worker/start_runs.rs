@@ -150,7 +150,7 @@ impl Worker<'_> {
         if !begins {
             return Ok(());
         }
-        let noise = self.tried_here(|| Ok(self.model.noise(source.seed, source.height, source.width)?))?;
+        let noise = self.tried_here(|| Ok(self.model.noise(source.seed(), source.height, source.width)?))?;
         let Some(reservation) = active.reserved.take() else {
             return Err(EngineError::Failed("no room was reserved for the source".to_owned()));
         };

@@ -1,7 +1,7 @@
-//! The engine's side of recordings: what is known of a session, what is kept of it, and what goes to the store. Nothing
-//! here waits for the store, except where it says so.
+//! The recordings of one engine. Nothing here waits for the store, except where it says so.
+//!
+//! `lookup` has what is found of a session, `persist` what goes to the store.
 
-use std::any::Any;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::SystemTime;
@@ -9,19 +9,16 @@ use std::time::SystemTime;
 use crate::media::Image;
 use crate::recordings::attention_log::AttentionLog;
 use crate::recordings::budget::{Budgets, Reservation};
-use crate::recordings::codec;
-use crate::recordings::coverage::Coverage;
 use crate::recordings::disk::{Folder, Part};
 use crate::recordings::index::{Index, Removed};
 use crate::recordings::limits::SessionLimits;
 use crate::recordings::metrics::RecordingMetrics;
-use crate::recordings::pin::Pinned;
 use crate::recordings::place::{Place, Tier};
-use crate::recordings::queue::{Command, Keep, Payload, Read, SharedValue, StoreDriver, StoreEvent, StoreQueue, Write};
+use crate::recordings::queue::{Command, StoreDriver, StoreEvent, StoreQueue};
 use crate::recordings::session_id::SessionId;
 use crate::recordings::source::Source;
 use crate::recordings::store::metered::Metered;
-use crate::recordings::store::{RecordingStore, StoreError, Tensors};
+use crate::recordings::store::{RecordingStore, StoreError};
 use crate::recordings::summary::SessionView;
 use crate::recordings::trajectory::Trajectory;
 use crate::telemetry::labels::Label;
@@ -29,43 +26,8 @@ use crate::telemetry::labels::Label;
 /// The recordings of one engine.
 #[derive(Debug)]
 pub struct Recordings {
-    index: Arc<Index>,
-    queue: OnceLock<StoreQueue>,
-}
-
-/// What is known of a session.
-#[derive(Debug)]
-pub enum Lookup {
-    /// It is recorded.
-    Known(Recording),
-    /// It is not.
-    Unknown,
-    /// The store is being asked; [`StoreEvent::LookedUp`] will follow.
-    Pending,
-}
-
-/// What there is of a recorded session. What is in memory is pinned as long as this lives.
-#[derive(Debug, Clone)]
-pub struct Recording {
-    /// Its trajectory, where it is in memory.
-    pub trajectory: Option<Pinned<Trajectory>>,
-    /// Its attention, where it is in memory or on the device.
-    pub attention: Option<(Place, Pinned<AttentionLog>)>,
-    /// Whether the store has its trajectory.
-    pub is_trajectory_stored: bool,
-    /// The attention that the store has.
-    pub stored_attention: Coverage,
-}
-
-/// What the worker finds of a session.
-#[derive(Debug, Clone)]
-pub struct Known {
-    /// Its trajectory, where it is in memory.
-    pub trajectory: Option<Arc<Trajectory>>,
-    /// Its attention, where it is in memory or on the device.
-    pub attention: Option<(Tier, Arc<AttentionLog>)>,
-    /// The parts of it that are in the store.
-    pub parts: Vec<Part>,
+    pub(super) index: Arc<Index>,
+    pub(super) queue: OnceLock<StoreQueue>,
 }
 
 impl Recordings {
@@ -118,36 +80,6 @@ impl Recordings {
         Ok(())
     }
 
-    /// What is known of a session. Where the store may have sessions that it did not list, an unknown one is looked up.
-    pub fn look_up(&self, id: &SessionId) -> Lookup {
-        let known = self.index.recorded(id, |entry| {
-            let mut stored_attention = Coverage::none(entry.source.steps);
-            entry.stored.parts.keys().for_each(|part| codec::insert(&mut stored_attention, *part));
-            Recording {
-                trajectory: entry.trajectory.as_ref().map(|kept| kept.pin()),
-                attention: entry.attention.as_ref().map(|(place, kept)| (*place, kept.pin())),
-                is_trajectory_stored: entry.stored.parts.contains_key(&Part::Trajectory),
-                stored_attention,
-            }
-        });
-        if let Some(known) = known {
-            return Lookup::Known(known);
-        }
-        let Some(queue) = self.queue.get() else {
-            return Lookup::Unknown;
-        };
-        let mut inner = self.index.lock();
-        if !inner.is_partial || inner.entries.contains_key(id) {
-            return Lookup::Unknown;
-        }
-        // Under the lock: the answer must not come before the question is noted.
-        if inner.looking_up.insert(id.clone()) && !queue.send(Command::LookUp(id.clone())) {
-            inner.looking_up.remove(id);
-            return Lookup::Unknown;
-        }
-        Lookup::Pending
-    }
-
     /// Notes that a session's source is being run, so that [`Self::remove`] holds for it already. Whether it was recorded
     /// before.
     pub fn begin(&self, id: &SessionId, source: &Arc<Source>) -> bool {
@@ -174,45 +106,6 @@ impl Recordings {
         is_kept
     }
 
-    /// A source is finished: what is new of it is written to the store, where there is one: the source, its trajectory and
-    /// the attention that is there. To be called on the thread that owns the device.
-    pub fn persist(&self, id: &SessionId, trajectory: &Arc<Trajectory>, log: Option<&Arc<AttentionLog>>) {
-        if self.queue.get().is_none() {
-            return;
-        }
-        // More than the whole store may take would evict everything else, and itself at last.
-        let log = log.filter(|log| log.layout().bytes(&log.present()) <= self.limit(Tier::Disk));
-        let mut steps = Vec::new();
-        for step in log.iter().flat_map(|_| 0..trajectory.total_steps()) {
-            let attention = log.map(|log| log.step(step)).unwrap_or_default();
-            steps.extend(codec::parts_of(step, &attention).map(|part| (part, attention.clone())));
-        }
-        let mut inner = self.index.lock();
-        let Some(entry) = inner.entries.get_mut(id) else {
-            return;
-        };
-        let (generation, source) = (entry.generation, Arc::clone(&entry.source));
-        let trajectory_pin = entry.stored.offer(Part::Trajectory).then(|| {
-            let kept = entry.trajectory.as_ref().filter(|kept| Arc::ptr_eq(kept.value(), trajectory));
-            kept.map_or_else(|| Pinned::outside(Arc::clone(trajectory)), |kept| kept.pin())
-        });
-        steps.retain(|(part, _)| entry.stored.offer(*part));
-        let log_pin = log.map(|log| {
-            let kept = entry.attention.as_ref().map(|(_, kept)| kept).filter(|kept| Arc::ptr_eq(kept.value(), log));
-            kept.map_or_else(|| Pinned::outside(Arc::clone(log)), |kept| kept.pin())
-        });
-        drop(inner);
-        self.write_source(id, &source);
-        if let Some(pin) = trajectory_pin {
-            let tensors = codec::of_trajectory(trajectory);
-            self.queue_part((id, generation), Part::Trajectory, tensors, Keep::Trajectory { _pin: pin });
-        }
-        for ((part, attention), pin) in steps.into_iter().zip(std::iter::repeat(log_pin).flatten()) {
-            let tensors = codec::of_attention(part, &attention);
-            self.queue_part((id, generation), part, tensors, Keep::Attention { _pin: pin });
-        }
-    }
-
     /// Adds a trajectory that was read from the store.
     pub fn attach_trajectory(&self, id: &SessionId, trajectory: &Arc<Trajectory>) {
         let _ = self.index.attach_trajectory(id, trajectory);
@@ -227,18 +120,6 @@ impl Recordings {
     /// Takes the attention out of a session, to have room for other things.
     pub fn detach_attention(&self, id: &SessionId) {
         self.index.detach_attention(id);
-    }
-
-    /// What there is of a session that is recorded.
-    pub fn find(&self, id: &SessionId) -> Option<Known> {
-        self.index.recorded(id, |entry| Known {
-            trajectory: entry.trajectory.as_ref().map(|kept| Arc::clone(kept.value())),
-            attention: entry.attention.as_ref().map(|(place, kept)| {
-                let tier = Tier::of(crate::recordings::place::Substance::Attention, *place);
-                (tier, Arc::clone(kept.value()))
-            }),
-            parts: entry.stored.parts.keys().copied().collect(),
-        })
     }
 
     /// Counts a use of a session; as a hit where all that was wanted of it was found, in `tier` at the lowest.
@@ -314,7 +195,7 @@ impl Recordings {
             return false;
         };
         let removed =
-            Removed { session: id.clone(), reservations: std::mem::take(&mut entry.stored).into_reservations() };
+            Removed { session: id.clone(), _reservations: std::mem::take(&mut entry.stored).into_reservations() };
         // Under the lock: what a session that begins right after writes must come behind it.
         let is_queued = self.send(Command::Delete { removed, done: Some(done) });
         drop(inner);
@@ -331,12 +212,6 @@ impl Recordings {
         self.delete(self.index.sweep(now));
     }
 
-    /// Asks for a part; a [`StoreEvent::Read`] will follow, unless it is of attention that `log` does not expect any more
-    /// when its turn comes. Whether there is a store at all.
-    pub fn read_part(&self, session: &SessionId, part: Part, log: Option<&Arc<AttentionLog>>) -> bool {
-        self.send(Command::Read(Read { session: session.clone(), part, log: log.map(Arc::downgrade) }))
-    }
-
     /// Drops what waits to be written, sources excepted: the process is to end at once.
     pub fn abandon_writes(&self) {
         self.queue.get().into_iter().for_each(StoreQueue::abandon_writes);
@@ -347,80 +222,10 @@ impl Recordings {
         self.queue.get().into_iter().for_each(StoreQueue::flush);
     }
 
-    /// Writes a part that is neither in the store nor on its way there. `pinned` keeps what `tensors` are of from being
-    /// evicted from memory until it is written. Whether it was queued.
-    pub fn write_part(
-        &self,
-        session: &SessionId,
-        part: Part,
-        tensors: impl FnOnce() -> candle_core::Result<Tensors>,
-        pinned: Arc<dyn Any + Send + Sync>,
-    ) -> bool {
-        if self.queue.get().is_none() {
-            return false;
-        }
-        let mut inner = self.index.lock();
-        let Some(entry) = inner.entries.get_mut(session) else {
-            return false;
-        };
-        if entry.stored.parts.contains_key(&part) || !entry.stored.queued.insert(part) {
-            return false;
-        }
-        let generation = entry.generation;
-        drop(inner);
-        self.queue_part((session, generation), part, tensors(), Keep::Shared { _value: SharedValue(pinned) })
-    }
-
-    /// Writes what a session is made from, where that is not in the store yet.
-    pub fn write_source(&self, session: &SessionId, source: &Arc<Source>) {
-        if self.queue.get().is_none() {
-            return;
-        }
-        let mut inner = self.index.lock();
-        let Some(entry) = inner.entries.get_mut(session) else {
-            return;
-        };
-        let (generation, stored) = (entry.generation, &mut entry.stored);
-        if stored.source.is_some() || std::mem::replace(&mut stored.is_source_queued, true) {
-            return;
-        }
-        drop(inner);
-        let payload = Payload::Source(Arc::clone(source));
-        self.send(Command::Write(Write { session: session.clone(), generation, payload }));
-    }
-
     /// Forgets a part that does not fit its source, and deletes it from the store.
     pub fn lose_part(&self, session: &SessionId, part: Part) {
         let reservation = self.index.lose_part(session, part);
         self.send(Command::DeletePart { session: session.clone(), part, reservation });
-    }
-
-    #[cfg(test)]
-    pub(crate) fn index(&self) -> &Index {
-        &self.index
-    }
-
-    fn queue_part(
-        &self,
-        (session, generation): (&SessionId, u64),
-        part: Part,
-        tensors: candle_core::Result<Tensors>,
-        keep: Keep,
-    ) -> bool {
-        let is_queued = match tensors {
-            Ok(tensors) => {
-                let payload = Payload::Part { part, tensors, _keep: keep };
-                self.send(Command::Write(Write { session: session.clone(), generation, payload }))
-            }
-            Err(error) => {
-                tracing::warn!(%error, %session, %part, "a recording could not be copied for the store");
-                false
-            }
-        };
-        if !is_queued {
-            self.index.unwritten((session, generation), Some(part));
-        }
-        is_queued
     }
 
     fn delete(&self, removed: impl IntoIterator<Item = Removed>) {
@@ -429,7 +234,8 @@ impl Recordings {
         }
     }
 
-    fn send(&self, command: Command) -> bool {
+    /// Queues a command; whether there is a store.
+    pub(super) fn send(&self, command: Command) -> bool {
         self.queue.get().is_some_and(|queue| queue.send(command))
     }
 }

@@ -51,7 +51,8 @@ pub(crate) struct Inner {
 #[must_use = "its parts are still in the store"]
 pub(crate) struct Removed {
     pub(crate) session: SessionId,
-    pub(crate) reservations: Vec<Reservation>,
+    /// Held until the deletion is done.
+    pub(crate) _reservations: Vec<Reservation>,
 }
 
 impl Index {
@@ -300,7 +301,7 @@ impl Inner {
 impl Removed {
     /// What is left to be done for an entry that was taken out; drops what it had in memory.
     pub(crate) fn of(session: SessionId, entry: Entry) -> Self {
-        Self { session, reservations: entry.stored.into_reservations() }
+        Self { session, _reservations: entry.stored.into_reservations() }
     }
 }
 

@@ -9,7 +9,8 @@
 //! - `index`, `entry`: all sessions; `pin`, `eviction`, `greedy_dual`: what is evicted to make room
 //! - `store`: the store behind this process, as a trait; `disk`: the store of local files; `queue`: the thread that calls
 //!   the store; `codec`: recordings as tensors by name
-//! - `handle`: the engine's side of all this; `summary`: what is shown of a session
+//! - `handle`: the engine's side of all this; `lookup`: what it finds of a session; `persist`: what it writes; `summary`: what is
+//!   shown of a session
 
 pub mod attention_log;
 pub mod budget;
@@ -23,8 +24,10 @@ mod handle;
 mod index;
 pub mod layout;
 pub mod limits;
+mod lookup;
 pub mod maps;
 mod metrics;
+mod persist;
 mod pin;
 mod place;
 mod queue;
@@ -41,9 +44,10 @@ pub mod trajectory;
 pub use attention_log::{AttentionLog, CrossRecord, SelfRecord, SourceContexts, StepAttention, StepNeeds};
 pub use budget::Budgets;
 pub use coverage::{Coverage, StepSet};
-pub use handle::{Known, Lookup, Recording, Recordings};
+pub use handle::Recordings;
 pub use layout::{RecordingLayout, ValueBytes};
 pub use limits::SessionLimits;
+pub use lookup::{Known, Lookup, Recording};
 pub use maps::AttentionMaps;
 pub use metrics::RecordingMetrics;
 pub use pin::Pinned;

@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn the_same_source_has_the_same_id_wherever_it_is_computed() {
         assert_eq!(source().session_id("model"), source().session_id("model"));
-        assert_eq!(source().session_id("model").as_str(), "ses_");
+        assert_eq!(source().session_id("model").as_str(), "ses_6ff3cd5697a11b559f7f384b72f7e9b9");
     }
 
     #[test]

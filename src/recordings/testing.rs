@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::diffusion::Model;
 use crate::diffusion::nn::Compute;
+use crate::diffusion::unet::{AttentionKind, AttentionSite};
 use crate::diffusion::weights::embedded;
 use crate::media::Image;
 use crate::recordings::attention_log::{AttentionLog, SourceContexts, StepAttention};
@@ -25,7 +26,9 @@ use crate::telemetry::metrics::MetricsRegistry;
 pub(crate) const MODEL: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 /// Steps of [`source`].
 pub(crate) const STEPS: usize = 2;
-/// Bytes of a [`trajectory`] and of a [`log`].
+/// Channels of the one attention layer; a step's queries are four times as many bytes.
+pub(crate) const HEAD_DIM: usize = 512;
+/// Bytes that are reserved for a trajectory and for a log.
 pub(crate) const BYTES: u64 = 100;
 
 pub(crate) fn source(seed: u64) -> Arc<Source> {
@@ -58,7 +61,9 @@ pub(crate) fn recordings(limits: SessionLimits) -> Recordings {
 }
 
 fn layout() -> Arc<RecordingLayout> {
-    Arc::new(RecordingLayout::new(Vec::new(), None, 77, 4, 64, ValueBytes { number: 4, context: 0 }))
+    let kind = AttentionKind::CrossAttention;
+    let site = AttentionSite { index: 0, kind, height: 1, width: 1, heads: 1, head_dim: HEAD_DIM };
+    Arc::new(RecordingLayout::new(vec![site], None, 77, 4, 64, ValueBytes { number: 4, context: 0 }))
 }
 
 /// A complete trajectory.
@@ -83,7 +88,8 @@ pub(crate) fn log(room: Reservation) -> Arc<AttentionLog> {
     });
     let log = AttentionLog::kept(layout(), Arc::clone(contexts), Coverage::first(STEPS), STEPS, (Device::Cpu, room));
     for step in 0..STEPS {
-        let attention = StepAttention { cross: Some(Arc::default()), self_attention: None };
+        let queries = Tensor::full(step as f32, (1, HEAD_DIM), &Device::Cpu).expect("queries");
+        let attention = StepAttention { cross: Some(Arc::new(vec![Some(queries)])), self_attention: None };
         log.put(step, attention).expect("put");
     }
     Arc::new(log)

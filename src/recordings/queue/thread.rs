@@ -96,7 +96,9 @@ impl StoreDriver {
             Command::Delete { removed, done } => {
                 self.delete_removed(removed);
                 // Nobody waits for a session that was evicted or has expired.
-                done.into_iter().for_each(|done| drop(done.send(())));
+                if let Some(done) = done {
+                    let _ = done.send(());
+                }
             }
             Command::DeletePart { session, part, reservation } => {
                 self.delete_part(&session, part);
@@ -112,7 +114,9 @@ impl StoreDriver {
                 let is_dropped = write.payload.part().is_some() && is_hurried.load(Ordering::Acquire);
                 self.write(write, is_dropped);
             }
-            Command::Flush(done) => drop(done.send(())),
+            Command::Flush(done) => {
+                let _ = done.send(());
+            }
         }
         StoreEvent::Nothing
     }

@@ -35,7 +35,7 @@ use crate::recordings::source::Source;
 
 pub use error::{FileFault, StoreError};
 
-pub use crate::recordings::handle::Known;
+pub use crate::recordings::lookup::Known;
 
 /// Tensors by name.
 pub type Tensors = Vec<(String, Tensor)>;

@@ -1,6 +1,7 @@
 //! Entries are evicted to the next tier, the least credit first, and never while they are pinned.
 
-use crate::recordings::handle::{Lookup, Recording, Recordings};
+use crate::recordings::handle::Recordings;
+use crate::recordings::lookup::{Lookup, Recording};
 use crate::recordings::place::{Place, Tier};
 use crate::recordings::testing::{BYTES, id, limits, record, record_with_attention, recordings, tier};
 

@@ -1,7 +1,7 @@
 //! A store that others write to: sessions that were not listed are looked up.
 
 use crate::recordings::disk::Part;
-use crate::recordings::handle::Lookup;
+use crate::recordings::lookup::Lookup;
 use crate::recordings::place::Tier;
 use crate::recordings::queue::StoreEvent;
 use crate::recordings::store::in_memory::InMemory;

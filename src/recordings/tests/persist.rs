@@ -77,6 +77,8 @@ fn a_session_that_was_forgotten_is_written_anew_when_it_is_asked_for_again() {
     persisted(&recordings, 1);
     recordings.remove(&id(1));
     assert_eq!((store.bytes(), recordings.used(Tier::Disk)), (0, 0));
+    // What was queued for the forgotten session is dropped in its turn.
+    recordings.flush();
     persisted(&recordings, 1);
     assert_counted(&recordings, &store);
     assert_eq!(parts(&recordings, 1), ALL);

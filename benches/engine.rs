@@ -27,7 +27,7 @@ use reprompt::engine::runs::Sampling;
 use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::Tier;
-use reprompt::recordings::{SessionLimits, Source};
+use reprompt::recordings::{Origin, SessionLimits, Source};
 use reprompt::telemetry::labels::Label;
 use reprompt::telemetry::metrics::MetricsRegistry;
 use serde_json::{Value, json};
@@ -92,9 +92,8 @@ impl Options {
     }
 
     fn source(&self, seed: u64) -> Arc<Source> {
-        let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
-        let (steps, side) = (self.steps, self.size);
-        Arc::new(Source { prompt, negative_prompt, seed, steps, guidance_scale: 5.0, width: side, height: side })
+        let new = Source::new("a cat on the beach", Origin::Seed(seed), self.steps, (self.size, self.size));
+        Arc::new(Source { guidance_scale: 5.0, ..new })
     }
 
     async fn engine(&self, sessions: SessionLimits) -> Engine {
@@ -152,7 +151,7 @@ fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
     let began = Instant::now();
     let contexts = model.condition(&[&*source.negative_prompt, prompt].map(ConditioningKey::new)).unwrap();
     let contexts: Vec<_> = contexts.iter().collect();
-    let mut latents = model.noise(source.seed, source.height, source.width).unwrap();
+    let mut latents = model.noise(source.seed(), source.height, source.width).unwrap();
     let Sampling { sampler, guidance, noise } = Sampling::of(&model.info, source).unwrap();
     let mut stepper = sampler.start();
     for (step, &timestep) in sampler.timesteps().iter().enumerate() {

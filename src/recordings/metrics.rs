@@ -1,11 +1,11 @@
 //! Metrics of recordings.
 
-use crate::recordings::disk::FileFault;
-use crate::recordings::tier::Tier;
+use crate::recordings::place::Tier;
+use crate::recordings::store::FileFault;
 use crate::telemetry::metrics::{Counters, Gauges, metrics};
 
 metrics! {
-    /// The metrics of one store of recordings.
+    /// The metrics of one engine's recordings.
     RecordingMetrics {
         recording_bytes: Gauges<Tier> = "reprompt_recordings_bytes", "bytes of recordings, by tier";
         recording_peak_bytes: Gauges<Tier> = "reprompt_recordings_peak_bytes", "highest number of bytes of recordings so far, by tier";

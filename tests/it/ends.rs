@@ -1,7 +1,7 @@
 //! Shutdown of the real binary: accepted jobs finish, new ones are refused, and the exit code says how it ended.
 
 use reprompt::diffusion::weights::embedded;
-use reprompt::recordings::Source;
+use reprompt::recordings::{Origin, Source};
 use serde_json::{Value, json};
 
 use crate::process::{PATIENCE, Process, eventually, reprompt};
@@ -10,15 +10,7 @@ use crate::support::{Service, config};
 /// A source that takes a while, as a request and as its session's path.
 async fn slow_source(steps: usize) -> (Value, String) {
     let service = Service::start(embedded::demo(), config()).await;
-    let source = Source {
-        prompt: "a cat".to_owned(),
-        negative_prompt: String::new(),
-        seed: 1,
-        steps,
-        guidance_scale: 5.0,
-        width: 128,
-        height: 128,
-    };
+    let source = Source { guidance_scale: 5.0, ..Source::new("a cat", Origin::Seed(1), steps, (128, 128)) };
     let id = source.session_id(&service.state.engine.model().unwrap().fingerprint);
     let body =
         json!({"source": {"prompt": "a cat", "seed": 1, "steps": steps, "guidance_scale": 5.0, "size": "128x128"}});

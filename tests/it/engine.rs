@@ -102,7 +102,7 @@ async fn two_hundred_clients_that_leave_at_random_steps_leave_nothing_behind() {
     let ended = [JobEnd::Succeeded, JobEnd::Cancelled, JobEnd::Failed].map(|end| metrics.jobs.of(end).get());
     assert_eq!((ended[0] + ended[1], ended[2]), (200, 0), "{ended:?}");
     // Sources that came to their end are kept; of the others not a byte is left.
-    let kept: u64 = engine.sessions().views().iter().map(|view| view.bytes.trajectory).sum();
+    let kept: u64 = engine.sessions().views().iter().map(|view| view.bytes[Tier::Trajectory]).sum();
     assert_eq!(engine.sessions().used(Tier::Trajectory), kept);
     for view in engine.sessions().views() {
         engine.sessions().remove(&view.id);

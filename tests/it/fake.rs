@@ -15,7 +15,7 @@ use reprompt::diffusion::{Conditioning, ConditioningKey, Model, ModelError, Mode
 use reprompt::engine::backend::Backend;
 use reprompt::engine::{Engine, EngineConfig, PreparedEdit, Work};
 use reprompt::p2p::EditParams;
-use reprompt::recordings::{Source, ValueBytes};
+use reprompt::recordings::{Origin, Source, ValueBytes};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
 use crate::support::config;
@@ -98,8 +98,8 @@ async fn started(step_time: Duration, config: EngineConfig, encoded: Encoded, he
 
 /// A source of the smallest size.
 pub fn source(seed: u64, steps: usize) -> Arc<Source> {
-    let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
-    Arc::new(Source { prompt, negative_prompt, seed, steps, guidance_scale: 5.0, width: 64, height: 64 })
+    let new = Source::new("a cat on the beach", Origin::Seed(seed), steps, (64, 64));
+    Arc::new(Source { guidance_scale: 5.0, ..new })
 }
 
 /// A recording of such a source.

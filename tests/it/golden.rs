@@ -97,7 +97,7 @@ fn follow(model: &Model, case: &Path) {
         let embeddings = model.text_embeddings(std::slice::from_ref(&ids)).unwrap().squeeze(0).unwrap();
         assert_close(case, "text embeddings", &embeddings, &trace["text_embeddings"].get(row).unwrap(), pass);
     }
-    let noise = model.noise(source.seed, source.height, source.width).unwrap();
+    let noise = model.noise(source.seed(), source.height, source.width).unwrap();
     assert_close(case, "noise", &noise, &trace["noise"], pass);
     let sampling = Sampling::of(&model.info, &source).unwrap();
     let timesteps: Vec<i64> = sampling.sampler.timesteps().iter().map(|&t| t as i64).collect();

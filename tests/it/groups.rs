@@ -11,7 +11,7 @@ use reprompt::engine::backend::Backend;
 use reprompt::engine::runs::RowKind;
 use reprompt::engine::{Engine, EngineConfig, JobOptions, PreparedEdit, RecordingUse, Work};
 use reprompt::p2p::EditParams;
-use reprompt::recordings::{SessionLimits, Source};
+use reprompt::recordings::{Origin, SessionLimits, Source};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
 use crate::support::config;
@@ -33,15 +33,8 @@ async fn engine(grouping: SiteGrouping, dir: Option<&Path>) -> Engine {
 
 /// The pixels of an edit, how it found its source, and the rows that were replayed for it.
 async fn edited(engine: &Engine) -> (Vec<u8>, RecordingUse, u64) {
-    let source = Arc::new(Source {
-        prompt: "a cat on the beach".to_owned(),
-        negative_prompt: String::new(),
-        seed: 5,
-        steps: STEPS,
-        guidance_scale: 5.0,
-        width: 128,
-        height: 128,
-    });
+    let new = Source::new("a cat on the beach", Origin::Seed(5), STEPS, (128, 128));
+    let source = Arc::new(Source { guidance_scale: 5.0, ..new });
     let (model, presets) = (engine.model().unwrap(), engine.presets().unwrap());
     let edit = PreparedEdit::new(model, presets, &source, "a dog on the beach", &EditParams::default()).unwrap();
     let replayed = || engine.metrics().rows.of(RowKind::Replay).get();

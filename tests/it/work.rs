@@ -13,7 +13,7 @@ use reprompt::kernels::op_counters::{Work, so_far};
 use reprompt::p2p::{CrossReplaceSteps, EditParams, EditType, Presets, Window};
 use reprompt::recordings::RecordingMetrics;
 use reprompt::recordings::Tier;
-use reprompt::recordings::{AttentionLog, SessionLimits, SessionStore, Source, SourceContexts, Trajectory};
+use reprompt::recordings::{AttentionLog, Origin, SessionLimits, SessionStore, Source, SourceContexts, Trajectory};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
 use crate::fake;
@@ -71,16 +71,8 @@ fn attention_to_text(model: &Model) -> Work {
 
 /// An edit of a recorded source, and what each of its steps takes.
 fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
-    let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
-    let source = Arc::new(Source {
-        prompt,
-        negative_prompt,
-        seed: 1,
-        steps: STEPS,
-        guidance_scale: 5.0,
-        width: SIDE,
-        height: SIDE,
-    });
+    let new = Source::new("a cat on the beach", Origin::Seed(1), STEPS, (SIDE, SIDE));
+    let source = Arc::new(Source { guidance_scale: 5.0, ..new });
     let store = SessionStore::new(
         SessionLimits::default(),
         Arc::new(RecordingMetrics::register(&MetricsRegistry::new()).unwrap()),
@@ -89,7 +81,7 @@ fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
     let sampling = Sampling::of(&model.info, &source).unwrap();
     let layout = Arc::new(recording_layout(model, SIDE, SIDE));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(STEPS)).unwrap();
-    let noise = model.noise(source.seed, SIDE, SIDE).unwrap();
+    let noise = model.noise(source.seed(), SIDE, SIDE).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, STEPS, room));
     let (conditional, unconditional) = (context(model, &source.prompt), context(model, ""));
     let contexts = Arc::new(SourceContexts::new(conditional, unconditional));

@@ -24,7 +24,7 @@ pub(crate) fn run_headers(
     put(&mut headers, "x-reprompt-model", model);
     put(&mut headers, "x-reprompt-session", &outcome.session.to_string());
     put(&mut headers, "x-reprompt-recording", outcome.recording.as_str());
-    put(&mut headers, "x-reprompt-seed", &source.seed.to_string());
+    put(&mut headers, "x-reprompt-seed", &source.seed().to_string());
     put(&mut headers, "x-reprompt-size", &size(source));
     put_json(&mut headers, "x-reprompt-warnings", &warnings);
     put_json(&mut headers, "x-reprompt-timings-ms", timings);

@@ -153,7 +153,7 @@ fn parameters(model: &ModelInfo, source: &Source, prompt: &str, more: &[(&str, S
         ("Steps", source.steps.to_string()),
         ("Sampler", SamplerName::default().as_str().to_uppercase()),
         ("CFG scale", source.guidance_scale.to_string()),
-        ("Seed", source.seed.to_string()),
+        ("Seed", source.seed().to_string()),
         ("Size", format!("{}x{}", source.width, source.height)),
         ("Model hash", model.fingerprint.chars().take(SHORT_HASH).collect()),
         ("Model", model.name.clone()),

@@ -12,7 +12,7 @@ use crate::api::problem::{Code, Problem, prompt_problem};
 use crate::diffusion::ModelInfo;
 use crate::diffusion::samplers::SamplerName;
 use crate::engine::max_pixels;
-use crate::recordings::Source;
+use crate::recordings::{Origin, Source};
 
 const MAX_GUIDANCE: f64 = 100.0;
 /// WebP has no longer sides, whatever the model can do.
@@ -137,7 +137,8 @@ impl SourceFields {
             })?;
         }
         let steps = self.num_inference_steps.unwrap_or(model.defaults.num_inference_steps);
-        if let Err(error) = model.sampler(self.scheduler.unwrap_or(model.default_sampler), steps) {
+        let sampler = self.scheduler.unwrap_or(model.default_sampler);
+        if let Err(error) = model.sampler(sampler, steps) {
             return Err(Invalid::value(Field::Steps, error.to_string()));
         }
         let guidance_scale = self.guidance_scale.unwrap_or(model.defaults.guidance_scale);
@@ -146,17 +147,11 @@ impl SourceFields {
             return Err(Invalid::value(Field::GuidanceScale, detail));
         }
         let (width, height) = self.size(model)?;
-        Ok(Source {
-            prompt: self.prompt.as_str().to_owned(),
-            negative_prompt: self.negative_prompt,
-            // A seed is 32 bits in PyTorch's CPU generator, and stays exact in a JavaScript client.
-            seed: self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
-            steps,
-            // -0 and 0 are one source.
-            guidance_scale: guidance_scale + 0.0,
-            width,
-            height,
-        })
+        // A seed is 32 bits in PyTorch's CPU generator, and stays exact in a JavaScript client.
+        let seed = self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+        let source = Source::new(self.prompt.as_str(), Origin::Seed(seed), steps, (width, height));
+        // -0 and 0 are one source.
+        Ok(Source { negative_prompt: self.negative_prompt, sampler, guidance_scale: guidance_scale + 0.0, ..source })
     }
 
     fn size(&self, model: &ModelInfo) -> Result<(usize, usize), Invalid<SourceField>> {

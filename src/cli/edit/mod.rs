@@ -177,7 +177,7 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
 /// What is about to be made, for people.
 fn planned(plan: &Plan) -> String {
     let source = &plan.source;
-    let (prompt, seed, steps) = (&source.prompt, source.seed, source.steps);
+    let (prompt, seed, steps) = (&source.prompt, source.seed(), source.steps);
     let mut text = format!("source: {prompt} (seed {seed}, {}x{}, {steps} steps)\n", source.width, source.height);
     for edit in &plan.edits {
         let (prompt, settled) = (edit.prepared.prompt.text(), &edit.prepared.plan);

@@ -26,9 +26,9 @@ impl Sampling {
     /// [`ModelError::Schedule`] where the model's sampler cannot make that many steps.
     pub fn of(model: &ModelInfo, source: &Source) -> std::result::Result<Self, ModelError> {
         Ok(Self {
-            sampler: model.sampler(model.default_sampler, source.steps)?,
+            sampler: model.sampler(source.sampler, source.steps)?,
             guidance: guidance_of(source),
-            noise: StepNoise::new(source.seed),
+            noise: StepNoise::new(source.seed()),
         })
     }
 }

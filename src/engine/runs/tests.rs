@@ -11,6 +11,7 @@ use crate::engine::job::PreparedEdit;
 use crate::engine::runs::forward::denoise;
 use crate::engine::runs::{EditRun, ReplayRun, Run, Sampling, SourceRun, needs_of, recording_layout};
 use crate::p2p::{EditParams, EditPlan, Presets};
+use crate::recordings::Origin;
 use crate::recordings::{
     AttentionLog, Coverage, GroupSet, RecordingLayout, RecordingMetrics, SessionLimits, SessionStore, Source,
     SourceContexts, Tier, Trajectory,
@@ -36,22 +37,15 @@ impl Fixture {
     fn new(grouping: SiteGrouping) -> Self {
         let mut model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
         Arc::get_mut(&mut model.info).unwrap().architecture.grouping = grouping;
-        let source = Source {
-            prompt: "a cat on the beach".to_owned(),
-            negative_prompt: String::new(),
-            seed: 3,
-            steps: STEPS,
-            guidance_scale: 5.0,
-            width: SIDE,
-            height: SIDE,
-        };
+        let new = Source::new("a cat on the beach", Origin::Seed(3), STEPS, (SIDE, SIDE));
+        let source = Source { guidance_scale: 5.0, ..new };
         let params = EditParams::default();
         let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, TARGET, &params).unwrap();
         let metrics = RecordingMetrics::register(&MetricsRegistry::new()).unwrap();
         let store = SessionStore::new(SessionLimits::default(), Arc::new(metrics));
         let layout = Arc::new(recording_layout(&model, SIDE, SIDE));
         let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(STEPS)).unwrap();
-        let noise = model.noise(source.seed, SIDE, SIDE).unwrap();
+        let noise = model.noise(source.seed(), SIDE, SIDE).unwrap();
         let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, STEPS, room));
         let mut conditionings = model.condition(&[&*source.prompt, ""].map(ConditioningKey::new)).unwrap();
         let (unconditional, conditional) = (conditionings.pop().unwrap(), conditionings.pop().unwrap());

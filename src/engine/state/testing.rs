@@ -16,6 +16,7 @@ use crate::engine::state::{Begun, EditState, Job, SharedLog, TrajectoryState};
 use crate::media::Image;
 use crate::p2p::{EditParams, Presets, Prompt};
 use crate::recordings::budget::{Reservation, budget};
+use crate::recordings::Origin;
 use crate::recordings::{
     AttentionLog, Coverage, GroupSet, RecordingLayout, SessionId, SiteGroup, Source, SourceContexts, Tier, Trajectory,
     ValueBytes,
@@ -28,8 +29,7 @@ pub fn session() -> SessionId {
 }
 
 pub fn source() -> Arc<Source> {
-    let (prompt, negative_prompt) = ("a cat".to_owned(), String::new());
-    Arc::new(Source { prompt, negative_prompt, seed: 1, steps: STEPS, guidance_scale: 5.0, width: 8, height: 8 })
+    Arc::new(Source { guidance_scale: 5.0, ..Source::new("a cat", Origin::Seed(1), STEPS, (8, 8)) })
 }
 
 /// A layout without layers.

@@ -190,7 +190,7 @@ impl Context<'_> {
     /// The latents that a source begins with, `[1, channels, h, w]`.
     pub(super) fn initial_latents(&self, source: &Source, sampling: &Sampling) -> Result<Tensor, EngineError> {
         self.try_for_job(|| {
-            let noise = self.model.noise(source.seed, source.height, source.width)?;
+            let noise = self.model.noise(source.seed(), source.height, source.width)?;
             Ok(sampling.sampler.initial_latents(noise)?)
         })
     }

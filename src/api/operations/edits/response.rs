@@ -78,7 +78,7 @@ impl EditResponse {
             created: unix_seconds(SystemTime::now()),
             model: model.to_owned(),
             session: SessionRef::of(outcome),
-            seed: source.seed,
+            seed: source.seed(),
             size: size(source),
             output_format: output.format.as_str(),
             edit_type: edit.plan.edit_type().as_str(),

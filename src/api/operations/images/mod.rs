@@ -23,7 +23,7 @@ use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::wire::{ImageFileSchema, ImageStreamEventSchema, WaitHeaders};
-use crate::recordings::Source;
+use crate::recordings::{Origin, Source};
 
 /// Generates images of a prompt.
 ///
@@ -66,11 +66,11 @@ fn prepare(
     let source = source.resolve(model).map_err(|error| SourcePlace::Top.problem(error))?;
     warnings.extend(warnings::source_bodies(engine.presets()?.vocabulary(), &source, SourcePlace::Top));
     let source_at = |index: u64| {
-        let seed = source.seed.checked_add(index).ok_or_else(|| {
-            let detail = format!("the seed of the last of {count} images from {} on is too large", source.seed);
+        let seed = source.seed().checked_add(index).ok_or_else(|| {
+            let detail = format!("the seed of the last of {count} images from {} on is too large", source.seed());
             Problem::new(Code::InvalidValue, detail).at("seed")
         })?;
-        Ok(Arc::new(Source { seed, ..source.clone() }))
+        Ok(Arc::new(Source { origin: Origin::Seed(seed), ..source.clone() }))
     };
     let before = (0..count - 1).map(source_at).collect::<Result<_, Problem>>()?;
     Ok(ImagesOperation::new(engine, model, before, source_at(count - 1)?, as_url, warnings, output))

@@ -54,7 +54,7 @@ impl ImagesOperation {
 
     fn image_body(&self, image: EncodedImage, source: &Source, outcome: &Outcome) -> GeneratedImage {
         let new = if self.as_url { GeneratedImage::data_url } else { GeneratedImage::base64 };
-        new(image, source.seed, SessionRef::of(outcome))
+        new(image, source.seed(), SessionRef::of(outcome))
     }
 }
 

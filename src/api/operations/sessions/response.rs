@@ -97,7 +97,7 @@ impl From<&Source> for SourceBody {
         Self {
             prompt: source.prompt.clone(),
             negative_prompt: source.negative_prompt.clone(),
-            seed: source.seed,
+            seed: source.seed(),
             num_inference_steps: source.steps,
             guidance_scale: source.guidance_scale,
             width: source.width,

@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use crate::recordings::attention_log::AttentionLog;
 use crate::recordings::budget::Reservation;
-use crate::recordings::codec;
 use crate::recordings::disk::Part;
 use crate::recordings::greedy_dual::Clock;
 use crate::recordings::pin::Pinnable;
@@ -172,7 +171,7 @@ impl Entry {
     /// Cost of computing again what an eviction would take: rows of the UNet, times the pixels of each.
     pub(crate) fn cost(&self, tier: Tier) -> f64 {
         let attention_steps = match (tier, &self.attention) {
-            (Tier::Device | Tier::Memory, Some((_, log))) => log.value().promised().steps(),
+            (Tier::Device | Tier::Memory, Some((_, log))) => log.value().planned().steps(),
             (Tier::Disk, _) if self.stored.parts.len() > 1 => self.stored.parts.len() - 1,
             // Both rows of every step.
             _ => 2 * self.source.steps,
@@ -191,7 +190,7 @@ impl Entry {
     fn is_in_memory(&self, part: Part) -> bool {
         match part {
             Part::Trajectory => self.trajectory.is_some(),
-            _ => self.attention.as_ref().is_some_and(|(_, log)| codec::contains(&log.value().present(), part)),
+            _ => self.attention.as_ref().is_some_and(|(_, log)| log.value().present().has_part(part)),
         }
     }
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::api::operations::bodies::{ImageData, TimingsBody, WarningBody, size, unix_seconds};
 use crate::api::wire::{RecordingSchema, SchedulerSchema, TierSchema};
 use crate::diffusion::samplers::SamplerName;
-use crate::recordings::{SessionView, Source};
+use crate::recordings::{SessionView, Source, Tier};
 
 /// A recorded source.
 #[derive(Debug, Serialize, ToSchema)]
@@ -121,10 +121,10 @@ impl SessionResponse {
             source: SourceBody::from(&**source),
             tier: view.tier.as_str(),
             bytes: TierBytes {
-                device: view.bytes.device,
-                memory: view.bytes.memory,
-                disk: view.bytes.disk,
-                trajectory: view.bytes.trajectory,
+                device: view.bytes[Tier::Device],
+                memory: view.bytes[Tier::Memory],
+                disk: view.bytes[Tier::Disk],
+                trajectory: view.bytes[Tier::Trajectory],
             },
             hits: view.hits,
             recording: None,

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use candle_core::Device;
 use reprompt::diffusion::weights::embedded;

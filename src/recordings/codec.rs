@@ -16,9 +16,9 @@ use candle_core::{Device, Result, Tensor};
 use crate::diffusion::unet::AttentionKind;
 use crate::media::Image;
 use crate::recordings::attention_log::{GroupRecord, LayerRecord, StepAttention};
-use crate::recordings::disk_queue::Tensors;
 use crate::recordings::layout::RecordingLayout;
 use crate::recordings::site_group::SiteGroup;
+use crate::recordings::store::Tensors;
 use crate::recordings::trajectory::{Trajectory, TrajectoryStep};
 
 /// A complete trajectory's tensors.

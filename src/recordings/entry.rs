@@ -172,7 +172,7 @@ impl Entry {
     /// Cost of computing again what an eviction would take: rows of the UNet, times the pixels of each.
     pub(crate) fn cost(&self, tier: Tier) -> f64 {
         let attention_steps = match (tier, &self.attention) {
-            (Tier::Device | Tier::Memory, Some((_, log))) => log.value().promised().steps(),
+            (Tier::Device | Tier::Memory, Some((_, log))) => log.value().planned().steps(),
             (Tier::Disk, _) if self.stored.parts.len() > 1 => self.stored.parts.len() - 1,
             // Both rows of every step.
             _ => 2 * self.source.steps,

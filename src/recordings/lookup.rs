@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::recordings::attention_log::AttentionLog;
-use crate::recordings::codec;
 use crate::recordings::coverage::Coverage;
 use crate::recordings::disk::Part;
 use crate::recordings::handle::Recordings;
@@ -53,7 +52,7 @@ impl Recordings {
     pub fn look_up(&self, id: &SessionId) -> Lookup {
         let known = self.index.recorded(id, |entry| {
             let mut stored_attention = Coverage::none(entry.source.steps);
-            entry.stored.parts.keys().for_each(|part| codec::insert(&mut stored_attention, *part));
+            entry.stored.parts.keys().for_each(|part| stored_attention.insert_part(*part));
             Recording {
                 trajectory: entry.trajectory.as_ref().map(|kept| kept.pin()),
                 attention: entry.attention.as_ref().map(|(place, kept)| (*place, kept.pin())),

@@ -27,7 +27,7 @@ impl Recordings {
         let mut steps = Vec::new();
         for step in log.iter().flat_map(|_| 0..trajectory.total_steps()) {
             let attention = log.map(|log| log.step(step)).unwrap_or_default();
-            steps.extend(codec::parts_of(step, &attention).map(|part| (part, attention.clone())));
+            steps.extend(attention.present().iter().map(|group| (step, group, attention.clone())));
         }
         let mut inner = self.index.lock();
         let Some(entry) = inner.entries.get_mut(id) else {
@@ -36,7 +36,7 @@ impl Recordings {
         let (generation, source) = (entry.generation, Arc::clone(&entry.source));
         let is_trajectory_new = entry.stored.offer(Part::Trajectory);
         let trajectory_pin = is_trajectory_new.then(|| pinned(entry.trajectory.as_ref(), trajectory));
-        steps.retain(|(part, _)| entry.stored.offer(*part));
+        steps.retain(|(step, group, _)| entry.stored.offer(Part::Attention(*step, *group)));
         let log_pin = log.map(|log| pinned(entry.attention.as_ref().map(|(_, kept)| kept), log));
         drop(inner);
         self.write_source(id, &source);
@@ -47,9 +47,14 @@ impl Recordings {
         let Some(pin) = log_pin else {
             return;
         };
-        for (part, attention) in steps {
-            let tensors = codec::of_attention(part, &attention);
-            self.queue_part((id, generation), part, tensors, Keep::Attention { _pin: pin.clone() });
+        for (step, group, attention) in steps {
+            let tensors = codec::of_attention(group, &attention);
+            self.queue_part(
+                (id, generation),
+                Part::Attention(step, group),
+                tensors,
+                Keep::Attention { _pin: pin.clone() },
+            );
         }
     }
 

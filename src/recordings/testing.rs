@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::diffusion::Model;
 use crate::diffusion::nn::Compute;
 use crate::diffusion::unet::{AttentionKind, AttentionSite};
 use crate::diffusion::weights::embedded;
+use crate::diffusion::{ArchitectureProfile, ConditioningKey, Model, SiteGrouping};
 use crate::media::Image;
-use crate::recordings::attention_log::{AttentionLog, SourceContexts, StepAttention};
+use crate::recordings::attention_log::{AttentionLog, GroupRecord, LayerRecord, SourceContexts, StepAttention};
 use crate::recordings::budget::Reservation;
 use crate::recordings::coverage::Coverage;
 use crate::recordings::handle::Recordings;
@@ -18,6 +18,7 @@ use crate::recordings::limits::SessionLimits;
 use crate::recordings::metrics::RecordingMetrics;
 use crate::recordings::place::{Place, Tier};
 use crate::recordings::session_id::SessionId;
+use crate::recordings::site_group::SiteGroup;
 use crate::recordings::source::{Origin, Source};
 use crate::recordings::trajectory::{Trajectory, TrajectoryStep};
 use crate::telemetry::metrics::MetricsRegistry;
@@ -62,8 +63,10 @@ pub(crate) fn recordings(limits: SessionLimits) -> Recordings {
 
 fn layout() -> Arc<RecordingLayout> {
     let kind = AttentionKind::CrossAttention;
+    let profile =
+        ArchitectureProfile { max_injected_positions: 256, blend_positions: 256, grouping: SiteGrouping::Whole };
     let site = AttentionSite { index: 0, kind, height: 1, width: 1, heads: 1, head_dim: HEAD_DIM };
-    Arc::new(RecordingLayout::new(vec![site], None, 77, 4, 64, ValueBytes { number: 4, context: 0 }))
+    Arc::new(RecordingLayout::new(&profile, vec![site], None, 77, 4, 64, ValueBytes { number: 4, context: 0 }))
 }
 
 /// A complete trajectory.
@@ -83,14 +86,16 @@ pub(crate) fn log(room: Reservation) -> Arc<AttentionLog> {
     let contexts = MODEL.get_or_init(|| {
         let compute = Compute { device: Device::Cpu, dtype: DType::F32 };
         let model = Model::load_as(&embedded::demo(), &compute).expect("the demo model");
-        let context = || model.encode_prompts(&["a cat"]).expect("encoded").remove(0);
-        Arc::new(SourceContexts { conditional: context(), unconditional: context() })
+        let context = || model.condition(&[ConditioningKey::new("a cat")]).expect("encoded").remove(0);
+        Arc::new(SourceContexts::new(context(), context()))
     });
-    let log = AttentionLog::kept(layout(), Arc::clone(contexts), Coverage::first(STEPS), STEPS, (Device::Cpu, room));
+    let group = SiteGroup::first(AttentionKind::CrossAttention);
+    let planned = Coverage::all(STEPS, group.into());
+    let log = AttentionLog::kept(layout(), Arc::clone(contexts), planned, STEPS, (Device::Cpu, room));
     for step in 0..STEPS {
         let queries = Tensor::full(step as f32, (1, HEAD_DIM), &Device::Cpu).expect("queries");
-        let attention = StepAttention { cross: Some(Arc::new(vec![Some(queries)])), self_attention: None };
-        log.put(step, attention).expect("put");
+        let record = GroupRecord::from([(0, LayerRecord { queries, keys: None })]);
+        log.put(step, StepAttention::of(group, record)).expect("put");
     }
     Arc::new(log)
 }

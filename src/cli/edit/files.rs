@@ -28,8 +28,9 @@ impl Folder {
         let cannot = |what: &str| CliError::io(format!("--output: cannot {what} {}", path.display()));
         if !path.is_dir() && format_of(path).is_some() {
             let name = path.display();
-            let detail =
-                format!("--output: expected a folder, got {name}, which looks like a file; for one image: -o - > {name}");
+            let detail = format!(
+                "--output: expected a folder, got {name}, which looks like a file; for one image: -o - > {name}"
+            );
             return Err(CliError::Request(detail));
         }
         fs::create_dir_all(path).map_err(cannot("make the folder"))?;

@@ -176,11 +176,11 @@ impl OpenLog {
 mod tests {
     use super::*;
     use crate::engine::state::testing::{coverage, log};
-    use crate::recordings::budget::budget;
+    use crate::recordings::budget::Budget;
 
     #[test]
     fn room_is_planned_once_and_grows_with_what_is_not_planned_yet() {
-        let budget = budget(100);
+        let budget = Budget::new(100);
         let mut shared = SharedLog::default();
         assert_eq!((shared.tier(), shared.bytes(), shared.expected()), (None, 0, None));
         assert_eq!(shared.unplanned(&coverage(0..4)), coverage(0..4));
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_log_opens_once_with_what_is_planned() {
-        let budget = budget(100);
+        let budget = Budget::new(100);
         let mut shared = SharedLog::default();
         assert!(shared.open(|_, _, _| panic!("nothing is planned")).is_none());
         shared.plan(Tier::Memory, &coverage(0..4), budget.try_reserve(40).unwrap());
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_is_needed_is_scheduled_once() {
-        let budget = budget(100);
+        let budget = Budget::new(100);
         let mut shared = SharedLog::default();
         shared.plan(Tier::Memory, &coverage(0..6), budget.try_reserve(60).unwrap());
         shared.open(|_, planned, room| log(planned, room));
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_recorded_log_has_what_is_in_it() {
-        let budget = budget(100);
+        let budget = Budget::new(100);
         let mut shared = SharedLog::recorded(Tier::Memory, log(coverage(0..4), budget.try_reserve(40).unwrap()));
         let open = shared.opened_mut().unwrap();
         assert_eq!(open.schedule(&coverage(0..2)), coverage(0..2), "planned, and not there");

@@ -15,8 +15,8 @@ use crate::engine::runs::set::RunKey;
 use crate::engine::state::{Begun, EditState, Job, SharedLog, TrajectoryState};
 use crate::media::Image;
 use crate::p2p::{EditParams, Presets, Prompt};
-use crate::recordings::budget::{Reservation, budget};
 use crate::recordings::Origin;
+use crate::recordings::budget::{Budget, Reservation};
 use crate::recordings::{
     AttentionLog, Coverage, GroupSet, RecordingLayout, SessionId, SiteGroup, Source, SourceContexts, Tier, Trajectory,
     ValueBytes,
@@ -50,7 +50,7 @@ fn layout_of(sites: Vec<AttentionSite>) -> Arc<RecordingLayout> {
 }
 
 pub fn room() -> Reservation {
-    budget(1000).try_reserve(10).unwrap()
+    Budget::new(1000).try_reserve(10).unwrap()
 }
 
 pub fn trajectory(room: Reservation) -> Arc<Trajectory> {

@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_room_stays_reserved_until_the_source_is_given_up() {
-        let budget = crate::recordings::budget::budget(100);
+        let budget = crate::recordings::budget::Budget::new(100);
         let mut state = TrajectoryState::found(true, budget.try_reserve(60).unwrap());
         state.open(|| true);
         state.lose();

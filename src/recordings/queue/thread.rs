@@ -17,7 +17,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 
 use crate::recordings::budget::Reservation;
-use crate::recordings::codec;
 use crate::recordings::disk::Part;
 use crate::recordings::entry::Evicted;
 use crate::recordings::index::{Index, Removed};
@@ -153,7 +152,7 @@ impl StoreDriver {
     }
 
     fn read(&self, Read { session, part, log }: Read) -> StoreEvent {
-        let is_expected = log.is_none_or(|log| log.upgrade().is_some_and(|log| codec::contains(&log.promised(), part)));
+        let is_expected = log.is_none_or(|log| log.upgrade().is_some_and(|log| log.planned().has_part(part)));
         if !is_expected {
             return StoreEvent::Nothing;
         }

@@ -94,8 +94,8 @@ pub(crate) fn an_empty_store_has_nothing_and_nothing_to_delete(open: Open<'_>) {
 }
 
 pub(crate) fn a_part_comes_back_to_the_last_bit(open: Open<'_>) {
-    put(&*open(), 1, &[Part::Cross(7)]);
-    let read = open().get(&id(1), Part::Cross(7)).expect("read");
+    put(&*open(), 1, &[Part::cross(7)]);
+    let read = open().get(&id(1), Part::cross(7)).expect("read");
     assert_eq!(bits(&read), bits(&tensors()));
     assert!(read.is_sorted_by_key(|(name, _)| name.clone()));
     assert!(read.iter().all(|(_, tensor)| tensor.device().is_cpu()));
@@ -105,7 +105,7 @@ pub(crate) fn sizes_are_known_before_anything_is_written(open: Open<'_>) {
     let store = open();
     let (source, tensors) = (source(1), tensors());
     for content in
-        [Content::Source(&source), Content::Part(Part::Trajectory, &tensors), Content::Part(Part::Cross(0), &[])]
+        [Content::Source(&source), Content::Part(Part::Trajectory, &tensors), Content::Part(Part::cross(0), &[])]
     {
         let size = store.size(&id(1), content).expect("a size");
         assert_eq!(store.put(&id(1), content).expect("written"), size);
@@ -120,7 +120,7 @@ pub(crate) fn a_part_that_is_written_again_is_replaced(open: Open<'_>) {
 }
 
 pub(crate) fn sessions_are_listed_and_found_with_their_parts(open: Open<'_>) {
-    let parts = [Part::Trajectory, Part::Cross(0), Part::SelfAttention(1)];
+    let parts = [Part::Trajectory, Part::cross(0), Part::self_attention(1)];
     put(&*open(), 1, &parts);
     put(&*open(), 2, &[]);
     let store = open();
@@ -145,7 +145,7 @@ pub(crate) fn a_session_is_listed_only_with_its_source(open: Open<'_>) {
 
 pub(crate) fn parts_are_listed_only_with_the_trajectory(open: Open<'_>) {
     let store = open();
-    put(&*store, 1, &[Part::Trajectory, Part::Cross(0)]);
+    put(&*store, 1, &[Part::Trajectory, Part::cross(0)]);
     store.delete_part(&id(1), Part::Trajectory).expect("deleted");
     let listed = store.list().expect("listed");
     assert_eq!((listed.sessions.len(), listed.sessions[0].parts.len()), (1, 0));
@@ -177,13 +177,13 @@ pub(crate) fn touching_makes_a_session_the_last_used(open: Open<'_>) {
 
 pub(crate) fn what_is_deleted_is_gone_and_the_rest_stays(open: Open<'_>) {
     let store = open();
-    put(&*store, 1, &[Part::Trajectory, Part::Cross(0), Part::Cross(1)]);
+    put(&*store, 1, &[Part::Trajectory, Part::cross(0), Part::cross(1)]);
     put(&*store, 2, &[Part::Trajectory]);
-    store.delete_part(&id(1), Part::Cross(0)).expect("deleted");
-    assert!(matches!(store.get(&id(1), Part::Cross(0)), Err(StoreError::Missing)));
-    assert_eq!(bits(&store.get(&id(1), Part::Cross(1)).expect("read")), bits(&tensors()));
+    store.delete_part(&id(1), Part::cross(0)).expect("deleted");
+    assert!(matches!(store.get(&id(1), Part::cross(0)), Err(StoreError::Missing)));
+    assert_eq!(bits(&store.get(&id(1), Part::cross(1)).expect("read")), bits(&tensors()));
     store.delete(&id(1)).expect("deleted");
-    assert!(matches!(store.get(&id(1), Part::Cross(1)), Err(StoreError::Missing)));
+    assert!(matches!(store.get(&id(1), Part::cross(1)), Err(StoreError::Missing)));
     assert_eq!(ids(&store.list().expect("listed")), [id(2)]);
     assert_eq!(bits(&store.get(&id(2), Part::Trajectory).expect("read")), bits(&tensors()));
     put(&*store, 1, &[Part::Trajectory]);

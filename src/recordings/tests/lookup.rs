@@ -48,7 +48,8 @@ fn a_session_of_another_replica_is_pending_and_then_known() {
     let Lookup::Known(recording) = recordings.look_up(&id(1)) else { panic!("it was found") };
     assert!(recording.trajectory.is_none() && recording.attention.is_none() && recording.is_trajectory_stored);
     let stored = recording.stored_attention;
-    assert_eq!((stored.cross.count(), stored.self_attention.count()), (STEPS, 0));
+    let of = |kind| stored.steps_of(SiteGroup::first(kind));
+    assert_eq!((of(AttentionKind::CrossAttention), of(AttentionKind::SelfAttention)), (STEPS, 0));
     assert_eq!((tier(&recordings, 1), recordings.used(Tier::Disk)), (Some(Tier::Disk), store.bytes()));
     assert!(recordings.read_part(&id(1), Part::Trajectory, None));
     assert!(matches!(next(&events), StoreEvent::Read { tensors: Some(_), .. }));

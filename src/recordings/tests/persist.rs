@@ -6,7 +6,7 @@ use crate::recordings::store::in_memory::InMemory;
 use crate::recordings::testing::{BYTES, id, limits, log, record, record_with_attention, recordings, tier};
 use crate::recordings::tests::{PLENTY, assert_counted, opened, parts, persist, persisted, puts};
 
-const ALL: [Part; 3] = [Part::Trajectory, Part::Cross(0), Part::Cross(1)];
+const ALL: [Part; 3] = [Part::Trajectory, Part::cross(0), Part::cross(1)];
 
 #[test]
 fn a_finished_source_is_written_once() {
@@ -62,7 +62,7 @@ fn a_part_that_was_lost_is_written_again() {
     let (recordings, _) = opened(limits(0, 1, 1, PLENTY), &store);
     persisted(&recordings, 1);
     recordings.flush();
-    recordings.lose_part(&id(1), Part::Cross(1));
+    recordings.lose_part(&id(1), Part::cross(1));
     assert_counted(&recordings, &store);
     assert_eq!(parts(&recordings, 1), ALL[..2]);
     persist(&recordings, 1);

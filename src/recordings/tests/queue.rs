@@ -24,8 +24,8 @@ fn deletions_go_before_reads_and_reads_before_writes() {
     store.wait_for("get trajectory.safetensors");
     persist(&recordings, 2);
     recordings.begin(&id(3), &source(3));
-    recordings.read_part(&id(1), Part::Cross(0), None);
-    recordings.lose_part(&id(1), Part::Cross(1));
+    recordings.read_part(&id(1), Part::cross(0), None);
+    recordings.lose_part(&id(1), Part::cross(1));
     store.release();
     recordings.flush();
     let wanted = [
@@ -67,7 +67,7 @@ fn a_part_that_its_log_does_not_expect_any_more_is_not_read() {
     recordings.read_part(&id(1), Part::Trajectory, None);
     store.wait_for("get trajectory.safetensors");
     let (_, log) = recordings.find(&id(1)).unwrap().attention.unwrap();
-    recordings.read_part(&id(1), Part::Cross(0), Some(&log));
+    recordings.read_part(&id(1), Part::cross(0), Some(&log));
     recordings.detach_attention(&id(1));
     drop(log);
     store.release();

@@ -31,7 +31,7 @@ fn sessions_are_found_again_with_the_same_sources_parts_and_bytes() {
         let bytes = |part: &Part| fs::metadata(file(&dir, seed, &part.to_string())).expect("a file").len();
         assert_eq!(session.parts, parts.iter().map(|part| (*part, bytes(part))).collect());
     }
-    assert_eq!(bits(&folder.get(&id(1), Part::SelfAttention(0)).expect("read")), bits(&tensors()));
+    assert_eq!(bits(&folder.get(&id(1), Part::self_attention(0)).expect("read")), bits(&tensors()));
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_found_session_can_be_written_to_and_deleted() {
     let dir = temp_dir();
     record(&open(&dir).0, 1, &PARTS[..1]);
     let (folder, _) = open(&dir);
-    folder.put(&id(1), Content::Part(Part::Cross(0), &tensors())).expect("written");
+    folder.put(&id(1), Content::Part(Part::cross(0), &tensors())).expect("written");
     folder.delete(&id(1)).expect("deleted");
     assert_eq!(names_below(&dir.path().join(&MODEL[..16])), [".lock"]);
 }

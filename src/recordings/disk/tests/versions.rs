@@ -41,7 +41,7 @@ fn files_of_version_2_are_foreign_under_todays_id_of_the_same_source_too() {
     for (name, bytes) in &FILES[1..] {
         fs::write(file(&dir, 1, name), bytes).expect("a file");
     }
-    for part in [Part::Trajectory, Part::Cross(0)] {
+    for part in [Part::Trajectory, Part::cross(0)] {
         assert!(matches!(folder.get(&id(1), part), Err(StoreError::Foreign(_))), "{part}");
     }
     drop(folder);

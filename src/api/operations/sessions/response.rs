@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::api::operations::bodies::{ImageData, TimingsBody, WarningBody, size, unix_seconds};
 use crate::api::wire::{RecordingSchema, SchedulerSchema, TierSchema};
 use crate::diffusion::samplers::SamplerName;
-use crate::recordings::{SessionView, Source};
+use crate::recordings::{SessionView, Source, Tier};
 
 /// A recorded source.
 #[derive(Debug, Serialize, ToSchema)]

@@ -283,6 +283,18 @@ mod tests {
     }
 
     #[test]
+    fn a_recording_that_is_found_after_all_was_not_created_for_its_jobs() {
+        let mut active = active([EditState::source_only(), running(2, None), EditState::same_as_source()]);
+        assert_eq!(active.found(), 2, "the third job counts its use when its edit begins");
+        active.finish(Some(crate::engine::state::testing::image()), measured());
+        let found: Vec<_> = active.take_outcomes().into_iter().map(|(_, outcome)| outcome.recording).collect();
+        assert_eq!(found, [RecordingUse::Hit; 2]);
+        active.replayed();
+        active.finish_edit(2, FinishedEdit { image: crate::engine::state::testing::image(), maps: None }, measured());
+        assert_eq!(active.take_outcomes()[0].1.recording, RecordingUse::Replayed);
+    }
+
+    #[test]
     fn an_edit_that_fails_fails_alone() {
         let mut active = active([running(2, None), running(3, Some(4))]);
         assert!(active.fail_run(8).is_none());

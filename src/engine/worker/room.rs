@@ -147,9 +147,7 @@ mod tests {
 
     use super::*;
     use crate::engine::job::Work;
-    use crate::engine::state::testing::{
-        STEPS, layout_of_one_layer, prepared_edit, room, session, source, work_of_edit,
-    };
+    use crate::engine::state::testing::{layout_of_one_layer, prepared_edit, room, session, source, work_of_edit};
     use crate::engine::state::{Pins, SharedLog, Stored, TrajectoryState};
     use crate::engine::worker::testing::{context, shared};
 

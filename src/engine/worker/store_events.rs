@@ -53,7 +53,11 @@ impl Context<'_> {
                 }
             }
             Opened::Wanted => {
-                store.begin(id, source);
+                if store.begin(id, source) {
+                    // The session is known, and no more of it.
+                    active.found();
+                    active.replayed();
+                }
             }
             Opened::LookingUp | Opened::Unchanged => {}
         }

@@ -17,7 +17,7 @@ use crate::engine::shared::{Event, LoadedModel, Shared};
 use crate::engine::{EngineConfig, EngineMetrics, worker};
 use crate::kernels::pool::Pool;
 use crate::p2p::Presets;
-use crate::recordings::{RecordingMetrics, SessionStore};
+use crate::recordings::{Folder, RecordingMetrics, RecordingStore, Recordings, StoreError};
 use crate::telemetry::metrics::MetricsRegistry;
 
 /// A worker that has taken no turn for this long is not ready. It takes one after every step of a batch, and the largest
@@ -69,19 +69,37 @@ impl Engine {
         registry: &MetricsRegistry,
         load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError> + Send + 'static,
     ) -> std::io::Result<(Self, Loaded)> {
+        let dir = config.sessions.dir.clone();
+        Self::start_with_store(config, registry, load, move |model| match dir {
+            Some(dir) => Ok(Some(Arc::new(Folder::open(&dir, &model.fingerprint)?))),
+            None => Ok(None),
+        })
+    }
+
+    /// The same with a store of recordings that `open` opens for the loaded model, on the worker's thread; `None` keeps
+    /// recordings in memory alone.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub fn start_with_store(
+        config: EngineConfig,
+        registry: &MetricsRegistry,
+        load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError> + Send + 'static,
+        open: impl FnOnce(&ModelInfo) -> Result<Option<Arc<dyn RecordingStore>>, StoreError> + Send + 'static,
+    ) -> std::io::Result<(Self, Loaded)> {
         let metrics = Arc::new(EngineMetrics::register(registry).map_err(std::io::Error::other)?);
         let recordings = Arc::new(RecordingMetrics::register(registry).map_err(std::io::Error::other)?);
         metrics.queue_limit.set(i64::try_from(config.queue_limit).unwrap_or(i64::MAX));
-        let store = Arc::new(SessionStore::new(config.sessions.clone(), recordings));
+        let store = Arc::new(Recordings::new(config.sessions.clone(), recordings));
         let shared = Arc::new(Shared::new(store, metrics, config.queue_limit));
         let (events, incoming) = mpsc::channel();
         let (loaded, loaded_receiver) = oneshot::channel();
         let pool = Arc::new(Pool::new(config.threads)?);
-        let (for_worker, from_files) = (Arc::clone(&shared), events.clone());
+        let (for_worker, from_store) = (Arc::clone(&shared), events.clone());
         let worker = std::thread::Builder::new().name("reprompt-worker".to_owned()).spawn(move || {
             let _ended = SignalEnd(&for_worker.ended);
             let _entered = pool.enter();
-            if let Some(model) = prepare(&config, &for_worker, load, from_files, loaded) {
+            if let Some(model) = prepare(&config, &for_worker, (load, open), from_store, loaded) {
                 // The worker has logged the reason, and handles see that it has ended.
                 let _ = worker::run(model, &config, &for_worker, &incoming);
             }
@@ -119,7 +137,7 @@ impl Engine {
     }
 
     /// The sessions.
-    pub fn sessions(&self) -> &Arc<SessionStore> {
+    pub fn sessions(&self) -> &Arc<Recordings> {
         &self.shared.store
     }
 

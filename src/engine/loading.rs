@@ -8,12 +8,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 use crate::diffusion::nn::Compute;
-use crate::diffusion::{Model, ModelError, ModelFiles};
+use crate::diffusion::{Model, ModelError, ModelFiles, ModelInfo};
 use crate::engine::EngineConfig;
 use crate::engine::backend::Backend;
 use crate::engine::presets::presets;
 use crate::engine::shared::{Event, LoadedModel, Shared};
-use crate::recordings::disk::DiskError;
+use crate::recordings::{RecordingStore, StoreError};
 
 /// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum LoadError {
         /// The folder.
         dir: PathBuf,
         /// Why not.
-        source: DiskError,
+        source: StoreError,
     },
 }
 
@@ -48,17 +48,23 @@ pub fn load(files: &ModelFiles, compute: &Compute) -> Result<Box<dyn Backend>, L
 pub(crate) fn prepare(
     config: &EngineConfig,
     shared: &Shared,
-    load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError>,
+    (load, open): (
+        impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError>,
+        impl FnOnce(&ModelInfo) -> Result<Option<Arc<dyn RecordingStore>>, StoreError>,
+    ),
     events: Sender<Event>,
     loaded: oneshot::Sender<Result<(), LoadError>>,
 ) -> Option<Box<dyn Backend>> {
     let ready = load(config).and_then(|model| {
         let presets = presets(&model.info().hints)?;
-        let on_event = move |spooled| {
+        let on_event = move |event| {
             // It fails only after the worker has ended, and then it concerns no job.
-            let _ = events.send(Event::Files(spooled));
+            let _ = events.send(Event::Stored(event));
         };
-        let opened = shared.store.open_files(&model.info().fingerprint, on_event);
+        let opened = open(model.info()).and_then(|store| match store {
+            Some(store) => shared.store.open(store, on_event),
+            None => Ok(()),
+        });
         let dir = || config.sessions.dir.clone().unwrap_or_default();
         opened.map_err(|source| LoadError::Recordings { dir: dir(), source })?;
         Ok((model, presets))

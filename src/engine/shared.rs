@@ -10,15 +10,14 @@ use crate::diffusion::ModelInfo;
 use crate::engine::EngineMetrics;
 use crate::engine::job::Ticket;
 use crate::p2p::Presets;
-use crate::recordings::SessionStore;
-use crate::recordings::disk_queue::Spooled;
+use crate::recordings::{Recordings, StoreEvent};
 
 /// A message to the worker.
 pub(crate) enum Event {
     /// A job was submitted.
     Job(Box<Ticket>),
-    /// A part of a recording was read or written.
-    Files(Spooled),
+    /// The store has done something.
+    Stored(StoreEvent),
     /// The engine was dropped: no job will follow.
     End,
 }
@@ -36,7 +35,7 @@ pub struct LoadedModel {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub model: OnceLock<LoadedModel>,
-    pub store: Arc<SessionStore>,
+    pub store: Arc<Recordings>,
     pub metrics: Arc<EngineMetrics>,
     /// One permit for each job that may wait.
     pub queue_slots: Arc<Semaphore>,
@@ -59,7 +58,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub fn new(store: Arc<SessionStore>, metrics: Arc<EngineMetrics>, queue_limit: usize) -> Self {
+    pub fn new(store: Arc<Recordings>, metrics: Arc<EngineMetrics>, queue_limit: usize) -> Self {
         Self {
             model: OnceLock::new(),
             store,

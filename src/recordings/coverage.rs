@@ -2,7 +2,7 @@
 //!
 //! Contract: set algebra over (step, group). Steps beyond the run are never in a coverage.
 
-use crate::recordings::disk::Part;
+use crate::recordings::part::Part;
 use crate::recordings::site_group::{GroupSet, SiteGroup};
 
 /// A set of (step, group of layers).

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use crate::recordings::attention_log::AttentionLog;
 use crate::recordings::budget::Reservation;
-use crate::recordings::disk::Part;
 use crate::recordings::greedy_dual::Clock;
+use crate::recordings::part::Part;
 use crate::recordings::pin::Pinnable;
 use crate::recordings::place::{PerTier, Place, Substance, Tier};
 use crate::recordings::source::Source;
@@ -119,11 +119,11 @@ impl Entry {
         match tier {
             Tier::Device | Tier::Memory => {
                 let (place, log) = self.attention.as_ref()?;
-                (Tier::of(Substance::Attention, *place) == tier && !is_read(log)).then(|| log.value().bytes())
+                (Tier::of(Substance::Attention, *place) == tier && !log.is_pinned()).then(|| log.value().bytes())
             }
             Tier::Trajectory => {
-                let trajectory = self.trajectory.as_ref().filter(|trajectory| !is_read(trajectory))?;
-                let is_attention_read = self.attention.as_ref().is_some_and(|(_, log)| is_read(log));
+                let trajectory = self.trajectory.as_ref().filter(|trajectory| !trajectory.is_pinned())?;
+                let is_attention_read = self.attention.as_ref().is_some_and(|(_, log)| log.is_pinned());
                 (!is_attention_read).then(|| trajectory.value().bytes())
             }
             Tier::Disk => {
@@ -215,10 +215,4 @@ impl Stored {
     pub(crate) fn into_reservations(self) -> Vec<Reservation> {
         self.source.into_iter().chain(self.parts.into_values()).collect()
     }
-}
-
-/// Whether a job or a write still reads it.
-fn is_read<T>(kept: &Pinnable<T>) -> bool {
-    // Readers that were handed a plain `Arc` hold no pin.
-    kept.is_pinned() || Arc::strong_count(kept.value()) > 1
 }

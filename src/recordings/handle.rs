@@ -2,17 +2,17 @@
 //!
 //! `lookup` has what is found of a session, `persist` what goes to the store.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::SystemTime;
 
 use crate::media::Image;
 use crate::recordings::attention_log::AttentionLog;
 use crate::recordings::budget::{Budgets, Reservation};
-use crate::recordings::disk::{Folder, Part};
 use crate::recordings::index::{Index, Removed};
 use crate::recordings::limits::SessionLimits;
 use crate::recordings::metrics::RecordingMetrics;
+use crate::recordings::part::Part;
+use crate::recordings::pin::Pinned;
 use crate::recordings::place::{Place, Tier};
 use crate::recordings::queue::{Command, StoreDriver, StoreEvent, StoreQueue};
 use crate::recordings::session_id::SessionId;
@@ -43,21 +43,6 @@ impl Recordings {
             metrics.recording_budget_bytes.of(tier).set(as_gauge(budget.limit()));
         }
         Self { index: Arc::new(Index::new(limits, budgets, metrics)), queue: OnceLock::new() }
-    }
-
-    /// Opens the folder of recordings, where one is configured, as the store.
-    ///
-    /// # Errors
-    /// As [`Folder::open`] and [`Self::open`].
-    pub fn open_files(
-        &self,
-        fingerprint: &str,
-        report: impl Fn(StoreEvent) + Send + 'static,
-    ) -> Result<(), StoreError> {
-        match self.index.limits.dir.as_deref().map(Path::new) {
-            Some(dir) => self.open(Arc::new(Folder::open(dir, fingerprint)?), report),
-            None => Ok(()),
-        }
     }
 
     /// Takes over the sessions of a store and starts its thread; `report` is called there with everything that has ended.
@@ -98,23 +83,26 @@ impl Recordings {
         self.delete(self.index.abandon(id));
     }
 
-    /// Keeps a complete run, unless its session was forgotten meanwhile: whether it was kept.
-    pub fn complete(&self, id: &SessionId, trajectory: &Arc<Trajectory>) -> bool {
-        let kept = self.index.complete(id, trajectory);
-        let is_kept = kept.is_some();
-        self.delete(kept.into_iter().flat_map(|(_, excess)| excess));
-        is_kept
+    /// Keeps a complete run, pinned; `None` where its session was forgotten meanwhile.
+    pub fn complete(&self, id: &SessionId, trajectory: &Arc<Trajectory>) -> Option<Pinned<Trajectory>> {
+        let (pinned, excess) = self.index.complete(id, trajectory)?;
+        self.delete(excess);
+        Some(pinned)
     }
 
-    /// Adds a trajectory that was read from the store.
-    pub fn attach_trajectory(&self, id: &SessionId, trajectory: &Arc<Trajectory>) {
-        let _ = self.index.attach_trajectory(id, trajectory);
+    /// Adds a trajectory that was read from the store, pinned; `None` where its session was forgotten meanwhile.
+    pub fn attach_trajectory(&self, id: &SessionId, trajectory: &Arc<Trajectory>) -> Option<Pinned<Trajectory>> {
+        self.index.attach_trajectory(id, trajectory)
     }
 
-    /// Adds a log of attention, which may still be filled; on the device or in memory.
-    pub fn attach_attention(&self, id: &SessionId, tier: Tier, log: &Arc<AttentionLog>) {
-        let place = if tier == Tier::Device { Place::Device } else { Place::Memory };
-        let _ = self.index.attach_attention(id, place, log);
+    /// Adds a log of attention, which may still be filled, pinned; `None` where its session was forgotten meanwhile.
+    pub fn attach_attention(
+        &self,
+        id: &SessionId,
+        place: Place,
+        log: &Arc<AttentionLog>,
+    ) -> Option<Pinned<AttentionLog>> {
+        self.index.attach_attention(id, place, log)
     }
 
     /// Takes the attention out of a session, to have room for other things.
@@ -222,8 +210,12 @@ impl Recordings {
         self.queue.get().into_iter().for_each(StoreQueue::flush);
     }
 
-    /// Forgets a part that does not fit its source, and deletes it from the store.
-    pub fn lose_part(&self, session: &SessionId, part: Part) {
+    /// Forgets a stored trajectory that does not fit its source, and deletes it from the store.
+    pub fn lose_trajectory(&self, session: &SessionId) {
+        self.lose_part(session, Part::Trajectory);
+    }
+
+    pub(super) fn lose_part(&self, session: &SessionId, part: Part) {
         let reservation = self.index.lose_part(session, part);
         self.send(Command::DeletePart { session: session.clone(), part, reservation });
     }

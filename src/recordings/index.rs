@@ -13,11 +13,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::recordings::attention_log::AttentionLog;
 use crate::recordings::budget::{Budgets, Reservation};
-use crate::recordings::disk::Part;
 use crate::recordings::entry::Entry;
 use crate::recordings::greedy_dual::Clock;
 use crate::recordings::limits::SessionLimits;
 use crate::recordings::metrics::RecordingMetrics;
+use crate::recordings::part::Part;
 use crate::recordings::pin::{Pinnable, Pinned};
 use crate::recordings::place::{PerTier, Place, Substance, Tier};
 use crate::recordings::session_id::SessionId;

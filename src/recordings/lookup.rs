@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::recordings::attention_log::AttentionLog;
 use crate::recordings::coverage::Coverage;
-use crate::recordings::disk::Part;
 use crate::recordings::handle::Recordings;
+use crate::recordings::part::Part;
 use crate::recordings::pin::Pinned;
-use crate::recordings::place::{Place, Substance, Tier};
-use crate::recordings::queue::{Command, Read};
+use crate::recordings::place::Place;
+use crate::recordings::queue::{Command, Read, Wanted};
 use crate::recordings::session_id::SessionId;
 use crate::recordings::trajectory::Trajectory;
 
@@ -19,7 +19,7 @@ pub enum Lookup {
     Known(Recording),
     /// It is not.
     Unknown,
-    /// The store is being asked; [`StoreEvent::LookedUp`](crate::recordings::StoreEvent::LookedUp) will follow.
+    /// The store is being asked; [`StoreEvent::LookedUp`](crate::recordings::StoreEvent) will follow.
     Pending,
 }
 
@@ -36,21 +36,10 @@ pub struct Recording {
     pub stored_attention: Coverage,
 }
 
-/// What the worker finds of a session.
-#[derive(Debug, Clone)]
-pub struct Known {
-    /// Its trajectory, where it is in memory.
-    pub trajectory: Option<Arc<Trajectory>>,
-    /// Its attention, where it is in memory or on the device.
-    pub attention: Option<(Tier, Arc<AttentionLog>)>,
-    /// The parts of it that are in the store.
-    pub parts: Vec<Part>,
-}
-
 impl Recordings {
-    /// What is known of a session. Where the store may have sessions that it did not list, an unknown one is looked up.
-    pub fn look_up(&self, id: &SessionId) -> Lookup {
-        let known = self.index.recorded(id, |entry| {
+    /// What there is of a session that is in the index and recorded.
+    pub fn find(&self, id: &SessionId) -> Option<Recording> {
+        self.index.recorded(id, |entry| {
             let mut stored_attention = Coverage::none(entry.source.steps);
             entry.stored.parts.keys().for_each(|part| stored_attention.insert_part(*part));
             Recording {
@@ -59,8 +48,12 @@ impl Recordings {
                 is_trajectory_stored: entry.stored.parts.contains_key(&Part::Trajectory),
                 stored_attention,
             }
-        });
-        if let Some(known) = known {
+        })
+    }
+
+    /// The same, where the store may have sessions that it did not list: an unknown one is looked up there.
+    pub fn look_up(&self, id: &SessionId) -> Lookup {
+        if let Some(known) = self.find(id) {
             return Lookup::Known(known);
         }
         let Some(queue) = self.queue.get() else {
@@ -78,21 +71,29 @@ impl Recordings {
         Lookup::Pending
     }
 
-    /// What there is of a session that is recorded.
-    pub fn find(&self, id: &SessionId) -> Option<Known> {
-        self.index.recorded(id, |entry| Known {
-            trajectory: entry.trajectory.as_ref().map(|kept| Arc::clone(kept.value())),
-            attention: entry.attention.as_ref().map(|(place, kept)| {
-                let tier = Tier::of(Substance::Attention, *place);
-                (tier, Arc::clone(kept.value()))
-            }),
-            parts: entry.stored.parts.keys().copied().collect(),
-        })
+    /// Asks for a trajectory; a [`StoreEvent::Trajectory`](crate::recordings::StoreEvent) will follow. Whether there is a store at all.
+    pub fn read_trajectory(&self, session: &SessionId) -> bool {
+        self.send(Command::Read(Read { session: session.clone(), wanted: Wanted::Trajectory }))
     }
 
-    /// Asks for a part; a [`StoreEvent::Read`](crate::recordings::StoreEvent::Read) will follow, unless it is of attention that `log` does not expect any more
-    /// when its turn comes. Whether there is a store at all.
-    pub fn read_part(&self, session: &SessionId, part: Part, log: Option<&Arc<AttentionLog>>) -> bool {
-        self.send(Command::Read(Read { session: session.clone(), part, log: log.map(Arc::downgrade) }))
+    /// Asks for what the store has of `missing`, the first step first. A [`StoreEvent::Attention`](crate::recordings::StoreEvent) will follow for each
+    /// group of a step, unless `log` does not expect it any more when its turn comes. What was asked for.
+    pub fn read_attention(&self, session: &SessionId, log: &Arc<AttentionLog>, missing: &Coverage) -> Coverage {
+        let stored = self.index.recorded(session, |entry| {
+            let parts = entry.stored.parts.keys().filter_map(|part| part.attention());
+            (entry.source.steps, parts.collect::<Vec<_>>())
+        });
+        let (steps, mut parts) = stored.unwrap_or_default();
+        parts.sort_by_key(|(step, _)| *step);
+        let mut asked = Coverage::none(steps);
+        for (step, group) in parts {
+            if missing.at(step).contains(group) {
+                let wanted = Wanted::Attention { step, group, log: Arc::downgrade(log) };
+                if self.send(Command::Read(Read { session: session.clone(), wanted })) {
+                    asked.insert(step, group.into());
+                }
+            }
+        }
+        asked
     }
 }

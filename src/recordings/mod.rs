@@ -7,16 +7,16 @@
 //! - `place`: where these lie (device, memory, disk), and the tiers that sum it up; `limits`, `budget`: how many bytes each
 //!   tier may hold
 //! - `index`, `entry`: all sessions; `pin`, `eviction`, `greedy_dual`: what is evicted to make room
-//! - `store`: the store behind this process, as a trait; `disk`: the store of local files; `queue`: the thread that calls
+//! - `store`: the store behind this process, as a trait; `part`: what it keeps apart; `disk`: the store of local files; `queue`: the thread that calls
 //!   the store; `codec`: recordings as tensors by name
 //! - `handle`: the engine's side of all this; `lookup`: what it finds of a session; `persist`: what it writes; `summary`: what is
 //!   shown of a session
 
 pub mod attention_log;
 pub mod budget;
-pub mod codec;
+mod codec;
 pub mod coverage;
-pub mod disk;
+mod disk;
 mod entry;
 mod eviction;
 mod greedy_dual;
@@ -27,6 +27,7 @@ pub mod limits;
 mod lookup;
 pub mod maps;
 mod metrics;
+mod part;
 mod persist;
 mod pin;
 mod place;
@@ -45,27 +46,20 @@ pub mod trajectory;
 pub use attention_log::{AttentionLog, GroupRecord, LayerRecord, SourceContexts, StepAttention};
 pub use budget::Budgets;
 pub use coverage::Coverage;
+pub use disk::Folder;
 pub use handle::Recordings;
 pub use layout::{RecordingLayout, ValueBytes};
 pub use limits::SessionLimits;
-pub use lookup::{Known, Lookup, Recording};
+pub use lookup::{Lookup, Recording};
 pub use maps::AttentionMaps;
 pub use metrics::RecordingMetrics;
+pub use part::Part;
 pub use pin::Pinned;
 pub use place::{PerTier, Place, Substance, Tier};
-pub use queue::StoreEvent;
+pub use queue::{StoreEvent, StoredTrajectory};
 pub use session_id::SessionId;
 pub use site_group::{GroupSet, SiteGroup};
 pub use source::{Origin, Source};
-pub use store::RecordingStore;
+pub use store::{FileFault, RecordingStore, StoreError};
 pub use summary::SessionView;
 pub use trajectory::{Trajectory, TrajectoryStep};
-
-/// The name that the engine knows [`Recordings`] by.
-pub type SessionStore = Recordings;
-
-/// Events and tensors as the engine imports them.
-pub mod disk_queue {
-    pub use crate::recordings::queue::StoreEvent as Spooled;
-    pub use crate::recordings::store::Tensors;
-}

@@ -1,15 +1,14 @@
 //! What goes to the store: the store is told that a source is finished, and what is new of it is written.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use crate::recordings::attention_log::AttentionLog;
 use crate::recordings::codec;
-use crate::recordings::disk::Part;
 use crate::recordings::handle::Recordings;
+use crate::recordings::part::Part;
 use crate::recordings::pin::{Pinnable, Pinned};
 use crate::recordings::place::Tier;
-use crate::recordings::queue::{Command, Keep, Payload, SharedValue, Write};
+use crate::recordings::queue::{Command, Keep, Payload, Write};
 use crate::recordings::session_id::SessionId;
 use crate::recordings::source::Source;
 use crate::recordings::store::Tensors;
@@ -58,32 +57,8 @@ impl Recordings {
         }
     }
 
-    /// Writes a part that is neither in the store nor on its way there. `pinned` keeps what `tensors` are of from being
-    /// evicted from memory until it is written. Whether it was queued.
-    pub fn write_part(
-        &self,
-        session: &SessionId,
-        part: Part,
-        tensors: impl FnOnce() -> candle_core::Result<Tensors>,
-        pinned: Arc<dyn Any + Send + Sync>,
-    ) -> bool {
-        if self.queue.get().is_none() {
-            return false;
-        }
-        let mut inner = self.index.lock();
-        let Some(entry) = inner.entries.get_mut(session) else {
-            return false;
-        };
-        if entry.stored.parts.contains_key(&part) || !entry.stored.queued.insert(part) {
-            return false;
-        }
-        let generation = entry.generation;
-        drop(inner);
-        self.queue_part((session, generation), part, tensors(), Keep::Shared { _value: SharedValue(pinned) })
-    }
-
     /// Writes what a session is made from, where that is not in the store yet.
-    pub fn write_source(&self, session: &SessionId, source: &Arc<Source>) {
+    pub(super) fn write_source(&self, session: &SessionId, source: &Arc<Source>) {
         if self.queue.get().is_none() {
             return;
         }
@@ -106,7 +81,7 @@ impl Recordings {
         part: Part,
         tensors: candle_core::Result<Tensors>,
         keep: Keep,
-    ) -> bool {
+    ) {
         let is_queued = match tensors {
             Ok(tensors) => {
                 let payload = Payload::Part { part, tensors, _keep: keep };
@@ -120,7 +95,6 @@ impl Recordings {
         if !is_queued {
             self.index.unwritten((session, generation), Some(part));
         }
-        is_queued
     }
 }
 

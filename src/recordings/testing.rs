@@ -16,7 +16,7 @@ use crate::recordings::handle::Recordings;
 use crate::recordings::layout::{RecordingLayout, ValueBytes};
 use crate::recordings::limits::SessionLimits;
 use crate::recordings::metrics::RecordingMetrics;
-use crate::recordings::place::{Place, Tier};
+use crate::recordings::place::{Place, Substance, Tier};
 use crate::recordings::session_id::SessionId;
 use crate::recordings::site_group::SiteGroup;
 use crate::recordings::source::{Origin, Source};
@@ -104,16 +104,16 @@ pub(crate) fn log(room: Reservation) -> Arc<AttentionLog> {
 pub(crate) fn record(recordings: &Recordings, seed: u64) -> Arc<Trajectory> {
     recordings.begin(&id(seed), &source(seed));
     let trajectory = trajectory(recordings.reserve(Tier::Trajectory, BYTES).expect("room"));
-    assert!(recordings.complete(&id(seed), &trajectory));
+    assert!(recordings.complete(&id(seed), &trajectory).is_some());
     trajectory
 }
 
 /// The same with its attention at a place.
 pub(crate) fn record_with_attention(recordings: &Recordings, seed: u64, place: Place) {
     record(recordings, seed);
-    let tier = Tier::of(crate::recordings::place::Substance::Attention, place);
+    let tier = Tier::of(Substance::Attention, place);
     let log = log(recordings.reserve(tier, BYTES).expect("room"));
-    recordings.attach_attention(&id(seed), tier, &log);
+    assert!(recordings.attach_attention(&id(seed), place, &log).is_some());
 }
 
 /// The best tier of a session.

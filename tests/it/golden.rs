@@ -19,7 +19,7 @@ use reprompt::engine::runs::{EditRun, Run, Sampling, SourceRun, needs_of, record
 use reprompt::p2p::{EditPlan, Presets, add_step, blend_mask};
 use reprompt::recordings::RecordingMetrics;
 use reprompt::recordings::Tier;
-use reprompt::recordings::{AttentionLog, SessionLimits, SessionStore, SourceContexts, Trajectory};
+use reprompt::recordings::{AttentionLog, Recordings, SessionLimits, SourceContexts, Trajectory};
 use reprompt::telemetry::metrics::MetricsRegistry;
 use serde_json::Value;
 
@@ -103,7 +103,7 @@ fn follow(model: &Model, case: &Path) {
     let timesteps: Vec<i64> = sampling.sampler.timesteps().iter().map(|&t| t as i64).collect();
     assert_eq!(timesteps, trace["timesteps"].to_vec1::<i64>().unwrap(), "{}: timesteps", case.display());
 
-    let store = SessionStore::new(
+    let store = Recordings::new(
         SessionLimits::default(),
         Arc::new(RecordingMetrics::register(&MetricsRegistry::new()).unwrap()),
     );

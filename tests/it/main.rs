@@ -35,6 +35,7 @@ mod problems;
 mod process;
 mod profile;
 mod rooms;
+mod shared_store;
 mod support;
 mod threads;
 mod tiers;

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use reprompt::diffusion::weights::embedded;
 use reprompt::engine::EngineConfig;
+use reprompt::recordings::FileFault;
 use reprompt::recordings::Tier;
-use reprompt::recordings::disk::FileFault;
 use reprompt::recordings::{SessionId, SessionLimits};
 use serde_json::{Value, json};
 

@@ -13,7 +13,7 @@ use reprompt::kernels::op_counters::{Work, so_far};
 use reprompt::p2p::{CrossReplaceSteps, EditParams, EditType, Presets, Window};
 use reprompt::recordings::RecordingMetrics;
 use reprompt::recordings::Tier;
-use reprompt::recordings::{AttentionLog, Origin, SessionLimits, SessionStore, Source, SourceContexts, Trajectory};
+use reprompt::recordings::{AttentionLog, Origin, Recordings, SessionLimits, Source, SourceContexts, Trajectory};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
 use crate::fake;
@@ -73,7 +73,7 @@ fn attention_to_text(model: &Model) -> Work {
 fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
     let new = Source::new("a cat on the beach", Origin::Seed(1), STEPS, (SIDE, SIDE));
     let source = Arc::new(Source { guidance_scale: 5.0, ..new });
-    let store = SessionStore::new(
+    let store = Recordings::new(
         SessionLimits::default(),
         Arc::new(RecordingMetrics::register(&MetricsRegistry::new()).unwrap()),
     );

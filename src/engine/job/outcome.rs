@@ -63,6 +63,12 @@ impl RecordingUse {
     pub(crate) fn replayed(self) -> Self {
         if self == Self::Hit { Self::Replayed } else { self }
     }
+
+    /// The same once the recording was found in the store after all.
+    #[must_use]
+    pub(crate) fn found(self) -> Self {
+        if self == Self::Created { Self::Hit } else { self }
+    }
 }
 
 /// How long the parts of a job took.

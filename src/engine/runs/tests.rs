@@ -13,7 +13,7 @@ use crate::engine::runs::{EditRun, ReplayRun, Run, Sampling, SourceRun, needs_of
 use crate::p2p::{EditParams, EditPlan, Presets};
 use crate::recordings::Origin;
 use crate::recordings::{
-    AttentionLog, Coverage, GroupSet, RecordingLayout, RecordingMetrics, SessionLimits, SessionStore, Source,
+    AttentionLog, Coverage, GroupSet, RecordingLayout, RecordingMetrics, Recordings, SessionLimits, Source,
     SourceContexts, Tier, Trajectory,
 };
 use crate::telemetry::metrics::MetricsRegistry;
@@ -30,7 +30,7 @@ struct Fixture {
     contexts: Arc<SourceContexts>,
     trajectory: Arc<Trajectory>,
     plan: Arc<EditPlan>,
-    store: SessionStore,
+    store: Recordings,
 }
 
 impl Fixture {
@@ -42,7 +42,7 @@ impl Fixture {
         let params = EditParams::default();
         let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, TARGET, &params).unwrap();
         let metrics = RecordingMetrics::register(&MetricsRegistry::new()).unwrap();
-        let store = SessionStore::new(SessionLimits::default(), Arc::new(metrics));
+        let store = Recordings::new(SessionLimits::default(), Arc::new(metrics));
         let layout = Arc::new(recording_layout(&model, SIDE, SIDE));
         let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(STEPS)).unwrap();
         let noise = model.noise(source.seed(), SIDE, SIDE).unwrap();

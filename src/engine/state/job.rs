@@ -86,6 +86,11 @@ impl Job {
         self.recording_use = self.recording_use.replayed();
     }
 
+    /// Its source's recording was found in the store after all.
+    pub fn found(&mut self) {
+        self.recording_use = self.recording_use.found();
+    }
+
     /// The run `ended` came to its end. Whether it is that of the job's edit.
     pub fn finish_edit(
         &mut self,
@@ -256,7 +261,7 @@ mod tests {
         job = *job.into_outcome(&session(), &trajectory).expect_err("the edit runs");
         let edit = FinishedEdit { image: image(), maps: None };
         assert!(job.finish_edit(3, edit, (Instant::now(), Duration::from_secs(2))));
-        let growing = TrajectoryState::found(false, crate::engine::state::testing::room());
+        let growing = TrajectoryState::found(crate::engine::state::Stored::No, crate::engine::state::testing::room());
         job = *job.into_outcome(&session(), &growing).expect_err("the source is missing");
         let (_, outcome) = job.into_outcome(&session(), &trajectory).unwrap();
         assert!(outcome.edited_image.is_some());

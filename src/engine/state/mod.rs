@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`Sources`] | all sources with their jobs |
 //! | [`ActiveSource`], [`SourceState`] | one source and its jobs; the source alone |
-//! | [`TrajectoryState`] | found, being read or run, complete |
+//! | [`TrajectoryState`] | found, being looked up, read or run, complete |
 //! | [`SharedLog`] | the attention that all edits of a source read |
 //! | [`Job`], [`EditState`] | a job that has started, and its edit |
 
@@ -24,6 +24,6 @@ mod trajectory;
 pub(crate) use self::edit::{Attention, AttentionRoom, Begun, EditState, FinishedEdit};
 pub(crate) use self::job::{EditBegan, Job};
 pub(crate) use self::shared_log::{OpenLog, SharedLog};
-pub(crate) use self::source::{ActiveSource, Readable, SourceState, Written};
+pub(crate) use self::source::{ActiveSource, Pins, Readable, SourceState};
 pub(crate) use self::sources::{RunOwner, Sources};
-pub(crate) use self::trajectory::{Opened, TrajectoryState};
+pub(crate) use self::trajectory::{Opened, Stored, TrajectoryState};

@@ -11,7 +11,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::recordings::budget::Reservation;
-use crate::recordings::{AttentionLog, Coverage, Tier};
+use crate::recordings::{AttentionLog, Coverage, Place};
 
 /// The shared log of a source.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ enum State {
     #[default]
     None,
     /// Room is reserved for the prompts and for what is planned.
-    Planned { tier: Tier, room: Reservation, planned: Coverage },
+    Planned { place: Place, room: Reservation, planned: Coverage },
     /// The log is there.
     Open(OpenLog),
 }
@@ -31,7 +31,7 @@ enum State {
 /// A log that can be read and filled.
 #[derive(Debug)]
 pub(crate) struct OpenLog {
-    tier: Tier,
+    place: Place,
     log: Arc<AttentionLog>,
     /// What is in the log, or on its way into it.
     scheduled: Coverage,
@@ -39,17 +39,17 @@ pub(crate) struct OpenLog {
 
 impl SharedLog {
     /// The log of an earlier job, with what is in it.
-    pub fn recorded(tier: Tier, log: Arc<AttentionLog>) -> Self {
+    pub fn recorded(place: Place, log: Arc<AttentionLog>) -> Self {
         let scheduled = log.present();
-        Self(State::Open(OpenLog { tier, log, scheduled }))
+        Self(State::Open(OpenLog { place, log, scheduled }))
     }
 
     /// Where the log lies, or is planned to.
-    pub fn tier(&self) -> Option<Tier> {
+    pub fn place(&self) -> Option<Place> {
         match &self.0 {
             State::None => None,
-            State::Planned { tier, .. } => Some(*tier),
-            State::Open(open) => Some(open.tier),
+            State::Planned { place, .. } => Some(*place),
+            State::Open(open) => Some(open.place),
         }
     }
 
@@ -80,15 +80,15 @@ impl SharedLog {
         }
     }
 
-    /// Adds room for more. `tier` is that of the log, where there is one.
-    pub fn plan(&mut self, tier: Tier, more: &Coverage, new: Reservation) {
+    /// Adds room for more. `place` is that of the log, where there is one.
+    pub fn plan(&mut self, place: Place, more: &Coverage, new: Reservation) {
         match &mut self.0 {
             State::Open(open) => open.log.plan(more, new),
             State::Planned { room, planned, .. } => {
                 room.absorb(new);
                 *planned = planned.union(more);
             }
-            State::None => self.0 = State::Planned { tier, room: new, planned: more.clone() },
+            State::None => self.0 = State::Planned { place, room: new, planned: more.clone() },
         }
     }
 
@@ -97,13 +97,13 @@ impl SharedLog {
         matches!(self.0, State::Planned { .. })
     }
 
-    /// Opens the log that is planned: `make` builds it for a tier, what is planned, and their room.
-    pub fn open(&mut self, make: impl FnOnce(Tier, Coverage, Reservation) -> Arc<AttentionLog>) -> Option<&OpenLog> {
+    /// Opens the log that is planned: `make` builds it for a place, what is planned, and their room.
+    pub fn open(&mut self, make: impl FnOnce(Place, Coverage, Reservation) -> Arc<AttentionLog>) -> Option<&OpenLog> {
         match mem::take(&mut self.0) {
-            State::Planned { tier, room, planned } => {
+            State::Planned { place, room, planned } => {
                 // Nothing, in the shape of what is planned.
                 let scheduled = planned.minus(&planned);
-                let open = OpenLog { tier, log: make(tier, planned, room), scheduled };
+                let open = OpenLog { place, log: make(place, planned, room), scheduled };
                 self.0 = State::Open(open);
                 self.opened()
             }
@@ -138,8 +138,8 @@ impl SharedLog {
 
 impl OpenLog {
     /// Where it lies.
-    pub fn tier(&self) -> Tier {
-        self.tier
+    pub fn place(&self) -> Place {
+        self.place
     }
 
     /// The log.
@@ -166,9 +166,9 @@ impl OpenLog {
         self.scheduled = self.log.present();
     }
 
-    /// Puts a copy of the log, in another tier, in its place.
-    pub fn move_to(&mut self, tier: Tier, log: Arc<AttentionLog>) {
-        (self.tier, self.log) = (tier, log);
+    /// Puts a copy of the log, at another place, in its place.
+    pub fn move_to(&mut self, place: Place, log: Arc<AttentionLog>) {
+        (self.place, self.log) = (place, log);
     }
 }
 
@@ -182,18 +182,18 @@ mod tests {
     fn room_is_planned_once_and_grows_with_what_is_not_planned_yet() {
         let budget = Budget::new(100);
         let mut shared = SharedLog::default();
-        assert_eq!((shared.tier(), shared.bytes(), shared.expected()), (None, 0, None));
+        assert_eq!((shared.place(), shared.bytes(), shared.expected()), (None, 0, None));
         assert_eq!(shared.unplanned(&coverage(0..4)), coverage(0..4));
 
-        shared.plan(Tier::Memory, &coverage(0..4), budget.try_reserve(40).unwrap());
+        shared.plan(Place::Memory, &coverage(0..4), budget.try_reserve(40).unwrap());
         assert!(shared.is_planned());
         let more = shared.unplanned(&coverage(2..6));
         assert_eq!(more, coverage(4..6));
-        shared.plan(Tier::Memory, &more, budget.try_reserve(20).unwrap());
-        assert_eq!((shared.tier(), shared.bytes(), budget.used()), (Some(Tier::Memory), 60, 60));
+        shared.plan(Place::Memory, &more, budget.try_reserve(20).unwrap());
+        assert_eq!((shared.place(), shared.bytes(), budget.used()), (Some(Place::Memory), 60, 60));
         assert!(shared.unplanned(&coverage(0..6)).is_empty());
         shared.detach();
-        assert_eq!((shared.tier(), budget.used()), (None, 0));
+        assert_eq!((shared.place(), budget.used()), (None, 0));
     }
 
     #[test]
@@ -201,16 +201,16 @@ mod tests {
         let budget = Budget::new(100);
         let mut shared = SharedLog::default();
         assert!(shared.open(|_, _, _| panic!("nothing is planned")).is_none());
-        shared.plan(Tier::Memory, &coverage(0..4), budget.try_reserve(40).unwrap());
-        let open = shared.open(|tier, planned, room| {
-            assert_eq!((tier, &planned, room.bytes()), (Tier::Memory, &coverage(0..4), 40));
+        shared.plan(Place::Memory, &coverage(0..4), budget.try_reserve(40).unwrap());
+        let open = shared.open(|place, planned, room| {
+            assert_eq!((place, &planned, room.bytes()), (Place::Memory, &coverage(0..4), 40));
             log(planned, room)
         });
         assert!(open.is_some() && !shared.is_planned());
         assert!(shared.open(|_, _, _| panic!("it is open")).is_none());
         assert!(shared.opened().is_some(), "and stays open");
         // More room goes into the open log.
-        shared.plan(Tier::Memory, &coverage(4..6), budget.try_reserve(20).unwrap());
+        shared.plan(Place::Memory, &coverage(4..6), budget.try_reserve(20).unwrap());
         assert_eq!((shared.bytes(), shared.unplanned(&coverage(0..6)).is_empty()), (60, true));
     }
 
@@ -218,7 +218,7 @@ mod tests {
     fn what_is_needed_is_scheduled_once() {
         let budget = Budget::new(100);
         let mut shared = SharedLog::default();
-        shared.plan(Tier::Memory, &coverage(0..6), budget.try_reserve(60).unwrap());
+        shared.plan(Place::Memory, &coverage(0..6), budget.try_reserve(60).unwrap());
         shared.open(|_, planned, room| log(planned, room));
         let open = shared.opened_mut().unwrap();
         assert_eq!(open.schedule(&coverage(0..3)), coverage(0..3));
@@ -234,10 +234,10 @@ mod tests {
     #[test]
     fn a_recorded_log_has_what_is_in_it() {
         let budget = Budget::new(100);
-        let mut shared = SharedLog::recorded(Tier::Memory, log(coverage(0..4), budget.try_reserve(40).unwrap()));
+        let mut shared = SharedLog::recorded(Place::Memory, log(coverage(0..4), budget.try_reserve(40).unwrap()));
         let open = shared.opened_mut().unwrap();
         assert_eq!(open.schedule(&coverage(0..2)), coverage(0..2), "planned, and not there");
-        open.move_to(Tier::Device, log(coverage(0..4), budget.try_reserve(40).unwrap()));
-        assert_eq!((open.tier(), shared.tier(), budget.used()), (Tier::Device, Some(Tier::Device), 40));
+        open.move_to(Place::Device, log(coverage(0..4), budget.try_reserve(40).unwrap()));
+        assert_eq!((open.place(), shared.place(), budget.used()), (Place::Device, Some(Place::Device), 40));
     }
 }

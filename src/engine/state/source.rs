@@ -7,8 +7,7 @@ use crate::engine::job::{Outcome, Ticket};
 use crate::engine::runs::set::RunKey;
 use crate::engine::state::{FinishedEdit, Job, OpenLog, SharedLog, TrajectoryState};
 use crate::media::Image;
-use crate::recordings::disk::Part;
-use crate::recordings::{Coverage, RecordingLayout, SessionId, Source, Trajectory};
+use crate::recordings::{AttentionLog, Pinned, RecordingLayout, SessionId, Source, Trajectory};
 
 /// A source without its jobs.
 #[derive(Debug)]
@@ -23,17 +22,19 @@ pub(crate) struct SourceState {
     pub trajectory: TrajectoryState,
     /// The attention that all of its edits read.
     pub log: SharedLog,
-    /// What of it need not be written to files.
-    pub written: Written,
+    /// What is pinned of its session.
+    pub pins: Pins,
     /// The run that computes again what is missing of the log.
     replay: Option<RunKey>,
 }
 
-/// What of a source is in files, or was when the source was found.
-#[derive(Debug)]
-pub(crate) struct Written {
-    trajectory: bool,
-    attention: Coverage,
+/// Guards that keep a source's session from being evicted while jobs read it.
+#[derive(Debug, Default)]
+pub(crate) struct Pins {
+    /// Of the trajectory.
+    pub trajectory: Option<Pinned<Trajectory>>,
+    /// Of the shared log.
+    pub log: Option<Pinned<AttentionLog>>,
 }
 
 /// A source whose steps can be read: its trajectory has begun.
@@ -57,9 +58,9 @@ impl SourceState {
         id: SessionId,
         source: Arc<Source>,
         layout: Arc<RecordingLayout>,
-        (trajectory, log, written): (TrajectoryState, SharedLog, Written),
+        (trajectory, log, pins): (TrajectoryState, SharedLog, Pins),
     ) -> Self {
-        Self { id, source, layout, trajectory, log, written, replay: None }
+        Self { id, source, layout, trajectory, log, pins, replay: None }
     }
 
     /// The source, once its steps can be read, and its log, once that is open.
@@ -77,54 +78,6 @@ impl SourceState {
     /// Whether the log is to be opened: it is planned, and the source is run or can be read.
     pub fn opens_log(&self) -> bool {
         self.log.is_planned() && (self.trajectory.is_wanted() || self.trajectory.begun().is_some())
-    }
-
-    /// The session was forgotten while jobs were at work on it: its files are gone.
-    pub fn forget_files(&mut self) {
-        self.written = Written::nothing(self.source.steps);
-    }
-}
-
-impl Written {
-    /// Nothing of a source of so many steps.
-    pub fn nothing(steps: usize) -> Self {
-        Self { trajectory: false, attention: Coverage::none(steps) }
-    }
-
-    /// These parts of a source of so many steps.
-    pub fn parts(steps: usize, parts: &[Part]) -> Self {
-        let mut written = Self::nothing(steps);
-        written.trajectory = parts.contains(&Part::Trajectory);
-        parts.iter().for_each(|part| written.attention.insert_part(*part));
-        written
-    }
-
-    /// All that is in memory. What was evicted from the files since it was written is not written again and again.
-    pub fn all(attention: Coverage) -> Self {
-        Self { trajectory: true, attention }
-    }
-
-    /// A part's file is gone.
-    pub fn lose(&mut self, part: Part) {
-        match part {
-            Part::Trajectory => self.trajectory = false,
-            part @ Part::Attention(..) => self.attention.remove_part(part),
-        }
-    }
-
-    /// Marks the trajectory as written; whether it was not before.
-    pub fn write_trajectory(&mut self) -> bool {
-        !std::mem::replace(&mut self.trajectory, true)
-    }
-
-    /// What of `present` is not written.
-    pub fn missing(&self, present: &Coverage) -> Coverage {
-        present.minus(&self.attention)
-    }
-
-    /// Marks attention as written.
-    pub fn write_attention(&mut self, new: &Coverage) {
-        self.attention = self.attention.union(new);
     }
 }
 
@@ -231,6 +184,12 @@ impl ActiveSource {
         self.jobs.iter_mut().for_each(Job::replayed);
     }
 
+    /// The store has the recording, which was not known before. The jobs that have no more to find of it.
+    pub fn found(&mut self) -> usize {
+        self.jobs.iter_mut().for_each(Job::found);
+        self.jobs.iter().filter(|job| job.edit().is_source()).count()
+    }
+
     /// Takes out the jobs that have all they need, with their outcomes.
     pub fn take_outcomes(&mut self) -> Vec<(Ticket, Outcome)> {
         let mut outcomes = Vec::new();
@@ -266,15 +225,15 @@ mod tests {
     use crate::engine::state::testing::{
         begun, coverage, job, layout, log, open_log, prepared_edit, room, session, source, trajectory,
     };
-    use crate::engine::state::{AttentionRoom, EditState};
-    use crate::recordings::Tier;
+    use crate::engine::state::{AttentionRoom, EditState, Stored};
+    use crate::recordings::{Coverage, Place};
 
     /// A source whose run is 1, with an open log, and these edits.
     fn active(edits: impl IntoIterator<Item = EditState>) -> ActiveSource {
-        let mut trajectory_state = TrajectoryState::found(false, room());
+        let mut trajectory_state = TrajectoryState::found(Stored::No, room());
         trajectory_state.open(|| false);
         trajectory_state.begin(|room| Ok::<_, ()>((1, trajectory(room)))).unwrap();
-        let parts = (trajectory_state, open_log(), Written::nothing(4));
+        let parts = (trajectory_state, open_log(), Pins::default());
         let state = SourceState::new(session(), source(), layout(), parts);
         let mut jobs = edits.into_iter().map(|edit| job(RecordingUse::Created, edit).0);
         let mut active = ActiveSource::new(state, jobs.next().unwrap());
@@ -324,6 +283,18 @@ mod tests {
     }
 
     #[test]
+    fn a_recording_that_is_found_after_all_was_not_created_for_its_jobs() {
+        let mut active = active([EditState::source_only(), running(2, None), EditState::same_as_source()]);
+        assert_eq!(active.found(), 2, "the third job counts its use when its edit begins");
+        active.finish(Some(crate::engine::state::testing::image()), measured());
+        let found: Vec<_> = active.take_outcomes().into_iter().map(|(_, outcome)| outcome.recording).collect();
+        assert_eq!(found, [RecordingUse::Hit; 2]);
+        active.replayed();
+        active.finish_edit(2, FinishedEdit { image: crate::engine::state::testing::image(), maps: None }, measured());
+        assert_eq!(active.take_outcomes()[0].1.recording, RecordingUse::Replayed);
+    }
+
+    #[test]
     fn an_edit_that_fails_fails_alone() {
         let mut active = active([running(2, None), running(3, Some(4))]);
         assert!(active.fail_run(8).is_none());
@@ -345,32 +316,17 @@ mod tests {
 
     #[test]
     fn prompts_are_needed_to_run_and_to_open_the_log() {
-        let parts = (TrajectoryState::found(true, room()), SharedLog::default(), Written::nothing(4));
+        let parts = (TrajectoryState::found(Stored::Yes, room()), SharedLog::default(), Pins::default());
         let mut state = SourceState::new(session(), source(), layout(), parts);
         assert!(!state.needs_prompts());
-        state.log.plan(Tier::Memory, &Coverage::none(4), room());
+        state.log.plan(Place::Memory, &Coverage::none(4), room());
         state.trajectory.open(|| true);
-        assert!(!state.needs_prompts() && !state.opens_log(), "its file is being read");
+        assert!(!state.needs_prompts() && !state.opens_log(), "it is being read");
         state.trajectory.lose();
         assert!(state.needs_prompts() && state.opens_log(), "it is to be run");
         state.log.open(|_, planned, room| log(planned, room));
         assert!(state.needs_prompts() && !state.opens_log());
         state.trajectory.begin(|room| Ok::<_, ()>((1, trajectory(room)))).unwrap();
         assert!(!state.needs_prompts(), "it runs");
-    }
-
-    #[test]
-    fn what_is_written_is_not_written_again_unless_its_file_is_lost() {
-        let part = Part::cross;
-        let mut written = Written::parts(4, &[part(1)]);
-        let present = coverage(0..2);
-        assert!(!written.missing(&present).has_part(part(1)) && written.missing(&present).has_part(part(0)));
-        assert!(written.write_trajectory() && !written.write_trajectory());
-        written.lose(Part::Trajectory);
-        assert!(written.write_trajectory());
-        written.write_attention(&present);
-        assert!(written.missing(&present).is_empty());
-        written.lose(part(0));
-        assert!(!written.missing(&present).is_empty());
     }
 }

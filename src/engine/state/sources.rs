@@ -99,12 +99,12 @@ mod tests {
     use super::*;
     use crate::engine::job::RecordingUse;
     use crate::engine::state::testing::{begun, job, layout, prepared_edit, room, session, source};
-    use crate::engine::state::{AttentionRoom, EditState, SharedLog, SourceState, TrajectoryState, Written};
+    use crate::engine::state::{AttentionRoom, EditState, Pins, SharedLog, SourceState, Stored, TrajectoryState};
 
     fn sources() -> (Sources, crate::engine::JobHandle) {
         let mut edit = EditState::waiting(prepared_edit(), AttentionRoom::Own(room()));
         edit.begin(None, |_, _| Ok::<_, ()>(begun(3, Some(4)))).unwrap();
-        let parts = (TrajectoryState::found(false, room()), SharedLog::default(), Written::nothing(4));
+        let parts = (TrajectoryState::found(Stored::No, room()), SharedLog::default(), Pins::default());
         let state = SourceState::new(session(), source(), layout(), parts);
         let (job, handle) = job(RecordingUse::Hit, edit);
         let mut sources = Sources::default();

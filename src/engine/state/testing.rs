@@ -18,8 +18,8 @@ use crate::p2p::{EditParams, Presets, Prompt};
 use crate::recordings::Origin;
 use crate::recordings::budget::{Budget, Reservation};
 use crate::recordings::{
-    AttentionLog, Coverage, GroupSet, RecordingLayout, SessionId, SiteGroup, Source, SourceContexts, Tier, Trajectory,
-    ValueBytes,
+    AttentionLog, Coverage, GroupSet, Place, RecordingLayout, SessionId, SiteGroup, Source, SourceContexts, Tier,
+    Trajectory, ValueBytes,
 };
 
 pub const STEPS: usize = 4;
@@ -81,7 +81,7 @@ pub fn log(planned: Coverage, room: Reservation) -> Arc<AttentionLog> {
 }
 
 pub fn open_log() -> SharedLog {
-    SharedLog::recorded(Tier::Memory, log(coverage(0..0), room()))
+    SharedLog::recorded(Place::Memory, log(coverage(0..0), room()))
 }
 
 pub fn prepared_edit() -> PreparedEdit {

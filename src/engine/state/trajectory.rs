@@ -1,10 +1,11 @@
 //! How far the trajectory of a source is.
 //!
 //! ```text
-//! found ──open──> reading ──read──> complete
-//!   │                │ lost              ^
-//!   └──open──> wanted <┘ ──begin──> running
+//! found ──open──> looking up ──found──> reading ──read──> complete
+//!   │                  │ not found       │ lost             ^
+//!   └──────open──────> wanted <──────────┘ ──begin──> running
 //! ```
+//! A trajectory that is known to be stored, or not, is not looked up.
 //! Room for the trajectory is held by every state before it exists. A source whose run fails, or cannot begin, is
 //! `failed`, which nothing leaves.
 
@@ -22,9 +23,11 @@ pub(crate) struct TrajectoryState(State);
 
 #[derive(Debug)]
 enum State {
-    /// There is room for it. It is in a file, or has to be run.
-    Found { in_file: bool, room: Reservation },
-    /// It is being read from its file.
+    /// There is room for it.
+    Found { stored: Stored, room: Reservation },
+    /// The store is asked whether it has it.
+    LookingUp { room: Reservation },
+    /// It is being read from the store.
     Reading { room: Reservation },
     /// It is to be run.
     Wanted { room: Reservation },
@@ -36,10 +39,23 @@ enum State {
     Failed,
 }
 
+/// Whether the store has a trajectory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// It has.
+    Yes,
+    /// It has not: the source has to be run.
+    No,
+    /// It is being asked.
+    Pending,
+}
+
 /// How a source that was found is had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opened {
-    /// It is read from its file.
+    /// The store is asked for it.
+    LookingUp,
+    /// It is read from the store.
     Reading,
     /// It is to be run.
     Wanted,
@@ -49,8 +65,8 @@ pub(crate) enum Opened {
 
 impl TrajectoryState {
     /// A trajectory that is not in memory, with room for it.
-    pub fn found(in_file: bool, room: Reservation) -> Self {
-        Self(State::Found { in_file, room })
+    pub fn found(stored: Stored, room: Reservation) -> Self {
+        Self(State::Found { stored, room })
     }
 
     /// A trajectory that is in memory.
@@ -58,17 +74,14 @@ impl TrajectoryState {
         Self(State::Complete(trajectory))
     }
 
-    /// Begins to have a trajectory that was found. `read` asks for its file and says whether it will come.
+    /// Begins to have a trajectory that was found. `read` asks the store for it and says whether it will come.
     pub fn open(&mut self, read: impl FnOnce() -> bool) -> Opened {
         match self.take() {
-            State::Found { in_file: true, room } if read() => {
-                self.0 = State::Reading { room };
-                Opened::Reading
+            State::Found { stored: Stored::Pending, room } => {
+                self.0 = State::LookingUp { room };
+                Opened::LookingUp
             }
-            State::Found { room, .. } => {
-                self.0 = State::Wanted { room };
-                Opened::Wanted
-            }
+            State::Found { stored, room } => self.read_or_run(stored == Stored::Yes && read(), room),
             other => {
                 self.0 = other;
                 Opened::Unchanged
@@ -76,7 +89,28 @@ impl TrajectoryState {
         }
     }
 
-    /// The file was read: `make` builds the trajectory into its room. Whether it was waited for.
+    /// The store has answered. `read` asks it for the trajectory, where it has one, and says whether that will come.
+    pub fn looked_up(&mut self, read: impl FnOnce() -> bool) -> Opened {
+        match self.take() {
+            State::LookingUp { room } => self.read_or_run(read(), room),
+            other => {
+                self.0 = other;
+                Opened::Unchanged
+            }
+        }
+    }
+
+    fn read_or_run(&mut self, is_read: bool, room: Reservation) -> Opened {
+        if is_read {
+            self.0 = State::Reading { room };
+            Opened::Reading
+        } else {
+            self.0 = State::Wanted { room };
+            Opened::Wanted
+        }
+    }
+
+    /// It was read: `make` builds the trajectory into its room. Whether it was waited for.
     pub fn read(&mut self, make: impl FnOnce(Reservation) -> Arc<Trajectory>) -> bool {
         match self.take() {
             State::Reading { room } => {
@@ -90,7 +124,7 @@ impl TrajectoryState {
         }
     }
 
-    /// The file is gone or damaged: the source has to be run. Whether the file was waited for.
+    /// It cannot be read: the source has to be run. Whether it was waited for.
     pub fn lose(&mut self) -> bool {
         match self.take() {
             State::Reading { room } => {
@@ -144,9 +178,14 @@ impl TrajectoryState {
         }
     }
 
-    /// Whether it was found and has to be run.
+    /// Whether it was found and has to be run, as far as is known.
     pub fn has_to_run(&self) -> bool {
-        matches!(self.0, State::Found { in_file: false, .. })
+        matches!(self.0, State::Found { stored: Stored::No | Stored::Pending, .. })
+    }
+
+    /// Whether the store is asked for it.
+    pub fn is_looking_up(&self) -> bool {
+        matches!(self.0, State::LookingUp { .. })
     }
 
     /// Whether its run is about to begin.
@@ -154,7 +193,7 @@ impl TrajectoryState {
         matches!(self.0, State::Wanted { .. })
     }
 
-    /// Whether its file is being read.
+    /// Whether it is being read from the store.
     pub fn is_reading(&self) -> bool {
         matches!(self.0, State::Reading { .. })
     }
@@ -194,7 +233,7 @@ mod tests {
     use crate::engine::state::testing::{image, room, trajectory};
 
     fn running() -> TrajectoryState {
-        let mut state = TrajectoryState::found(false, room());
+        let mut state = TrajectoryState::found(Stored::No, room());
         state.open(|| true);
         state.begin(|room| Ok::<_, ()>((7, trajectory(room)))).unwrap();
         state
@@ -202,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_source_without_a_file_is_run() {
-        let mut state = TrajectoryState::found(false, room());
+        let mut state = TrajectoryState::found(Stored::No, room());
         assert!(state.has_to_run() && state.begun().is_none());
         assert_eq!(state.open(|| panic!("there is no file to read")), Opened::Wanted);
         assert!(state.is_wanted() && !state.has_to_run());
@@ -214,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_source_with_a_file_is_read_and_run_where_the_file_is_lost() {
-        let found = || TrajectoryState::found(true, room());
+        let found = || TrajectoryState::found(Stored::Yes, room());
         let mut read = found();
         assert!(!read.has_to_run());
         assert_eq!(read.open(|| true), Opened::Reading);
@@ -232,9 +271,34 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_may_be_stored_is_looked_up_and_then_read_or_run() {
+        let looking_up = || {
+            let mut state = TrajectoryState::found(Stored::Pending, room());
+            assert!(state.has_to_run(), "as far as is known");
+            assert_eq!(state.open(|| panic!("it is not known yet")), Opened::LookingUp);
+            assert!(state.is_looking_up() && !state.is_wanted() && !state.is_reading() && state.begun().is_none());
+            state
+        };
+        let mut found = looking_up();
+        assert_eq!(found.open(|| panic!("it was opened before")), Opened::Unchanged);
+        assert!(!found.lose() && found.is_looking_up(), "nothing is read that could be lost");
+        assert_eq!(found.looked_up(|| true), Opened::Reading);
+        assert_eq!(found.looked_up(|| panic!("it was answered before")), Opened::Unchanged);
+        assert!(found.read(trajectory) && found.completed().is_some());
+
+        let mut missing = looking_up();
+        assert_eq!(missing.looked_up(|| false), Opened::Wanted);
+        assert!(missing.is_wanted());
+
+        let mut failed = looking_up();
+        failed.fail();
+        assert_eq!(failed.looked_up(|| panic!("it is too late")), Opened::Unchanged);
+    }
+
+    #[test]
     fn the_room_stays_reserved_until_the_source_is_given_up() {
         let budget = crate::recordings::budget::Budget::new(100);
-        let mut state = TrajectoryState::found(true, budget.try_reserve(60).unwrap());
+        let mut state = TrajectoryState::found(Stored::Yes, budget.try_reserve(60).unwrap());
         state.open(|| true);
         state.lose();
         assert_eq!(budget.used(), 60);
@@ -244,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_source_that_cannot_begin_or_fails_is_failed_for_good() {
-        let mut state = TrajectoryState::found(false, room());
+        let mut state = TrajectoryState::found(Stored::No, room());
         state.open(|| true);
         assert_eq!(state.begin(|_| Err("no noise")), Err("no noise"));
         assert!(!state.is_wanted() && state.begun().is_none());

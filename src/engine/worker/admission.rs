@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use crate::engine::job::{EngineError, JobEnd, RecordingUse, Ticket, Work};
 use crate::engine::runs::{ROWS_PER_REPLAY, guidance_of};
-use crate::engine::state::{ActiveSource, EditState, Job, Opened, SharedLog, SourceState, TrajectoryState, Written};
+use crate::engine::state::{
+    ActiveSource, EditState, Job, Opened, Pins, SharedLog, SourceState, Stored, TrajectoryState,
+};
 use crate::engine::worker::context::Context;
 use crate::engine::worker::room::NoRoom;
 use crate::engine::worker::{Queued, Worker};
-use crate::recordings::disk::Part;
-use crate::recordings::store::Known;
-use crate::recordings::{Coverage, SessionId, Source, Tier};
+use crate::recordings::{Coverage, Lookup, Place, Recording, SessionId, Source, Tier};
 
 /// Why a job does not start.
 enum NotStarted {
@@ -66,9 +66,7 @@ impl Worker<'_> {
         let active = self.sources.get(session).map(ActiveSource::state);
         let known = if active.is_none() { self.context.store().find(session) } else { None };
         let runs_source = active.is_none()
-            && known
-                .as_ref()
-                .is_none_or(|known| known.trajectory.is_none() && !known.parts.contains(&Part::Trajectory));
+            && known.as_ref().is_none_or(|known| known.trajectory.is_none() && !known.is_trajectory_stored);
         let rows_of_run = guidance_of(work.source()).rows().len();
         let reads_attention = matches!(work, Work::Edit { edit, .. } if !edit.plan.is_identity());
         if !reads_attention {
@@ -77,10 +75,12 @@ impl Worker<'_> {
         let expected = active.and_then(|source| source.log.expected().cloned());
         let mut there = match (expected, &known) {
             (Some(expected), _) => expected,
-            (None, Some(Known { attention: Some((_, log)), .. })) => log.present(),
+            (None, Some(Recording { attention: Some((_, log)), .. })) => log.present(),
             _ => Coverage::none(work.source().steps),
         };
-        known.iter().flat_map(|known| &known.parts).for_each(|part| there.insert_part(*part));
+        if let Some(known) = &known {
+            there = there.union(&known.stored_attention);
+        }
         let needs = || match active {
             Some(active) => self.context.needs(work, &active.layout),
             None => self.context.needs(work, &self.context.layout_of(work.source())),
@@ -103,7 +103,8 @@ impl Worker<'_> {
                     Ok(edit) => edit,
                     Err(no_room) => return Err(not_started(queued, no_room)),
                 };
-                if !context.store().is_known(&queued.session) {
+                let is_looked_up = active.state().trajectory.is_looking_up();
+                if !is_looked_up && !context.store().is_known(&queued.session) {
                     context.restore_session(active.state_mut());
                 }
                 let job = context.started(active.state(), queued.ticket, RecordingUse::Hit, edit);
@@ -144,7 +145,6 @@ impl Context<'_> {
 
     /// The source's session was deleted while jobs were at work on it, and is asked for again: it is a session again.
     fn restore_session(&self, source: &mut SourceState) {
-        source.forget_files();
         self.store().begin(&source.id, &source.source);
         self.keep(source);
     }
@@ -152,34 +152,37 @@ impl Context<'_> {
     /// A source as it is found, with room for its trajectory; nothing is done for it yet.
     fn find_source(&self, id: &SessionId, source: &Arc<Source>) -> Result<SourceState, NoRoom> {
         let layout = Arc::new(self.layout_of(source));
-        let known = self.store().find(id);
-        let parts = known.as_ref().map_or(&[][..], |known| &known.parts);
-        let mut written = Written::parts(source.steps, parts);
-        let in_file = parts.contains(&Part::Trajectory);
-        let attention = known.as_ref().and_then(|known| known.attention.clone());
-        let (trajectory, log) = match known.and_then(|known| known.trajectory) {
-            Some(trajectory) => {
-                let log = attention.map_or_else(SharedLog::default, |(tier, log)| {
-                    written = Written::all(log.present());
-                    SharedLog::recorded(tier, log)
-                });
-                (TrajectoryState::complete(trajectory), log)
+        let (recording, stored) = match self.store().look_up(id) {
+            Lookup::Known(recording) if recording.is_trajectory_stored => (Some(recording), Stored::Yes),
+            Lookup::Known(recording) => (Some(recording), Stored::No),
+            Lookup::Unknown => (None, Stored::No),
+            Lookup::Pending => (None, Stored::Pending),
+        };
+        let parts = match recording {
+            Some(Recording { trajectory: Some(trajectory), attention, .. }) => {
+                let log = attention.as_ref();
+                let log = log.map(|(place, log)| SharedLog::recorded(*place, Arc::clone(log.shared())));
+                let state = TrajectoryState::complete(Arc::clone(trajectory.shared()));
+                let pins = Pins { trajectory: Some(trajectory), log: attention.map(|(_, log)| log) };
+                (state, log.unwrap_or_default(), pins)
             }
-            None => {
+            // Attention is of use only with the trajectory that it belongs to.
+            _ => {
                 let room = self.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps))?;
-                // Attention is of use only with the trajectory that it belongs to.
-                (TrajectoryState::found(in_file, room), SharedLog::default())
+                (TrajectoryState::found(stored, room), SharedLog::default(), Pins::default())
             }
         };
-        Ok(SourceState::new(id.clone(), Arc::clone(source), layout, (trajectory, log, written)))
+        Ok(SourceState::new(id.clone(), Arc::clone(source), layout, parts))
     }
 
-    /// Begins to have a source, once there is room for all that its job holds: it is read, or run.
+    /// Begins to have a source, once there is room for all that its job holds: it is looked up, read, or run.
     fn open_source(&self, source: &mut SourceState) -> RecordingUse {
         self.promote(source);
         let id = &source.id;
-        match source.trajectory.open(|| self.store().read_part(id, Part::Trajectory, None)) {
+        match source.trajectory.open(|| self.store().read_trajectory(id)) {
             Opened::Reading | Opened::Unchanged => RecordingUse::Hit,
+            // Unless it is found.
+            Opened::LookingUp => RecordingUse::Created,
             Opened::Wanted => match self.store().begin(id, &source.source) {
                 true => RecordingUse::Replayed,
                 false => RecordingUse::Created,
@@ -189,7 +192,7 @@ impl Context<'_> {
 
     /// A recording in memory is copied to the device where the device has room for it.
     fn promote(&self, source: &mut SourceState) {
-        let Some(open) = source.log.opened_mut().filter(|open| open.tier() == Tier::Memory) else {
+        let Some(open) = source.log.opened_mut().filter(|open| open.place() == Place::Memory) else {
             return;
         };
         let (store, log) = (self.store(), Arc::clone(open.log()));
@@ -203,8 +206,8 @@ impl Context<'_> {
             Ok(moved) => {
                 store.metrics().promotions.of(Tier::Memory).inc();
                 let moved = Arc::new(moved);
-                store.attach_attention(&source.id, Tier::Device, &moved);
-                open.move_to(Tier::Device, moved);
+                source.pins.log = store.attach_attention(&source.id, Place::Device, &moved);
+                open.move_to(Place::Device, moved);
             }
             Err(error) => {
                 tracing::warn!(%error, session = %source.id, "a recording could not be copied to the device");

@@ -56,8 +56,8 @@ impl Context<'_> {
             Ok(image) => active.finish(image, (finished.denoised, finished.decode)),
             Err(error) => return self.fail_all(active.fail(), &error),
         }
-        if self.keep(active.state()) {
-            self.persist(active.state_mut());
+        if self.keep(active.state_mut()) {
+            self.persist(active.state());
         }
     }
 
@@ -65,7 +65,7 @@ impl Context<'_> {
         match finished.image {
             Ok(_) => {
                 active.finish_replay();
-                self.persist(active.state_mut());
+                self.persist(active.state());
             }
             Err(error) => self.fail_all(active.fail_log(), &error),
         }

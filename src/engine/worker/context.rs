@@ -16,7 +16,7 @@ use crate::engine::state::Job;
 use crate::engine::trace::JOB_FAILED;
 use crate::engine::worker::busy_time::BusyTime;
 use crate::engine::worker::wait_estimate::Costs;
-use crate::recordings::{RecordingLayout, SessionStore, Source};
+use crate::recordings::{RecordingLayout, Recordings, Source};
 
 /// The model and what is computed with it.
 pub(crate) struct Context<'a> {
@@ -41,7 +41,7 @@ impl<'a> Context<'a> {
     }
 
     /// All recordings.
-    pub fn store(&self) -> &'a Arc<SessionStore> {
+    pub fn store(&self) -> &'a Arc<Recordings> {
         &self.shared.store
     }
 

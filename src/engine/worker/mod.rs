@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `queue`, `admission`, `room` | which job starts next; what it reads is reserved before it does |
 //! | `encode`, `start_runs` | prompts are encoded, sources, replays and edits begin |
-//! | `disk_reads`, `persist` | recordings come from files and go to files |
+//! | `store_events`, `persist` | recordings come from the store and go to the store |
 //! | `completion`, `progress`, `previews` | jobs are answered, and shown how far they are |
 //! | `busy_time`, `wait_estimate`, `self_test` | where the time goes, how long it will be, whether the device still computes |
 
@@ -16,7 +16,6 @@ mod admission;
 pub(crate) mod busy_time;
 mod completion;
 mod context;
-mod disk_reads;
 mod encode;
 mod persist;
 mod previews;
@@ -25,6 +24,7 @@ mod queue;
 mod room;
 pub(crate) mod self_test;
 mod start_runs;
+mod store_events;
 #[cfg(test)]
 mod testing;
 mod wait_estimate;
@@ -148,7 +148,7 @@ impl Worker<'_> {
                 ticket.trace.job().record("session", tracing::field::display(&session));
                 self.queue.push(Queued { ticket: *ticket, session, rows });
             }
-            Event::Files(spooled) => self.receive_read(spooled),
+            Event::Stored(event) => self.receive_stored(event),
             Event::End => return true,
         }
         false

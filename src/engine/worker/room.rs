@@ -6,7 +6,7 @@ use crate::engine::state::{AttentionRoom, EditState, SourceState};
 use crate::engine::worker::context::Context;
 use crate::recordings::attention_log::RING_STEPS;
 use crate::recordings::budget::Reservation;
-use crate::recordings::{Coverage, RecordingLayout, Tier};
+use crate::recordings::{Coverage, Place, RecordingLayout, Substance, Tier};
 
 /// Why something cannot be reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,8 +100,9 @@ impl Context<'_> {
         let room = match self.reserve(Tier::Memory, bytes) {
             Err(NoRoom::Now) if is_first => {
                 // What is kept of this very source may be in the way.
-                self.store().detach_attention(&source.id);
+                source.pins.log = None;
                 source.log.detach();
+                self.store().detach_attention(&source.id);
                 self.reserve(Tier::Memory, bytes)
             }
             room => room,
@@ -109,17 +110,18 @@ impl Context<'_> {
         room.map(AttentionRoom::Own)
     }
 
-    /// Room in the shared log for what is not planned yet, in the best tier that can have it.
+    /// Room in the shared log for what is not planned yet, at the best place that can have it.
     fn reserve_shared(&self, source: &mut SourceState, needs: &Coverage) -> Result<(), NoRoom> {
-        let (held, more, at) = (source.log.bytes(), source.log.unplanned(needs), source.log.tier());
+        let (held, more, at) = (source.log.bytes(), source.log.unplanned(needs), source.log.place());
         if at.is_some() && more.is_empty() {
             return Ok(());
         }
         let prompts = if at.is_none() { source.layout.context_bytes() } else { 0 };
         let bytes = source.layout.bytes(&more) + prompts;
-        let tiers: &[Tier] = at.as_ref().map_or(&[Tier::Device, Tier::Memory], std::slice::from_ref);
+        let places: &[Place] = at.as_ref().map_or(&[Place::Device, Place::Memory], std::slice::from_ref);
         let mut no_room = NoRoom::Ever { bytes, budget: 0 };
-        for &tier in tiers {
+        for &place in places {
+            let tier = Tier::of(Substance::Attention, place);
             let budget = self.store().limit(tier);
             if held + bytes > budget {
                 if no_room != NoRoom::Now {
@@ -129,7 +131,7 @@ impl Context<'_> {
             }
             match self.reserve(tier, bytes) {
                 Ok(reservation) => {
-                    source.log.plan(tier, &more, reservation);
+                    source.log.plan(place, &more, reservation);
                     return Ok(());
                 }
                 Err(error) => no_room = error,
@@ -145,15 +147,13 @@ mod tests {
 
     use super::*;
     use crate::engine::job::Work;
-    use crate::engine::state::testing::{
-        STEPS, layout_of_one_layer, prepared_edit, room, session, source, work_of_edit,
-    };
-    use crate::engine::state::{SharedLog, TrajectoryState, Written};
+    use crate::engine::state::testing::{layout_of_one_layer, prepared_edit, room, session, source, work_of_edit};
+    use crate::engine::state::{Pins, SharedLog, Stored, TrajectoryState};
     use crate::engine::worker::testing::{context, shared};
 
     /// A source of one layer, whose prompts take 20 bytes and each step 8.
     fn found() -> SourceState {
-        let parts = (TrajectoryState::found(false, room()), SharedLog::default(), Written::nothing(STEPS));
+        let parts = (TrajectoryState::found(Stored::No, room()), SharedLog::default(), Pins::default());
         SourceState::new(session(), source(), layout_of_one_layer(), parts)
     }
 
@@ -167,12 +167,13 @@ mod tests {
 
     #[test]
     fn an_edit_plans_the_shared_log_in_the_best_tier_with_room_and_once() {
-        for (device, memory, tier) in [(1000, 1000, Tier::Device), (bytes() - 1, 1000, Tier::Memory)] {
+        for (device, memory, place) in [(1000, 1000, Place::Device), (bytes() - 1, 1000, Place::Memory)] {
+            let tier = Tier::of(Substance::Attention, place);
             let shared = shared(device, memory);
             let (context, mut source) = (context(&shared), found());
             let edit = context.reserve_for(&mut source, &work_of_edit(), true).unwrap();
             assert!(edit.reads_shared_log());
-            assert_eq!((source.log.tier(), source.log.bytes()), (Some(tier), bytes()));
+            assert_eq!((source.log.place(), source.log.bytes()), (Some(place), bytes()));
             context.reserve_for(&mut source, &work_of_edit(), false).unwrap();
             assert_eq!(shared.store.used(tier), bytes(), "the second edit reads the same");
             drop(source);
@@ -186,7 +187,7 @@ mod tests {
         let (context, mut source) = (context(&shared), found());
         let held = context.reserve(Tier::Memory, 1).unwrap();
         assert_eq!(context.reserve_for(&mut source, &work_of_edit(), true).unwrap_err(), NoRoom::Now);
-        assert_eq!((source.log.tier(), shared.store.used(Tier::Memory)), (None, 1));
+        assert_eq!((source.log.place(), shared.store.used(Tier::Memory)), (None, 1));
         drop(held);
         assert!(context.reserve_for(&mut source, &work_of_edit(), true).unwrap().reads_shared_log());
     }
@@ -197,7 +198,7 @@ mod tests {
         let shared_half = shared(0, bytes() - 1);
         let (worker, mut source) = (context(&shared_half), found());
         let edit = worker.reserve_for(&mut source, &work_of_edit(), true).unwrap();
-        assert!(edit.waits_for_own_log() && source.log.tier().is_none());
+        assert!(edit.waits_for_own_log() && source.log.place().is_none());
         assert_eq!(shared_half.store.used(Tier::Memory), ring);
         drop(edit);
         assert_eq!(shared_half.store.used(Tier::Memory), 0);
@@ -215,6 +216,9 @@ mod tests {
         let (context, mut source) = (context(&shared), found());
         let record = Work::Record { source: Arc::clone(&source.source) };
         let edit = context.reserve_for(&mut source, &record, true).unwrap();
-        assert!(edit.is_source() && source.log.tier().is_none(), "without presets it plans nothing it has no room for");
+        assert!(
+            edit.is_source() && source.log.place().is_none(),
+            "without presets it plans nothing it has no room for"
+        );
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::worker::busy_time::WorkerPart;
 use crate::engine::worker::context::Context;
 use crate::engine::worker::encode::Encoded;
 use crate::recordings::budget::Reservation;
-use crate::recordings::{AttentionLog, Coverage, Source, Tier, Trajectory};
+use crate::recordings::{AttentionLog, Coverage, Place, Source, Substance, Tier, Trajectory};
 
 impl Worker<'_> {
     /// Begins the runs that can begin. Whether there was anything to begin; the error is the device's.
@@ -58,13 +58,13 @@ impl Context<'_> {
         let contexts = self.source_conditionings(encoded, &source.source)?;
         if source.opens_log() {
             let (layout, steps, device) = (&source.layout, source.source.steps, self.model.device());
-            let opened = source.log.open(|tier, planned, room| {
-                let device = if tier == Tier::Device { device.clone() } else { Device::Cpu };
+            let opened = source.log.open(|place, planned, room| {
+                let device = if place == Place::Device { device.clone() } else { Device::Cpu };
                 let (layout, contexts) = (Arc::clone(layout), Arc::clone(&contexts));
                 Arc::new(AttentionLog::kept(layout, contexts, planned, steps, (device, room)))
             });
             if let (Some(open), true) = (opened, source.trajectory.completed().is_some()) {
-                self.store().attach_attention(&source.id, open.tier(), open.log());
+                source.pins.log = self.store().attach_attention(&source.id, open.place(), open.log());
             }
         }
         let SourceState { source, layout, trajectory, log, .. } = source;
@@ -130,22 +130,17 @@ impl Context<'_> {
         Ok((log, replay))
     }
 
-    /// Brings what an edit needs into the shared log: parts that are in files are read, the rest is computed again. The
+    /// Brings what an edit needs into the shared log: what the store has is read, the rest is computed again. The
     /// lowest tier that was needed for it.
     fn feed(&mut self, source: &mut Readable<'_>, open: &mut OpenLog, needs: &Coverage) -> Result<Tier, EngineError> {
         let store = self.store();
-        let mut on_disk = store.find(source.id).map(|known| known.parts).unwrap_or_default();
-        // The first step first: an edit begins as soon as that is there.
-        on_disk.sort_by_key(|part| part.attention().map(|(step, _)| step));
-        let mut found = open.tier();
+        let mut found = Tier::of(Substance::Attention, open.place());
         let missing = open.schedule(needs);
-        let mut recomputed = missing.clone();
-        for part in on_disk {
-            if missing.has_part(part) && store.read_part(source.id, part, Some(open.log())) {
-                recomputed.remove_part(part);
-                found = Tier::Disk;
-            }
+        let read = store.read_attention(source.id, open.log(), &missing);
+        if !read.is_empty() {
+            found = Tier::Disk;
         }
+        let recomputed = missing.minus(&read);
         if found == Tier::Disk {
             store.metrics().promotions.of(Tier::Disk).inc();
         }

@@ -10,7 +10,7 @@ use crate::engine::EngineMetrics;
 use crate::engine::backend::Backend;
 use crate::engine::shared::Shared;
 use crate::engine::worker::context::Context;
-use crate::recordings::{RecordingMetrics, SessionLimits, SessionStore, ValueBytes};
+use crate::recordings::{RecordingMetrics, Recordings, SessionLimits, ValueBytes};
 use crate::telemetry::metrics::MetricsRegistry;
 
 /// A model that must not be used.
@@ -54,7 +54,7 @@ impl Backend for NoModel {
 pub fn shared(device_bytes: u64, memory_bytes: u64) -> Shared {
     let registry = MetricsRegistry::new();
     let limits = SessionLimits { device_bytes, memory_bytes, ..SessionLimits::default() };
-    let store = SessionStore::new(limits, Arc::new(RecordingMetrics::register(&registry).unwrap()));
+    let store = Recordings::new(limits, Arc::new(RecordingMetrics::register(&registry).unwrap()));
     Shared::new(Arc::new(store), Arc::new(EngineMetrics::register(&registry).unwrap()), 8)
 }
 

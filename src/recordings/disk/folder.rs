@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use crate::recordings::disk::header::{Header, Owner, TensorForm};
-use crate::recordings::disk::part::Part;
 use crate::recordings::disk::paths::{self, LOCK, REMOVED, SOURCE, WRITING};
 use crate::recordings::disk::scan::Scan;
 use crate::recordings::disk::{part_file, source_file};
+use crate::recordings::part::Part;
 use crate::recordings::session_id::SessionId;
 use crate::recordings::store::{Content, Listing, RecordingStore, StoreError, Tensors};
 

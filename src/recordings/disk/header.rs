@@ -16,7 +16,7 @@ use safetensors::tensor::{Dtype, TensorInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::recordings::SessionId;
-use crate::recordings::disk::part::Part;
+use crate::recordings::part::Part;
 use crate::recordings::store::StoreError;
 
 /// The version of the files of tensors: of their format, of what they hold, and of the arithmetic behind it. Files of another

@@ -10,7 +10,6 @@
 //!
 //! - `folder`: the store; begins here
 //! - `paths`: which name lies where, and which text may become a path
-//! - `part`: the parts and their names
 //! - `header`: what a part's file says of itself, its exact length, its checksum
 //! - `part_file`: parts to bytes and back
 //! - `source_file`: sources to bytes and back
@@ -25,7 +24,6 @@
 
 mod folder;
 mod header;
-mod part;
 pub(crate) mod part_file;
 mod paths;
 mod scan;
@@ -36,7 +34,3 @@ mod tests;
 pub use folder::Folder;
 #[cfg(test)]
 pub(crate) use header::Owner;
-pub use part::Part;
-
-// The store's errors, as the engine imports them.
-pub use crate::recordings::store::{FileFault, StoreError as DiskError};

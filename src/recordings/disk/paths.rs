@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::recordings::SessionId;
-use crate::recordings::disk::part::Part;
+use crate::recordings::part::Part;
 use crate::recordings::store::StoreError;
 
 /// The file that says what the session is.

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::recordings::disk::header::Owner;
-use crate::recordings::disk::part::Part;
 use crate::recordings::disk::paths::{self, LOCK, Name, REMOVED};
 use crate::recordings::disk::{part_file, source_file};
+use crate::recordings::part::Part;
 use crate::recordings::session_id::SessionId;
 use crate::recordings::source::Source;
 use crate::recordings::store::{FileFault, Listing, StoreError, StoredSession};

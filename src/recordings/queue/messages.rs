@@ -1,30 +1,44 @@
 //! What the store's thread is asked to do, and what it reports.
 
-use std::any::Any;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Weak};
 
-use crate::recordings::attention_log::AttentionLog;
+use candle_core::Tensor;
+
+use crate::media::Image;
+use crate::recordings::attention_log::{AttentionLog, StepAttention};
 use crate::recordings::budget::Reservation;
-use crate::recordings::disk::Part;
+use crate::recordings::codec;
 use crate::recordings::index::Removed;
+use crate::recordings::layout::RecordingLayout;
+use crate::recordings::part::Part;
 use crate::recordings::pin::Pinned;
 use crate::recordings::session_id::SessionId;
+use crate::recordings::site_group::SiteGroup;
 use crate::recordings::source::Source;
 use crate::recordings::store::Tensors;
-use crate::recordings::trajectory::Trajectory;
+use crate::recordings::trajectory::{Trajectory, TrajectoryStep};
 
 /// What has ended.
 #[derive(Debug)]
 pub enum StoreEvent {
-    /// A part was read, or not.
-    Read {
+    /// A trajectory was read.
+    Trajectory {
         /// The session.
         session: SessionId,
-        /// The part.
-        part: Part,
-        /// Its tensors; what was wrong was logged, counted and deleted.
-        tensors: Option<Tensors>,
+        /// `None` where it cannot be had. What was wrong was logged, counted and, where it cannot be read ever, deleted.
+        found: Option<StoredTrajectory>,
+    },
+    /// A group of a step's attention was read.
+    Attention {
+        /// The session.
+        session: SessionId,
+        /// The step.
+        step: usize,
+        /// The group of layers.
+        group: SiteGroup,
+        /// In the host's memory; `None` as for a trajectory.
+        found: Option<StepAttention>,
     },
     /// A session was looked up; a found one is in the index by now.
     LookedUp {
@@ -35,6 +49,25 @@ pub enum StoreEvent {
     },
     /// Something was written or deleted, or not, or was not wanted any more: what it pinned is released.
     Nothing,
+}
+
+/// A trajectory as it was stored.
+#[derive(Debug)]
+pub struct StoredTrajectory(pub(super) Tensors);
+
+impl StoredTrajectory {
+    /// Its steps and its image.
+    ///
+    /// # Errors
+    /// Where they are not what the layout and the shape of the latents at the start `[1, channels, h, w]` say.
+    pub fn decode(
+        self,
+        layout: &RecordingLayout,
+        start: &Tensor,
+        steps: usize,
+    ) -> candle_core::Result<(Vec<TrajectoryStep>, Image)> {
+        codec::to_trajectory(layout, start, steps, self.0)
+    }
 }
 
 /// What the thread is asked to do.
@@ -60,14 +93,21 @@ pub(crate) enum Command {
     Flush(Sender<()>),
 }
 
-/// A part that is wanted.
+/// Something that is wanted.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub session: SessionId,
-    pub part: Part,
-    /// The log that the part is for. If it does not expect the part any more when its turn comes, the part is not read.
-    /// `None` for a trajectory.
-    pub log: Option<Weak<AttentionLog>>,
+    pub wanted: Wanted,
+}
+
+/// What is wanted of a session.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// Its trajectory.
+    Trajectory,
+    /// A group of a step's attention, for a log. If the log does not expect it any more when its turn comes, it is not
+    /// read.
+    Attention { step: usize, group: SiteGroup, log: Weak<AttentionLog> },
 }
 
 /// Something to be written, for one entry of the index.
@@ -95,16 +135,6 @@ pub(crate) enum Payload {
 pub(crate) enum Keep {
     Trajectory { _pin: Pinned<Trajectory> },
     Attention { _pin: Pinned<AttentionLog> },
-    Shared { _value: SharedValue },
-}
-
-/// A value that is kept by a plain `Arc`.
-pub(crate) struct SharedValue(pub Arc<dyn Any + Send + Sync>);
-
-impl std::fmt::Debug for SharedValue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("SharedValue").field(&self.0.type_id()).finish()
-    }
 }
 
 impl Payload {

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
-pub use messages::StoreEvent;
-pub(crate) use messages::{Command, Keep, Payload, Read, SharedValue, Write};
+pub(crate) use messages::{Command, Keep, Payload, Read, Wanted, Write};
+pub use messages::{StoreEvent, StoredTrajectory};
 pub(crate) use thread::StoreDriver;
 
 /// A handle to the thread. When it is dropped, the thread does what it was asked and ends.

@@ -17,13 +17,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 
 use crate::recordings::budget::Reservation;
-use crate::recordings::disk::Part;
+use crate::recordings::codec;
 use crate::recordings::entry::Evicted;
 use crate::recordings::index::{Index, Removed};
+use crate::recordings::part::Part;
 use crate::recordings::place::Tier;
-use crate::recordings::queue::messages::{Command, Payload, Read, StoreEvent, Write};
+use crate::recordings::queue::messages::{Command, Payload, Read, StoreEvent, StoredTrajectory, Wanted, Write};
 use crate::recordings::session_id::SessionId;
-use crate::recordings::store::{Content, RecordingStore, StoreError, StoredSession};
+use crate::recordings::store::{Content, RecordingStore, StoreError, StoredSession, Tensors};
 
 /// Makes the calls to a store, and notes in the index what came of them.
 #[derive(Debug)]
@@ -151,27 +152,51 @@ impl StoreDriver {
         inner.entries.get(session).is_some_and(|entry| entry.is_recorded)
     }
 
-    fn read(&self, Read { session, part, log }: Read) -> StoreEvent {
-        let is_expected = log.is_none_or(|log| log.upgrade().is_some_and(|log| log.planned().has_part(part)));
-        if !is_expected {
+    fn read(&self, Read { session, wanted }: Read) -> StoreEvent {
+        let (step, group, log) = match wanted {
+            Wanted::Trajectory => {
+                let found = self.get(&session, Part::Trajectory).map(StoredTrajectory);
+                return StoreEvent::Trajectory { session, found };
+            }
+            Wanted::Attention { step, group, log } => (step, group, log),
+        };
+        let part = Part::Attention(step, group);
+        let Some(log) = log.upgrade().filter(|log| log.planned().has_part(part)) else {
             return StoreEvent::Nothing;
-        }
-        let tensors = match guarded(|| self.store.get(&session, part)) {
-            Ok(tensors) => Some(tensors),
+        };
+        let decode = |tensors| match codec::to_attention(group, log.layout(), tensors) {
+            Ok(attention) => Some(attention),
             Err(error) => {
-                if !matches!(error, StoreError::Missing) {
-                    tracing::warn!(%error, %session, %part, "a stored part cannot be read, it is computed again");
-                }
-                // What cannot be read now may be read another time.
-                if matches!(error, StoreError::Missing) || error.is_refusal() {
-                    let lost = self.index.lose_part(&session, part);
-                    self.delete_part(&session, part);
-                    drop(lost);
-                }
+                tracing::warn!(%error, %session, %part, "a stored part does not fit its source, it is computed again");
+                self.lose(&session, part);
                 None
             }
         };
-        StoreEvent::Read { session, part, tensors }
+        let found = self.get(&session, part).and_then(decode);
+        StoreEvent::Attention { session, step, group, found }
+    }
+
+    /// A part's tensors, where they can be had.
+    fn get(&self, session: &SessionId, part: Part) -> Option<Tensors> {
+        match guarded(|| self.store.get(session, part)) {
+            Ok(tensors) => return Some(tensors),
+            Err(StoreError::Missing) => self.lose(session, part),
+            Err(error) => {
+                tracing::warn!(%error, %session, %part, "a stored part cannot be read, it is computed again");
+                // What cannot be read now may be read another time.
+                if error.is_refusal() {
+                    self.lose(session, part);
+                }
+            }
+        }
+        None
+    }
+
+    /// Forgets a part and deletes what is in its place.
+    fn lose(&self, session: &SessionId, part: Part) {
+        let lost = self.index.lose_part(session, part);
+        self.delete_part(session, part);
+        drop(lost);
     }
 
     fn write(&self, write: Write, is_dropped: bool) {

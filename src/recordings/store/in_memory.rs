@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::SystemTime;
 
-use crate::recordings::disk::{Owner, Part, part_file, source_file};
+use crate::recordings::disk::{Owner, part_file, source_file};
+use crate::recordings::part::Part;
 use crate::recordings::session_id::SessionId;
 use crate::recordings::store::{Content, Listing, RecordingStore, StoreError, StoredSession, Tensors};
 use crate::recordings::testing::MODEL;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::recordings::disk::Part;
 use crate::recordings::metrics::RecordingMetrics;
+use crate::recordings::part::Part;
 use crate::recordings::session_id::SessionId;
 use crate::recordings::store::{Content, Listing, RecordingStore, StoreError, Tensors};
 

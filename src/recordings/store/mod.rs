@@ -29,13 +29,11 @@ use std::time::SystemTime;
 
 use candle_core::Tensor;
 
-use crate::recordings::disk::Part;
+use crate::recordings::part::Part;
 use crate::recordings::session_id::SessionId;
 use crate::recordings::source::Source;
 
 pub use error::{FileFault, StoreError};
-
-pub use crate::recordings::lookup::Known;
 
 /// Tensors by name.
 pub type Tensors = Vec<(String, Tensor)>;

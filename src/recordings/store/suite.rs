@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::View;
 
-use crate::recordings::disk::Part;
+use crate::recordings::part::Part;
 use crate::recordings::session_id::SessionId;
 use crate::recordings::store::{Content, Listing, RecordingStore, StoreError, Tensors};
 use crate::recordings::testing::{id, source};

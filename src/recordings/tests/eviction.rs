@@ -28,6 +28,16 @@ fn a_pinned_recording_is_not_evicted() {
 }
 
 #[test]
+fn a_value_that_is_shared_without_a_pin_is_evicted_and_its_bytes_come_back_with_the_last_holder() {
+    let recordings = recordings(limits(0, 0, 1, 0));
+    let shared = record(&recordings, 1);
+    assert!(recordings.reserve(Tier::Trajectory, BYTES).is_none(), "its bytes are still held");
+    assert_eq!(tier(&recordings, 1), Some(Tier::Source));
+    drop(shared);
+    assert!(recordings.reserve(Tier::Trajectory, BYTES).is_some());
+}
+
+#[test]
 fn a_trajectory_is_not_evicted_under_attention_that_is_read() {
     let recordings = recordings(limits(0, 1, 1, 0));
     record_with_attention(&recordings, 1, Place::Memory);

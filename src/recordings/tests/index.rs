@@ -18,7 +18,7 @@ fn a_session_is_listed_once_its_run_is_complete() {
     assert!(recordings.is_known(&id(1)));
     assert!(recordings.view(&id(1)).is_none() && recordings.source(&id(1)).is_none() && recordings.views().is_empty());
     let trajectory = trajectory(recordings.reserve(Tier::Trajectory, BYTES).unwrap());
-    assert!(recordings.complete(&id(1), &trajectory));
+    assert!(recordings.complete(&id(1), &trajectory).is_some());
     let view = recordings.view(&id(1)).unwrap();
     assert_eq!((view.tier, view.bytes[Tier::Trajectory], view.bytes[Tier::Memory]), (Tier::Trajectory, BYTES, 0));
     assert!(recordings.image(&id(1)).is_some());
@@ -43,7 +43,7 @@ fn a_session_that_is_forgotten_while_it_runs_is_not_kept() {
     let trajectory = trajectory(recordings.reserve(Tier::Trajectory, BYTES).unwrap());
     assert!(recordings.remove(&id(1)));
     assert!(!recordings.remove(&id(1)), "there is none any more");
-    assert!(!recordings.complete(&id(1), &trajectory));
+    assert!(recordings.complete(&id(1), &trajectory).is_none());
     assert_eq!(recordings.used(Tier::Trajectory), BYTES, "its run still has it");
     drop(trajectory);
     assert_eq!(recordings.used(Tier::Trajectory), 0);
@@ -124,7 +124,7 @@ fn a_trajectory_that_is_kept_again_keeps_its_pins() {
         crate::recordings::Lookup::Known(recording) => recording.trajectory.unwrap(),
         other => panic!("{other:?}"),
     };
-    assert!(recordings.complete(&id(1), &trajectory));
+    assert!(recordings.complete(&id(1), &trajectory).is_some());
     assert!(Arc::ptr_eq(pin.shared(), &trajectory));
     drop(trajectory);
     assert!(recordings.reserve(Tier::Trajectory, BYTES).is_none(), "it is still pinned");

@@ -1,7 +1,6 @@
 //! A store that others write to: sessions that were not listed are looked up.
 
 use crate::diffusion::unet::AttentionKind;
-use crate::recordings::disk::Part;
 use crate::recordings::lookup::Lookup;
 use crate::recordings::place::Tier;
 use crate::recordings::queue::StoreEvent;
@@ -53,8 +52,8 @@ fn a_session_of_another_replica_is_pending_and_then_known() {
     let of = |kind| stored.steps_of(SiteGroup::first(kind));
     assert_eq!((of(AttentionKind::CrossAttention), of(AttentionKind::SelfAttention)), (STEPS, 0));
     assert_eq!((tier(&recordings, 1), recordings.used(Tier::Disk)), (Some(Tier::Disk), store.bytes()));
-    assert!(recordings.read_part(&id(1), Part::Trajectory, None));
-    assert!(matches!(next(&events), StoreEvent::Read { tensors: Some(_), .. }));
+    assert!(recordings.read_trajectory(&id(1)));
+    assert!(matches!(next(&events), StoreEvent::Trajectory { found: Some(_), .. }));
 }
 
 #[test]

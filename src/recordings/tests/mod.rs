@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::recordings::disk::Part;
+use crate::recordings::coverage::Coverage;
 use crate::recordings::handle::Recordings;
 use crate::recordings::limits::SessionLimits;
+use crate::recordings::part::Part;
 use crate::recordings::place::{Place, Tier};
 use crate::recordings::queue::StoreEvent;
 use crate::recordings::store::in_memory::InMemory;
-use crate::recordings::testing::{id, record_with_attention, recordings};
+use crate::recordings::testing::{STEPS, id, record_with_attention, recordings};
 
 /// Bytes that every store of these tests may take, unless it is about that.
 const PLENTY: u64 = 1 << 20;
@@ -49,12 +50,20 @@ fn persisted(recordings: &Recordings, seed: u64) {
 
 fn persist(recordings: &Recordings, seed: u64) {
     let known = recordings.find(&id(seed)).expect("recorded");
-    let log = known.attention.map(|(_, log)| log);
-    recordings.persist(&id(seed), &known.trajectory.expect("in memory"), log.as_ref());
+    let log = known.attention.as_ref().map(|(_, log)| log.shared());
+    recordings.persist(&id(seed), known.trajectory.expect("in memory").shared(), log);
 }
 
 fn parts(recordings: &Recordings, seed: u64) -> Vec<Part> {
-    recordings.find(&id(seed)).map(|known| known.parts).unwrap_or_default()
+    recordings.index.recorded(&id(seed), |entry| entry.stored.parts.keys().copied().collect()).unwrap_or_default()
+}
+
+/// Asks for a step's attention, for the log that is in memory.
+fn read_cross(recordings: &Recordings, seed: u64, step: usize) {
+    let (_, log) = recordings.find(&id(seed)).expect("recorded").attention.expect("in memory");
+    let mut missing = Coverage::none(STEPS);
+    missing.insert_part(Part::cross(step));
+    assert_eq!(recordings.read_attention(&id(seed), log.shared(), &missing), missing);
 }
 
 /// Calls that write to a store.

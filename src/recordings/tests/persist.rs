@@ -1,6 +1,6 @@
 //! What goes to the store, and when it goes again.
 
-use crate::recordings::disk::Part;
+use crate::recordings::part::Part;
 use crate::recordings::place::{Place, Tier};
 use crate::recordings::store::in_memory::InMemory;
 use crate::recordings::testing::{BYTES, id, limits, log, record, record_with_attention, recordings, tier};
@@ -50,7 +50,8 @@ fn what_is_evicted_from_the_store_is_written_again_only_when_it_was_computed_aga
 
     recordings.detach_attention(&id(1));
     let log = log(recordings.reserve(Tier::Memory, BYTES).unwrap());
-    recordings.attach_attention(&id(1), Tier::Memory, &log);
+    assert!(recordings.attach_attention(&id(1), Place::Memory, &log).is_some());
+    drop(log);
     persist(&recordings, 1);
     recordings.flush();
     assert_eq!((parts(&recordings, 1), puts(&store).len()), (ALL.to_vec(), 6));

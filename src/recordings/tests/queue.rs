@@ -2,14 +2,17 @@
 
 use std::thread;
 
-use crate::recordings::disk::Part;
+use candle_core::Tensor;
+
+use crate::recordings::attention_log::StepAttention;
+use crate::recordings::part::Part;
 use crate::recordings::place::{Place, Tier};
 use crate::recordings::queue::StoreEvent;
 use crate::recordings::store::FileFault;
 use crate::recordings::store::in_memory::InMemory;
 use crate::recordings::store::suite::bits;
-use crate::recordings::testing::{id, limits, record_with_attention, recordings, source, tier, trajectory};
-use crate::recordings::tests::{PLENTY, assert_counted, next, opened, parts, persist, persisted, puts};
+use crate::recordings::testing::{STEPS, id, limits, record_with_attention, recordings, source, tier};
+use crate::recordings::tests::{PLENTY, assert_counted, next, opened, parts, persist, persisted, puts, read_cross};
 
 #[test]
 fn deletions_go_before_reads_and_reads_before_writes() {
@@ -20,11 +23,11 @@ fn deletions_go_before_reads_and_reads_before_writes() {
     recordings.flush();
     let before = store.calls().len();
     store.hold();
-    recordings.read_part(&id(1), Part::Trajectory, None);
+    recordings.read_trajectory(&id(1));
     store.wait_for("get trajectory.safetensors");
     persist(&recordings, 2);
     recordings.begin(&id(3), &source(3));
-    recordings.read_part(&id(1), Part::cross(0), None);
+    read_cross(&recordings, 1, 0);
     recordings.lose_part(&id(1), Part::cross(1));
     store.release();
     recordings.flush();
@@ -45,16 +48,23 @@ fn a_part_is_read_back_to_the_last_bit() {
     let store = InMemory::default();
     let (recordings, events) = opened(limits(0, 1, 1, PLENTY), &store);
     persisted(&recordings, 1);
-    let trajectory = trajectory(crate::recordings::budget::Budget::new(1).try_reserve(1).unwrap());
-    let written = crate::recordings::codec::of_trajectory(&trajectory).unwrap();
+    let recording = recordings.find(&id(1)).unwrap();
+    let (trajectory, log) = (recording.trajectory.unwrap(), recording.attention.unwrap().1);
     recordings.flush();
-    assert!(recordings.read_part(&id(1), Part::Trajectory, None));
-    match next(&events) {
-        StoreEvent::Read { session, part: Part::Trajectory, tensors: Some(tensors) } => {
-            assert_eq!((session, bits(&tensors)), (id(1), bits(&written)));
-        }
-        other => panic!("{other:?}"),
+    assert!(recordings.read_trajectory(&id(1)));
+    let StoreEvent::Trajectory { session, found: Some(found) } = next(&events) else { panic!("it is stored") };
+    let (steps, image) = found.decode(trajectory.layout(), &trajectory.before(0).unwrap(), STEPS).unwrap();
+    assert_eq!((session, &image), (id(1), &**trajectory.image().unwrap()));
+    let named = |tensor: &Tensor| [("latents".to_owned(), tensor.clone())];
+    for (step, read) in steps.iter().enumerate() {
+        assert_eq!(bits(&named(&read.latents)), bits(&named(&trajectory.step(step).unwrap().latents)));
     }
+    read_cross(&recordings, 1, 1);
+    let StoreEvent::Attention { step: 1, group, found: Some(found), .. } = next(&events) else {
+        panic!("it is stored")
+    };
+    let queries = |attention: &StepAttention| named(&attention.group(group).unwrap()[&0].queries);
+    assert_eq!(bits(&queries(&found)), bits(&queries(&log.step(1))));
 }
 
 #[test]
@@ -64,12 +74,10 @@ fn a_part_that_its_log_does_not_expect_any_more_is_not_read() {
     persisted(&recordings, 1);
     recordings.flush();
     store.hold();
-    recordings.read_part(&id(1), Part::Trajectory, None);
+    recordings.read_trajectory(&id(1));
     store.wait_for("get trajectory.safetensors");
-    let (_, log) = recordings.find(&id(1)).unwrap().attention.unwrap();
-    recordings.read_part(&id(1), Part::cross(0), Some(&log));
+    read_cross(&recordings, 1, 0);
     recordings.detach_attention(&id(1));
-    drop(log);
     store.release();
     recordings.flush();
     assert!(!store.calls().contains(&"get cross-000.safetensors".to_owned()));
@@ -102,7 +110,7 @@ fn a_session_that_begins_again_right_after_its_removal_keeps_its_new_files() {
     let (recordings, _) = opened(limits(0, 2, 2, PLENTY), &store);
     persisted(&recordings, 1);
     store.hold();
-    recordings.read_part(&id(1), Part::Trajectory, None);
+    recordings.read_trajectory(&id(1));
     thread::scope(|scope| {
         scope.spawn(|| recordings.remove(&id(1)));
         while recordings.is_known(&id(1)) {
@@ -122,8 +130,8 @@ fn a_damaged_part_is_counted_deleted_and_forgotten() {
     persisted(&recordings, 1);
     recordings.flush();
     store.corrupt(&id(1), Part::Trajectory);
-    recordings.read_part(&id(1), Part::Trajectory, None);
-    assert!(matches!(next(&events), StoreEvent::Read { tensors: None, .. }));
+    recordings.read_trajectory(&id(1));
+    assert!(matches!(next(&events), StoreEvent::Trajectory { found: None, .. }));
     assert_eq!(recordings.metrics().files_refused.of(FileFault::Damaged).get(), 1);
     assert!(!parts(&recordings, 1).contains(&Part::Trajectory));
     assert_counted(&recordings, &store);
@@ -136,16 +144,16 @@ fn a_store_that_fails_is_worked_around_and_used_again() {
     persisted(&recordings, 1);
     recordings.flush();
     store.fail(true);
-    recordings.read_part(&id(1), Part::Trajectory, None);
-    assert!(matches!(next(&events), StoreEvent::Read { tensors: None, .. }));
+    recordings.read_trajectory(&id(1));
+    assert!(matches!(next(&events), StoreEvent::Trajectory { found: None, .. }));
     persisted(&recordings, 2);
     recordings.flush();
     assert_eq!((parts(&recordings, 1).len(), parts(&recordings, 2).len()), (3, 0), "what is stored is not forgotten");
     assert_eq!(tier(&recordings, 2), Some(Tier::Memory));
     assert!(recordings.metrics().files_refused.of(FileFault::Unreadable).get() > 1);
     store.fail(false);
-    recordings.read_part(&id(1), Part::Trajectory, None);
-    assert!(matches!(next(&events), StoreEvent::Read { tensors: Some(_), .. }));
+    recordings.read_trajectory(&id(1));
+    assert!(matches!(next(&events), StoreEvent::Trajectory { found: Some(_), .. }));
     assert_counted(&recordings, &store);
 }
 

@@ -7,8 +7,9 @@ use candle_core::Tensor;
 
 use crate::recordings::SessionId;
 use crate::recordings::disk::header::Owner;
+use crate::recordings::disk::part_file;
 use crate::recordings::disk::tests::{MODEL, OTHER_MODEL, bits, id, tensors};
-use crate::recordings::disk::{Part, part_file};
+use crate::recordings::part::Part;
 use crate::recordings::store::{FileFault, StoreError};
 
 fn owner(id: &SessionId) -> Owner<'_> {

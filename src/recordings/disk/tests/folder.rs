@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use crate::recordings::disk::Folder;
 use crate::recordings::disk::tests::{
     MODEL, OTHER_MODEL, file, id, names_below, open, record, session_dir, source, temp_dir, tensors,
 };
-use crate::recordings::disk::{Folder, Part};
+use crate::recordings::part::Part;
 use crate::recordings::session_id::SessionId;
 use crate::recordings::store::{Content, FileFault, RecordingStore, StoreError};
 

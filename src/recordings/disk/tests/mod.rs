@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::recordings::disk::{Folder, Part};
+use crate::recordings::disk::Folder;
+use crate::recordings::part::Part;
 use crate::recordings::session_id::SessionId;
 use crate::recordings::source::{Origin, Source};
 use crate::recordings::store::suite::{bits, tensors};

@@ -7,9 +7,9 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::recordings::disk::Part;
 use crate::recordings::disk::header::{Header, Owner, TensorForm};
 use crate::recordings::disk::tests::{MODEL, bits, file, id, open, temp_dir, tensors};
+use crate::recordings::part::Part;
 use crate::recordings::store::{Content, RecordingStore, StoreError};
 
 #[test]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::recordings::disk::Part;
 use crate::recordings::disk::tests::{
     MODEL, bits, file, id, names_below, open, record, session_dir, source, temp_dir, tensors,
 };
+use crate::recordings::part::Part;
 use crate::recordings::store::{Content, FileFault, RecordingStore};
 use crate::recordings::{SessionId, Source};
 

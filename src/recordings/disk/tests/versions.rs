@@ -5,8 +5,8 @@
 
 use std::fs;
 
-use crate::recordings::disk::Part;
 use crate::recordings::disk::tests::{MODEL, file, id, names_below, open, record, session_dir, source, temp_dir};
+use crate::recordings::part::Part;
 use crate::recordings::session_id::SessionId;
 use crate::recordings::store::{FileFault, RecordingStore, StoreError};
 

@@ -1,16 +1,15 @@
 //! The end of the service, with the real binary: what is taken is finished, what comes is refused, and the exit code
 //! says how it ended.
 
-use reprompt::diffusion::weights::embedded;
 use reprompt::recordings::Source;
 use serde_json::{Value, json};
 
 use crate::process::{PATIENCE, Process, eventually, reprompt};
-use crate::support::{Service, config};
+use crate::support::Service;
 
 /// A source that takes a while, as a request and as its session's path.
 async fn slow_source(steps: usize) -> (Value, String) {
-    let service = Service::start(embedded::demo(), config()).await;
+    let service = Service::fake().await;
     let source = Source {
         prompt: "a cat".to_owned(),
         negative_prompt: String::new(),
@@ -119,7 +118,7 @@ fn what_cannot_start_ends_with_1_and_says_why_and_a_wrong_flag_with_2() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_is_idle_once_its_last_job_has_ended_however_it_did() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let engine = &service.state.engine;
     engine.idle().await;
     let begin = |steps: u64| {

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use candle_core::{Device, Error, Result, Tensor};
@@ -50,10 +50,19 @@ pub struct Fake {
 
 impl Fake {
     fn new(step_time: Duration, encoded: Encoded, health: Health) -> Self {
+        let (info, context) = embedded_model().clone();
+        Self { info, context, step_time, encoded, health, never: channel() }
+    }
+}
+
+/// What the embedded model is, and the context of an empty prompt. It is loaded once for all fakes.
+fn embedded_model() -> &'static (Arc<ModelInfo>, TextContext) {
+    static LOADED: OnceLock<(Arc<ModelInfo>, TextContext)> = OnceLock::new();
+    LOADED.get_or_init(|| {
         let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
         let context = model.encode_prompts(&[""]).unwrap().remove(0);
-        Self { info: model.info, context, step_time, encoded, health, never: channel() }
-    }
+        (model.info, context)
+    })
 }
 
 /// An engine on the fake, loaded.
@@ -64,18 +73,25 @@ pub async fn engine(step_time: Duration, config: EngineConfig) -> Engine {
 /// An engine on the fake, loaded, and the prompts that it encodes.
 pub async fn engine_that_tells(step_time: Duration, config: EngineConfig) -> (Engine, Encoded) {
     let encoded = Encoded::default();
-    let engine = started(step_time, config, Arc::clone(&encoded), Health::default()).await;
+    let fake = (step_time, Arc::clone(&encoded), Health::default());
+    let engine = started(fake, config, &MetricsRegistry::new()).await;
     (engine, encoded)
 }
 
 /// An engine on a fake that is as well as it is told to be, loaded.
 pub async fn engine_of_health(health: &Health, config: EngineConfig) -> Engine {
-    started(Duration::ZERO, config, Encoded::default(), Arc::clone(health)).await
+    let fake = (Duration::ZERO, Encoded::default(), Arc::clone(health));
+    started(fake, config, &MetricsRegistry::new()).await
 }
 
-async fn started(step_time: Duration, config: EngineConfig, encoded: Encoded, health: Health) -> Engine {
-    let load = move |_: &EngineConfig| Ok(Box::new(Fake::new(step_time, encoded, health)) as Box<dyn Backend>);
-    let (engine, loaded) = Engine::start_with(config, &MetricsRegistry::new(), load).unwrap();
+/// An engine on the fake, loaded, with its metrics in this registry.
+pub async fn engine_in(registry: &MetricsRegistry, step_time: Duration, config: EngineConfig) -> Engine {
+    started((step_time, Encoded::default(), Health::default()), config, registry).await
+}
+
+async fn started(fake: (Duration, Encoded, Health), config: EngineConfig, registry: &MetricsRegistry) -> Engine {
+    let load = move |_: &EngineConfig| Ok(Box::new(Fake::new(fake.0, fake.1, fake.2)) as Box<dyn Backend>);
+    let (engine, loaded) = Engine::start_with(config, registry, load).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }

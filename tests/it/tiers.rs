@@ -12,7 +12,7 @@ use reprompt::recordings::disk::FileFault;
 use reprompt::recordings::{SessionId, SessionLimits};
 use serde_json::{Value, json};
 
-use crate::support::{Service, all, config, image};
+use crate::support::{Service, all, config, image, until};
 
 /// An edit that reads everything there is to read: both windows, maps for a blend.
 fn edit(seed: u64) -> Value {
@@ -69,9 +69,7 @@ async fn session_of(service: &Service, body: &Value) -> String {
 /// Waits until nothing is being written any more.
 async fn settled(service: &Service) {
     let store = service.state.engine.sessions();
-    while store.files_pending() > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("all files to be written", async || store.files_pending() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -277,18 +277,6 @@ pub fn prompt_problem(error: &ModelError, param: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::p2p::{Prompt, Window};
-
-    #[test]
-    fn every_error_of_an_edit_has_a_code_of_its_own() {
-        let window = Window::new(0.9, 0.1).unwrap_err().at("self_replace_steps");
-        let problem = Problem::from(window);
-        assert_eq!((problem.code(), problem.param()), (Code::InvalidWindow, Some("self_replace_steps")));
-        let word = |ids| Prompt::new("", ids, vec![0..0, 0..0], 77);
-        let error = crate::p2p::reweight(&word(vec![1, 2]), &word(vec![1, 3])).unwrap_err();
-        assert_eq!(Problem::from(error.clone()).code().as_str(), error.code());
-    }
-
     #[test]
     fn codes_are_unique() {
         let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();

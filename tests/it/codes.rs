@@ -359,6 +359,10 @@ async fn no_message_names_a_type_of_this_program() {
                 continue;
             }
             let problem = answer.json();
+            // The fake has no attention that could be asked for.
+            if problem["code"] == "no_attention_maps" {
+                continue;
+            }
             let detail = problem["detail"].as_str().unwrap();
             for word in [
                 "u64",

@@ -50,19 +50,20 @@ pub struct Fake {
 
 impl Fake {
     fn new(step_time: Duration, encoded: Encoded, health: Health) -> Self {
-        let (info, context) = embedded_model().clone();
-        Self { info, context, step_time, encoded, health, never: channel() }
-    }
-}
-
-/// What the embedded model is, and the context of an empty prompt. It is loaded once for all fakes.
-fn embedded_model() -> &'static (Arc<ModelInfo>, TextContext) {
-    static LOADED: OnceLock<(Arc<ModelInfo>, TextContext)> = OnceLock::new();
-    LOADED.get_or_init(|| {
         let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
         let context = model.encode_prompts(&[""]).unwrap().remove(0);
-        (model.info, context)
-    })
+        Self { info: model.info, context, step_time, encoded, health, never: channel() }
+    }
+
+    /// As [`Self::new`], of the embedded model as it was loaded once for all fakes.
+    fn shared(step_time: Duration, encoded: Encoded, health: Health) -> Self {
+        static LOADED: OnceLock<(Arc<ModelInfo>, TextContext)> = OnceLock::new();
+        let (info, context) = LOADED.get_or_init(|| {
+            let fake = Self::new(Duration::ZERO, Encoded::default(), Health::default());
+            (fake.info, fake.context)
+        });
+        Self { info: Arc::clone(info), context: context.clone(), step_time, encoded, health, never: channel() }
+    }
 }
 
 /// An engine on the fake, loaded.
@@ -90,7 +91,7 @@ pub async fn engine_in(registry: &MetricsRegistry, step_time: Duration, config: 
 }
 
 async fn started(fake: (Duration, Encoded, Health), config: EngineConfig, registry: &MetricsRegistry) -> Engine {
-    let load = move |_: &EngineConfig| Ok(Box::new(Fake::new(fake.0, fake.1, fake.2)) as Box<dyn Backend>);
+    let load = move |_: &EngineConfig| Ok(Box::new(Fake::shared(fake.0, fake.1, fake.2)) as Box<dyn Backend>);
     let (engine, loaded) = Engine::start_with(config, registry, load).unwrap();
     loaded.await.unwrap().unwrap();
     engine

@@ -22,6 +22,8 @@ mod heat;
 mod images;
 mod jobs;
 mod killed;
+#[cfg(target_os = "linux")]
+mod memory;
 mod metrics;
 mod model;
 mod observing;

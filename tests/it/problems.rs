@@ -25,7 +25,7 @@ fn edit_and(field: &str, value: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mistake_has_its_problem() {
-    let service = Service::fake().await;
+    let service = Service::demo().await;
     let ninety_tokens = vec!["cat"; 88].join(" ");
     let dog_blend = |field: &str, value: Value| {
         let mut blend = json!({"source_words": ["cat"], "target_words": ["dog"]});

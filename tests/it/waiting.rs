@@ -106,7 +106,7 @@ async fn a_client_that_hangs_up_cancels_its_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_tells_every_step_in_order_and_then_what_the_plain_call_answers() {
-    let service = Service::fake().await;
+    let service = Service::slow().await;
     let plain = service.post("/v1/edits", &swap(1, 4)).await.json();
     let answer = service.post("/v1/edits", &with(swap(1, 4), "stream", true)).await;
     assert_eq!(answer.status, 200);
@@ -146,7 +146,7 @@ async fn all_calls_that_run_something_stream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_reads_late_misses_nothing_and_holds_nobody_up() {
-    let service = Service::fake().await;
+    let service = Service::slow().await;
     let mut late = service.open(post("/v1/edits", &with(swap(1, 4), "stream", true), &[])).await;
     // A job that was queued behind it is done, so it is done itself.
     assert_eq!(service.post("/v1/edits", &swap(1, 5)).await.status, 200);

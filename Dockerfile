@@ -1,26 +1,26 @@
 # syntax=docker/dockerfile:1
 #
-#   docker build -t reprompt .                                                          # for processors
+#   docker build -t reprompt .                                                          # for CPUs
 #   docker build -t reprompt:cuda --build-arg BACKEND=cuda --build-arg CUDA_COMPUTE_CAP=80 .   # for NVIDIA GPUs
 #   docker run --rm -p 127.0.0.1:8080:8080 -e REPROMPT_INSECURE=true reprompt
 #   docker run --rm -p 127.0.0.1:8080:8080 -e REPROMPT_INSECURE=true --gpus all reprompt:cuda
 #
-# For others than this machine with a file of API keys in place of REPROMPT_INSECURE (docs/operating.md):
+# To serve other machines, use a file of API keys instead of REPROMPT_INSECURE (docs/operating.md):
 #   docker run --rm -p 8080:8080 -v "$PWD/api-keys:/run/secrets/api-keys:ro" -e REPROMPT_API_KEYS_FILE=/run/secrets/api-keys reprompt
 #
-# CUDA_COMPUTE_CAP is the oldest GPU that the image is for: 80 for A100, 86 for RTX 30, 89 for L4 and RTX 40, 90 for H100.
-# A model of your own and files of recordings are mounted:
+# CUDA_COMPUTE_CAP is the oldest GPU that the image supports: 80 A100, 86 RTX 30, 89 L4 and RTX 40, 90 H100.
+# Mount your own model, and a volume for recordings:
 #   -v /models/sd15:/model:ro -e REPROMPT_MODEL=/model -v recordings:/var/lib/reprompt -e REPROMPT_RECORDINGS_DIR=/var/lib/reprompt
 #
-# FEATURES are further features of the crate, with commas between them.
+# FEATURES are additional features of the crate, separated by commas.
 #
-# The root may be read-only: nothing is written outside /var/lib/reprompt. deploy/test/files.sh checks this file.
+# The root filesystem may be read-only: writes go only to /var/lib/reprompt. deploy/test/files.sh checks this file.
 ARG BACKEND=cpu
-# Tags that are not moved to other versions; both of one Debian, for the binary is linked with its C library.
+# Immutable tags. Both images have the same Debian release, because the binary links to its C library.
 ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-20260824-slim
 
-# -- What each variant is built with ----------------------------------------------------------------------------------
+# -- Build environment of each variant --------------------------------------------------------------------------------
 FROM ${RUST_IMAGE} AS build-cpu
 ENV BACKEND_FEATURES=""
 
@@ -42,8 +42,8 @@ FROM build-${BACKEND} AS build
 ARG FEATURES=""
 ENV CARGO_INCREMENTAL=0
 WORKDIR /src
-# Dependencies alone, in a layer that stands until they change. The manifest wants a file for each of its targets: benches
-# are here, for the rest an empty one will do.
+# Only the dependencies, in a layer that is reused until they change. Cargo requires a file for each target of the
+# manifest: benches are copied, the others are empty files.
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' >src/main.rs \
@@ -52,14 +52,14 @@ RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' >src/main.rs \
 COPY models models
 COPY web web
 COPY src src
-# What is newer than the empty files is built; copies have the times of the files that they are of.
+# Cargo rebuilds files that are newer than the empty ones. Copied files keep their old times, so touch them.
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --features "$BACKEND_FEATURES,$FEATURES"
 
-# -- What each variant runs on ----------------------------------------------------------------------------------------
+# -- Runtime environment of each variant ------------------------------------------------------------------------------
 FROM ${DEBIAN_IMAGE} AS run-cpu
 
 FROM ${DEBIAN_IMAGE} AS run-cuda
-# The driver and its libcuda.so.1 come from the host, by NVIDIA's container toolkit.
+# NVIDIA's container toolkit provides the driver and its libcuda.so.1 from the host.
 COPY --from=build-cuda /usr/local/cuda/lib/libcublas.so.13 /usr/local/cuda/lib/libcublasLt.so.13 \
     /usr/local/cuda/lib/libcudart.so.13 /usr/local/cuda/lib/libcurand.so.10 \
     /usr/local/cuda/lib/libnvrtc.so.13 /usr/local/cuda/lib/libnvrtc-builtins.so.13.0 /usr/local/cuda/lib/
@@ -68,7 +68,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
 # hadolint ignore=DL3006
 FROM run-${BACKEND}
-# Certificates for webhooks. The health check needs nothing but bash.
+# CA certificates for webhooks. The health check needs only bash.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
@@ -80,15 +80,15 @@ COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/reprompt/
 COPY deploy/healthy.sh /usr/local/bin/reprompt-healthy
 USER 10001:10001
 WORKDIR /var/lib/reprompt
-# Kernels that the driver has compiled are kept here.
+# Cache of kernels that the driver compiles.
 ENV CUDA_CACHE_PATH=/var/lib/reprompt/.nv \
     REPROMPT_LISTEN=0.0.0.0:8080 REPROMPT_LOG_FORMAT=json
 EXPOSE 8080
-# Loading a large model takes a while.
+# A large model takes minutes to load.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=3 CMD ["reprompt-healthy"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["reprompt"]
-# What changes with each build comes last, so that all above it is found in the cache.
+# Values that change with each build come last, so that all layers above are cached.
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="reprompt" \

@@ -1,16 +1,16 @@
-//! What an edit costs, by where its source is found; what company costs; what the engine itself costs.
+//! The cost of an edit by the tier of its source, the cost of a shared batch, and the overhead of the engine itself.
 //!
 //! ```sh
 //! cargo bench --bench engine                       # the table
-//! cargo bench --bench engine -- --json engine.json # and the same as JSON
+//! cargo bench --bench engine -- --json engine.json # also as JSON
 //! cargo bench --bench engine -- --rounds 9 --steps 50
 //! cargo bench --bench engine --features cuda -- --device cuda --dtype f16 --model FOLDER --size 512
 //! ```
 //!
-//! All in one process, on the embedded model unless another is named, round by round, each round everything once, so that what else the machine
-//! does falls on all alike. Ratios are medians of the rounds' own ratios.
+//! Everything runs in one process, on the embedded model by default. Each round runs everything once, so that other
+//! load on the machine affects all parts equally. Ratios are medians of the rounds' own ratios.
 
-// A bench that cannot go on says why and ends.
+// A bench that cannot continue panics with the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
@@ -21,12 +21,13 @@ use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::unet::NoControl;
 use reprompt::diffusion::weights::embedded;
-use reprompt::diffusion::{Model, ModelFiles};
+use reprompt::diffusion::{ConditioningKey, Model, ModelFiles};
 use reprompt::engine::WorkerPart;
+use reprompt::engine::runs::Sampling;
 use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::Tier;
-use reprompt::recordings::{SessionLimits, Source};
+use reprompt::recordings::{Origin, SessionLimits, Source};
 use reprompt::telemetry::labels::Label;
 use reprompt::telemetry::metrics::MetricsRegistry;
 use serde_json::{Value, json};
@@ -79,7 +80,7 @@ impl Options {
                 "--size" => options.size = value().parse().expect("pixels of a side"),
                 "--device" => options.device = device_of(&value()),
                 "--dtype" => options.dtype = value().parse().expect("f32, f16 or bf16"),
-                // Cargo's own.
+                // Cargo's own argument.
                 "--bench" => {}
                 other => panic!(
                     "{other} is not known: --json FILE, --rounds N, --steps N, --model FOLDER, --size N, \
@@ -91,9 +92,8 @@ impl Options {
     }
 
     fn source(&self, seed: u64) -> Arc<Source> {
-        let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
-        let (steps, side) = (self.steps, self.size);
-        Arc::new(Source { prompt, negative_prompt, seed, steps, guidance_scale: 5.0, width: side, height: side })
+        let new = Source::new("a cat on the beach", Origin::Seed(seed), self.steps, (self.size, self.size));
+        Arc::new(Source { guidance_scale: 5.0, ..new })
     }
 
     async fn engine(&self, sessions: SessionLimits) -> Engine {
@@ -106,20 +106,20 @@ impl Options {
             max_batch_rows: 16,
             queue_limit: 64,
             sessions,
-            probe_after: Duration::MAX,
+            self_test_after: Duration::MAX,
         };
         let (engine, loaded) = Engine::start(self.files.clone(), config, &MetricsRegistry::new()).unwrap();
         loaded.await.unwrap().unwrap();
         engine
     }
 
-    /// An engine with memory for recordings, and none elsewhere.
+    /// An engine with a memory budget for recordings, and no other tiers.
     async fn with_memory(&self, memory_bytes: u64) -> Engine {
         self.engine(SessionLimits { memory_bytes, ..SessionLimits::default() }).await
     }
 }
 
-/// A device by its name, `cpu`, `cuda` or `cuda:N`.
+/// Opens a device by name: `cpu`, `cuda` or `cuda:N`.
 fn device_of(name: &str) -> Device {
     match name {
         "cpu" => Device::Cpu,
@@ -146,24 +146,24 @@ async fn run(engine: &Engine, work: Work, found: RecordingUse) -> (Outcome, f64)
     (outcome, began.elapsed().as_secs_f64())
 }
 
-/// Text to image without any of this: two rows a step, nothing recorded.
+/// Plain text to image: two rows per step, nothing recorded.
 fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
     let began = Instant::now();
-    let contexts = model.encode_prompts(&[&source.negative_prompt, prompt]).unwrap();
+    let contexts = model.condition(&[&*source.negative_prompt, prompt].map(ConditioningKey::new)).unwrap();
     let contexts: Vec<_> = contexts.iter().collect();
-    let mut latents = model.noise(source.seed, source.height, source.width).unwrap();
-    for timestep in model.info.scheduler.timesteps(source.steps).unwrap() {
+    let mut latents = model.noise(source.seed(), source.height, source.width).unwrap();
+    let Sampling { sampler, guidance, noise } = Sampling::of(&model.info, source).unwrap();
+    let mut stepper = sampler.start();
+    for (step, &timestep) in sampler.timesteps().iter().enumerate() {
         let rows = Tensor::cat(&[&latents, &latents], 0).unwrap();
         let output = model.unet.forward(&rows, &[timestep; 2], &contexts, &mut NoControl).unwrap();
-        let (negative, positive) = (output.narrow(0, 0, 1).unwrap(), output.narrow(0, 1, 1).unwrap());
-        let guided = (&negative + ((positive - &negative).unwrap() * source.guidance_scale).unwrap()).unwrap();
-        latents = model.info.scheduler.step(&guided, timestep, source.steps, &latents).unwrap();
+        latents = stepper.step(step, &guidance.guide(&output).unwrap(), &latents, &noise).unwrap();
     }
     model.decode(&latents).unwrap();
     began.elapsed().as_secs_f64()
 }
 
-/// Rows of the passes that are timed.
+/// Row counts of the timed passes.
 const PASSES: [(usize, &str); 5] = [
     (1, "row of a pass of 1"),
     (2, "row of a pass of 2"),
@@ -172,17 +172,17 @@ const PASSES: [(usize, &str); 5] = [
     (16, "row of a pass of 16"),
 ];
 
-/// A row of a pass of so many rows, in seconds.
+/// Seconds per row of a pass with this many rows.
 fn row(model: &Model, size: usize, rows: usize) -> f64 {
-    let context = model.encode_prompts(&[TARGETS[0]]).unwrap().remove(0);
+    let context = model.condition(&[ConditioningKey::new(TARGETS[0])]).unwrap().remove(0);
     let contexts = vec![&context; rows];
     let noise = model.noise(1, size, size).unwrap();
     let latents = Tensor::cat(&vec![&noise; rows], 0).unwrap();
     let began = Instant::now();
     for _ in 0..32 / rows {
-        model.unet.forward(&latents, &vec![500; rows], &contexts, &mut NoControl).unwrap();
+        model.unet.forward(&latents, &vec![500.0; rows], &contexts, &mut NoControl).unwrap();
     }
-    // A GPU is done later than it is told.
+    // A GPU works asynchronously: wait for it.
     model.device().synchronize().unwrap();
     began.elapsed().as_secs_f64() / (32 / rows * rows) as f64
 }
@@ -191,7 +191,7 @@ async fn bench(options: &Options) -> Value {
     let compute = Compute { device: options.device.clone(), dtype: options.dtype };
     let model = Model::load_as(&options.files, &compute).unwrap();
     let roomy = options.with_memory(16 << 30).await;
-    // Memory for one recording and a half: of two sources in turn, the other one's attention is always pushed out.
+    // Memory for one and a half recordings: with two sources in turn, the attention of the other one is always evicted.
     let probe = options.source(0);
     run(&roomy, edit(&roomy, &probe, TARGETS[0]), RecordingUse::Created).await;
     let recording = roomy.sessions().used(Tier::Memory);

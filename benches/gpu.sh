@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Tests and measures on a GPU, on a machine that has neither cargo nor a network:
+# Runs tests and benchmarks on a GPU, on a machine without cargo and without a network:
 #
-#   benches/gpu.sh pack [FILE]       # where it is built: the binaries, the fixtures and this script as one archive
-#   tar xJf FILE && reprompt-gpu/benches/gpu.sh run [OUT]          # where the GPU is
-#   MODEL=/models/sd15 SIZE=512 reprompt-gpu/benches/gpu.sh run    # and measures another model beside the embedded one
+#   benches/gpu.sh pack [FILE]       # on the build machine: packs the binaries, the fixtures and this script
+#   tar xJf FILE && reprompt-gpu/benches/gpu.sh run [OUT]          # on the GPU machine
+#   MODEL=/models/sd15 SIZE=512 reprompt-gpu/benches/gpu.sh run    # also benchmarks another model
 #
-# `pack` needs cargo and the toolkit (deploy/cuda-toolkit.sh, which it calls) and no GPU; CUDA_COMPUTE_CAP is the oldest
-# GPU that it packs for (80), CUDNN=1 adds the feature cudnn. `run` needs the driver, and CUDA 13's libraries: where the
-# loader finds them, in /usr/local/cuda, or in the wheels of a Python that is on the PATH (`nvidia-cublas` and others;
-# PyTorch brings them).
+# `pack` needs cargo and the toolkit (it calls deploy/cuda-toolkit.sh), and no GPU. CUDA_COMPUTE_CAP is the oldest
+# supported GPU (default 80); CUDNN=1 adds the feature cudnn. `run` needs the driver and CUDA 13's libraries: in the
+# loader's path, in /usr/local/cuda, or in the wheels of a Python on the PATH (`nvidia-cublas` and others; PyTorch
+# includes them).
 #
-# Leaves OUT/gpu.log, all that was said, and OUT/gpu.json, what passed and what everything took. Ends with 1 where a test
-# failed. DTYPES and ROUNDS narrow it down, DEVICE names another than `cuda`: `cuda:1`, or `cpu`
-# to try the script itself.
+# Writes OUT/gpu.log, the complete output, and OUT/gpu.json, the passed tests and all times. Exits with 1 if a test
+# failed. DTYPES and ROUNDS reduce the work. DEVICE selects another device than `cuda`: `cuda:1`, or `cpu` to test the
+# script itself.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -74,16 +74,16 @@ END
     done
     missing=$(ldd "$root/bin/reprompt" | grep 'not found' || true)
     if [ -n "$missing" ]; then
-        echo "libraries that are missing, of LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}:" >&2
+        echo "missing libraries, with LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}:" >&2
         echo "$missing" >&2
         return 1
     fi
 }
 
-# The number before a word in the last line that a test executable prints.
+# The number before a word in the last line of a test executable's output.
 count() { sed -n "s/^test result: .* \([0-9]*\) $1.*/\1/p" "$2" | tail -1; }
 
-# Runs an executable's tests and notes how many passed: NAME EXECUTABLE [ARGUMENT...]
+# Runs the tests of an executable and records the number of passed ones: NAME EXECUTABLE [ARGUMENT...]
 tests() {
     local name=$1 executable=$2 said="$out/$1.log" status=0
     shift 2
@@ -96,7 +96,7 @@ tests() {
     results+=("$(printf '"%s": {"passed": %s, "failed": %s, "status": %s}' "$name" "${passed:-0}" "${failed:-0}" "$status")")
 }
 
-# Measures: NAME [ARGUMENT...]
+# Runs a benchmark: NAME [ARGUMENT...]
 measure() {
     local name=$1
     shift

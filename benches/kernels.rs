@@ -1,15 +1,15 @@
-//! Each kernel against candle's own operation, alternating, on the shapes of the embedded model and of Stable Diffusion
-//! 1.5 at 256 px.
+//! Compares each kernel with candle's own operation, in alternation, on the shapes of the embedded model and of Stable
+//! Diffusion 1.5 at 256 px.
 //!
 //! ```sh
 //! cargo bench --bench kernels                 # one thread
 //! cargo bench --bench kernels -- --threads 2
 //! ```
 //!
-//! candle computes channels first with the threads of `RAYON_NUM_THREADS`, which is set to the same number. Ratios are
-//! medians of the rounds' own ratios; below 1 the kernel is ahead.
+//! candle computes channels first, with the number of threads in `RAYON_NUM_THREADS`, which is set to the same number.
+//! Ratios are medians of the rounds' own ratios; below 1 the kernel is faster.
 
-// A bench that cannot go on says why and ends.
+// A bench that cannot continue panics with the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::hint::black_box;
@@ -32,9 +32,9 @@ use reprompt::kernels::{memory, thread_budget};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 15;
-/// Seconds of one measurement, so that the clock does not matter.
+/// Minimum seconds of one measurement, so that the resolution of the clock does not matter.
 const SPAN: f64 = 0.02;
-/// Rows of a pass.
+/// Rows per pass.
 const ROWS: usize = 2;
 
 type Work = Box<dyn Fn()>;
@@ -67,7 +67,7 @@ fn main() {
     }
 }
 
-/// Runs both in turn and prints a line.
+/// Times both in alternation and prints a line.
 fn compare(name: &str, kernel: &Work, candle: &Work, bf16: Option<&Work>) {
     let all: Vec<&Work> = [Some(kernel), Some(candle), bf16].into_iter().flatten().collect();
     let counts: Vec<usize> = all.iter().map(|work| ((SPAN / time(work, 1)) as usize).max(1)).collect();
@@ -86,7 +86,7 @@ fn compare(name: &str, kernel: &Work, candle: &Work, bf16: Option<&Work>) {
     println!("| {name} | {ours:.1} | {theirs:.1} | **{ratio:.2}** | {in_bf16} |");
 }
 
-/// Seconds a run.
+/// Seconds per run.
 fn time(work: &Work, count: usize) -> f64 {
     let began = Instant::now();
     for _ in 0..count {

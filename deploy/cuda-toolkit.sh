@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# Assembles the CUDA toolkit that the feature `cuda` is built with, out of NVIDIA's Python wheels:
+# Assembles the CUDA toolkit for building the feature `cuda`, from NVIDIA's Python wheels:
 #
-#   deploy/cuda-toolkit.sh DIR            # nvcc, headers, the libraries that the binary links with
+#   deploy/cuda-toolkit.sh DIR            # nvcc, headers, the libraries that the binary links to
 #   deploy/cuda-toolkit.sh DIR --cudnn    # and cuDNN, for the feature `cudnn`
 #
 # and prints the environment to set:  eval "$(deploy/cuda-toolkit.sh DIR)"
 #
-# Needs python3 with pip, and gcc, which is nvcc's host compiler too; neither a GPU nor its driver. What is there
-# already is left as it is. The driver's library, libcuda.so, belongs to the driver: in DIR/lib/stubs lies one that a
-# linker can read and whose every function answers "no device" (CUDA_ERROR_NO_DEVICE), so that a binary also starts
-# where there is no GPU, to find none.
+# Needs python3 with pip, and gcc, which is also nvcc's host compiler; needs neither a GPU nor its driver. Existing
+# files are kept. libcuda.so belongs to the driver, so DIR/lib/stubs has a stub for the linker. Each of its functions
+# returns "no device" (CUDA_ERROR_NO_DEVICE), so a binary also starts on a machine without a GPU, and finds none.
 set -euo pipefail
 
 usage="usage: $0 DIR [--cudnn]"
@@ -18,13 +17,13 @@ mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 shift
 
-# One release of everything: candle's kernels are compiled with the same version that the binary meets at run time.
+# All from one release: candle's kernels are compiled with the version that the binary uses at run time.
 wheels=(
     nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-nvrtc==13.0.88
     nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85 nvidia-cublas==13.0.2.14 nvidia-curand==10.4.0.35
 )
 case "${1-}" in
-    # The version whose names cudarc knows.
+    # The version that cudarc supports.
     --cudnn) wheels+=(nvidia-cudnn-cu13==9.21.1.3) ;;
     "") ;;
     *) echo "$usage" >&2; exit 2 ;;
@@ -35,7 +34,7 @@ unpack() {
     folder=$(mktemp -d "$dir/.unpack.XXXXXX")
     python3 -m pip download --quiet --no-deps --only-binary=:all: --dest "$folder" "$wheel" >&2
     python3 -m zipfile -e "$folder"/*.whl "$folder/content"
-    # Since CUDA 13 all wheels share one tree; cuDNN's has its own.
+    # Since CUDA 13 all wheels share one tree; cuDNN's wheel has its own.
     for tree in "$folder"/content/nvidia/*/; do
         cp -a "$tree." "$dir/"
     done
@@ -43,7 +42,8 @@ unpack() {
 }
 
 stub() {
-    # Every name in the driver's header that could be a function: too many do no harm, and no cudarc is needed.
+    # Every name in the driver's header that could be a function. Superfluous names are harmless, and cudarc is not
+    # needed.
     local source
     source=$(mktemp -d "$dir/.stub.XXXXXX")
     {
@@ -67,10 +67,10 @@ for wheel in "${wheels[@]}"; do
         touch "$dir/.installed/$wheel"
     fi
 done
-# A zip file holds no permissions that Python would restore.
+# Python's zipfile does not restore permissions.
 chmod -R u+rwX,go+rX "$dir/bin" "$dir/nvvm"
 find "$dir/bin" "$dir/nvvm/bin" -type f -exec chmod 755 {} +
-# A linker looks for names without a version.
+# The linker looks for file names without a version.
 for library in "$dir"/lib/*.so.*; do
     ln -sf "$(basename "$library")" "${library%%.so.*}.so"
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the build that sends traces: lints it, and has it send some to a collector of its own.
+# Checks the build with the feature otlp: lints it, and tests that it sends traces to a test collector.
 #
 #   deploy/otlp-check.sh
 set -euo pipefail

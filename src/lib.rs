@@ -1,22 +1,23 @@
 //! `reprompt`: image editing by editing the prompt, as a service.
 //!
 //! Prompt-to-Prompt (Hertz et al., arXiv 2208.01626) on Stable Diffusion: the source's attention is recorded at every
-//! step, and the target's attention is steered with it, so that only what the changed words mean changes.
+//! step and injected into the edit's, so that only what the changed words mean changes.
 //!
-//! What lives where, from the outside in; each room knows only those below it:
+//! The rooms of the crate, from the outside in; each imports only those below it:
 //!
-//! | room | holds |
+//! | room | content |
 //! | --- | --- |
 //! | [`cli`] | `serve`; `edit`, `align`, `models` without a server; `openapi`, completions, man pages |
-//! | [`config`] | defaults < file < environment < flags |
+//! | [`config`] | settings: defaults < file < environment < flags |
 //! | [`api`] | HTTP: routes, wire types, problems; never sees a tensor |
-//! | [`engine`] | the worker that owns the model, its queue, its batches; runs; attention under control |
-//! | [`recordings`] | sources, their ids, their recordings, and the tiers and budgets for these |
+//! | [`engine`] | the job queue, and the worker that owns the model: batches, runs, controlled attention |
+//! | [`recordings`] | sources, their ids and recordings, with tiers and budgets |
 //! | [`p2p`] | the method: pure functions from prompts and parameters to a plan |
-//! | [`diffusion`] | the model: tokenizer, text encoder, UNet, VAE, scheduler, noise, weights |
+//! | [`diffusion`] | the models: weights, text encoders, samplers, UNet, VAE, noise |
 //! | [`kernels`] | operations that candle lacks or does slowly |
-//! | [`media`], [`telemetry`] | images in and out; log lines and metrics |
-//! | `suggest` | what a name that is none may have meant |
+//! | [`media`], [`telemetry`] | image files; logs, traces and metrics. Every room may use them |
+//! | `suggest` | "did you mean" for unknown names |
+//! | `sync`, `tls` | locks without poisoning; the TLS provider |
 
 pub mod api;
 pub mod cli;
@@ -28,4 +29,6 @@ pub mod media;
 pub mod p2p;
 pub mod recordings;
 mod suggest;
+mod sync;
 pub mod telemetry;
+mod tls;

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# From nothing to a model folder: make.sh [WORK] [MODEL]. Every step that is done is left alone, and one that was killed
-# goes on from its last checkpoint, so the same command again is how to resume.
+# Makes a model folder from scratch: make.sh [WORK] [MODEL]. Finished steps are skipped, and a killed step resumes from
+# its last checkpoint, so run the same command again to resume.
 #
-#   VAE_IMAGES, DENOISER_IMAGES, DECODER_IMAGES   how many images each training draws
-#   VAE_START, DENOISER_START       what to start from: folders in the diffusers layout; empty for random weights
-#   READER_MINUTES                  how long the reader, which measures, is trained
+#   VAE_IMAGES, DENOISER_IMAGES, DECODER_IMAGES   number of images that each training draws
+#   VAE_START, DENOISER_START       starting checkpoints: folders in the diffusers layout; empty for random weights
+#   READER_MINUTES                  training time of the reader, which is used for measuring
 #   PROCESSES                       training processes, one thread each
 set -euo pipefail
 cd "$(dirname "$0")"

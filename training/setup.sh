@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what training needs: a Python environment and the icons that scenes are composed from. Needs python3 and npm.
+# Installs the requirements of training: a Python environment, and the icons that scenes are composed from. Needs
+# python3 and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
 work=$(realpath -m "${1:-work}")
@@ -8,7 +9,7 @@ if ! cmp -s requirements.txt "$work/venv/requirements.txt"; then
     rm -rf "$work/venv"
     python3 -m venv "$work/venv"
     "$work/venv/bin/pip" install --quiet --requirement requirements.txt
-    # only a finished installation has it
+    # exists only after a complete installation
     cp requirements.txt "$work/venv/requirements.txt"
 fi
 if ! test -e "$work/icons/package/icons.json"; then

@@ -1,7 +1,7 @@
-"""How two prompts are aligned and when attention is injected, as the published Prompt-to-Prompt code settles it.
+"""The alignment of two prompts, and the steps of attention injection, as in the published Prompt-to-Prompt code.
 
 Contract: token positions count from 0 (the start marker) in prompts padded to the text encoder's length. The gate table
-has `steps + 1` rows. Words are runs between spaces; a word's tokens are found by the text that they stand for.
+has `steps + 1` rows. Words are separated by spaces; a word's tokens are found by their text.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ class Prompt:
                 word, seen = word + 1, 0
 
     def find(self, word):
-        """Token positions of a word: as it is written, else with the punctuation around words put aside."""
+        """Token positions of a word: as written, else without surrounding punctuation."""
         for same in (lambda other: other == word, lambda other: other.strip(".,;:!?") == word):
             found = [token for at, other in enumerate(self.words) if same(other) for token in self.tokens[at]]
             if found:
@@ -38,7 +38,7 @@ class Prompt:
 
 
 def replace_map(source, target):
-    """AttentionReplace: `[source tokens, target tokens]`, words exchanged at their places."""
+    """AttentionReplace: `[source tokens, target tokens]`, words replaced position by position."""
     if len(source.words) != len(target.words):
         raise ValueError("replace wants as many words in both prompts")
     size = len(source.padded)
@@ -58,14 +58,14 @@ def replace_map(source, target):
                 matrix[np.ix_(from_source, to_target)] = 1 / len(to_target)
             row, column = row + len(from_source), column + len(to_target)
         else:
-            # Past the last exchanged word a target token takes the map at its own position.
+            # After the last replaced word a target token takes the map at its own position.
             matrix[row if exchanged else column, column] = 1
             row, column = row + 1, column + 1
     return torch.from_numpy(matrix).float()
 
 
 def refine_map(source, target):
-    """AttentionRefine: for every target token the source token whose map it takes, and 1 where it has one, else 0.
+    """AttentionRefine: for every target token the source token whose map it takes, and 1 if it has one, else 0.
 
     Token ids are aligned globally: gap 0, match 1, mismatch -1; ties prefer left, then up.
     """
@@ -97,7 +97,7 @@ def window(given):
 
 
 def gates(target, cross_replace_steps, steps):
-    """`[steps + 1, tokens]`: 1 where cross-attention is the source's; a word's own window replaces the default one."""
+    """`[steps + 1, tokens]`: 1 where cross-attention is the source's; a word's own window overrides the default."""
     if not isinstance(cross_replace_steps, dict):
         cross_replace_steps = {"default_": cross_replace_steps}
     table = torch.zeros(steps + 1, len(target.padded))

@@ -1,7 +1,7 @@
-"""Both sides must come to the same before anything is timed.
+"""Both sides must agree before anything is timed.
 
-Contract: images may differ by 3 of 255 and 0.1 in the mean, numbers by a thousandth of the largest. What computes in
-less than f32 is only told of, not judged. A check that fails ends the comparison.
+Contract: images may differ by 3 of 255 and 0.1 on average, numbers by a thousandth of the largest. Results in less than
+f32 are reported, not judged. A failed check ends the comparison.
 """
 
 import json
@@ -15,11 +15,11 @@ RELATIVE = 1e-3
 
 
 class Disagreement(Exception):
-    """The two sides do not compute the same."""
+    """The two sides disagree."""
 
 
 class Checks:
-    """All that was compared, for the report."""
+    """All checks, for the report."""
 
     def __init__(self):
         self.found = []
@@ -33,7 +33,7 @@ class Checks:
             raise Disagreement(f"{what}: {said}")
 
     def images(self, what, found, wanted, judged=True, quiet=False):
-        """Two images, as arrays or raw bytes; a quiet check is told of only where it fails, and in the report."""
+        """Compares two images, as arrays or raw bytes; a quiet check is printed only if it fails."""
         found, wanted = (np.frombuffer(np.ascontiguousarray(each), np.uint8).astype(int) for each in (found, wanted))
         if len(found) != len(wanted):
             raise Disagreement(f"{what}: images of different sizes")
@@ -42,7 +42,7 @@ class Checks:
         self.keep(what, judged, most <= MOST and mean <= MEAN, quiet, most=most, mean=mean)
 
     def numbers(self, what, found, wanted, judged=True):
-        """Two samples of a tensor."""
+        """Compares two samples of a tensor."""
         found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
         if found.shape != wanted.shape:
             raise Disagreement(f"{what}: tensors of different sizes")
@@ -57,7 +57,7 @@ def golden(checks, worker, models, folder, quick):
     loaded = None
     for case in sorted(cases, key=lambda case: (case / "model").read_text()):
         model = (case / "model").read_text().strip()
-        # These take most of the time; the odd one out of their model is enough for a first look.
+        # These take most of the time; one unusual case of their model is enough for a first look.
         if quick and model == "tiny-sd1" and case.name != "wide":
             continue
         if loaded != model:

@@ -1,6 +1,7 @@
-"""`reprompt` against PyTorch: builds our side, checks that both sides agree, times them in turn, and reports.
+"""Compares `reprompt` with PyTorch: builds `reprompt`, checks that both sides agree, times them in alternation, and
+reports.
 
-Run by `run.sh`, which makes the virtual environment that this needs.
+Run by `run.sh`, which creates the virtual environment.
 """
 
 import argparse
@@ -29,15 +30,15 @@ PARTS = {
     "sd15-unet": parts.sd15_unet,
     "sd15-edits": edit_parts.sd15_edits,
 }
-# Before anything of ours runs; what is left of a build a moment ago counts too.
+# Measured before anything here runs; the rest of a recent build counts too.
 LOAD_AT_START = os.getloadavg()[0]
-# The longest one is made only where it is asked for.
+# The longest one runs only on request.
 USUAL = [name for name in PARTS if name != "sd15-edits"]
 
 
 @dataclass
 class Binaries:
-    """What was built: the server, and the bench that is our worker."""
+    """The built binaries: the server, and the bench that is the worker of `reprompt`."""
 
     server: Path
     bench: Path
@@ -48,7 +49,7 @@ def listed(allowed):
         items = text.split(",")
         for item in items:
             if item not in allowed:
-                raise argparse.ArgumentTypeError(f"{item}: one of {', '.join(allowed)} is wanted")
+                raise argparse.ArgumentTypeError(f"expected one of {', '.join(allowed)}, got {item}")
         return items
 
     return read
@@ -56,15 +57,15 @@ def listed(allowed):
 
 def arguments():
     parser = argparse.ArgumentParser(prog="benches/compare/run.sh", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rows, fewer rounds, fewer steps: a first look")
+    parser.add_argument("--quick", action="store_true", help="fewer rows, rounds and steps, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the report as JSON, written after every part")
     every, usual = ",".join(PARTS), ",".join(USUAL)
-    parser.add_argument("--only", type=listed(PARTS), metavar="PARTS", help=f"of {every}; without: {usual}")
-    parser.add_argument("--threads", default="1,2", metavar="NUMBERS", help="of each side; without: 1,2")
-    parser.add_argument("--rounds", type=int, help="that are counted; without: 5, quick 2")
+    parser.add_argument("--only", type=listed(PARTS), metavar="PARTS", help=f"of {every}; default: {usual}")
+    parser.add_argument("--threads", default="1,2", metavar="NUMBERS", help="threads of each side; default: 1,2")
+    parser.add_argument("--rounds", type=int, help="counted rounds; default: 5, quick 2")
     precisions = {"type": listed(["f32", "bf16"]), "default": ["f32"], "metavar": "f32,bf16"}
-    parser.add_argument("--dtype", **precisions, help="what ours computes in; without: f32")
-    parser.add_argument("--torch-dtype", **precisions, help="what PyTorch computes in; f32 is always there")
+    parser.add_argument("--dtype", **precisions, help="precisions of reprompt; default: f32")
+    parser.add_argument("--torch-dtype", **precisions, help="precisions of PyTorch; f32 is always included")
     given = parser.parse_args()
     given.threads = [int(number) for number in given.threads.split(",")]
     given.rounds = given.rounds or (2 if given.quick else 5)
@@ -74,7 +75,7 @@ def arguments():
 
 
 def build():
-    """The release binaries; the server last, as it is built for use."""
+    """Builds the release binaries; the server last, as it is built for use."""
     paths = {}
     for target in (["--bench", "compare"], ["--bin", "reprompt"]):
         command = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics", *target]
@@ -86,7 +87,7 @@ def build():
 
 
 def machine():
-    """What the numbers belong to."""
+    """The machine and versions that the numbers belong to."""
     import diffusers
     import torch
 
@@ -110,10 +111,10 @@ def machine():
 
 def main():
     given = arguments()
-    # Told to end, it ends what it has started, and prints what it has.
+    # On a signal it ends its child processes and prints the results so far.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if LOAD_AT_START > 0.3 * os.cpu_count():
-        print(f"this machine is busy (load {LOAD_AT_START:.1f}): ratios will be less certain", file=sys.stderr)
+        print(f"this machine is busy (load {LOAD_AT_START:.1f}): ratios will be less precise", file=sys.stderr)
     binaries = build()
     built = Path(os.environ.get("REPROMPT_COMPARE_DIR", ROOT / "target/compare"))
     report = {"machine": machine(), "settings": vars(given) | {"json": str(given.json)}, "checks": [], "rows": []}
@@ -142,7 +143,7 @@ def main():
         print(f"the two sides do not agree, so nothing more is timed: {disagreement}", file=sys.stderr)
         return 1
     finally:
-        # What was measured before something went wrong was measured all the same.
+        # Measurements before a failure are valid.
         if report["rows"]:
             print(rounds.table(report["rows"]))
     return 0

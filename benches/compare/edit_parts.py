@@ -1,7 +1,7 @@
-"""Parts of the comparison that make images: plain generation and edits, and how their cost grows.
+"""Parts of the comparison that make images: plain generation, edits, and how their cost scales.
 
-Contract: ours is asked over HTTP and answers PNG in JSON, both images; the published scheme's clock stops at pixels.
-Every image of every round is compared with the published scheme's for the same seed.
+Contract: `reprompt` is timed over HTTP, with both images as PNG in JSON; the time of the published scheme ends with the
+pixels. Every image of every round is compared with the published scheme's for the same seed.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ KINDS = {
 
 
 def source(session, steps, side=128, guidance=5.0):
-    """A source that nobody has asked for before."""
+    """A source that was not requested before."""
     sampling = {"num_inference_steps": steps, "guidance_scale": guidance, "width": side, "height": side}
     return {"prompt": PROMPT, "negative_prompt": "", "seed": session.seed(), **sampling}
 
 
 class Compared:
-    """Images by source and column, compared as soon as PyTorch's in f32 are there."""
+    """Images by source and column, compared as soon as PyTorch's in f32 are available."""
 
     def __init__(self, session):
         self.session, self.published, self.waiting = session, {}, []
@@ -44,7 +44,7 @@ class Compared:
         self.waiting.append((process, source, images, what))
 
     def compare(self, number=None):
-        """After a round of that number; the rounds that count are compared without a word for each image."""
+        """After the round of this number; in counted rounds the comparison prints nothing per image."""
         for process, source, images, what in self.waiting:
             judged = process.dtype == "f32"
             for at, (found, wanted) in enumerate(zip(images, self.published[str(source)])):
@@ -56,7 +56,7 @@ class Compared:
 
 
 def servers(session, stack, model=None, **options):
-    """A server of ours in each precision."""
+    """A server in each precision."""
     found = []
     for dtype in session.dtypes:
         try:
@@ -68,7 +68,7 @@ def servers(session, stack, model=None, **options):
 
 
 def edit_run(process, compared, what, found_as, pick):
-    """Ours: the edits and source that `pick(round)` says."""
+    """`reprompt`: the edits and the source from `pick(round)`."""
 
     def work(number):
         which, requests = pick(number)
@@ -80,7 +80,7 @@ def edit_run(process, compared, what, found_as, pick):
 
 
 def published_run(worker, compared, pick):
-    """The published scheme on the same."""
+    """The published scheme on the same edits."""
 
     def work(number):
         which, requests = pick(number)
@@ -92,7 +92,7 @@ def published_run(worker, compared, pick):
 
 
 def plain_run(worker, compared, pick):
-    """An image without any edit; the published scheme's source is that image."""
+    """An image without an edit; it equals the source of the published scheme."""
 
     def work(number):
         which, _ = pick(number)
@@ -104,7 +104,7 @@ def plain_run(worker, compared, pick):
 
 
 def kinds(session):
-    """Every kind of edit once, ours against the reference, before anything is timed."""
+    """Compares every kind of edit once with the reference, before anything is timed."""
     with contextlib.ExitStack() as stack:
         [server] = servers(session, stack)[:1]
         worker = stack.enter_context(sides.theirs("f32", session.threads))
@@ -118,7 +118,7 @@ def kinds(session):
 
 
 def edits(session, model=None, steps=50, side=128, guidance=5.0, rounds=None):
-    """Plain generation, and one edit by where its source is found."""
+    """Plain generation, and one edit by the tier of its source."""
     request = [KINDS["replace"]]
     new = lambda: source(session, steps, side, guidance)
     folder = str(session.models.folder(model)) if model else None
@@ -127,7 +127,7 @@ def edits(session, model=None, steps=50, side=128, guidance=5.0, rounds=None):
         for server in servers(session, probing, folder):
             sizes[server.dtype] = server.memory_of(server.edits(new(), request, "created")[1][0])
     with contextlib.ExitStack() as stack:
-        # Memory for one recording and a half: a new source pushes the one before down to its trajectory.
+        # Memory for one and a half recordings: a new source demotes the one before to its trajectory.
         ours = {}
         for dtype, size in sizes.items():
             server = sides.Server(session.binaries, dtype, session.threads, folder, memory_bytes=size * 3 // 2)
@@ -160,7 +160,7 @@ def edits(session, model=None, steps=50, side=128, guidance=5.0, rounds=None):
             plan.row(name, [edit_run(server, compared, what, found_as, which) for server in ours.values()])
             cells = plan.rows[-1][1]
             for run in published:
-                # One run of the published scheme a round: it knows one way only.
+                # One run of the published scheme per round: it has no tiers.
                 key = cells[run.process.name] = f"published scheme: {run.process.name}"
                 if at == 0:
                     plan.runs[key] = run
@@ -169,12 +169,12 @@ def edits(session, model=None, steps=50, side=128, guidance=5.0, rounds=None):
 
 
 def sd15_edits(session):
-    """Edits of Stable Diffusion 1.5's shape at 256 px, few steps."""
+    """Edits with Stable Diffusion 1.5's shape at 256 px, few steps."""
     return edits(session, "sd15", steps=4, side=256, guidance=7.5, rounds=min(session.rounds, 2))
 
 
 def growth(session):
-    """How an edit's cost grows: with steps, with pixels, with edits of one source at once."""
+    """How an edit's cost scales: with steps, with pixels, with edits of one source at once."""
     quick, few = session.quick, 10 if session.quick else 20
     with contextlib.ExitStack() as stack:
         ours = servers(session, stack)

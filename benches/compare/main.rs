@@ -1,19 +1,20 @@
-//! Our side of the comparison with PyTorch: a process that answers JSON lines on stdin with JSON lines on stdout.
+//! The side of `reprompt` in the comparison with PyTorch: a process that answers JSON lines on stdin with JSON lines on
+//! stdout.
 //!
-//! Started by `benches/compare/run.sh`, never by hand. Every line is an object with `do`; the answer is an object, with
-//! `error` where it could not be done, and `unsupported` where this build does not do such a thing at all. Seconds are
-//! wall clock around the work alone.
+//! Started by `benches/compare/run.sh`, not by hand. Every line is an object with `do`. The answer is an object, with
+//! `error` if the work failed, and `unsupported` if this build does not support it. Seconds are wall-clock time of the
+//! work alone.
 //!
 //! | `do` | takes | answers |
 //! | --- | --- | --- |
 //! | `load` | `model`: a folder in the diffusers layout | |
-//! | `op` | `spec` (see `ops.py`), `times`, `values` | `seconds` a run, `values` |
-//! | `forward` | `rows`, `height`, `width` in pixels, `seed`, `times`, `warm`, `values` | `seconds` a pass, `values` |
+//! | `op` | `spec` (see `ops.py`), `times`, `values` | `seconds` per run, `values` |
+//! | `forward` | `rows`, `height`, `width` in pixels, `seed`, `times`, `warm`, `values` | `seconds` per pass, `values` |
 //! | `plain` | `source` as in `POST /v1/edits` | `seconds`, `images`: raw RGB as base64 |
 //!
-//! `values` asks for a sample of the result, to be compared with the other side's.
+//! `values` requests a sample of the result, which is compared with the other side's.
 
-// A bench that cannot go on says why and ends.
+// A bench that cannot continue panics with the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod ops;
@@ -28,8 +29,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::nn::Compute;
+use reprompt::diffusion::samplers::{GuidanceMode, StepNoise};
 use reprompt::diffusion::unet::NoControl;
-use reprompt::diffusion::{Model, ModelFiles};
+use reprompt::diffusion::{ConditioningKey, Model, ModelFiles};
 use reprompt::kernels::pool::Pool;
 use serde_json::{Value, json};
 
@@ -38,11 +40,11 @@ use crate::ops::Operation;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Numbers of a sample at most.
+/// Maximum number of values in a sample.
 const SAMPLE: usize = 4096;
-/// What every row of a timed pass attends to, and at which timestep.
+/// Prompt and timestep of every row of a timed pass.
 const PROMPT: &str = "a cat on the beach";
-const TIMESTEP: usize = 500;
+const TIMESTEP: f64 = 500.0;
 
 type Answer = Result<Value, Box<dyn std::error::Error>>;
 
@@ -74,7 +76,7 @@ fn main() {
 struct Worker {
     dtype: DType,
     model: Option<Model>,
-    /// By specification, so that inputs are drawn once.
+    /// Operations by specification, so that inputs are drawn once.
     operations: HashMap<String, Operation>,
 }
 
@@ -112,8 +114,8 @@ impl Worker {
     }
 }
 
-/// Runs `work` as often as the request says, after one run that is not timed unless `warm` is false. `shown` lays its
-/// result out as the other side does.
+/// Runs `work` as often as the request says, after one untimed run unless `warm` is false. `shown` brings its result
+/// into the layout of the other side.
 fn timed(
     request: &Value,
     work: impl Fn() -> candle_core::Result<Tensor>,
@@ -133,7 +135,7 @@ fn timed(
     Ok(json!({"seconds": seconds, "values": values}))
 }
 
-/// Evenly spread numbers of a tensor, at an odd distance so that all columns of a map are met.
+/// Evenly spaced values of a tensor, at an odd distance so that all columns of a map occur.
 fn sample(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
     let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     let distance = (values.len() / SAMPLE) | 1;
@@ -143,7 +145,7 @@ fn sample(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
 fn forward(model: &Model, request: &Value) -> Answer {
     let number = |key: &str| request[key].as_u64().unwrap_or(0);
     let rows = number("rows") as usize;
-    let context = model.encode_prompts(&[PROMPT])?.remove(0);
+    let context = model.condition(&[ConditioningKey::new(PROMPT)])?.remove(0);
     let contexts = vec![&context; rows];
     let seeds = number("seed")..number("seed") + rows as u64;
     let (height, width) = (number("height") as usize, number("width") as usize);
@@ -153,22 +155,23 @@ fn forward(model: &Model, request: &Value) -> Answer {
     timed(request, || model.unet.forward(&latents, &timesteps, &contexts, &mut NoControl), |output| Ok(output.clone()))
 }
 
-/// Text to image without any editing: two rows a step, nothing recorded.
+/// Text to image without editing: two rows per step, nothing recorded.
 fn plain(model: &Model, source: &Value) -> Answer {
     let text = |key: &str| source[key].as_str().unwrap_or_default();
     let number = |key: &str| source[key].as_u64().unwrap_or(0);
     let (steps, guidance) =
         (number("num_inference_steps") as usize, source["guidance_scale"].as_f64().ok_or("no scale")?);
     let began = Instant::now();
-    let contexts = model.encode_prompts(&[text("negative_prompt"), text("prompt")])?;
+    let contexts = model.condition(&[text("negative_prompt"), text("prompt")].map(ConditioningKey::new))?;
     let contexts: Vec<_> = contexts.iter().collect();
     let mut latents = model.noise(number("seed"), number("height") as usize, number("width") as usize)?;
-    for timestep in model.info.scheduler.timesteps(steps)? {
+    let sampler = model.info.sampler(model.info.default_sampler, steps)?;
+    let (mut stepper, noise) = (sampler.start(), StepNoise::new(number("seed")));
+    let guidance = GuidanceMode::ClassifierFree { scale: guidance };
+    for (step, &timestep) in sampler.timesteps().iter().enumerate() {
         let rows = Tensor::cat(&[&latents, &latents], 0)?;
         let output = model.unet.forward(&rows, &[timestep; 2], &contexts, &mut NoControl)?;
-        let (negative, positive) = (output.narrow(0, 0, 1)?, output.narrow(0, 1, 1)?);
-        let guided = (&negative + ((positive - &negative)? * guidance)?)?;
-        latents = model.info.scheduler.step(&guided, timestep, steps, &latents)?;
+        latents = stepper.step(step, &guidance.guide(&output)?, &latents, &noise)?;
     }
     let images = model.decode(&latents)?;
     let seconds = began.elapsed().as_secs_f64();

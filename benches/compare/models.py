@@ -1,6 +1,6 @@
-"""The models that are compared on: the demo model, the tests' miniatures, and Stable Diffusion 1.5's shape.
+"""The models of the comparison: the demo model, the tests' miniatures, and Stable Diffusion 1.5's shape.
 
-Contract: `folder` answers a folder in the diffusers layout and makes it if need be, in the folder for build products.
+Contract: `folder` returns a folder in the diffusers layout, and creates it if needed, in the folder for build products.
 """
 
 import json
@@ -10,7 +10,7 @@ import tarfile
 
 import torch
 
-# What differs from diffusers' and transformers' defaults in Stable Diffusion 1.5.
+# Where Stable Diffusion 1.5 differs from the defaults of diffusers and transformers.
 UNET = {
     "sample_size": 64,
     "cross_attention_dim": 768,
@@ -50,14 +50,14 @@ SCHEDULER = {
     "clip_sample": False,
     "timestep_spacing": "leading",
 }
-# Fresh weights attend to everything alike and answer next to nothing. So that a wrong map shows and latents keep
-# their size, queries and keys are this much larger, and so is the last convolution.
+# Random weights attend to everything equally and have almost no output. Queries, keys and the last convolution are
+# scaled up, so that a wrong map is visible and latents keep their size.
 SHARPER, LOUDER = 2.5, 3.0
 
 
 class Models:
     def __init__(self, root, built):
-        """`root` is the repository, `built` the folder for what is made."""
+        """`root` is the repository, `built` the folder for build products."""
         self.root, self.built = root, built
 
     def folder(self, name):
@@ -78,7 +78,7 @@ class Models:
         from diffusers import AutoencoderKL, UNet2DConditionModel
         from transformers import CLIPTextConfig, CLIPTextModel
 
-        print("making a model of Stable Diffusion 1.5's shape", file=sys.stderr, flush=True)
+        print("creating a model of Stable Diffusion 1.5's shape", file=sys.stderr, flush=True)
         unfinished = folder.with_suffix(".part")
         shutil.rmtree(unfinished, ignore_errors=True)
         torch.manual_seed(0)

@@ -1,8 +1,8 @@
-"""The single operations that are compared, and PyTorch's side of them.
+"""The single operations of the comparison, and PyTorch's side of them.
 
-Contract: a specification is a JSON object that both sides read alike. Tensors are drawn by a CPU generator from seeds
-1, 2, 3 in the order of the operation's inputs (data first), and weights are divided by the root of their inputs, so
-both sides compute the same numbers. Two rows everywhere: the pass of an edit whose source is recorded.
+Contract: a specification is a JSON object that both sides interpret in the same way. Tensors are drawn by a CPU
+generator from seeds 1, 2, 3 in the order of the operation's inputs (data first), and weights are divided by the root of
+their inputs, so both sides compute the same numbers. Always two rows, as in the pass of an edit of a recorded source.
 """
 
 import math
@@ -21,7 +21,7 @@ LINEAR = [(256, 64, 64), (1024, 320, 320), (1024, 320, 2560), (256, 640, 640)]
 GROUP_NORMS = [(64, 16, 16), (64, 64, 16), (320, 32, 32), (320, 64, 32), (640, 32, 32)]
 # Positions, channels.
 LAYER_NORMS = [(256, 64), (1024, 320), (4096, 320)]
-# Positions, channels that come out; of a gated layer, those that go in are a quarter.
+# Positions, output channels; a gated layer has a quarter as many input channels.
 GELUS = [(256, 256), (1024, 1280)]
 # Heads, positions, channels of a head.
 ATTENTIONS = [(4, 256, 16), (8, 256, 160), (8, 1024, 80), (8, 4096, 40)]
@@ -29,7 +29,7 @@ TOKENS = 77
 
 
 def specifications(quick=False):
-    """Name and specification of every operation; few of them if `quick`."""
+    """Name and specification of every operation; a few of them if `quick`."""
     found = {}
 
     def add(name, op, **numbers):
@@ -57,7 +57,7 @@ def specifications(quick=False):
             add(f"{name}, probabilities", "attention", probabilities=True, **shape)
             add(f"{name}, fused", "attention", probabilities=False, **shape)
     if quick:
-        # The first of each kind, which are the demo model's, and one or two of the larger ones.
+        # The first of each kind (the demo model's), and one or two of the larger ones.
         kept = ("64 at 16", "320 at 32", "320 to 320", "1024 x", "8 x 1024", "256 x 64", "64 to 64", "4 x 256")
         found = {name: each for name, each in found.items() if any(part in name for part in kept)}
     return found
@@ -68,7 +68,7 @@ def drawn(seed, *shape, dtype):
 
 
 def build(spec, dtype=torch.float32):
-    """A function without arguments that carries out the operation once, its inputs being there."""
+    """A function without arguments that runs the operation once on prepared inputs."""
     rows = spec["rows"]
     draw = lambda seed, *shape: drawn(seed, *shape, dtype=dtype)
     kind = spec["op"]

@@ -1,8 +1,8 @@
-//! Our side of the single operations: the kernels that the model computes with, built from a specification.
+//! The side of `reprompt` of the single operations: the model's kernels, built from a specification.
 //!
-//! Contract: [`build`] reads what `ops.py` writes and draws the same inputs from the same seeds, laid out as the model
-//! has them: channels last. It answers `None` for an operation that is not there in that precision; the driver leaves its row
-//! out then. A new kernel is pointed at here and nowhere else.
+//! Contract: [`build`] reads the specifications of `ops.py` and draws the same inputs from the same seeds, in the
+//! model's layout, channels last. It returns `None` for an operation that does not exist in that precision; the driver
+//! then skips the row. A new kernel is added only here.
 
 use candle_core::{DType, Device, Result, Tensor};
 use reprompt::diffusion::noise::randn;
@@ -13,17 +13,17 @@ use reprompt::kernels::linear::PackedLinear;
 use reprompt::kernels::norm::{group_norm, layer_norm};
 use serde_json::Value;
 
-/// An operation whose inputs are there.
+/// An operation with its inputs.
 pub struct Operation {
-    /// Carries it out once.
+    /// Runs it once.
     pub run: Box<dyn Fn() -> Result<Tensor>>,
-    /// Lays its result out as PyTorch does.
+    /// Brings its result into PyTorch's layout.
     pub shown: Box<Shown>,
 }
 
 type Shown = dyn Fn(&Tensor) -> Result<Tensor>;
 
-/// The operation of a specification, its inputs drawn.
+/// The operation of a specification, with its inputs drawn.
 pub fn build(spec: &Value, dtype: DType) -> Result<Option<Operation>> {
     let is_bf16 = dtype == DType::BF16;
     let number = |key: &str| spec[key].as_u64().map_or(0, |value| value as usize);
@@ -62,7 +62,7 @@ pub fn build(spec: &Value, dtype: DType) -> Result<Option<Operation>> {
             let layer = PackedLinear::geglu(&weight, Some(&randn(3, 2 * channels)), inputs, is_bf16);
             same(move || tensor(layer.forward(&x, None), channels))
         }
-        // What follows is computed in f32 whatever is multiplied.
+        // Everything after the multiplication is computed in f32, in any precision.
         _ if is_bf16 => return Ok(None),
         Some("group_norm_silu") => {
             let x = channels_last(1, (rows, channels, side, side))?;
@@ -90,13 +90,13 @@ pub fn build(spec: &Value, dtype: DType) -> Result<Option<Operation>> {
     }))
 }
 
-/// Self-attention lays its keys and values out each time, as a pass does; those of a prompt are laid out once.
+/// Self-attention packs its keys and values each time, as a pass does; those of a prompt are packed once.
 fn attention(spec: &Value, rows: usize, positions: usize) -> Result<Operation> {
     let number = |key: &str| spec[key].as_u64().map_or(0, |value| value as usize);
     let (count, tokens, head_dim) = (number("heads"), number("tokens"), number("head_dim"));
     let wants_map = spec["probabilities"].as_bool().unwrap_or(false);
     let channels = count * head_dim;
-    // `[rows * heads, n, head_dim]` there, `[rows, n, heads * head_dim]` here.
+    // `[rows * heads, n, head_dim]` in PyTorch, `[rows, n, heads * head_dim]` here.
     let drawn = |seed: u64, n: usize| {
         let x = Tensor::from_vec(randn(seed, rows * n * channels), (rows, count, n, head_dim), &Device::Cpu)?;
         x.transpose(1, 2)?.flatten_all()?.to_vec1::<f32>()

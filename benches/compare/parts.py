@@ -1,7 +1,7 @@
 """Parts of the comparison below an edit: single operations, and passes of the UNet.
 
-Contract: a part is a function of a `Session`; it starts the processes that it needs, checks that they agree, and
-answers the rows that `rounds.measure` made.
+Contract: a part is a function of a `Session`; it starts its processes, checks that they agree, and returns the rows of
+`rounds.measure`.
 """
 
 import contextlib
@@ -12,14 +12,14 @@ import ops
 import sides
 from rounds import Plan, Run, measure
 
-# A timed batch of something short lasts about this long.
+# Approximate duration of a timed batch of a short operation.
 BATCH_SECONDS = 0.1
 MOST_RUNS = 2000
 
 
 @dataclass
 class Session:
-    """What all parts are run with."""
+    """The options of all parts."""
 
     binaries: object
     models: object
@@ -36,10 +36,10 @@ class Session:
         return self.next_seed
 
     def note(self, text):
-        print(f"left out: {text}", file=sys.stderr, flush=True)
+        print(f"skipped: {text}", file=sys.stderr, flush=True)
 
     def workers(self, stack, model=None):
-        """Our workers and PyTorch's, ended with the stack, the model loaded; ours first."""
+        """The workers of `reprompt` and PyTorch, with the model loaded; they end with the stack. `reprompt` comes first."""
         found = []
         starts = [(sides.ours, dtype) for dtype in self.dtypes]
         starts += [(sides.theirs, dtype) for dtype in self.torch_dtypes]
@@ -101,7 +101,7 @@ def sd15_unet(session):
         workers = session.workers(stack, "sd15")
         plan = Plan()
         for rows in (2,) if session.quick else (1, 2, 4, 8):
-            # Nothing this long needs a warm-up of its own before every run.
+            # A run this long needs no warm-up of its own.
             request = {"rows": rows, "height": 256, "width": 256, "seed": 1, "warm": False}
             session.timed_alike(plan, f"SD 1.5, 256 px, {rows} rows", workers, "forward", batch=None, **request)
         return measure("UNet", session.threads, plan, min(session.rounds, 3))

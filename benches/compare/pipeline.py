@@ -1,7 +1,7 @@
-"""Stable Diffusion's parts in diffusers and transformers, and the sampling loop that plain generation and edits share.
+"""Stable Diffusion's parts from diffusers and transformers, and the sampling loop of plain generation and edits.
 
-Contract: text is encoded once, each step is one UNet pass over all rows, unconditional half first; nothing is done that
-`StableDiffusionPipeline` does not do. Images come out as `uint8` arrays.
+Contract: text is encoded once; each step is one UNet pass over all rows, unconditional half first. It does nothing that
+`StableDiffusionPipeline` does not do. Images are `uint8` arrays.
 """
 
 import json
@@ -31,13 +31,13 @@ class Parts:
         self.text_encoder.eval()
         self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", **options).eval()
         self.vae = AutoencoderKL.from_pretrained(folder / "vae", **options).eval()
-        # The folder's file may be another scheduler's; the published code settles these two itself.
+        # The file may be for another scheduler; the published code sets these two itself.
         settled = {"clip_sample": False, "set_alpha_to_one": False}
         self.scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", **settled)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     def noise(self, source):
-        """What the seed stands for: `[1, channels, h, w]` of a CPU generator."""
+        """The noise of a seed: `[1, channels, h, w]` from a CPU generator."""
         generator = torch.Generator().manual_seed(source["seed"])
         size = (source["height"] // self.factor, source["width"] // self.factor)
         return torch.randn(1, self.unet.config.in_channels, *size, generator=generator).to(self.dtype)
@@ -75,7 +75,7 @@ class Parts:
 
 
 def load_tokenizer(folder):
-    """The tokenizer; the older file of special tokens wins, as Stable Diffusion 2 pads with "!" by it."""
+    """The tokenizer; the older file of special tokens wins, because in it Stable Diffusion 2 pads with "!"."""
     tokens = {}
     specials = folder / "special_tokens_map.json"
     if specials.is_file():

@@ -1,9 +1,9 @@
-"""The published Prompt-to-Prompt scheme (Hertz et al., arXiv 2208.01626) over diffusers, written anew.
+"""The published Prompt-to-Prompt scheme (Hertz et al., arXiv 2208.01626), reimplemented on diffusers.
 
-Contract: an edit runs source and targets together, conditional and unconditional: `2 (1 + targets)` rows a step, in the
-order of the published code. All attention is explicit (`baddbmm`, softmax, `bmm`); the maps of the conditional half
-that have at most 32x32 positions are kept and added up over the steps, as AttentionStore does, and those of the targets
-are replaced in place. Requests are bodies of `POST /v1/edits`, with every word of a local blend given.
+Contract: an edit runs source and targets together, conditional and unconditional: `2 (1 + targets)` rows per step, in
+the order of the published code. All attention is explicit (`baddbmm`, softmax, `bmm`); the maps of the conditional half
+with at most 32x32 positions are stored and summed over the steps, as in AttentionStore, and those of the targets are
+replaced in place. Requests are bodies of `POST /v1/edits`, with every word of a local blend given.
 """
 
 import torch
@@ -19,8 +19,7 @@ class Controller:
     """Records and replaces the conditional half's attention maps: source first, then the targets."""
 
     def __init__(self, source, targets, requests, steps, dtype):
-        """`targets` and `requests` go together; all requests are of one edit type and have one window of
-        self-attention."""
+        """`targets` and `requests` correspond; all requests have the same edit type and the same self-attention window."""
         self.count = 1 + len(targets)
         self.step, self.layer = 0, 0
         self.step_maps, self.summed = [], []
@@ -70,7 +69,7 @@ class Controller:
         return taken if self.factors is None else taken * self.factors
 
     def end_step(self):
-        """Adds the step's maps to those of the steps before."""
+        """Adds the step's maps to the sum of the previous steps."""
         if self.summed:
             for (_, total), (_, maps) in zip(self.summed, self.step_maps):
                 total += maps
@@ -81,7 +80,7 @@ class Controller:
 
 
 class Processor:
-    """Attention by explicit probabilities, which the controller sees; stands in for diffusers' own."""
+    """Attention with explicit probabilities, passed to the controller; replaces diffusers' own."""
 
     def __init__(self, controller):
         self.controller = controller
@@ -99,7 +98,7 @@ class Processor:
 
 
 class LocalBlend:
-    """Keeps the source outside the parts of the image that belong to the blend's words."""
+    """Preserves the source outside the regions of the blend's words."""
 
     def __init__(self, source, targets, requests, steps, latent_size, levels):
         blends = [request["local_blend"] for request in requests]

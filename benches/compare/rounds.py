@@ -1,7 +1,7 @@
-"""Alternating rounds, and what comes of them: medians, least and most, ratios of the rounds, peaks of memory.
+"""Alternating rounds and their results: medians, minimum and maximum, ratios of the rounds, peak memory.
 
 Contract: every round does all runs of a plan once, in the plan's order, one at a time; a first round warms up and is
-not counted. A ratio is the median of the rounds' own ratios, so what else the machine does falls on both sides of it.
+not counted. A ratio is the median of the rounds' own ratios, so other load on the machine affects both sides equally.
 """
 
 import statistics
@@ -9,13 +9,13 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-# Threads of a library that has just finished may wait actively for more work for some milliseconds.
+# After their work, threads of a library may spin for some milliseconds.
 SETTLE = 0.03
 
 
 @dataclass
 class Run:
-    """Something that is timed: `work(round)` answers its seconds, and `process` did it."""
+    """A timed run: `work(round)` returns its seconds; `process` executes it."""
 
     process: object
     work: object
@@ -31,7 +31,7 @@ class Plan:
     memory: bool = True
 
     def row(self, name, runs):
-        """A row whose runs are its own; `runs` is a list of `Run`s, one a column."""
+        """A row with runs of its own; `runs` is a list of `Run`s, one per column."""
         cells = {}
         for run in runs:
             key = f"{name}: {run.process.name}"
@@ -44,7 +44,7 @@ def spread(values):
 
 
 def baseline(column, columns):
-    """What a column of ours is held against: PyTorch in the same precision where that was run, else in f32."""
+    """The baseline of a column of `reprompt`: PyTorch in the same precision if that was run, else in f32."""
     same = column.replace("reprompt", "PyTorch")
     return same if same in columns else "PyTorch f32"
 
@@ -82,7 +82,7 @@ def measure(part, threads, plan, rounds):
 
 
 def written(seconds):
-    """Three digits, in a unit that suits."""
+    """Three digits, in a suitable unit."""
     for factor, unit in ((1, "s"), (1e3, "ms")):
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}" if seconds * factor < 1000 else f"{seconds * factor:.0f} {unit}"

@@ -1,7 +1,7 @@
-"""The processes that are compared: workers that speak JSON lines, and our HTTP server.
+"""The processes of the comparison: workers with a JSON lines protocol, and the HTTP server.
 
-Contract: each is started with its threads and precision, is kept warm, and ends with the driver. `peak` is the most
-memory that it held since `forget_peak`.
+Contract: each is started with its threads and precision, is kept warm, and ends with the driver. `peak` is its peak
+memory since `forget_peak`.
 """
 
 import base64
@@ -24,18 +24,18 @@ PATIENCE = 600
 
 
 class Unsupported(Exception):
-    """This build does not do such a thing: its column or row is left out."""
+    """This build does not support it: its column or row is skipped."""
 
 
 class Process:
-    """A child process; `name` is its column: whose it is and in what it computes."""
+    """A child process; `name` is its column: side and precision."""
 
     def __init__(self, side, dtype, threads, command, **streams):
         self.name, self.side, self.dtype = f"{side} {dtype}", side, dtype
         environment = {
             name: value for name, value in os.environ.items() if name != "RUST_LOG" and not name.startswith("REPROMPT_")
         }
-        # Each library reads its own; so that none takes more than it is told.
+        # Each library reads its own variable; limit all of them.
         environment |= {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
         self.child = subprocess.Popen([str(part) for part in command], env=environment, text=True, **streams)
 
@@ -57,13 +57,13 @@ class Process:
         Path(f"/proc/{self.child.pid}/clear_refs").write_text("5")
 
     def peak(self):
-        """Bytes: `VmHWM` of the system's status."""
+        """Bytes: `VmHWM` in /proc/PID/status."""
         lines = Path(f"/proc/{self.child.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 class Worker(Process):
-    """A process that answers one JSON line with another."""
+    """A process that answers each JSON line with one JSON line."""
 
     def __init__(self, side, dtype, threads, command):
         flags = ["--threads", threads, "--dtype", dtype]
@@ -94,7 +94,7 @@ def theirs(dtype, threads):
 
 
 class Server(Process):
-    """Our server. `model` is a folder, or None for the embedded one."""
+    """The `reprompt` server. `model` is a folder, or None for the embedded model."""
 
     def __init__(self, binaries, dtype, threads, model=None, memory_bytes=None):
         flags = ["serve", "--listen", "127.0.0.1:0", "--threads", threads, "--dtype", dtype]
@@ -117,7 +117,7 @@ class Server(Process):
                 break
         if self.address is None:
             raise Unsupported(" ".join(said[-1:]))
-        # Its log is read to the end, or it would wait for a reader.
+        # Read its log to the end; otherwise it would block on a full pipe.
         threading.Thread(target=lambda: [None for _ in self.child.stderr], daemon=True).start()
         deadline = time.monotonic() + PATIENCE
         while self.call("GET", "/readyz")[0] != 200:
@@ -136,10 +136,10 @@ class Server(Process):
         return found
 
     def edits(self, source, requests, found_as=None):
-        """Edits of one source, all sent at once: seconds until the last answer is read, and the answers.
+        """Edits of one source, all sent at once: seconds until the last response is read, and the responses.
 
-        `found_as` is how one of them at least must have found the source: `created`, `hit` or `replayed`. Of several
-        sent at once any may come first.
+        `found_as` is how at least one of them must have found the source: `created`, `hit` or `replayed`. Of several
+        sent at once any may be the first.
         """
         answers = [None] * len(requests)
 
@@ -165,7 +165,7 @@ class Server(Process):
         return seconds, answers
 
     def memory_of(self, answer):
-        """Bytes of the recording that an answer's session has in memory."""
+        """Bytes in memory of the recording of a response's session."""
         status, body = self.call("GET", f"/v1/sessions/{answer['session']['id']}")
         assert status == 200, body
         return json.loads(body)["bytes"]["memory"]

@@ -1,7 +1,7 @@
 """PyTorch's side: a process that answers JSON lines on stdin with JSON lines on stdout.
 
-Contract: as `main.rs`, request for request, and `edit` beside them: `source` and `edits` (bodies of `POST /v1/edits`)
-by the published scheme, source and edits together. Seconds are wall clock around the work alone; everything runs in
+Contract: the requests of `main.rs`, and `edit`: `source` and `edits` (bodies of `POST /v1/edits`) by the published
+scheme, source and edits together. Seconds are wall-clock time of the work alone; everything runs in
 `torch.inference_mode`, eagerly, with diffusers' default attention except in `edit`.
 """
 
@@ -21,7 +21,7 @@ TIMESTEP = 500
 
 
 def timed(request, work):
-    """Runs `work` as often as the request says, after one run that is not timed unless `warm` is false."""
+    """Runs `work` as often as the request says, after one untimed run unless `warm` is false."""
     if request.get("warm", True):
         work()
     times = max(request.get("times", 1), 1)
@@ -48,7 +48,7 @@ class Worker:
         self.operations = {}
 
     def load(self, request):
-        # Loaded late, so that a process for single operations is up at once.
+        # Imported late, so that a process for single operations starts quickly.
         from pipeline import Parts
 
         self.parts = Parts(request["model"], self.dtype)
@@ -91,14 +91,14 @@ def main():
     torch.set_num_threads(arguments.threads)
     torch.set_num_interop_threads(1)
     worker = Worker({"f32": torch.float32, "bf16": torch.bfloat16}[arguments.dtype])
-    # Whatever a library prints must not end up among the answers.
+    # Output of libraries must not mix with the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         request = json.loads(line)
         try:
             with torch.inference_mode():
                 answer = getattr(worker, request["do"])(request)
-        except Exception as error:  # the driver says what could not be done
+        except Exception as error:  # the driver reports the failure
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
 

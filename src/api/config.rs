@@ -1,4 +1,4 @@
-//! What the API may keep, and where it may call.
+//! Settings of the API.
 
 use crate::api::delivery::jobs::JobLimits;
 use crate::api::delivery::webhooks::WebhookConfig;
@@ -7,10 +7,10 @@ use crate::api::guard::GuardConfig;
 /// Settings of the API.
 #[derive(Debug, Clone, Default)]
 pub struct ApiConfig {
-    /// How long and how much of jobs is kept.
+    /// Limits on jobs that have ended.
     pub jobs: JobLimits,
-    /// Who may call, and how much.
+    /// Keys, rates and limits.
     pub guard: GuardConfig,
-    /// Where results may be sent; `None`: nowhere.
+    /// Webhooks; `None`: none are sent.
     pub webhooks: Option<WebhookConfig>,
 }

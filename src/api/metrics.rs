@@ -1,27 +1,28 @@
-//! What is counted of HTTP.
+//! Metrics of the HTTP service.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::api::delivery::webhooks::WebhookEnd;
 use crate::api::guard::RequestRefusal;
 use crate::api::guard::api_keys::file::KeysReload;
 use crate::api::transport::connections::Listener;
 use crate::telemetry::labels::{Label, label};
+use crate::telemetry::metrics::MetricsRegistry;
 use crate::telemetry::metrics::{Counters, Gauges, Histograms, SECONDS, metrics};
 use crate::telemetry::register::{Metric, kept};
 
 metrics! {
     /// The metrics of the HTTP service.
     HttpMetrics {
-        requests: RequestCounters = "reprompt_http_requests_total", "requests, by call and answer";
-        request_seconds: Histograms<Call> = "reprompt_http_request_seconds", "from a request's head to its answer's", SECONDS;
-        requests_refused: Counters<RequestRefusal> = "reprompt_http_requests_refused_total", "requests that were refused before they came to a job, by why";
-        connections: Gauges<Listener> = "reprompt_http_connections", "open connections, by what is listened for";
-        connections_limit: IntGauge = "reprompt_http_connections_limit", "connections to the API that may be open";
-        api_keys: IntGauge = "reprompt_api_keys", "API keys that count; 0 where none is needed";
-        api_keys_reloads: Counters<KeysReload> = "reprompt_api_keys_reloads_total", "changes of the file of API keys, by what came of them";
-        async_jobs: IntGauge = "reprompt_async_jobs", "jobs that are kept to be asked about";
-        webhooks: Counters<WebhookEnd> = "reprompt_webhooks_total", "webhooks, by how their delivery ended";
+        requests: RequestCounters = "reprompt_http_requests_total", "HTTP requests, by call and status";
+        request_seconds: Histograms<Call> = "reprompt_http_request_seconds", "time from a request's headers to its response's headers", SECONDS;
+        requests_refused: Counters<RequestRefusal> = "reprompt_http_requests_refused_total", "HTTP requests refused before they became a job, by reason";
+        connections: Gauges<Listener> = "reprompt_http_connections", "open connections, by listener";
+        connections_limit: IntGauge = "reprompt_http_connections_limit", "maximum number of open API connections";
+        api_keys: IntGauge = "reprompt_api_keys", "valid API keys; 0 if no key is required";
+        api_keys_reloads: Counters<KeysReload> = "reprompt_api_keys_reloads_total", "reloads of the API key file, by outcome";
+        async_jobs: IntGauge = "reprompt_async_jobs", "asynchronous jobs in the job store, finished ones included";
+        webhooks: Counters<WebhookEnd> = "reprompt_webhooks_total", "webhooks, by outcome of the delivery";
     }
 }
 
@@ -34,7 +35,7 @@ label! {
         CreateSessionEdit = "create_session_edit",
         /// `POST /v1/sessions`.
         CreateSession = "create_session",
-        /// `GET /v1/sessions` and what lies below it.
+        /// `GET /v1/sessions` and below.
         ReadSession = "read_session",
         /// `DELETE /v1/sessions/{id}`.
         DeleteSession = "delete_session",
@@ -42,44 +43,44 @@ label! {
         CreateImages = "create_images",
         /// `POST /v1/align`.
         Align = "align",
-        /// `GET` and `DELETE /v1/jobs/{id}`.
+        /// `/v1/jobs` and below.
         Jobs = "jobs",
-        /// Probes, metrics, the contract, and addresses that are none.
+        /// Models, probes, metrics, the contract, pages, and unknown addresses.
         Other = "other",
     }
 }
 
 label! {
-    /// Kinds of answers.
+    /// Kinds of responses.
     StatusClass as "status" {
-        /// 200 to 399.
+        /// 2xx and 3xx.
         Success = "2xx",
-        /// 400 to 499, but 429.
+        /// 4xx without 429.
         ClientError = "4xx",
         /// 429.
         Refused = "429",
-        /// 500 and above.
+        /// 5xx.
         ServerError = "5xx",
-        /// The client went away before the answer.
+        /// The client disconnected before the response.
         ClientGone = "gone",
     }
 }
 
-/// Requests by call and kind of answer.
+/// Requests by call and kind of response.
 #[derive(Debug)]
 pub struct RequestCounters(IntCounterVec);
 
 impl RequestCounters {
-    /// The counter of a call's answers of one kind.
+    /// The counter of a call's responses of one kind.
     pub fn of(&self, call: Call, status: StatusClass) -> IntCounter {
         self.0.with_label_values(&[call.as_str(), status.as_str()])
     }
 }
 
 impl Metric for RequestCounters {
-    fn register(registry: &Registry, name: &str, help: &str, _: &[&[f64]]) -> Result<Self, prometheus::Error> {
+    fn register(registry: &MetricsRegistry, name: &str, help: &str, _: &[&[f64]]) -> Result<Self, prometheus::Error> {
         let counters =
-            Self(kept(registry, IntCounterVec::new(Opts::new(name, help), &[Call::NAME, StatusClass::NAME])?)?);
+            Self(kept(registry, IntCounterVec::new(registry.opts(name, help), &[Call::NAME, StatusClass::NAME])?)?);
         for call in Call::ALL {
             for status in StatusClass::ALL {
                 counters.of(*call, *status);

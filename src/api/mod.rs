@@ -1,23 +1,25 @@
-//! HTTP: routes, the types on the wire, problems. Nothing here sees a tensor.
+//! HTTP. Nothing here sees a tensor.
 //!
-//! - [`routes`], [`state`]: which call answers which request, and what all of them share
+//! - [`routes`]: the table of endpoints and the router; [`state`]: what handlers share
 //! - [`transport`]: connections, request ids, bodies, headers, content negotiation
-//! - [`guard`]: who may call, how often and for how long
-//! - [`operations`]: the calls; [`wire`]: their bodies
+//! - [`guard`]: API keys, rate limits, CORS, timeouts
+//! - `fields`: fields of requests, as tables
+//! - [`operations`]: of each call its request, its handler and its response; [`wire`]: schemas of values in answers
 //! - [`delivery`]: how answers reach clients
 //! - [`problem`]: everything that can go wrong, in one table
 //! - [`openapi`]: the contract; [`assets`]: the playground and the contract's page
 
-pub mod assets;
-pub mod config;
+pub(crate) mod assets;
+mod config;
 pub mod delivery;
+pub(crate) mod fields;
 pub mod guard;
 pub mod metrics;
 pub mod openapi;
 pub mod operations;
 pub mod problem;
-pub mod routes;
-pub mod state;
+pub(crate) mod routes;
+pub(crate) mod state;
 pub mod transport;
 pub mod wire;
 

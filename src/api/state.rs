@@ -1,4 +1,4 @@
-//! What every call may use.
+//! What handlers share.
 
 use std::io;
 use std::sync::Arc;
@@ -7,40 +7,48 @@ use std::time::SystemTime;
 use crate::api::config::ApiConfig;
 use crate::api::delivery::jobs::Jobs;
 use crate::api::delivery::webhooks::Webhooks;
-use crate::api::guard::Guard;
+use crate::api::guard::{Guard, GuardMetrics};
 use crate::api::metrics::HttpMetrics;
-use crate::engine::Engine;
+use crate::engine::{Engine, ModelRegistry};
 use crate::telemetry::metrics::MetricsRegistry;
 
-/// What every call may use.
+/// What handlers share.
 #[derive(Debug)]
 pub struct AppState {
     /// Jobs that outlive their requests.
     pub jobs: Jobs,
-    /// Who may call, and how much.
-    pub guard: Guard,
-    /// Where jobs that have ended may be sent.
+    /// Keys, rates and limits.
+    pub guard: Arc<Guard>,
+    /// Delivers webhooks, where hosts are configured.
     pub webhooks: Option<Arc<Webhooks>>,
-    /// What is counted of HTTP.
+    /// Metrics of HTTP.
     pub metrics: Arc<HttpMetrics>,
-    /// Where all metrics are registered.
+    /// All metrics.
     pub registry: MetricsRegistry,
     /// When the service started.
     pub started: SystemTime,
-    /// The engine; dropped last, for it waits for the jobs of those above.
-    pub engine: Engine,
+    /// The engine of the default model.
+    pub engine: Arc<Engine>,
+    /// All engines, by model; dropped last, because an engine waits for the jobs that those above hold.
+    pub models: ModelRegistry,
 }
 
 impl AppState {
-    /// The state of a service. To be called within a tokio runtime.
+    /// The state of a service. Call it within a tokio runtime.
     ///
     /// # Errors
     /// Where webhooks cannot be sent from this machine, or the registry has metrics of these names.
     pub fn new(engine: Engine, config: ApiConfig, registry: MetricsRegistry) -> io::Result<Self> {
         let metrics = Arc::new(HttpMetrics::register(&registry).map_err(io::Error::other)?);
-        let webhooks = config.webhooks.map(|webhooks| Webhooks::new(webhooks, Arc::clone(&metrics))).transpose()?;
+        let webhooks = config.webhooks.map(|webhooks| Webhooks::new(webhooks, metrics.webhooks.clone())).transpose()?;
         let jobs = Jobs::new(config.jobs, metrics.async_jobs.clone());
-        let guard = Guard::new(config.guard, &metrics);
+        let guard_metrics = GuardMetrics {
+            refused: metrics.requests_refused.clone(),
+            keys: metrics.api_keys.clone(),
+            reloads: metrics.api_keys_reloads.clone(),
+        };
+        let guard = Arc::new(Guard::new(config.guard, guard_metrics));
+        let models = ModelRegistry::new(engine);
         Ok(Self {
             jobs,
             guard,
@@ -48,7 +56,8 @@ impl AppState {
             metrics,
             registry,
             started: SystemTime::now(),
-            engine,
+            engine: Arc::clone(models.default_engine()),
+            models,
         })
     }
 }

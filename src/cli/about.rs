@@ -49,10 +49,9 @@ pub fn man(args: &ManArgs, mut command: Command) -> Result<(), CliError> {
         None => command,
         Some(name) => {
             let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
-            command
-                .find_subcommand(name)
-                .cloned()
-                .ok_or_else(|| CliError::Request(format!("COMMAND: {name} is none, {} are", names.join(", "))))?
+            command.find_subcommand(name).cloned().ok_or_else(|| {
+                CliError::Request(format!("COMMAND: unknown command {name}; expected one of {}", names.join(", ")))
+            })?
         }
     };
     let mut text = Vec::new();

@@ -4,18 +4,20 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use serde_json::{Map, Value};
 
-use crate::api::operations::align::answer_to;
-use crate::api::wire::{AlignResponse, TokenBody};
+use crate::api::operations::align::request::{AlignField, AlignRequest};
+use crate::api::operations::align::response::{AlignResponse, TokenBody};
+use crate::api::operations::align::{AlignError, answer_to};
+use crate::api::operations::values::prompt::PromptText;
 use crate::cli::settings;
 use crate::cli::settings::{ModelArgs, model_files};
-use crate::cli::{CliError, console};
+use crate::cli::{CliError, console, flags};
 use crate::config::LogFormat;
 use crate::diffusion::profile;
 use crate::diffusion::text::encoder;
 use crate::diffusion::text::tokenizer::Tokenizer;
 use crate::engine::presets;
+use crate::p2p::{EditType, Field};
 use crate::telemetry;
 
 pub const EXAMPLES: &str = "\
@@ -31,8 +33,8 @@ pub struct AlignArgs {
     /// The target prompt.
     target: String,
     /// How words are matched, as in an edit [default: auto].
-    #[arg(long, value_name = "TYPE", value_parser = ["auto", "replace", "refine", "reweight"])]
-    edit_type: Option<String>,
+    #[arg(long, value_name = "TYPE", value_parser = flags::named::<EditType>())]
+    edit_type: Option<EditType>,
     /// Prints the answer of POST /v1/align, tokens included, and nothing else.
     #[arg(long)]
     json: bool,
@@ -46,21 +48,18 @@ pub fn run(args: AlignArgs) -> Result<(), CliError> {
     let files = model_files(&settings::of_command(&args.model, None, 1)?);
     let tokenizer = Tokenizer::load(&files, encoder::max_tokens(&files)?)?;
     let (defaults, hints) = profile::load(&files)?;
-    let fields = [
-        ("source_prompt", Some(args.source.clone())),
-        ("prompt", Some(args.target.clone())),
-        ("edit_type", args.edit_type),
-    ];
-    let given = |(name, value): (&str, Option<String>)| Some((name.to_owned(), Value::String(value?)));
-    let body: Map<String, Value> = fields.into_iter().filter_map(given).collect();
-    let answer = answer_to(body, &tokenizer, &presets(&hints)?, defaults.num_inference_steps).map_err(|problem| {
-        let flag = problem.param().map(|param| format!("{}: ", flag(param)));
-        CliError::Request(format!("{}{}", flag.unwrap_or_default(), problem.detail()))
-    })?;
+    let prompt = |text: &str, flag| PromptText::new(text).map_err(|error| CliError::at(flag, error));
+    let request = AlignRequest {
+        source_prompt: prompt(&args.source, argument(AlignField::SourcePrompt))?,
+        prompt: prompt(&args.target, argument(AlignField::Prompt))?,
+        edit_type: args.edit_type.unwrap_or_default(),
+    };
+    let answer = answer_to(&request, &tokenizer, &presets(&hints)?, defaults.num_inference_steps);
+    let (answer, warnings) = answer.map_err(|error| CliError::at(argument(field(&error)), error))?;
     if args.json {
         return console::print_json(&answer);
     }
-    console::warn(&answer.warnings, flag);
+    warnings.iter().for_each(|word| console::warn(argument(word.field), &word.detail()));
     console::print(&text(&answer, &args.source, &args.target))
 }
 
@@ -84,11 +83,21 @@ fn pieces(prompt: &str, tokens: &[TokenBody]) -> Option<String> {
     (texts.len() != prompt.split_whitespace().count()).then(|| texts.join("|"))
 }
 
-/// What a field of the API is on the command line.
-fn flag(param: &str) -> String {
-    match param {
-        "source_prompt" => "SOURCE".to_owned(),
-        "prompt" => "TARGET".to_owned(),
-        other => format!("--{}", other.replace('_', "-")),
+/// The argument of a field.
+fn argument(field: AlignField) -> &'static str {
+    match field {
+        AlignField::SourcePrompt => "SOURCE",
+        AlignField::Prompt => "TARGET",
+        AlignField::EditType => "--edit-type",
+    }
+}
+
+/// The field at fault.
+fn field(error: &AlignError) -> AlignField {
+    match error {
+        AlignError::Prompt { field, .. } => *field,
+        AlignError::Edit(error) if error.field() == Field::SourcePrompt => AlignField::SourcePrompt,
+        // Nothing but the prompts is asked for, and what they do not allow is said of the target.
+        AlignError::Edit(_) => AlignField::Prompt,
     }
 }

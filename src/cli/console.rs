@@ -1,4 +1,4 @@
-//! What commands tell people, and where.
+//! Output of commands for people and programs.
 //!
 //! Contract: a reader of standard output who has gone ends the command with an error, not with a panic; a reader of
 //! standard error is not missed.
@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::wire::{AlignedWordsBody, WarningBody, WindowsBody};
+use crate::api::operations::bodies::{AlignedWordsBody, WindowsBody};
 use crate::cli::CliError;
 
 /// Writes to standard output.
@@ -34,11 +34,9 @@ pub fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "reprompt: {line}");
 }
 
-/// Warnings, a line each; `flag` names the flag of a field.
-pub fn warn<'a>(warnings: impl IntoIterator<Item = &'a WarningBody>, flag: impl Fn(&str) -> String) {
-    for WarningBody { param, detail, .. } in warnings {
-        complain(&format!("warning: {}: {detail}", flag(param)));
-    }
+/// Writes a warning about the value of a flag to standard error.
+pub fn warn(flag: &str, detail: &str) {
+    complain(&format!("warning: {flag}: {detail}"));
 }
 
 /// Aligned words, a line each; kept ones where they are wanted.
@@ -91,7 +89,7 @@ fn span(window: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::wire::WindowsFrom;
+    use crate::api::operations::bodies::WindowsFrom;
     use serde_json::json;
 
     fn words(target: Option<&str>, source: Option<&str>, relation: &'static str) -> AlignedWordsBody {

@@ -1,8 +1,8 @@
-//! Where is computed, and in what: what `device` and `dtype` come to on this machine.
+//! The device and the type of numbers that `device` and `dtype` select on this machine.
 
 use candle_core::{DType, Device};
 
-use crate::config::{ConfigError, DeviceChoice, DtypeChoice, PROCESSOR_DTYPES, Settings};
+use crate::config::{CPU_DTYPES, ConfigError, DeviceChoice, DtypeChoice, Settings};
 
 /// The device, opened, and the type of numbers that it computes in.
 ///
@@ -16,7 +16,7 @@ pub(crate) fn chosen(settings: &Settings) -> Result<(Device, DType), ConfigError
         DeviceChoice::Cuda(number) => open(number).map_err(|error| ConfigError::Value {
             key: "device",
             value: settings.device.to_string(),
-            allowed: format!("it cannot be opened: {error}"),
+            expected: format!("it cannot be opened: {error}"),
         })?,
     };
     let dtype = match settings.dtype {
@@ -25,8 +25,8 @@ pub(crate) fn chosen(settings: &Settings) -> Result<(Device, DType), ConfigError
         DtypeChoice::Bf16 => DType::BF16,
         DtypeChoice::F16 if device.is_cuda() => DType::F16,
         DtypeChoice::F16 => {
-            let allowed = format!("no GPU was found and {PROCESSOR_DTYPES}");
-            return Err(ConfigError::Value { key: "dtype", value: "f16".to_owned(), allowed });
+            let expected = format!("no GPU was found and {CPU_DTYPES}");
+            return Err(ConfigError::Value { key: "dtype", value: "f16".to_owned(), expected });
         }
     };
     tracing::info!(device = ?device.location(), dtype = dtype.as_str(), "computing");
@@ -51,25 +51,25 @@ fn open(_number: usize) -> Result<Device, String> {
 mod tests {
     use super::*;
 
-    fn on_the_processor(dtype: DtypeChoice) -> Result<DType, String> {
+    fn on_the_cpu(dtype: DtypeChoice) -> Result<DType, String> {
         let settings = Settings { device: DeviceChoice::Cpu, dtype, ..Settings::default() };
         chosen(&settings).map(|(_, dtype)| dtype).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn the_processor_computes_in_f32_unless_it_is_told_otherwise() {
-        assert_eq!(on_the_processor(DtypeChoice::Auto), Ok(DType::F32));
-        assert_eq!(on_the_processor(DtypeChoice::F32), Ok(DType::F32));
-        assert_eq!(on_the_processor(DtypeChoice::Bf16), Ok(DType::BF16));
-        let refused = on_the_processor(DtypeChoice::F16).unwrap_err();
-        assert!(refused.starts_with("dtype: f16 is not possible"), "{refused}");
+    fn the_cpu_computes_in_f32_by_default() {
+        assert_eq!(on_the_cpu(DtypeChoice::Auto), Ok(DType::F32));
+        assert_eq!(on_the_cpu(DtypeChoice::F32), Ok(DType::F32));
+        assert_eq!(on_the_cpu(DtypeChoice::Bf16), Ok(DType::BF16));
+        let refused = on_the_cpu(DtypeChoice::F16).unwrap_err();
+        assert!(refused.starts_with("dtype: unsupported value f16; "), "{refused}");
     }
 
     #[test]
     fn a_gpu_that_is_not_there_is_named_with_its_key_in_one_line() {
         let settings = Settings { device: DeviceChoice::Cuda(99), ..Settings::default() };
         let error = chosen(&settings).unwrap_err().to_string();
-        assert!(error.starts_with("device: cuda:99 is not possible, it cannot be opened: "), "{error}");
+        assert!(error.starts_with("device: unsupported value cuda:99; it cannot be opened: "), "{error}");
         assert!(!error.contains('\n'), "{error}");
     }
 

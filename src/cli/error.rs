@@ -47,6 +47,11 @@ impl From<ModelError> for CliError {
 }
 
 impl CliError {
+    /// A request that cannot be carried out, with the flag at fault.
+    pub(crate) fn at(flag: &str, detail: impl std::fmt::Display) -> Self {
+        Self::Request(format!("{flag}: {detail}"))
+    }
+
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what: what.into(), source }
     }
@@ -69,7 +74,7 @@ mod tests {
 
     #[test]
     fn exit_codes_tell_a_bad_start_a_lost_worker_and_a_lost_device_apart() {
-        let value = ConfigError::Value { key: "threads", value: "0".to_owned(), allowed: String::new() };
+        let value = ConfigError::Value { key: "threads", value: "0".to_owned(), expected: String::new() };
         let of_edit = |source| CliError::Edit { which: "edit 2".to_owned(), source };
         let cases = [
             (CliError::Config(value), 1),

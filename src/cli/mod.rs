@@ -1,8 +1,8 @@
 //! The command line: `serve` (also without a word), `edit`, `align`, `models`, and what describes the program itself.
 //!
 //! - `edit`, `align`, `models`: as the calls of the HTTP API, without a server
-//! - `serve`, `signals`: the service, until it is told to end
-//! - `settings`, `device`: what is computed with; `told`: what people are told; `error`: why not, and the exit codes
+//! - `serve`, `signals`: the service, until it is shut down
+//! - `settings`, `device`: the model and the device; `flags`: names of flags; `console`: output; `error`: errors and exit codes
 //! - `about`: completions and man pages, from the flags' own description
 
 mod about;
@@ -11,6 +11,7 @@ mod console;
 mod device;
 mod edit;
 mod error;
+mod flags;
 mod models;
 mod serve;
 mod settings;
@@ -82,7 +83,7 @@ struct ServeArgs {
     options: Options,
 }
 
-/// Runs the command line and tells how it ended.
+/// Runs the command line.
 pub fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

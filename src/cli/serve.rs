@@ -1,4 +1,4 @@
-//! `reprompt serve`: the HTTP service until it is told to end.
+//! `reprompt serve`: the HTTP service until it is shut down.
 //!
 //! Its end: readiness goes down first, and the socket stays open, so that probes see it and new work is refused with a
 //! reason; what was taken is finished; then the socket is closed, answers are written to their end, and the process
@@ -32,7 +32,7 @@ Examples:
 
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0   ended as told, by SIGTERM or ctrl-c; also where work was given up for it
+  0   shut down by SIGTERM or ctrl-c; also where work was aborted for it
   1   could not start: the configuration, the model or the socket; the last line says what
   2   the command line is at fault
   70  the worker ended by itself
@@ -93,9 +93,9 @@ fn tell_who_may_call(settings: &Settings, config: &ApiConfig) {
             }
         }
         None if settings.listen.ip().to_canonical().is_loopback() => {
-            tracing::info!("no API keys: this machine may call, and nobody else");
+            tracing::info!("no API keys: only this machine may call");
         }
-        None => tracing::warn!("insecure, and no API keys: whoever reaches this address may call"),
+        None => tracing::warn!("insecure, and no API keys: every client that reaches this address may call"),
     }
 }
 
@@ -135,8 +135,8 @@ async fn serve(
         ended = &mut server => return Err(server_failure(ended)),
         drained = told_to_end(&mut signals, &state.engine, settings.drain_deadline) => {
             if drained == Drained::CutShort {
-                state.engine.give_up();
-                // Those who wait are told, when the step in progress is done.
+                state.engine.abort();
+                // Waiting clients get their error when the step in progress is done.
                 let _ = tokio::time::timeout(ANSWER_GRACE, state.engine.idle()).await;
             }
         }
@@ -157,7 +157,7 @@ async fn serve(
 enum Drained {
     /// There is no more work.
     Idle,
-    /// There is, but it is given up.
+    /// There is, but it is aborted.
     CutShort,
 }
 
@@ -174,9 +174,9 @@ async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration)
         biased;
         () = engine.idle() => return Drained::Idle,
         () = tokio::time::sleep(deadline) => "the deadline has passed",
-        _ = signals.next() => "told to end again",
+        _ = signals.next() => "a second signal",
     };
-    tracing::warn!(jobs = engine.unfinished(), why, "shutting down with work undone: jobs are given up");
+    tracing::warn!(jobs = engine.unfinished(), why, "shutting down with work undone: jobs are aborted");
     Drained::CutShort
 }
 

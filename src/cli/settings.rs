@@ -15,7 +15,7 @@ use crate::engine::EngineConfig;
 use crate::recordings::SessionLimits;
 
 /// A worker without work shows once a minute that it could do some.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
+const SELF_TEST_AFTER: Duration = Duration::from_secs(60);
 
 /// Which model.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub struct ComputingArgs {
     /// Where to compute: auto, cpu, cuda or cuda:N [default: auto, a GPU where there is one].
     #[arg(long, env = "REPROMPT_DEVICE")]
     pub device: Option<DeviceChoice>,
-    /// What to compute in: auto, f32, f16 or bf16 [default: auto, f32 on the processor and f16 on a GPU].
+    /// What to compute in: auto, f32, f16 or bf16 [default: auto, f32 on the CPU and f16 on a GPU].
     #[arg(long, env = "REPROMPT_DTYPE")]
     pub dtype: Option<DtypeChoice>,
     /// Threads that an image is computed with [default: one a core].
@@ -41,7 +41,7 @@ pub struct ComputingArgs {
     pub threads: Option<usize>,
 }
 
-/// The settings of a command that serves nobody; `jobs` are those that it has at once.
+/// The settings of a command without a server; `jobs` is the number of jobs at once.
 pub fn of_command(model: &ModelArgs, computing: Option<&ComputingArgs>, jobs: usize) -> Result<Settings, ConfigError> {
     let mut given = Options { model: model.model.clone(), queue_limit: Some(jobs.max(1)), ..Options::default() };
     if let Some(computing) = computing {
@@ -87,7 +87,7 @@ pub fn engine_config(settings: &Settings) -> Result<EngineConfig, ConfigError> {
             max_sessions: settings.max_sessions,
             ttl: settings.session_ttl,
         },
-        probe_after: PROBE_AFTER,
+        self_test_after: SELF_TEST_AFTER,
     })
 }
 

@@ -1,8 +1,8 @@
-//! The signals that tell the service to end: SIGTERM and ctrl-c.
+//! The signals that shut the service down: SIGTERM and ctrl-c.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Both signals, caught from when this is made: one that comes while nobody waits is not lost.
+/// Both signals, caught from when this is made: one that comes while none is awaited is not lost.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,

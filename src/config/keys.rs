@@ -1,7 +1,7 @@
 //! The one table of keys: for each its help, its type, its default, its variable, and what its value is called.
 //!
-//! [`Options`] is what one place gives (flags and variables through clap, the file through serde), [`Settings`] what all
-//! places come to. A key is a line of the table and a paragraph of `config/default.toml`; its flag is its name with
+//! [`Options`] is what one place gives (flags and variables through clap, the file through serde), [`Settings`] the
+//! values that hold. A key is a line of the table and a paragraph of `config/default.toml`; its flag is its name with
 //! dashes. What a value must fulfil beyond its type stands in `check`.
 
 use std::net::SocketAddr;
@@ -14,7 +14,6 @@ use clap::{ArgAction, ArgMatches, Args};
 use serde::Deserialize;
 
 use crate::api::guard::address::ForwardedHeader;
-
 use crate::config::values::{DeviceChoice, DtypeChoice, Setting};
 use crate::telemetry::LogFormat;
 
@@ -64,7 +63,7 @@ macro_rules! keys {
                 Self { $($key: self.$key.or(fallback.$key),)* }
             }
 
-            /// The settings that these come to, not checked yet.
+            /// The settings with defaults for what is not given, not checked yet.
             pub(crate) fn over_defaults(self) -> Settings {
                 let defaults = Settings::default();
                 Settings { $($key: self.$key.map_or(defaults.$key, Setting::from_given),)* }
@@ -94,7 +93,7 @@ keys! {
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "REPROMPT_LISTEN", "ADDR:PORT";
     /// A file with the API keys of which a call needs one.
     api_keys_file: Option<PathBuf> = None, "REPROMPT_API_KEYS_FILE", "FILE";
-    /// Listens beyond this machine without API keys: whoever reaches the address may use the service.
+    /// Listens beyond this machine without API keys: every client that reaches the address may use the service.
     insecure: bool = false, "REPROMPT_INSECURE", "BOOL",
         (num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new());
     /// Requests that a caller (an API key, or an address where there are none) may make a minute; 0: any number.
@@ -103,13 +102,13 @@ keys! {
     client_jobs: usize = 0, "REPROMPT_CLIENT_JOBS", "JOBS";
     /// Networks of proxies that are believed about where a request comes from, with commas between them.
     trusted_proxies: Vec<String> = Vec::new(), "REPROMPT_TRUSTED_PROXIES", "NETWORKS", (action = ArgAction::Append);
-    /// The header in which these proxies say it.
+    /// The header in which these proxies name the client: x-forwarded-for or forwarded.
     forwarded_header: ForwardedHeader = ForwardedHeader::XForwardedFor, "REPROMPT_FORWARDED_HEADER", "HEADER";
     /// Origins whose pages may call and read answers; may be given several times.
     cors_origin: Vec<String> = Vec::new(), "REPROMPT_CORS_ORIGIN", "ORIGINS", (action = ArgAction::Append);
-    /// Connections to the API at once; who comes then waits.
+    /// Connections to the API at once; more have to wait.
     max_connections: usize = 1024, "REPROMPT_MAX_CONNECTIONS", "CONNECTIONS";
-    /// How long the head of a request may take to arrive, and the pause before it.
+    /// How long the headers of a request may take to arrive, and the pause before it.
     header_timeout: Duration = Duration::from_secs(75), "REPROMPT_HEADER_TIMEOUT", "DURATION";
     /// How long the body of a request may take to arrive.
     body_timeout: Duration = Duration::from_secs(30), "REPROMPT_BODY_TIMEOUT", "DURATION";
@@ -127,7 +126,7 @@ keys! {
     max_batch_rows: usize = 8, "REPROMPT_MAX_BATCH_ROWS", "ROWS";
     /// Jobs that may wait for their turn; more are refused.
     queue_limit: usize = 256, "REPROMPT_QUEUE_LIMIT", "JOBS";
-    /// Memory of the device that recordings of sources may take; of no use where the device is the processor.
+    /// Memory of the device that recordings of sources may take; not used where the device is the CPU.
     recordings_device_bytes: ByteSize = ByteSize::b(0), "REPROMPT_RECORDINGS_DEVICE_BYTES", "SIZE";
     /// Memory that recordings of sources may take, such as 512MiB.
     recordings_memory_bytes: ByteSize = ByteSize::gib(8), "REPROMPT_RECORDINGS_MEMORY_BYTES", "SIZE";
@@ -151,7 +150,7 @@ keys! {
     webhook_hosts: Vec<String> = Vec::new(), "REPROMPT_WEBHOOK_HOSTS", "HOSTS", (action = ArgAction::Append);
     /// A file with the secret that webhooks are signed with.
     webhook_secret_file: Option<PathBuf> = None, "REPROMPT_WEBHOOK_SECRET_FILE", "FILE";
-    /// How long running work may take once the service is told to end.
+    /// How long running work may take once the service is shutting down.
     drain_deadline: Duration = Duration::from_secs(30), "REPROMPT_DRAIN_DEADLINE", "DURATION";
     /// A collector that traces are sent to by OTLP over HTTP, such as http://127.0.0.1:4318.
     otlp_endpoint: Option<String> = None, "REPROMPT_OTLP_ENDPOINT", "URL";

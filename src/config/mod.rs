@@ -2,7 +2,7 @@
 //!
 //! - `keys`: the one table of keys, from which [`Options`] and [`Settings`] are made
 //! - `values`: the types of values; `check`: what they must fulfil
-//! - `unknown`: keys and variables that are none, and which one was meant
+//! - `unknown`: unknown keys and variables, and which one may have been meant
 
 mod check;
 mod keys;
@@ -10,21 +10,23 @@ mod unknown;
 mod values;
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use toml::de::DeTable;
 
 use crate::api::delivery::webhooks::WebhookConfig;
 use crate::api::guard::GuardConfig;
 
 pub use crate::telemetry::LogFormat;
-pub use check::PROCESSOR_DTYPES;
+pub use check::CPU_DTYPES;
 pub use keys::{Options, Settings};
 pub use unknown::{UnknownVariable, unknown_variables};
 pub use values::{DeviceChoice, DtypeChoice, List, Period};
 
-/// Why there is no configuration to start with: one line that names the key, the value and what is allowed.
+/// Why the configuration is invalid: one line that names the key, the value and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -45,15 +47,15 @@ pub enum ConfigError {
         /// What is wrong there.
         detail: String,
     },
-    /// A value is out of its range.
-    #[error("{key}: {value} is not possible, {allowed}")]
+    /// A value that its key cannot have.
+    #[error("{key}: unsupported value {value}; {expected}")]
     Value {
         /// The key.
         key: &'static str,
         /// The value.
         value: String,
-        /// What is allowed.
-        allowed: String,
+        /// What was expected.
+        expected: String,
     },
 }
 
@@ -62,28 +64,29 @@ impl Options {
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let invalid = |error: &toml::de::Error, key: String| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let key = if key == "." { String::new() } else { format!("{key}: ") };
-            ConfigError::Invalid {
-                path: path.to_owned(),
-                line: before.matches('\n').count() + 1,
-                detail: match unknown::key_of(error.message()) {
-                    Some(unknown) => unknown::told(unknown),
-                    None => format!("{key}{}", error.message().replace('\n', ", ")),
-                },
-            }
+        let invalid = |span: Option<Range<usize>>, detail: String| {
+            let before = span.and_then(|span| text.get(..span.start)).unwrap_or_default();
+            ConfigError::Invalid { path: path.to_owned(), line: before.matches('\n').count() + 1, detail }
         };
-        let document = toml::Deserializer::parse(&text).map_err(|error| invalid(&error, ".".to_owned()))?;
-        serde_path_to_error::deserialize(document).map_err(|error| invalid(error.inner(), error.path().to_string()))
+        let message = |error: &toml::de::Error| error.message().replace('\n', ", ");
+        let table = DeTable::parse(&text).map_err(|error| invalid(error.span(), message(&error)))?;
+        if let Some(key) = table.get_ref().keys().find(|key| !unknown::is_key(key.get_ref())) {
+            return Err(invalid(Some(key.span()), unknown::unknown_key(key.get_ref())));
+        }
+        let document = toml::Deserializer::from(table);
+        serde_path_to_error::deserialize(document).map_err(|error| {
+            let key = error.path().to_string();
+            let key = if key == "." { String::new() } else { format!("{key}: ") };
+            invalid(error.inner().span(), format!("{key}{}", message(error.inner())))
+        })
     }
 }
 
 impl Settings {
-    /// What flags and environment (`given`) and the file come to, checked.
+    /// The settings of flags and environment (`given`) over those of the file, checked.
     pub fn new(given: Options, file: &Options) -> Result<Self, ConfigError> {
         let mut settings = given.or(file).over_defaults();
-        // A session that is forgotten at once would be of no use: 0 says that none is.
+        // Sessions that expire at once would be of no use: 0 means that they never expire.
         settings.session_ttl = settings.session_ttl.filter(|ttl| !ttl.is_zero());
         check::check(&settings)?;
         Ok(settings)
@@ -94,7 +97,7 @@ impl Settings {
         check::guard(self)
     }
 
-    /// What webhooks are sent with; `None` where no host may get any.
+    /// The configuration of webhooks; `None` where no host is allowed.
     pub fn webhooks(&self) -> Result<Option<WebhookConfig>, ConfigError> {
         check::webhooks(self)
     }

@@ -1,20 +1,20 @@
-//! Keys of the file and variables of the environment that are none: a slip of the pen must not go unnoticed.
+//! Unknown keys of the file and unknown variables of the environment: typos.
 //!
-//! An unknown key is an error. An unknown variable is a warning: others name theirs as they like, and for a service
-//! called `reprompt` container platforms set `REPROMPT_PORT` and more like it.
+//! Contract: an unknown key is an error. An unknown variable is a warning, because other programs may set one with our
+//! prefix: for a service called `reprompt` container platforms set `REPROMPT_PORT` and more like it.
 
 use std::fmt;
 
 use crate::config::keys::VARIABLES;
-use crate::suggest::nearest;
+use crate::suggest::did_you_mean;
 
 const PREFIX: &str = "REPROMPT_";
-/// Variables that are no keys.
+/// Variables that do not set a key.
 const OTHERS: [&str; 1] = ["REPROMPT_CONFIG"];
 /// Variables of the tests, and those that container platforms set for a service of this name.
 const FOREIGN: [&str; 3] = ["REPROMPT_TEST_", "REPROMPT_SERVICE_", "REPROMPT_PORT"];
 
-/// A variable that looks like one of ours.
+/// A variable with our prefix that sets no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownVariable {
     /// Its name.
@@ -25,12 +25,12 @@ pub struct UnknownVariable {
 
 impl fmt::Display for UnknownVariable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the variable {} means nothing here", self.name)?;
-        self.meant.map_or(Ok(()), |meant| write!(f, ", did you mean {meant}?"))
+        write!(f, "unknown environment variable {}", self.name)?;
+        self.meant.map_or(Ok(()), |meant| write!(f, "; did you mean {meant}?"))
     }
 }
 
-/// The variables of this process that have our prefix and are none of ours.
+/// The variables of this process that have our prefix and set no key.
 pub fn unknown_variables() -> Vec<UnknownVariable> {
     unknown_among(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
 }
@@ -40,25 +40,25 @@ fn unknown_among(names: impl Iterator<Item = String>) -> Vec<UnknownVariable> {
     let is_foreign = |name: &str| FOREIGN.iter().any(|prefix| name.starts_with(prefix));
     let unknown = names.filter(|name| name.starts_with(PREFIX) && !is_ours(name) && !is_foreign(name));
     let known = || VARIABLES.iter().map(|(_, variable)| *variable).chain(OTHERS);
-    // What all have in common says nothing.
+    // The common prefix would make all names alike.
     let own = |name: &'static str| name.trim_start_matches(PREFIX);
     let meant = |name: &str| {
-        let meant = nearest(name.trim_start_matches(PREFIX), known().map(own))?;
+        let meant = did_you_mean(name.trim_start_matches(PREFIX), known().map(own))?;
         known().find(|variable| own(variable) == meant)
     };
     unknown.map(|name| UnknownVariable { meant: meant(&name), name }).collect()
 }
 
-/// The key that serde says is unknown.
-pub(crate) fn key_of(message: &str) -> Option<&str> {
-    message.strip_prefix("unknown field `")?.split('`').next()
+/// Whether there is such a key.
+pub(crate) fn is_key(name: &str) -> bool {
+    VARIABLES.iter().any(|(key, _)| *key == name)
 }
 
-/// What is said of an unknown key.
-pub(crate) fn told(key: &str) -> String {
-    match nearest(key, VARIABLES.iter().map(|(key, _)| *key)) {
-        Some(meant) => format!("there is no key {key}, did you mean {meant}?"),
-        None => format!("there is no key {key}; --print-config shows all that there are"),
+/// The message about an unknown key.
+pub(crate) fn unknown_key(name: &str) -> String {
+    match did_you_mean(name, VARIABLES.iter().map(|(key, _)| *key)) {
+        Some(meant) => format!("unknown key {name}; did you mean {meant}?"),
+        None => format!("unknown key {name}; --print-config lists all keys"),
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_pen_is_told_with_what_was_meant() {
+    fn a_typo_is_reported_with_what_was_meant() {
         for (key, meant) in [
             ("quue_limit", Some("queue_limit")),
             ("api-keys-file", Some("api_keys_file")),
@@ -77,19 +77,18 @@ mod tests {
             ("server", None),
             ("x", None),
         ] {
-            let told = told(key);
+            let message = unknown_key(key);
             assert_eq!(
-                told.split_once("did you mean ").map(|(_, meant)| meant),
+                message.split_once("did you mean ").map(|(_, meant)| meant),
                 meant.map(|meant| format!("{meant}?")).as_deref(),
-                "{told}"
+                "{message}"
             );
         }
-        assert_eq!(key_of("unknown field `a`, expected one of `b`, `c`"), Some("a"));
-        assert_eq!(key_of("invalid type: string"), None);
+        assert!(is_key("queue_limit") && !is_key("quue_limit"));
     }
 
     #[test]
-    fn variables_that_are_not_ours_are_told_of_and_those_of_platforms_are_not() {
+    fn unknown_variables_are_reported_unless_platforms_set_them() {
         let names = [
             "PATH",
             "REPROMPT_LISTEN",
@@ -101,12 +100,12 @@ mod tests {
             "REPROMPT_COLOUR",
         ];
         let unknown = unknown_among(names.map(str::to_owned).into_iter());
-        let told: Vec<_> = unknown.iter().map(ToString::to_string).collect();
+        let messages: Vec<_> = unknown.iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            messages,
             [
-                "the variable REPROMPT_QUEUELIMIT means nothing here, did you mean REPROMPT_QUEUE_LIMIT?",
-                "the variable REPROMPT_COLOUR means nothing here",
+                "unknown environment variable REPROMPT_QUEUELIMIT; did you mean REPROMPT_QUEUE_LIMIT?",
+                "unknown environment variable REPROMPT_COLOUR",
             ]
         );
     }

@@ -67,7 +67,7 @@ shown_as_text! {
     DeviceChoice: ToString::to_string;
     DtypeChoice: name;
     LogFormat: name;
-    ForwardedHeader: name;
+    ForwardedHeader: |header| header.as_str().to_owned();
 }
 
 fn name(value: &impl ValueEnum) -> String {
@@ -147,8 +147,8 @@ impl FromStr for Period {
     fn from_str(text: &str) -> Result<Self, String> {
         match humantime::parse_duration(text) {
             Ok(duration) if duration <= LONGEST => Ok(Self(duration)),
-            Ok(_) => Err(format!("{text} is too long, 100 years are possible")),
-            Err(_) => Err(format!("{text} is no duration, such as 24h, 90m, 30s and 0 are")),
+            Ok(_) => Err(format!("expected at most 100 years, got {text}")),
+            Err(_) => Err(format!("expected a duration such as 24h, 90m, 30s or 0, got {text}")),
         }
     }
 }
@@ -198,7 +198,7 @@ impl FromStr for List {
 pub enum DeviceChoice {
     /// The best there is.
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
     /// A GPU, by its number.
     Cuda(usize),
@@ -214,7 +214,9 @@ impl FromStr for DeviceChoice {
             "cuda" => Ok(Self::Cuda(0)),
             _ => {
                 let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-                number.map(Self::Cuda).ok_or_else(|| format!("{text} is no device, auto, cpu, cuda and cuda:N are"))
+                number
+                    .map(Self::Cuda)
+                    .ok_or_else(|| format!("unsupported device {text}; expected auto, cpu, cuda or cuda:N"))
             }
         }
     }

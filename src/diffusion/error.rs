@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a model: its files, its configuration, its weights, and the tensor work itself.
+//! Errors of models: files, configuration, weights, and tensor operations.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,11 @@ pub enum ModelError {
     Io {
         /// The file that was asked for.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file that every model of this layout has is not there.
-    #[error("{model} has no {file}: a Stable Diffusion folder in the diffusers layout is wanted")]
+    /// A required file is missing.
+    #[error("{model} has no {file}; expected a Stable Diffusion folder in the diffusers layout")]
     MissingFile {
         /// The model folder.
         model: String,
@@ -30,7 +30,7 @@ pub enum ModelError {
         detail: String,
     },
     /// The architecture needs a tensor that the file lacks.
-    #[error("{file}: tensor `{name}` is missing, a tensor of shape {wanted:?} is wanted")]
+    #[error("{file}: tensor `{name}` is missing; expected one of shape {wanted:?}")]
     MissingTensor {
         /// The weights file.
         file: String,
@@ -40,7 +40,7 @@ pub enum ModelError {
         wanted: Vec<usize>,
     },
     /// A tensor is there but has another shape than the configuration implies.
-    #[error("{file}: tensor `{name}` has shape {found:?}, {wanted:?} is wanted")]
+    #[error("{file}: expected tensor `{name}` of shape {wanted:?}, got {found:?}")]
     TensorShape {
         /// The weights file.
         file: String,

@@ -1,16 +1,18 @@
 //! The model: Stable Diffusion in the diffusers layout, on candle, with attention that a caller can control.
 //!
-//! [`Model`] holds everything that lives on the device. It is not shared: one thread owns it. [`ModelInfo`] is what
-//! the rest of the program needs to know of a model and may be read from anywhere.
+//! [`Model`] holds everything that lives on the device; one thread owns it. [`ModelInfo`] is what the rest of the
+//! program knows of a model, and any thread may read it.
 //!
-//! - [`files`], [`weights`]: where bytes come from, and named tensors with checked shapes
-//! - [`profile`]: what a model's makers say of it
-//! - [`tokenizer`], [`text_encoder`]: prompts to embeddings
-//! - [`unet`]: latents to noise, with [`unet::AttentionControl`] as the door for editing
-//! - [`scheduler`], [`noise`]: DDIM and PyTorch's random numbers
+//! - [`weights`]: model folders, and named tensors with checked shapes
+//! - [`profile`]: what a model's makers recommend; [`architecture`]: which of its attention editing is about
+//! - [`text`]: prompts to embeddings; [`conditioning`]: what the UNet reads of them
+//! - [`samplers`], [`noise`]: how latents go from noise to an image, and PyTorch's random numbers
+//! - [`unet`]: latents to noise; editing hooks into [`unet::AttentionControl`]
 //! - [`vae`]: latents to images and back
 //! - [`nn`]: the layers that these share
 
+mod architecture;
+mod conditioning;
 pub mod error;
 pub mod nn;
 pub mod noise;
@@ -25,13 +27,15 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+pub use architecture::{ArchitectureProfile, SiteGrouping};
+pub use conditioning::{Conditioning, ConditioningKey};
 pub use error::ModelError;
 use nn::Compute;
 pub use profile::{Hints, SamplingDefaults};
-use samplers::ddim::Ddim;
-use text::encoder::TextEncoder;
+use samplers::{NoiseSchedule, Sampler, SamplerName};
+use text::encoders::TextEncoders;
 use text::tokenizer::Tokenizer;
-use unet::{AttentionSite, TextContext, UNet};
+use unet::{AttentionSite, UNet};
 use vae::Vae;
 pub use weights::files::ModelFiles;
 
@@ -48,11 +52,17 @@ pub struct ModelInfo {
     pub fingerprint: String,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Its noise schedule.
-    pub scheduler: Ddim,
+    /// The noise schedule that it was trained with.
+    pub schedule: NoiseSchedule,
+    /// The samplers that it is served with.
+    pub samplers: &'static [SamplerName],
+    /// The one of a request that names none.
+    pub default_sampler: SamplerName,
+    /// Which of its attention editing is about.
+    pub architecture: ArchitectureProfile,
     /// Suggested sampling settings.
     pub defaults: SamplingDefaults,
-    /// What else its makers say of it.
+    /// What else its makers recommend.
     pub hints: Hints,
     /// Image side in pixels that the model was trained on.
     pub native_size: usize,
@@ -64,15 +74,25 @@ pub struct ModelInfo {
     pub latent_channels: usize,
 }
 
+impl ModelInfo {
+    /// The sampler of a name for runs of `steps`.
+    ///
+    /// # Errors
+    /// [`ModelError::Schedule`] where the sampler cannot make that many steps with this model.
+    pub fn sampler(&self, name: SamplerName, steps: usize) -> std::result::Result<Arc<dyn Sampler>, ModelError> {
+        samplers::sampler(&self.schedule, name, steps)
+    }
+}
+
 /// A model on its device.
 #[derive(Debug)]
 pub struct Model {
-    /// What may be known elsewhere.
+    /// What other threads may read.
     pub info: Arc<ModelInfo>,
     /// The UNet.
     pub unet: UNet,
     compute: Compute,
-    text_encoder: TextEncoder,
+    text_encoders: TextEncoders,
     vae: Vae,
 }
 
@@ -84,22 +104,14 @@ impl Model {
 
     /// Loads a model; every configuration and tensor is checked.
     pub fn load_as(files: &ModelFiles, compute: &Compute) -> std::result::Result<Self, ModelError> {
-        let (text_encoder, text_config) = TextEncoder::load(files, compute)?;
-        let tokenizer = Tokenizer::load(files, text_config.max_position_embeddings)?;
-        if tokenizer.vocab_size() > text_encoder.vocab_size() {
-            return Err(ModelError::Tokenizer(format!(
-                "it has {} tokens, the text encoder embeds {}",
-                tokenizer.vocab_size(),
-                text_encoder.vocab_size()
-            )));
-        }
+        let (text_encoders, tokenizer) = TextEncoders::load(files, compute)?;
         let unet = UNet::load(files, compute)?;
         let vae = Vae::load(files, compute)?;
-        check_widths(&unet, &vae, text_config.hidden_size)?;
+        check_widths(&unet, &vae, text_encoders.width())?;
         let vae_factor = vae.config().factor();
-        let scheduler = Ddim::load(files)?;
+        let (schedule, default_sampler) = (NoiseSchedule::load(files)?, SamplerName::default());
         let (defaults, hints) = profile::load(files)?;
-        if let Err(error) = scheduler.timesteps(defaults.num_inference_steps) {
+        if let Err(error) = samplers::sampler(&schedule, default_sampler, defaults.num_inference_steps) {
             return Err(ModelError::config(profile::PROFILE_FILE, format!("`num_inference_steps`: {error}")));
         }
         let info = ModelInfo {
@@ -109,7 +121,10 @@ impl Model {
                 other => blake3::hash(format!("{} {}", files.fingerprint()?, other.as_str()).as_bytes()).to_string(),
             },
             tokenizer,
-            scheduler,
+            architecture: ArchitectureProfile::of(unet.config()),
+            schedule,
+            samplers: SamplerName::ALL,
+            default_sampler,
             defaults,
             hints,
             native_size: unet.config().sample_size.unwrap_or(DEFAULT_SAMPLE_SIZE) * vae_factor,
@@ -117,7 +132,7 @@ impl Model {
             min_side: vae_factor << (unet.config().levels.len() - 1),
             latent_channels: unet.config().in_channels,
         };
-        Ok(Self { info: Arc::new(info), unet, compute: compute.clone(), text_encoder, vae })
+        Ok(Self { info: Arc::new(info), unet, compute: compute.clone(), text_encoders, vae })
     }
 
     /// Where the model's tensors live.
@@ -135,19 +150,22 @@ impl Model {
         nn::key_value_bytes(self.info.tokenizer.max_tokens(), site.heads, site.head_dim, &self.compute)
     }
 
-    /// Prompts as the UNet reads them, encoded in one pass; what one comes to does not depend on the others.
-    pub fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
-        let tokens = prompts.iter().map(|prompt| self.info.tokenizer.encode_prompt(prompt));
+    /// What the UNet reads of each prompt, encoded in one pass; a conditioning does not depend on the others.
+    ///
+    /// # Errors
+    /// [`ModelError::PromptTooLong`], or a failed tensor operation.
+    pub fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
+        let tokens = keys.iter().map(|key| self.info.tokenizer.encode_prompt(&key.prompt));
         let ids = tokens.map(|tokens| Ok(tokens?.ids)).collect::<std::result::Result<Vec<_>, ModelError>>()?;
         let embeddings = self.text_embeddings(&ids)?;
-        let contexts = (0..prompts.len()).map(|row| self.unet.text_context(&embeddings.get(row)?));
-        Ok(contexts.collect::<Result<_>>()?)
+        let conditionings = (0..keys.len()).map(|row| self.unet.condition(&embeddings.get(row)?));
+        Ok(conditionings.collect::<Result<_>>()?)
     }
 
-    /// Token ids of one or more prompts -> the text encoder's embeddings, `[prompts, max tokens, width]`.
+    /// Token ids of one or more prompts -> the text encoders' embeddings, `[prompts, max tokens, width]`.
     pub fn text_embeddings(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
         let padded: Vec<Vec<u32>> = ids.iter().map(|ids| self.info.tokenizer.pad(ids)).collect();
-        self.text_encoder.forward(&padded)
+        self.text_encoders.embed(&padded)
     }
 
     /// The noise that a seed stands for, `[1, channels, height / factor, width / factor]` for sides in pixels.
@@ -163,12 +181,11 @@ impl Model {
         self.unet.sites(h, w)
     }
 
-    /// Latents `[images, channels, h, w]` -> each image's bytes, row by row, RGB; what one comes to does not depend on
-    /// the others.
+    /// Latents `[images, channels, h, w]` -> each image's bytes, row by row, RGB. An image does not depend on the others.
     pub fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {
         let count = latents.dim(0)?;
         if self.compute.device.is_cpu() && count > 1 {
-            // Company gains nothing on the processor, and pushes activations out of its cache.
+            // Larger batches are not faster on the CPU, and their activations do not fit its cache.
             let alone = (0..count).map(|image| self.decode(&latents.narrow(0, image, 1)?));
             return Ok(alone.collect::<Result<Vec<_>>>()?.concat());
         }
@@ -179,11 +196,6 @@ impl Model {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let bytes = |image: Vec<f32>| image.into_iter().map(|value| (value * 255.0).round_ties_even() as u8).collect();
         Ok(images.into_iter().map(bytes).collect())
-    }
-
-    /// The autoencoder.
-    pub fn vae(&self) -> &Vae {
-        &self.vae
     }
 
     fn latent_size(&self, height: usize, width: usize) -> (usize, usize) {

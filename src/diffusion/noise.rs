@@ -14,23 +14,68 @@ const BLOCK: usize = 16;
 
 /// `count` standard normal values, as `torch.randn(count, generator=torch.Generator("cpu").manual_seed(seed))`.
 pub fn randn(seed: u64, count: usize) -> Vec<f32> {
-    // The generator's state is seeded with 32 bits; PyTorch drops the upper half too.
+    Generator::new(seed).randn(count)
+}
+
+/// PyTorch's CPU generator: consecutive draws go on where the last one ended.
+#[derive(Debug, Clone)]
+pub struct Generator {
+    bits: Mt,
+    /// The second value of a pair of which the scalar path has returned the first.
+    spare: Option<f32>,
+}
+
+impl Generator {
+    /// `torch.Generator("cpu").manual_seed(seed)`.
+    pub fn new(seed: u64) -> Self {
+        // The generator's state is seeded with 32 bits; PyTorch drops the upper half too.
+        #[allow(clippy::cast_possible_truncation)]
+        Self { bits: Mt::new(seed as u32), spare: None }
+    }
+
+    /// `torch.randn(count, generator=self)`.
+    pub fn randn(&mut self, count: usize) -> Vec<f32> {
+        if count < BLOCK {
+            return self.scalar_path(count);
+        }
+        let mut values: Vec<f32> = (0..count).map(|_| uniform_f32(&mut self.bits)).collect();
+        let whole = count - count % BLOCK;
+        for block in values[..whole].chunks_exact_mut(BLOCK) {
+            box_muller_block(block);
+        }
+        if whole != count {
+            let tail = &mut values[count - BLOCK..];
+            tail.fill_with(|| uniform_f32(&mut self.bits));
+            box_muller_block(tail);
+        }
+        values
+    }
+
+    /// Goes on as [`Self::randn`] would, without computing the values.
+    pub fn skip(&mut self, count: usize) {
+        if count < BLOCK {
+            self.scalar_path(count);
+            return;
+        }
+        let tail = if count.is_multiple_of(BLOCK) { 0 } else { BLOCK };
+        for _ in 0..count + tail {
+            self.bits.next_u32();
+        }
+    }
+
     #[allow(clippy::cast_possible_truncation)]
-    let mut generator = Mt::new(seed as u32);
-    if count < BLOCK {
-        return scalar_path(&mut generator, count);
+    fn scalar_path(&mut self, count: usize) -> Vec<f32> {
+        let mut value = || {
+            if let Some(spare) = self.spare.take() {
+                return spare;
+            }
+            let angle = 2.0 * PI * uniform_f64(&mut self.bits);
+            let radius = (-2.0 * (-uniform_f64(&mut self.bits)).ln_1p()).sqrt();
+            self.spare = Some((radius * angle.sin()) as f32);
+            (radius * angle.cos()) as f32
+        };
+        (0..count).map(|_| value()).collect()
     }
-    let mut values: Vec<f32> = (0..count).map(|_| uniform_f32(&mut generator)).collect();
-    let whole = count - count % BLOCK;
-    for block in values[..whole].chunks_exact_mut(BLOCK) {
-        box_muller_block(block);
-    }
-    if whole != count {
-        let tail = &mut values[count - BLOCK..];
-        tail.fill_with(|| uniform_f32(&mut generator));
-        box_muller_block(tail);
-    }
-    values
 }
 
 /// 24 random bits in `[0, 1)`.
@@ -59,22 +104,9 @@ fn box_muller_block(block: &mut [f32]) {
     }
 }
 
-#[allow(clippy::cast_possible_truncation)]
-fn scalar_path(generator: &mut Mt, count: usize) -> Vec<f32> {
-    let mut values = Vec::with_capacity(count + 1);
-    while values.len() < count {
-        let angle = 2.0 * PI * uniform_f64(generator);
-        let radius = (-2.0 * (-uniform_f64(generator)).ln_1p()).sqrt();
-        values.push((radius * angle.cos()) as f32);
-        values.push((radius * angle.sin()) as f32);
-    }
-    values.truncate(count);
-    values
-}
-
 #[cfg(test)]
 mod tests {
-    use super::randn;
+    use super::{Generator, randn};
 
     /// `torch.manual_seed(0); torch.randn(n)`, printed by PyTorch.
     #[test]
@@ -86,6 +118,17 @@ mod tests {
         };
         close(&randn(0, 4), &[1.540_996_1, -0.293_428_9, -2.178_789_4, 0.568_431_26]);
         close(&randn(42, 4096), &[1.926_915_2, 1.487_284_1, 0.900_717_2, -2.105_521_2]);
+    }
+
+    #[test]
+    fn draws_that_are_skipped_are_those_that_would_be_drawn() {
+        for count in [3, 16, 31, 64] {
+            let (mut drawn, mut skipped) = (Generator::new(9), Generator::new(9));
+            drawn.randn(count);
+            skipped.skip(count);
+            assert_eq!(drawn.randn(40), skipped.randn(40), "{count}");
+            assert_eq!(drawn.randn(5), skipped.randn(5), "{count}");
+        }
     }
 
     #[test]

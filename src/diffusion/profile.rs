@@ -1,7 +1,7 @@
-//! `reprompt.json`, an optional file of ours beside the diffusers files: what its makers know of a model.
+//! `reprompt.json`, an optional file beside the diffusers files: what the makers of a model recommend.
 //!
-//! Contract: sampling settings are this room's; the rest is read as what it is made of, and what it means is the matter
-//! of the rooms that edit with it. A key that nobody knows is an error.
+//! Contract: sampling settings are validated here. Presets and examples are kept as they stand in the file; the modules
+//! that edit with them validate them when the model is loaded. An unknown key is an error.
 
 use std::collections::BTreeMap;
 
@@ -23,10 +23,10 @@ pub struct SamplingDefaults {
     pub guidance_scale: f64,
 }
 
-/// What a model's file says for those who edit with it.
+/// What a model's file recommends for editing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Hints {
-    /// Words that the model was trained on, by group; none where it does not say.
+    /// Words that the model was trained on, by group; empty where the file has none.
     pub vocabulary: BTreeMap<String, Vec<String>>,
     /// Windows of steps by kind of edit, as they stand in the file.
     pub presets: Map<String, Value>,
@@ -52,7 +52,7 @@ impl Default for Profile {
     }
 }
 
-/// Reads the file of a model; one that has none is as if it said nothing.
+/// Reads the file of a model; a model without one has the defaults.
 ///
 /// # Errors
 /// [`ModelError::Config`], naming the key.

@@ -80,7 +80,7 @@ impl VaeConfig {
             [(&self.down_block_types, "DownEncoderBlock2D"), (&self.up_block_types, "UpDecoderBlock2D")]
         {
             if let Some(other) = types.iter().find(|name| *name != wanted) {
-                return refuse(format!("block type {other:?} is not supported, {wanted:?} is"));
+                return refuse(format!("unsupported block type {other:?}; expected {wanted:?}"));
             }
         }
         let groups = self.norm_num_groups;

@@ -1,16 +1,16 @@
-//! What the engine asks of a model: the seam at which tests put a quick or a faulty one.
+//! What the engine asks of a model. Tests implement it with a fast or a faulty one.
 
 use std::sync::Arc;
 
 use candle_core::{Device, Error, Result, Tensor};
 
-use crate::diffusion::unet::{AttentionControl, AttentionKind, AttentionSite, NoControl, TextContext};
-use crate::diffusion::{Model, ModelError, ModelInfo};
+use crate::diffusion::unet::{AttentionControl, AttentionKind, AttentionSite, NoControl};
+use crate::diffusion::{Conditioning, ConditioningKey, Model, ModelError, ModelInfo};
 use crate::recordings::ValueBytes;
 
 /// A model on its device, as the worker's thread uses it.
 pub trait Backend {
-    /// What may be known elsewhere.
+    /// What other threads may read.
     fn info(&self) -> &Arc<ModelInfo>;
 
     /// Where tensors live.
@@ -22,41 +22,41 @@ pub trait Backend {
     /// Bytes of what is computed at these layers.
     fn value_bytes(&self, sites: &[AttentionSite]) -> ValueBytes;
 
-    /// Prompts as the UNet reads them, encoded in one pass.
-    fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError>;
+    /// What the UNet reads of each prompt, encoded in one pass.
+    fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError>;
 
     /// The noise that a seed stands for, `[1, channels, h, w]` for sides in pixels.
     fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor>;
 
-    /// The UNet: `latents` `[rows, channels, h, w]`, a timestep and a prompt for each row -> the same shape.
+    /// The UNet: `latents` `[rows, channels, h, w]`, a timestep and a conditioning for each row -> the same shape.
     fn forward(
         &self,
         latents: &Tensor,
-        timesteps: &[usize],
-        contexts: &[&TextContext],
+        timesteps: &[f64],
+        conditionings: &[&Conditioning],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor>;
 
     /// `latents` `[images, channels, h, w]` -> each image's bytes, row by row, RGB.
     fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>>;
 
-    /// The smallest pass that there is, from a prompt to an image's bytes: whether everything computes.
+    /// The smallest pass, from a prompt to an image's bytes: checks that everything computes.
     fn probe(&self) -> std::result::Result<(), ModelError> {
         let side = self.info().min_side;
-        let contexts = self.encode_prompts(&[""])?;
-        let contexts: Vec<_> = contexts.iter().collect();
-        let output = self.forward(&self.noise(0, side, side)?, &[0], &contexts, &mut NoControl)?;
+        let conditionings = self.condition(&[ConditioningKey::new("")])?;
+        let conditionings: Vec<_> = conditionings.iter().collect();
+        let output = self.forward(&self.noise(0, side, side)?, &[0.0], &conditionings, &mut NoControl)?;
         self.decode(&output)?;
         Ok(())
     }
 
-    /// Whether an error says that the device itself has failed, so that nothing that comes after can succeed.
+    /// Whether an error says that the device itself has failed, so that no later work can succeed.
     fn is_device_failure(&self, error: &Error) -> bool {
         is_of_device(error)
     }
 }
 
-/// A device's memory that is full is no failure: the job is too large, the next one may not be.
+/// A device whose memory is full has not failed: the job is too large, the next one may not be.
 const OUT_OF_MEMORY: &str = "OUT_OF_MEMORY";
 
 fn is_of_device(error: &Error) -> bool {
@@ -89,8 +89,8 @@ impl Backend for Model {
         ValueBytes { number: self.compute().activations().size_in_bytes() as u64, context }
     }
 
-    fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
-        self.encode_prompts(prompts)
+    fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
+        self.condition(keys)
     }
 
     fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
@@ -100,11 +100,11 @@ impl Backend for Model {
     fn forward(
         &self,
         latents: &Tensor,
-        timesteps: &[usize],
-        contexts: &[&TextContext],
+        timesteps: &[f64],
+        conditionings: &[&Conditioning],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
-        self.unet.forward(latents, timesteps, contexts, control)
+        self.unet.forward(latents, timesteps, conditionings, control)
     }
 
     fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {

@@ -19,7 +19,7 @@ impl CompatibilityKey {
     }
 }
 
-/// A run that could take a step: its name, its key, and the tick of its last step.
+/// A run that could take a step.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate {
     /// The caller's name for the run.
@@ -33,8 +33,8 @@ pub struct Candidate {
 }
 
 /// The runs of the next batch: the run that has waited longest, and of those of its key, in the order in which they
-/// wait, all that fit into `max_rows` with it. A run that does not fit lets smaller ones pass, but is served before
-/// them as soon as it has waited longest.
+/// wait, all that fit into `max_rows` with it. Smaller runs may overtake one that does not fit, until it has
+/// waited longest.
 pub fn next_batch(candidates: &[Candidate], max_rows: usize) -> Vec<u64> {
     let mut waiting = candidates.to_vec();
     waiting.sort_by_key(|candidate| candidate.last_tick);
@@ -78,11 +78,11 @@ mod tests {
     }
 
     proptest! {
-        /// Runs of any sizes and rows come at any time and stay for any number of steps: every batch holds one key,
-        /// its rows fit, no place is left that a waiting run would fit, and no run waits longer than it takes to
-        /// serve everybody who is there before it once.
+        /// Runs of any sizes and rows arrive at any time and stay for any number of steps: every batch has one key,
+        /// its rows fit, no waiting run would fit into what is left, and no run waits longer than it takes to serve
+        /// every run before it once.
         #[test]
-        fn nobody_starves_whoever_comes(
+        fn no_run_starves(
             arrivals in prop::collection::vec((0_u64..40, 0_usize..3, 1_usize..=2, 1_usize..8), 1..40),
             max_rows in 2_usize..9,
         ) {

@@ -3,16 +3,20 @@
 //! An edit's cross-attention is `SDPA(Qs, Ks, A Vt) + SDPA(Qt, Kt, B Vt)` with the token-axis matrices A and B of its
 //! plan; where a term is zero, its queries and probabilities are never computed. Unconditional rows are left alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
+use crate::diffusion::Conditioning;
 use crate::diffusion::nn::{Keys, Values};
 use crate::diffusion::unet::{
-    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Found, KeyValue, PlannedTerm, RowPlan, TextContext,
+    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Found, KeyValue, PlannedTerm, RowPlan,
 };
 use crate::p2p::{CrossInjection, EditPlan, TokenMatrix};
-use crate::recordings::{CrossRecord, RecordingLayout, SelfRecord, SourceContexts, StepAttention, StepNeeds};
+use crate::recordings::{
+    GroupRecord, GroupSet, LayerRecord, RecordingLayout, SiteGroup, SourceContexts, StepAttention,
+};
 
 /// How each row of a batch attends.
 #[derive(Debug)]
@@ -57,7 +61,7 @@ impl AttentionControl for BatchControl<'_> {
     }
 }
 
-/// Adds up attention maps over layers and heads, for the mean that local blend reads.
+/// Sums attention maps over layers and heads, for the mean that local blend reads.
 #[derive(Debug)]
 struct MapSum {
     layout: Arc<RecordingLayout>,
@@ -93,36 +97,27 @@ impl MapSum {
     }
 }
 
-/// Keeps what a source's step says of its attention.
+/// Records the attention of a source's steps.
 #[derive(Debug)]
 pub struct StepRecorder {
     layout: Arc<RecordingLayout>,
-    needs: StepNeeds,
     /// `None` where maps are not wanted.
     maps: Option<MapSum>,
-    cross: CrossRecord,
-    self_attention: SelfRecord,
+    /// The groups that are wanted of the step, and their layers so far.
+    groups: BTreeMap<SiteGroup, GroupRecord>,
 }
 
 impl StepRecorder {
     /// A recorder for the layers of `layout`.
     pub fn new(layout: &Arc<RecordingLayout>) -> Self {
-        Self {
-            layout: Arc::clone(layout),
-            needs: StepNeeds::default(),
-            maps: None,
-            cross: Vec::new(),
-            self_attention: Vec::new(),
-        }
+        Self { layout: Arc::clone(layout), maps: None, groups: BTreeMap::new() }
     }
 
-    /// Prepares a step of which `needs`, and the mean maps if `maps`, are to be kept; forgets what a step that failed
-    /// half way has left.
-    pub fn begin(&mut self, needs: StepNeeds, maps: bool) {
-        self.needs = needs;
+    /// Prepares a step of which the groups `needs`, and the mean maps if `maps`, are to be kept. Discards what a step that
+    /// failed half way has left.
+    pub fn begin(&mut self, needs: GroupSet, maps: bool) {
         self.maps = maps.then(|| MapSum::new(&self.layout));
-        self.cross = vec![None; self.layout.layers()];
-        self.self_attention = vec![None; self.layout.layers()];
+        self.groups = needs.iter().map(|group| (group, GroupRecord::new())).collect();
     }
 
     fn plan(&self, site: &AttentionSite) -> RowPlan {
@@ -136,37 +131,28 @@ impl StepRecorder {
     }
 
     fn keeps(&self, site: &AttentionSite) -> bool {
-        self.layout.records(site)
-            && match site.kind {
-                AttentionKind::CrossAttention => self.needs.cross,
-                AttentionKind::SelfAttention => self.needs.self_attention,
-            }
+        self.layout.group_of(site).is_some_and(|group| self.groups.contains_key(&group))
     }
 
     fn take(&mut self, site: &AttentionSite, found: Found) -> Result<()> {
         if let (Some(maps), Some(map)) = (&mut self.maps, found.map) {
             maps.add(map)?;
         }
-        match site.kind {
-            AttentionKind::CrossAttention => self.cross[site.index] = found.queries,
-            AttentionKind::SelfAttention => self.self_attention[site.index] = found.queries.zip(found.keys),
+        let group = self.layout.group_of(site).and_then(|group| self.groups.get_mut(&group));
+        if let (Some(group), Some(queries)) = (group, found.queries) {
+            group.insert(site.index, LayerRecord { queries, keys: found.keys });
         }
         Ok(())
     }
 
-    /// What the step has left: the attention that was wanted, and the mean maps, empty where they were not.
+    /// The attention that was wanted of the step, and the mean maps, empty where they were not.
     pub fn finish(&mut self) -> Result<(StepAttention, Arc<[f32]>)> {
         let maps = self.maps.as_mut().map(MapSum::finish).transpose()?.unwrap_or_default();
-        let (cross, self_attention) = (std::mem::take(&mut self.cross), std::mem::take(&mut self.self_attention));
-        let attention = StepAttention {
-            cross: self.needs.cross.then(|| Arc::new(cross)),
-            self_attention: self.needs.self_attention.then(|| Arc::new(self_attention)),
-        };
-        Ok((attention, maps.into()))
+        Ok((std::mem::take(&mut self.groups).into_iter().collect(), maps.into()))
     }
 }
 
-/// What the target's values at one layer come to in one phase of the plan.
+/// The target's values at one layer, mixed for one phase of the plan.
 #[derive(Debug)]
 struct InjectedValues {
     phase: usize,
@@ -230,7 +216,7 @@ impl StepEditor {
         self.maps = maps.then(|| MapSum::new(&self.layout));
     }
 
-    /// Lets go of what the source did at the step, which is over.
+    /// Drops the source's attention of the step that is done.
     pub fn end(&mut self) {
         self.attention = StepAttention::default();
     }
@@ -257,8 +243,8 @@ impl StepEditor {
         let mut terms = Vec::with_capacity(2);
         if let Some(values) = &values.from_source {
             terms.push(PlannedTerm {
-                queries: Some(layer(self.attention.cross.as_deref(), site)?.clone()),
-                keys: Some(source_keys(&self.source.conditional, site)?.clone()),
+                queries: Some(source_layer(&self.attention, &self.layout, site)?.queries.clone()),
+                keys: Some(source_keys(self.source.conditional(), site)?.clone()),
                 values: Some(values.clone()),
             });
         }
@@ -274,7 +260,9 @@ impl StepEditor {
         if !self.plan.injects_self(self.step) || !self.layout.records(site) {
             return Ok(RowPlan::own());
         }
-        let (queries, keys) = layer(self.attention.self_attention.as_deref(), site)?;
+        let LayerRecord { queries, keys: Some(keys) } = source_layer(&self.attention, &self.layout, site)? else {
+            candle_core::bail!("the recording has no keys of self-attention layer {}", site.index);
+        };
         let (queries, keys) = (Some(queries.clone()), Some(Keys::new(keys, site.heads)?));
         Ok(RowPlan { terms: vec![PlannedTerm { queries, keys, values: None }], ..RowPlan::default() })
     }
@@ -295,15 +283,20 @@ impl StepEditor {
     }
 }
 
-fn layer<'a, T>(record: Option<&'a Vec<Option<T>>>, site: &AttentionSite) -> Result<&'a T> {
-    match record.and_then(|record| record.get(site.index)?.as_ref()) {
+/// What the source did at a layer.
+fn source_layer<'a>(
+    attention: &'a StepAttention,
+    layout: &RecordingLayout,
+    site: &AttentionSite,
+) -> Result<&'a LayerRecord> {
+    match layout.group_of(site).and_then(|group| attention.layer(group, site.index)) {
         Some(recorded) => Ok(recorded),
-        None => candle_core::bail!("the recording holds nothing for attention layer {}", site.index),
+        None => candle_core::bail!("the recording has nothing for attention layer {}", site.index),
     }
 }
 
-fn source_keys<'a>(context: &'a TextContext, site: &AttentionSite) -> Result<&'a Keys> {
-    match context.at(site.index) {
+fn source_keys<'a>(source: &'a Conditioning, site: &AttentionSite) -> Result<&'a Keys> {
+    match source.context.at(site.index) {
         Some(text) => Ok(&text.keys),
         None => candle_core::bail!("the source's prompt has no keys at attention layer {}", site.index),
     }

@@ -1,21 +1,21 @@
-//! The worker's beginning: the model is loaded and warmed up, and what an earlier process has recorded is found.
+//! The worker's start: the model is loaded and warmed up, and recordings of earlier processes are found.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Instant;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
 use crate::diffusion::nn::Compute;
 use crate::diffusion::{Model, ModelError, ModelFiles};
+use crate::engine::EngineConfig;
 use crate::engine::backend::Backend;
 use crate::engine::presets::presets;
-use crate::engine::{EngineConfig, Event, Shared};
+use crate::engine::shared::{Event, LoadedModel, Shared};
 use crate::recordings::disk::DiskError;
 
-/// Why there is no engine.
+/// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The model could not be loaded.
@@ -31,10 +31,10 @@ pub enum LoadError {
     },
 }
 
-/// Loads a model and makes its smallest image's last step, so that the first job finds everything warm.
+/// Loads a model and takes the last step of its smallest image, so that the first job finds everything warm.
 ///
 /// # Errors
-/// Whatever is wrong with the model's files.
+/// What is wrong with the model's files.
 pub fn load(files: &ModelFiles, compute: &Compute) -> Result<Box<dyn Backend>, LoadError> {
     let started = Instant::now();
     let model = Model::load_as(files, compute)?;
@@ -44,8 +44,8 @@ pub fn load(files: &ModelFiles, compute: &Compute) -> Result<Box<dyn Backend>, L
     Ok(Box::new(model))
 }
 
-/// Makes everything ready and tells whoever waits for it; `None` where that failed.
-pub(crate) fn begin(
+/// Makes everything ready and reports it to `loaded`; `None` where that failed.
+pub(crate) fn prepare(
     config: &EngineConfig,
     shared: &Shared,
     load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError>,
@@ -54,11 +54,11 @@ pub(crate) fn begin(
 ) -> Option<Box<dyn Backend>> {
     let ready = load(config).and_then(|model| {
         let presets = presets(&model.info().hints)?;
-        let told = move |spooled| {
-            // The worker has ended before the files have: nobody needs to know.
+        let on_event = move |spooled| {
+            // It fails only after the worker has ended, and then it concerns no job.
             let _ = events.send(Event::Files(spooled));
         };
-        let opened = shared.store.open_files(&model.info().fingerprint, told);
+        let opened = shared.store.open_files(&model.info().fingerprint, on_event);
         let dir = || config.sessions.dir.clone().unwrap_or_default();
         opened.map_err(|source| LoadError::Recordings { dir: dir(), source })?;
         Ok((model, presets))
@@ -68,8 +68,7 @@ pub(crate) fn begin(
             shared.beat();
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             shared.metrics.process_start.set(now.as_secs_f64());
-            shared.presets.set(presets).ok()?;
-            shared.model.set(Arc::clone(model.info())).ok()?;
+            shared.model.set(LoadedModel { info: Arc::clone(model.info()), presets }).ok()?;
             let _ = loaded.send(Ok(()));
             Some(model)
         }

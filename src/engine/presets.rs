@@ -1,4 +1,4 @@
-//! The presets of a model, from what its file says of them.
+//! The presets of a model, parsed from its profile file.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use crate::diffusion::profile::PROFILE_FILE;
 use crate::diffusion::{Hints, ModelError};
 use crate::p2p::{Preset, PresetError, Presets, Vocabulary};
 
-/// Reads presets and vocabulary.
+/// Parses presets and vocabulary.
 ///
 /// # Errors
-/// [`ModelError::Config`], naming the key and what is wrong with its value.
+/// [`ModelError::Config`] with the key and what is wrong with its value.
 pub fn presets(hints: &Hints) -> Result<Presets, ModelError> {
     let error = |error: PresetError| config(&error.key(), &error);
     let vocabulary = Vocabulary::new(&hints.vocabulary).map_err(error)?;
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_file_key_and_value() {
+    fn errors_name_file_key_and_value() {
         let with = |cross: Value| json!({"objects": {"cross_replace_steps": cross, "self_replace_steps": 0.4}});
         let unknown = json!({"objects": {"cross_replace_steps": 0.5, "self_replace_steps": 0.4, "cross": 0.2}});
         for (presets, key, said) in [

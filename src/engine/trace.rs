@@ -1,11 +1,11 @@
-//! A job in logs and traces: one span for all of it, and within it one for what it is at.
+//! A job in logs and traces: one span for the whole job, and within it one for each of its parts.
 //!
 //! | span | from | to |
 //! | --- | --- | --- |
 //! | `job` | its submission, within the request's span | its answer |
 //! | `queue` | its submission | its start |
-//! | `encode` | its start | its first step: prompts are encoded, and what was recorded is found or waited for |
-//! | `denoise` | its first step | its last one; an event of the level debug for each |
+//! | `encode` | its start | its first step: prompts are encoded, and its recording is found or awaited |
+//! | `denoise` | its first step | its last one; each step is an event at debug level |
 //! | `decode` | its last step | its image |
 
 use std::time::Duration;
@@ -15,7 +15,10 @@ use tracing::Span;
 use crate::engine::Outcome;
 use crate::engine::job::Work;
 
-/// What a job is at.
+/// The target of the event that a job failed. Commands that report failures by other means filter it out.
+pub const JOB_FAILED: &str = "reprompt::engine::job_failed";
+
+/// The part of a job that is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JobPart {
     Queue,
@@ -33,7 +36,7 @@ pub(crate) struct JobTrace {
 }
 
 impl JobTrace {
-    /// Of a job that is submitted now, within the current span.
+    /// The spans of a job that is submitted now, within the current span.
     pub fn new(work: &Work) -> Self {
         let source = work.source();
         let job = tracing::info_span!(
@@ -48,12 +51,12 @@ impl JobTrace {
         Self { job, part: JobPart::Queue, span }
     }
 
-    /// The span of all of it.
+    /// The span of the whole job.
     pub fn job(&self) -> &Span {
         &self.job
     }
 
-    /// What it is at from here on.
+    /// A part begins, and the one before it ends.
     pub fn is_at(&mut self, part: JobPart) {
         if self.part == part {
             return;
@@ -70,12 +73,12 @@ impl JobTrace {
         };
     }
 
-    /// Tells of a step, which was taken together with others.
+    /// Adds an event for a step, which was taken in a pass of `batch_rows`.
     pub fn stepped(&self, step: usize, batch_rows: usize, took: Duration) {
         tracing::debug!(parent: &self.span, step, batch_rows, took_ms = millis(took), "step");
     }
 
-    /// Tells how it ended.
+    /// Adds the event that the job succeeded.
     pub fn succeeded(&self, outcome: &Outcome) {
         let timings = &outcome.timings;
         tracing::info!(

@@ -1,4 +1,4 @@
-//! Activations, element by element, on the processor.
+//! Activations, element by element, on the CPU.
 
 #![allow(unsafe_code)]
 

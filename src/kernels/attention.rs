@@ -1,4 +1,4 @@
-//! Attention on the processor: `softmax(Q K^T / sqrt(head_dim)) V`, without its maps in memory, or with their sum over heads.
+//! Attention on the CPU: `softmax(Q K^T / sqrt(head_dim)) V`, without its maps in memory, or with their sum over heads.
 //!
 //! Queries, keys and values are `[positions or tokens, channels]`, the heads' channels one behind the other, as
 //! projections give them. Some queries at a time meet all keys, so a head's scores stay in the cache. A row of a batch may attend

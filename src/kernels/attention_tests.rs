@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kernels::pool::Pool;
-use crate::kernels::testing::randn;
+use crate::kernels::test_values::randn;
 
 /// What one term comes to, `[positions, channels]`, and its map.
 fn naive(q: &[f32], k: &[f32], v: &[f32], heads: Heads) -> (Vec<f64>, Vec<f64>) {

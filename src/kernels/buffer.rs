@@ -27,7 +27,7 @@ unsafe impl Plain for u16 {}
 /// `fill` must write every number before it reads it.
 pub unsafe fn filled<T: Plain>(length: usize, fill: impl FnOnce(&mut [T])) -> Vec<T> {
     let mut numbers = Vec::with_capacity(length);
-    // SAFETY: the memory is there, and every bit pattern is a number; `fill` writes all of them before anybody reads.
+    // SAFETY: the memory is there, and every bit pattern is a number; `fill` writes all of them before they are read.
     #[allow(clippy::uninit_vec)]
     unsafe {
         numbers.set_len(length);
@@ -95,7 +95,7 @@ impl<'a, T> Shared<'a, T> {
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn part(&self, range: std::ops::Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.length);
-        // SAFETY: within the slice, which is borrowed for as long as `self` lives, and nobody else's.
+        // SAFETY: within the slice, which is borrowed for as long as `self` lives; the caller promises disjoint parts.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 }
@@ -111,18 +111,18 @@ pub fn for_each_chunk<T: Send>(slice: &mut [T], size: usize, work: impl Fn(usize
     });
 }
 
-/// The numbers of a contiguous f32 tensor on the processor.
+/// The numbers of a contiguous f32 tensor on the CPU.
 ///
 /// # Errors
 /// It is not contiguous, not of f32, or elsewhere.
-pub fn numbers_of(tensor: &Tensor) -> Result<impl Deref<Target = [f32]> + '_> {
+pub fn as_slice(tensor: &Tensor) -> Result<impl Deref<Target = [f32]> + '_> {
     let (storage, layout) = tensor.storage_and_layout();
     let Some((start, end)) = layout.contiguous_offsets() else {
-        candle_core::bail!("a contiguous tensor is wanted, not one of strides {:?}", layout.stride());
+        candle_core::bail!("expected a contiguous tensor, got strides {:?}", layout.stride());
     };
     match &*storage {
         Storage::Cpu(CpuStorage::F32(numbers)) if end <= numbers.len() => {}
-        _ => candle_core::bail!("a tensor of f32 on the processor is wanted, not {:?}", tensor.dtype()),
+        _ => candle_core::bail!("expected an f32 tensor on the CPU, got {:?}", tensor.dtype()),
     }
     Ok(Numbers { storage, start, end })
 }
@@ -139,7 +139,7 @@ impl<G: Deref<Target = Storage>> Deref for Numbers<G> {
     fn deref(&self) -> &[f32] {
         match &*self.storage {
             Storage::Cpu(CpuStorage::F32(numbers)) => &numbers[self.start..self.end],
-            // `numbers_of` has looked.
+            // `as_slice` has checked.
             _ => &[],
         }
     }

@@ -1,4 +1,4 @@
-//! Square convolutions on the processor, channels last: `[images, h, w, in] -> [images, h', w', out]`.
+//! Square convolutions on the CPU, channels last: `[images, h, w, in] -> [images, h', w', out]`.
 //!
 //! The input is copied once into an image with a border of zeros; normalization, activation and nearest-neighbour
 //! upsampling happen in that copy. Then each place of the kernel is one tap of a [product] whose rows are

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kernels::norm::group_norm;
-use crate::kernels::testing::randn;
+use crate::kernels::test_values::randn;
 
 /// All indices below three bounds, the last one fastest.
 fn indices(a: usize, b: usize, c: usize) -> impl Iterator<Item = (usize, usize, usize)> {

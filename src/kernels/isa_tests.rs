@@ -1,4 +1,4 @@
-//! Every kernel on everything that the processor has: with FMA the same bytes, without it the same numbers.
+//! Every kernel on everything that the CPU has: with FMA the same bytes, without it the same numbers.
 
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::{Heads, Keys, Row, Term, Values, attend};
@@ -6,7 +6,7 @@ use crate::kernels::conv2d::{After, Before, Geometry, Images, PackedConv2d};
 use crate::kernels::linear::PackedLinear;
 use crate::kernels::norm::{group_norm, layer_norm};
 use crate::kernels::simd::{Isa, on};
-use crate::kernels::testing::randn;
+use crate::kernels::test_values::randn;
 
 /// Runs `kernel` on all of them. In bf16 each rounds products in its own way.
 fn check(name: &str, tolerance: f32, is_bf16: bool, kernel: impl Fn() -> Vec<f32>) {

@@ -1,4 +1,4 @@
-//! Linear layers `y = x W^T + b` on the processor, `[rows, in] -> [rows, out]`, with what comes right after.
+//! Linear layers `y = x W^T + b` on the CPU, `[rows, in] -> [rows, out]`, with what comes right after.
 
 #![allow(unsafe_code)]
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::kernels::linear::PackedLinear;
 use crate::kernels::pool::Pool;
 use crate::kernels::simd::{Isa, Kernel, LANES, Simd, dispatch_on, from_bf16, to_bf16};
-use crate::kernels::testing::randn;
+use crate::kernels::test_values::randn;
 use crate::kernels::tile::multiply;
 
 fn bits(numbers: &[f32]) -> Vec<u32> {

@@ -1,12 +1,12 @@
 //! Operations that candle lacks or does slowly.
 //!
-//! On the processor, channels last, on slices:
-//! - [`product`]: matrix products, and convolutions as products, over weights in [`panels`]; `tile`: their innermost
+//! On the CPU, channels last, on slices:
+//! - [`matmul`]: matrix products, and convolutions as products, over weights in [`panels`]; `tile`: their innermost
 //!   part; [`linear`], [`conv2d`] and [`winograd`] are made of them
 //! - [`norm`], [`activation`], [`attention`] over [`heads`]
-//! - [`simd`]: sixteen numbers at a time on what the processor has; [`pool`]: the threads that share work;
-//!   [`buffer`]: memory; [`work`]: how much was done
-//! - [`memory`]: what the allocator keeps; [`threads`]: how many threads candle's own operations may use
+//! - [`simd`]: sixteen numbers at a time on what the CPU has; [`pool`]: the threads that share work;
+//!   [`buffer`]: memory; [`op_counters`]: how much was computed
+//! - [`memory`]: what the allocator keeps; [`thread_budget`]: how many threads candle's own operations may use
 //!
 //! On NVIDIA GPUs, with the feature `cuda`: `cuda`.
 
@@ -28,7 +28,7 @@ pub mod panels;
 pub mod pool;
 pub mod simd;
 #[cfg(test)]
-mod testing;
+mod test_values;
 pub mod thread_budget;
 mod tile;
 pub mod winograd;

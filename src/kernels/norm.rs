@@ -1,4 +1,4 @@
-//! Group norm and layer norm on the processor, channels last.
+//! Group norm and layer norm on the CPU, channels last.
 
 #![allow(unsafe_code)]
 
@@ -7,10 +7,10 @@ use crate::kernels::buffer::{Shared, filled, for_each_chunk};
 use crate::kernels::pool::for_each;
 use crate::kernels::simd::{Kernel, LANES, Simd, dispatch};
 
-/// Positions whose sums are made in f32; these are then added in f64. Fixed, so that sums do not depend on who makes them.
+/// Positions whose sums are made in f32; these are then added in f64. Fixed, so that sums do not depend on the number of threads.
 const POSITIONS: usize = 128;
 
-/// What group norm comes to: `x * scale + shift` for each image and channel.
+/// Group norm as an affine map: `x * scale + shift` for each image and channel.
 #[derive(Debug, Clone)]
 pub struct Affine {
     /// `[images, channels]`
@@ -236,7 +236,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kernels::testing::randn;
+    use crate::kernels::test_values::randn;
 
     /// Mean and inverse deviation.
     fn moments(x: &[f64], eps: f64) -> (f64, f64) {

@@ -1,6 +1,6 @@
 //! How much kernels have done on this thread, so that tests can say what is not done.
 //!
-//! Counted where an operation is asked for, whoever computes it; counting costs nothing that could be measured.
+//! Counted where an operation is asked for, whichever thread computes it; counting costs nothing that could be measured.
 
 use std::cell::Cell;
 use std::ops::Sub;

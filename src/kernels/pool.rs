@@ -2,8 +2,8 @@
 //!
 //! A [`Pool`] belongs to the thread that [enters](Pool::enter) it; kernels called on that thread divide their work among
 //! it and the pool's helpers, and on any other thread do all of it themselves. Work is cut into chunks whose results do
-//! not depend on who computes them, and whoever is free takes the next chunk: where the system gives a helper's
-//! processor to somebody else, the rest is done by those that run. Helpers look for work for some microseconds before
+//! not depend on which thread computes them, and the next free thread takes the next chunk: where the system preempts a
+//! helper, the threads that run do the rest. Helpers look for work for some microseconds before
 //! they sleep, since a network asks for hundreds of short operations in a row.
 
 #![allow(unsafe_code)]
@@ -17,7 +17,7 @@ use std::thread::{JoinHandle, Thread};
 
 /// How often a helper looks for work before it sleeps: some tens of microseconds.
 const LOOKS: usize = 4_000;
-/// How often whoever waits looks before it lets others have the processor.
+/// How often a waiting thread looks before it yields the CPU.
 const LOOKS_BEFORE_YIELD: usize = 200;
 
 thread_local! {
@@ -35,7 +35,7 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Shared {
-    /// The number of jobs so far in the upper half, the chunks of the last one that nobody has taken in the lower.
+    /// The number of jobs so far in the upper half, the chunks of the last one that are not taken yet in the lower.
     state: AtomicU64,
     /// Chunks that are done.
     done: AtomicUsize,
@@ -53,9 +53,9 @@ struct Sleeper {
     sleeps: AtomicBool,
 }
 
-// SAFETY: `job` is the one field that is not shareable by itself. It is written by the one thread in `run` (`is_busy` lets no other in), before it
-// publishes chunks by a release store to `state`, and when all chunks of the job before are done. It is read by those who have
-// taken a chunk by an acquiring exchange of `state`, before they say that it is done. So no write is concurrent with a
+// SAFETY: `job` is the one field that is not shareable by itself. It is written by the one thread in `run` (`is_busy`
+// excludes others), before it publishes chunks by a release store to `state`, and when all chunks of the job before are
+// done. It is read by threads that have taken a chunk by an acquiring exchange of `state`, before they mark it done. So no write is concurrent with a
 // read. What it points to may be used by several threads: `Job` is `Sync`.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
@@ -64,7 +64,7 @@ unsafe impl Sync for Shared {}
 const CHUNKS: u64 = u32::MAX as u64;
 
 impl Pool {
-    /// A pool of `threads`, of which one is whoever enters it.
+    /// A pool of `threads`, the one that enters it included.
     ///
     /// # Errors
     /// The system gives no more threads.
@@ -88,7 +88,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Threads that work, whoever enters included.
+    /// Threads that work, the one that enters included.
     pub fn threads(&self) -> usize {
         self.helpers.len() + 1
     }
@@ -106,8 +106,8 @@ impl Pool {
             return false;
         }
         let _busy = Busy(shared);
-        // SAFETY: only the lifetime is changed. Nobody calls it after this function has ended: it ends when every chunk
-        // is done, and who finds no chunk left does not look at the job.
+        // SAFETY: only the lifetime is changed. It is not called after this function has ended: it ends when every chunk
+        // is done, and a thread that finds no chunk left does not read the job.
         let job: *const Job<'static> = unsafe { std::mem::transmute(std::ptr::from_ref(work)) };
         // SAFETY: all chunks of the job before are done, as this function has waited for them; see `Shared`.
         unsafe { *shared.job.get() = Some(job) };
@@ -160,7 +160,7 @@ impl Shared {
         // lives until that chunk is done, because `run` waits for it.
         let job = unsafe { (*self.job.get()).map(|job| &*job) };
         if let Some(job) = job {
-            // Whoever waits for the chunk must not wait for ever.
+            // The chunk must be counted as done: `run` waits for it.
             if catch_unwind(AssertUnwindSafe(|| job(usize::try_from(chunk).unwrap_or(0)))).is_err() {
                 self.has_panicked.store(true, Ordering::Relaxed);
             }

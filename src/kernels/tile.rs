@@ -7,7 +7,7 @@ use crate::kernels::panels::{Element, PANEL};
 use crate::kernels::simd::{Kernel, LANES, Simd, math};
 
 /// Calls a method for as many rows as are left, or as fit into registers, whichever is less, and says how many. Numbers that
-/// a processor's registers never hold fall away where this is compiled for it.
+/// a CPU's registers never hold fall away where this is compiled for it.
 macro_rules! as_many_rows {
     ($s:ident of $simd:ident, $left:expr, $this:ident.$method:ident($($argument:expr),*)) => {
         match $left {
@@ -113,7 +113,7 @@ impl<T: Element> Chunk<'_, T> {
                 let first = self.panel * LANES;
                 let count = (self.part.columns - first).min(LANES);
                 let at = (row + p) * self.part.columns + first;
-                // SAFETY: the rows and columns of this chunk are nobody else's.
+                // SAFETY: no other thread writes the rows and columns of this chunk.
                 let out = unsafe { self.part.out.part(at..at + count) };
                 s.store_some(out, s.mul(sums[0], math::gelu(s, sums[NZ - 1])));
             }
@@ -157,7 +157,7 @@ impl<T: Element> Chunk<'_, T> {
         let first = self.panel * PANEL + z * LANES;
         let count = self.part.columns.saturating_sub(first).min(LANES);
         let at = row * self.part.columns + first.min(self.part.columns);
-        // SAFETY: the rows and columns of this chunk are nobody else's, and of these one vector is in use at a time.
+        // SAFETY: no other thread writes the rows and columns of this chunk, and one vector of them is in use at a time.
         unsafe { self.part.out.part(at..at + count) }
     }
 }

@@ -1,24 +1,24 @@
-//! Contact sheets: pictures side by side, each with its caption below.
+//! Contact sheets: pictures side by side, each with a caption below.
 //!
-//! Contract: pictures stand in their order, line by line, in cells that are all as large as the largest picture, and at
-//! least [`MIN_CELL`] wide. Four stand in a line at most, and no line is shorter than it must be. A line is as high as
-//! its longest caption needs.
+//! Contract: pictures keep their order, row by row. All cells have the size of the largest picture, and are at least
+//! [`MIN_CELL`] wide. A row has at most four pictures; rows are as few and as even as possible. The height of a row
+//! follows from its longest caption.
 
 use crate::media::Image;
 use crate::media::text::{CHAR_WIDTH, LINE_HEIGHT, draw_line, wrap};
 
-/// Around the sheet and between cells.
+/// Pixels around the sheet and between cells.
 pub const MARGIN: usize = 12;
-/// Between a picture and its caption.
+/// Pixels between a picture and its caption.
 pub const GAP: usize = 4;
-/// A narrower cell would have no room for words.
+/// Minimum width of a cell in pixels; a narrower one has no room for words.
 pub const MIN_CELL: usize = 112;
 const MAX_COLUMNS: usize = 4;
 const MAX_LINES: usize = 6;
 const PAPER: u8 = 255;
 const INK: [u8; 3] = [32; 3];
 
-/// A picture with what is written below it.
+/// A picture with its caption.
 #[derive(Debug, Clone, Copy)]
 pub struct Captioned<'a> {
     /// The picture.
@@ -27,7 +27,7 @@ pub struct Captioned<'a> {
     pub caption: &'a str,
 }
 
-/// The sheet of these pictures.
+/// Draws the sheet of these pictures.
 pub fn contact_sheet(pictures: &[Captioned<'_>]) -> Image {
     let columns = columns(pictures.len());
     let side = |side: fn(&Image) -> usize| pictures.iter().map(|picture| side(picture.image)).max().unwrap_or(0);
@@ -51,7 +51,7 @@ pub fn contact_sheet(pictures: &[Captioned<'_>]) -> Image {
     sheet
 }
 
-/// As few lines as can be, and these as even as can be.
+/// Pictures per row: as few rows as possible, as even as possible.
 fn columns(count: usize) -> usize {
     count.div_ceil(count.div_ceil(MAX_COLUMNS).max(1)).max(1)
 }

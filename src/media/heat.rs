@@ -1,7 +1,7 @@
-//! Heat maps over images: the image in dim grey, and the heat in colours over it.
+//! Heat maps over images: the image in dim grey, with the heat in colours over it.
 //!
-//! What is cold still shows what it is, and the hottest is nearly all colour, so that two pictures can be compared by
-//! their colours whatever lies below.
+//! Cold parts still show the image, and the hottest parts are nearly all colour. So two heat maps can be compared by
+//! their colours, whatever the images are.
 
 use image::imageops::{FilterType, resize};
 use image::{ImageBuffer, Luma};
@@ -10,14 +10,14 @@ use crate::media::Image;
 
 /// Luma of sRGB (Rec. 709).
 const LUMA: [f32; 3] = [0.2126, 0.7152, 0.0722];
-/// How bright the image below is: darker, and it is lost among the colours; brighter, and it looks warm itself.
+/// Brightness of the image below. If darker, it is lost among the colours; if brighter, it looks warm itself.
 const DIMMED: f32 = 0.6;
-/// How much colour covers the image where it is cold, and where it is hottest.
+/// Opacity of the colour at heat 0 and at heat 1.
 const COVER: (f32, f32) = (0.2, 0.85);
 
-/// matplotlib's inferno (van der Walt and Smith, CC0), perceptually uniform and readable without red or green, as the
-/// polynomial of degree six that Matt Zucker fitted to it (shadertoy.com/view/WlfXRN, CC0), within 0.034 everywhere:
-/// coefficients of red, green and blue, the constant ones first.
+/// matplotlib's inferno (van der Walt and Smith, CC0), perceptually uniform and readable without red or green. These
+/// are the coefficients of red, green and blue, constant first, of Matt Zucker's fit of degree six
+/// (shadertoy.com/view/WlfXRN, CC0), which is within 0.034 everywhere.
 const INFERNO: [[f32; 3]; 7] = [
     [0.000_218_940_37, 0.001_651_004_6, -0.019_480_899],
     [0.106_513_42, 0.563_956_44, 3.932_712_4],
@@ -28,9 +28,9 @@ const INFERNO: [[f32; 3]; 7] = [
     [25.131_126, -12.242_669, -23.070_325],
 ];
 
-/// A map over an image: `map` is `[map_height, map_width]` row by row, 0 to 1, and is brought to the image's size by
-/// bicubic interpolation (Catmull-Rom), clamped to its range again. `None` where the map or the image has another
-/// number of values than its sides say.
+/// Draws a map over an image. `map` is `[map_height, map_width]`, row by row, with values 0 to 1. It is scaled to the
+/// image's size by bicubic interpolation (Catmull-Rom) and clamped to 0 to 1. `None` if the number of values of the map
+/// or the image does not match its sides.
 pub fn heat_overlay(image: &Image, map: &[f32], map_width: usize, map_height: usize) -> Option<Image> {
     let heat = upscale(map, (map_width, map_height), (image.width, image.height))?;
     if image.rgb.len() != heat.len() * 3 {
@@ -56,12 +56,12 @@ fn covered(pixel: &[u8], heat: f32) -> [u8; 3] {
     let cover = COVER.0 + (COVER.1 - COVER.0) * heat;
     inferno(heat).map(|colour| {
         let mixed = DIMMED * luma * (1.0 - cover) + colour * cover;
-        // In range: a mean of two values between 0 and 1.
+        // In range: the mean of two values between 0 and 1.
         (mixed * 255.0).round() as u8
     })
 }
 
-/// The colour of a heat of 0 to 1, each part 0 to 1.
+/// The colour of a heat of 0 to 1; each channel is 0 to 1.
 fn inferno(heat: f32) -> [f32; 3] {
     std::array::from_fn(|part| {
         let value = INFERNO.iter().rev().fold(0.0, |sum, coefficients| sum * heat + coefficients[part]);
@@ -119,7 +119,7 @@ mod tests {
         let top = heat.iter().copied().fold(0.0, f32::max);
         assert!(top > 0.95 && heat[20..24].iter().all(|value| *value < 0.2), "{heat:?}");
         assert!(heat.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 0.25), "no steps: {heat:?}");
-        // The corners stay where they are: rows are rows and columns are columns.
+        // Corners keep their positions: rows and columns are not swapped.
         let corner = upscale(&[0.0, 0.0, 1.0, 0.0, 0.0, 0.0], (3, 2), (30, 20)).unwrap();
         assert!(corner[29] > 0.9 && corner[0] < 0.1 && corner[19 * 30 + 29] < 0.1);
     }

@@ -1,4 +1,4 @@
-//! Images out, and back in: PNG, JPEG and WebP, and base64 around them; heat maps over them, contact sheets of them.
+//! Image files: writing and reading PNG, JPEG and WebP, base64, heat maps, contact sheets.
 
 mod contact_sheet;
 mod heat;
@@ -28,7 +28,7 @@ pub struct Image {
     pub rgb: Vec<u8>,
 }
 
-/// The formats that an image can be answered in.
+/// The formats of image files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutputFormat {
     /// Lossless.
@@ -36,24 +36,24 @@ pub enum OutputFormat {
     Png,
     /// Lossy.
     Jpeg,
-    /// Lossless, or lossy where a quality is given.
+    /// Lossless, or lossy with a quality.
     Webp,
 }
 
 /// A text inside a PNG file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
-    /// What it is: 1 to 79 characters of Latin-1.
+    /// Its keyword: 1 to 79 characters of Latin-1.
     pub keyword: &'static str,
     /// The text.
     pub text: String,
 }
 
-/// Quality of a JPEG where none is given.
+/// Default quality of a JPEG.
 pub const JPEG_QUALITY: u8 = 90;
 
 impl OutputFormat {
-    /// All formats, in the order in which they are offered.
+    /// All formats, in order of preference.
     pub const ALL: [Self; 3] = [Self::Png, Self::Jpeg, Self::Webp];
 
     /// The name in requests and answers.
@@ -76,7 +76,8 @@ impl OutputFormat {
 }
 
 impl Image {
-    /// The image as a file. A quality of 1 to 100 counts for JPEG, and makes a WebP lossy; texts are for PNG.
+    /// Encodes the image as a file. `quality` is 1 to 100: it applies to JPEG, and makes a WebP lossy. Texts apply to
+    /// PNG.
     pub fn encode(&self, format: OutputFormat, quality: Option<u8>, texts: &[Text]) -> Result<Vec<u8>, ImageError> {
         let too_large =
             |_| ImageError::Limits(image::error::LimitError::from_kind(image::error::LimitErrorKind::DimensionError));
@@ -103,12 +104,13 @@ impl Image {
     }
 }
 
-/// Images with a longer side are not read: nothing that is made here has one, and a small file may hold a large image.
+/// Maximum side of an image to read, in pixels: larger ones are never made here, and a small file can hold a large
+/// image.
 const MAX_SIDE: u32 = 8192;
-/// Nor those that take more memory on the way.
+/// Maximum number of bytes that decoding may allocate.
 const MAX_ALLOC: u64 = 256 << 20;
 
-/// A file of one of the [`OutputFormat`]s as pixels. Which one it is says its content, whatever it is called.
+/// Decodes a file in one of the [`OutputFormat`]s. The format is detected from the content.
 pub fn decode(file: &[u8]) -> Result<Image, ImageError> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
     let mut limits = Limits::default();
@@ -116,17 +118,17 @@ pub fn decode(file: &[u8]) -> Result<Image, ImageError> {
     limits.max_alloc = Some(MAX_ALLOC);
     reader.limits(limits);
     let image = reader.decode()?.into_rgb8();
-    // Sides are 32 bits, which a usize holds.
+    // Sides are 32 bits, which fit into a usize.
     let (width, height) = (image.width() as usize, image.height() as usize);
     Ok(Image { width, height, rgb: image.into_raw() })
 }
 
-/// Standard base64 with padding as bytes.
+/// Decodes standard base64 with padding.
 pub fn from_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
     base64::engine::general_purpose::STANDARD.decode(text)
 }
 
-/// Bytes as standard base64 with padding.
+/// Encodes bytes as standard base64 with padding.
 pub fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }

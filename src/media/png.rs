@@ -1,7 +1,7 @@
 //! PNG files with texts inside.
 //!
-//! Contract: a text that Latin-1 can hold is a `tEXt` chunk, any other an `iTXt` chunk, as Pillow writes them and all
-//! frontends read them. The same image and the same texts are the same bytes.
+//! Contract: a text in Latin-1 becomes a `tEXt` chunk, any other an `iTXt` chunk, as Pillow writes them and all
+//! frontends read them. The same image and the same texts give the same bytes.
 
 use image::error::{EncodingError, ImageFormatHint};
 use image::{ImageError, ImageFormat};
@@ -9,7 +9,7 @@ use png::{BitDepth, ColorType, Compression, Encoder};
 
 use crate::media::Text;
 
-/// An RGB image of these sides as a file.
+/// Encodes an RGB image of these sides as a file.
 pub(crate) fn encode(rgb: &[u8], width: u32, height: u32, texts: &[Text]) -> Result<Vec<u8>, ImageError> {
     write(rgb, width, height, texts)
         .map_err(|error| ImageError::Encoding(EncodingError::new(ImageFormatHint::Exact(ImageFormat::Png), error)))

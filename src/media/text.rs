@@ -1,7 +1,7 @@
-//! Lines of text on images, in Noto Sans Mono at one size.
+//! Draws lines of text on images, in Noto Sans Mono at one size.
 //!
-//! Contract: all characters are [`CHAR_WIDTH`] wide and lines [`LINE_HEIGHT`] high. What the font does not hold is drawn
-//! as "?", and what does not fit on the image is left out.
+//! Contract: all characters are [`CHAR_WIDTH`] wide and lines [`LINE_HEIGHT`] high. Characters that the font lacks are
+//! drawn as "?". Text outside the image is clipped.
 
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
@@ -15,7 +15,7 @@ pub const CHAR_WIDTH: usize = get_raster_width(WEIGHT, SIZE);
 /// Pixels from one line to the next.
 pub const LINE_HEIGHT: usize = SIZE.val() + 2;
 
-/// Draws a line of text whose upper left corner is `(x, y)`.
+/// Draws a line of text with its upper left corner at `(x, y)`.
 pub fn draw_line(image: &mut Image, (x, y): (usize, usize), text: &str, colour: [u8; 3]) {
     for (at, character) in text.chars().enumerate() {
         let known = get_raster(character, WEIGHT, SIZE).or_else(|| get_raster('?', WEIGHT, SIZE));
@@ -26,7 +26,7 @@ pub fn draw_line(image: &mut Image, (x, y): (usize, usize), text: &str, colour: 
     }
 }
 
-/// Covers a pixel with a colour, 255 parts of 255 being all of it.
+/// Blends a colour over a pixel; a coverage of 255 is opaque.
 fn mix(image: &mut Image, (x, y): (usize, usize), cover: u8, colour: [u8; 3]) {
     if x >= image.width || y >= image.height {
         return;
@@ -35,19 +35,19 @@ fn mix(image: &mut Image, (x, y): (usize, usize), cover: u8, colour: [u8; 3]) {
     let pixel = image.rgb.get_mut(first..first + 3).unwrap_or_default();
     for (part, colour) in pixel.iter_mut().zip(colour) {
         let sum = u16::from(*part) * u16::from(255 - cover) + u16::from(colour) * u16::from(cover);
-        // In range: a mean of two bytes.
+        // In range: the mean of two bytes.
         *part = (sum / 255) as u8;
     }
 }
 
-/// Breaks a text into lines of at most `width` characters, between words where it can; no more than `most` lines, the
-/// last of which then ends in dots.
+/// Breaks a text into lines of at most `width` characters, between words if possible. If it needs more than `most`
+/// lines, it is cut, and the last line ends in dots.
 pub fn wrap(text: &str, width: usize, most: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let letters: Vec<char> = word.chars().collect();
-        // A word that is longer than a line is broken.
+        // A word longer than a line is broken.
         for (at, piece) in letters.chunks(width).enumerate() {
             let piece: String = piece.iter().collect();
             match lines.last_mut() {

@@ -1,9 +1,9 @@
-//! Lossy WebP, by libwebp: what the `image` crate writes is lossless.
+//! Lossy WebP, by libwebp; the `image` crate writes only lossless WebP.
 
 use webp::Encoder;
 
-/// An RGB image of these sides as a file of a quality of 1 to 100; `None` where libwebp cannot write it, as of more than
-/// 16383 pixels a side.
+/// Encodes an RGB image of these sides with a quality of 1 to 100. `None` if libwebp cannot, for example if a side has
+/// more than 16383 pixels.
 pub(crate) fn encode(rgb: &[u8], width: u32, height: u32, quality: u8) -> Option<Vec<u8>> {
     if rgb.len() as u64 != u64::from(width) * u64::from(height) * 3 {
         return None;

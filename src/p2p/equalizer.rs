@@ -4,11 +4,12 @@
 //! earlier ones on the same token (`get_equalizer` of the published code). Factors act on injected attention only, so
 //! an entry on a word whose maps are never injected is an error.
 
-use crate::p2p::align::Alignment;
+use crate::p2p::align::alignment::Alignment;
 use crate::p2p::error::{EditError, PromptSide};
+use crate::p2p::field::{EqualizerPart, Field};
 use crate::p2p::params::Equalize;
 use crate::p2p::prompt::Prompt;
-use crate::p2p::schedule::GateTable;
+use crate::p2p::schedule::gates::GateTable;
 
 /// The factors of an edit.
 ///
@@ -22,18 +23,17 @@ pub(crate) fn factors(
 ) -> Result<Vec<f32>, EditError> {
     let mut factors = vec![1.0; target.max_tokens()];
     for (at, Equalize { word, strength }) in entries.iter().enumerate() {
-        let param = format!("equalizer[{at}].word");
         if !strength.is_finite() {
-            return Err(EditError::InvalidStrength { strength: *strength, param: format!("equalizer[{at}].strength") });
+            return Err(EditError::InvalidStrength { strength: *strength, at });
         }
         let Some(tokens) = target.find(word) else {
-            let prompts = [target];
-            return Err(EditError::word_not_found(word, PromptSide::Target, &prompts, param));
+            let field = Field::Equalizer { at, part: EqualizerPart::Word };
+            return Err(EditError::word_not_found(word, PromptSide::Target, &[target], field));
         };
         let acts = |&token: &usize| gates.opens(token) && takes_any(alignment, token);
         // A factor of 1 asks for nothing, so it may do nothing.
         if *strength != 1.0 && !tokens.iter().any(acts) {
-            return Err(EditError::EqualizerNoEffect { word: word.clone(), steps: gates.steps(), param });
+            return Err(EditError::EqualizerNoEffect { word: word.clone(), steps: gates.steps(), at });
         }
         for token in tokens {
             factors[token] = *strength;
@@ -51,8 +51,8 @@ fn takes_any(alignment: &Alignment, token: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::p2p::align::reweight;
-    use crate::p2p::schedule::{CrossReplaceSteps, Window};
+    use crate::p2p::align::reweight::reweight;
+    use crate::p2p::schedule::window::{CrossReplaceSteps, Window};
     use crate::p2p::testing::{prompt, text};
 
     fn factors_of(entries: &[(&str, f32)], dog: Window) -> Result<Vec<f32>, EditError> {
@@ -78,8 +78,8 @@ mod tests {
     #[test]
     fn a_word_that_is_never_injected_cannot_be_equalized() {
         let error = factors_of(&[("a", 2.0), ("dog", 2.0)], OFF).expect_err("shut");
-        assert_eq!(error.code(), "equalizer_no_effect");
-        assert_eq!(error.param(), "equalizer[1].word");
+        assert_eq!(error, EditError::EqualizerNoEffect { word: text("dog"), steps: 4, at: 1 });
+        assert_eq!(error.field(), Field::Equalizer { at: 1, part: EqualizerPart::Word });
         assert!(error.to_string().contains("\"dog\""));
         assert!(factors_of(&[("dog", 1.0)], OFF).is_ok());
     }
@@ -87,8 +87,8 @@ mod tests {
     #[test]
     fn words_must_be_there_and_strengths_finite() {
         let error = factors_of(&[("cat", 2.0)], ON).expect_err("no cat");
-        assert_eq!((error.code(), error.param()), ("word_not_found", "equalizer[0].word".into()));
+        assert_eq!(error.field(), Field::Equalizer { at: 0, part: EqualizerPart::Word });
         let error = factors_of(&[("dog", f32::NAN)], ON).expect_err("no number");
-        assert_eq!(error.param(), "equalizer[0].strength");
+        assert_eq!(error.field(), Field::Equalizer { at: 0, part: EqualizerPart::Strength });
     }
 }

@@ -1,8 +1,9 @@
-//! What can be wrong with an edit before anything runs.
+//! Why an edit cannot be planned.
 //!
-//! Contract: every error has a stable code for programs, the path of the field in the request, and a message that
-//! names what was asked and what there is. An edit that would silently do nothing is an error too.
+//! Contract: every error names the [`Field`] at fault, and its message says what was asked for and what there is. An
+//! edit that would silently do nothing is an error too.
 
+use crate::p2p::field::{BlendPart, EqualizerPart, Field};
 use crate::p2p::prompt::{Prompt, WordRef};
 
 /// Why an edit cannot be planned.
@@ -17,11 +18,11 @@ pub enum EditError {
         prompt: PromptSide,
         /// The prompt's words, each once, without the punctuation around them.
         words: Vec<String>,
-        param: String,
+        field: Field,
     },
     /// A prompt has more tokens than the text encoder takes.
     #[error("the prompt has {tokens} tokens; at most {max_tokens} fit")]
-    PromptTooLong { tokens: usize, max_tokens: usize, param: String },
+    PromptTooLong { tokens: usize, max_tokens: usize, field: Field },
     /// `replace` needs a word for every word.
     #[error(
         "replace needs prompts of equally many words, but the source prompt has {source_words} and the prompt {target_words}"
@@ -30,20 +31,20 @@ pub enum EditError {
     /// `reweight` was asked for with another prompt.
     #[error("reweight keeps the prompt, but the tokens of the prompt differ from the source prompt's")]
     ReweightChangesPrompt,
-    /// A window is none.
+    /// The bounds of a window are out of order or out of range.
     #[error("{window}")]
-    InvalidWindow { window: InvalidWindow, param: String },
+    InvalidWindow { window: InvalidWindow, field: Field },
     /// A window that is not off selects no step.
     #[error("the window from {lo} to {hi} selects none of the {steps} steps")]
-    WindowSelectsNoStep { lo: f64, hi: f64, steps: usize, param: String },
+    WindowSelectsNoStep { lo: f64, hi: f64, steps: usize, field: Field },
     /// An equalizer strength is not a finite number.
     #[error("the strength of an equalizer must be a finite number, not {strength}")]
-    InvalidStrength { strength: f32, param: String },
+    InvalidStrength { strength: f32, at: usize },
     /// An equalizer scales injected attention only, and none is injected for its word.
     #[error(
         "the equalizer on {word} does nothing: at none of the {steps} steps are the word's attention maps injected"
     )]
-    EqualizerNoEffect { word: WordRef, steps: usize, param: String },
+    EqualizerNoEffect { word: WordRef, steps: usize, at: usize },
     /// A local blend without a word that selects a part of the image.
     #[error("the local blend has no words: none are given, and no words of the prompts differ")]
     LocalBlendNoWords,
@@ -55,7 +56,7 @@ pub enum EditError {
     InvalidStart { start: f64 },
 }
 
-/// Bounds that make no [`Window`](crate::p2p::Window).
+/// Bounds that are not those of a [`Window`](crate::p2p::Window).
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("a window needs 0 <= low <= high <= 1, not [{lo}, {hi}]")]
 pub struct InvalidWindow {
@@ -77,58 +78,40 @@ pub enum PromptSide {
 }
 
 impl EditError {
-    /// A stable name for programs.
+    /// The field at fault.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn field(&self) -> Field {
         match self {
-            Self::WordNotFound { .. } => "word_not_found",
-            Self::PromptTooLong { .. } => "prompt_too_long",
-            Self::ReplaceWordCount { .. } => "replace_word_count",
-            Self::ReweightChangesPrompt => "reweight_changes_prompt",
-            Self::InvalidWindow { .. } => "invalid_window",
-            Self::WindowSelectsNoStep { .. } => "window_selects_no_step",
-            Self::InvalidStrength { .. } => "invalid_strength",
-            Self::EqualizerNoEffect { .. } => "equalizer_no_effect",
-            Self::LocalBlendNoWords => "local_blend_no_words",
-            Self::InvalidThreshold { .. } => "invalid_threshold",
-            Self::InvalidStart { .. } => "invalid_start",
-        }
-    }
-
-    /// The path of the field in the request, such as `equalizer[0].word`.
-    #[must_use]
-    pub fn param(&self) -> String {
-        match self {
-            Self::WordNotFound { param, .. }
-            | Self::PromptTooLong { param, .. }
-            | Self::InvalidWindow { param, .. }
-            | Self::WindowSelectsNoStep { param, .. }
-            | Self::InvalidStrength { param, .. }
-            | Self::EqualizerNoEffect { param, .. } => param.clone(),
-            Self::ReplaceWordCount { .. } | Self::ReweightChangesPrompt => "prompt".to_owned(),
-            Self::LocalBlendNoWords => "local_blend".to_owned(),
-            Self::InvalidThreshold { .. } => "local_blend.threshold".to_owned(),
-            Self::InvalidStart { .. } => "local_blend.start".to_owned(),
+            Self::WordNotFound { field, .. }
+            | Self::PromptTooLong { field, .. }
+            | Self::InvalidWindow { field, .. }
+            | Self::WindowSelectsNoStep { field, .. } => field.clone(),
+            Self::InvalidStrength { at, .. } => Field::Equalizer { at: *at, part: EqualizerPart::Strength },
+            Self::EqualizerNoEffect { at, .. } => Field::Equalizer { at: *at, part: EqualizerPart::Word },
+            Self::ReplaceWordCount { .. } | Self::ReweightChangesPrompt => Field::Prompt,
+            Self::LocalBlendNoWords => Field::LocalBlend(BlendPart::Whole),
+            Self::InvalidThreshold { .. } => Field::LocalBlend(BlendPart::Threshold),
+            Self::InvalidStart { .. } => Field::LocalBlend(BlendPart::Start),
         }
     }
 
     /// A word that is not in a prompt.
-    pub(crate) fn word_not_found(word: &WordRef, side: PromptSide, prompts: &[&Prompt], param: String) -> Self {
+    pub(crate) fn word_not_found(word: &WordRef, side: PromptSide, prompts: &[&Prompt], field: Field) -> Self {
         let mut words: Vec<String> = Vec::new();
         for word in prompts.iter().flat_map(|prompt| prompt.word_list()) {
             if !words.contains(&word) {
                 words.push(word);
             }
         }
-        Self::WordNotFound { word: word.clone(), prompt: side, words, param }
+        Self::WordNotFound { word: word.clone(), prompt: side, words, field }
     }
 }
 
 impl InvalidWindow {
-    /// The error of a request whose field at `param` holds these bounds.
+    /// The error of an edit whose field holds these bounds.
     #[must_use]
-    pub fn at(self, param: impl Into<String>) -> EditError {
-        EditError::InvalidWindow { window: self, param: param.into() }
+    pub fn at(self, field: Field) -> EditError {
+        EditError::InvalidWindow { window: self, field }
     }
 }
 
@@ -158,7 +141,7 @@ mod tests {
     use crate::p2p::testing::{prompt, text};
 
     fn not_found(word: WordRef, side: PromptSide, prompts: &[&Prompt]) -> EditError {
-        EditError::word_not_found(&word, side, prompts, "equalizer[0].word".to_owned())
+        EditError::word_not_found(&word, side, prompts, Field::Equalizer { at: 0, part: EqualizerPart::Word })
     }
 
     #[test]
@@ -166,8 +149,7 @@ mod tests {
         let (cat, dog) = (prompt("a cat, a hat - here"), prompt("a dog on grass"));
         let error = not_found(text("dgo"), PromptSide::Target, &[&dog]);
         assert_eq!(error.to_string(), "the prompt has no word \"dgo\"; its words are: a, dog, on, grass");
-        assert_eq!(error.code(), "word_not_found");
-        assert_eq!(error.param(), "equalizer[0].word");
+        assert_eq!(error.field(), Field::Equalizer { at: 0, part: EqualizerPart::Word });
         assert_eq!(
             not_found(WordRef::Index(7), PromptSide::Source, &[&cat]).to_string(),
             "the source prompt has no word 7; its words are: a, cat, hat, -, here"
@@ -179,9 +161,9 @@ mod tests {
     }
 
     #[test]
-    fn a_window_learns_its_field_from_the_request() {
-        let error = InvalidWindow { lo: 0.5, hi: 0.2 }.at("self_replace_steps");
-        assert_eq!(error.param(), "self_replace_steps");
+    fn an_invalid_window_names_its_field() {
+        let error = InvalidWindow { lo: 0.5, hi: 0.2 }.at(Field::SelfReplaceSteps);
+        assert_eq!(error.field(), Field::SelfReplaceSteps);
         assert_eq!(error.to_string(), "a window needs 0 <= low <= high <= 1, not [0.5, 0.2]");
     }
 }

@@ -10,6 +10,7 @@
 //! compared with each other.
 
 use crate::p2p::error::{EditError, PromptSide};
+use crate::p2p::field::Field;
 use crate::p2p::prompt::{Prompt, WordRef};
 
 /// A word of a prompt, as it was asked for or as it stands there.
@@ -36,8 +37,8 @@ pub struct HeatMap {
 /// edit, a text that is a word is never taken for an index.
 ///
 /// # Errors
-/// [`EditError::WordNotFound`] at `param`.
-pub fn named_word(prompt: &Prompt, text: &str, param: &str) -> Result<NamedWord, EditError> {
+/// [`EditError::WordNotFound`] at [`Field::HeatMapWord`].
+pub fn named_word(prompt: &Prompt, text: &str) -> Result<NamedWord, EditError> {
     let asked = WordRef::Text(text.to_owned());
     if let Some(tokens) = prompt.find(&asked) {
         return Ok(NamedWord { word: text.trim().to_owned(), index: None, tokens });
@@ -45,18 +46,18 @@ pub fn named_word(prompt: &Prompt, text: &str, param: &str) -> Result<NamedWord,
     let by_index = text.trim().parse().ok().and_then(|index| by_index(prompt, index));
     by_index
         .filter(|word| !word.tokens.is_empty())
-        .ok_or_else(|| EditError::word_not_found(&asked, PromptSide::Source, &[prompt], param.to_owned()))
+        .ok_or_else(|| EditError::word_not_found(&asked, PromptSide::Source, &[prompt], Field::HeatMapWord))
 }
 
 /// The same in several prompts, for each of them; a prompt may lack the word, not all of them.
 ///
 /// # Errors
-/// [`EditError::WordNotFound`] at `param`.
-pub fn named_word_of(prompts: &[Prompt], text: &str, param: &str) -> Result<Vec<Option<NamedWord>>, EditError> {
-    let found: Vec<_> = prompts.iter().map(|prompt| named_word(prompt, text, param).ok()).collect();
+/// [`EditError::WordNotFound`] at [`Field::HeatMapWord`].
+pub fn named_word_of(prompts: &[Prompt], text: &str) -> Result<Vec<Option<NamedWord>>, EditError> {
+    let found: Vec<_> = prompts.iter().map(|prompt| named_word(prompt, text).ok()).collect();
     if found.iter().all(Option::is_none) {
         let (asked, prompts) = (WordRef::Text(text.to_owned()), prompts.iter().collect::<Vec<_>>());
-        return Err(EditError::word_not_found(&asked, PromptSide::Either, &prompts, param.to_owned()));
+        return Err(EditError::word_not_found(&asked, PromptSide::Either, &prompts, Field::HeatMapWord));
     }
     Ok(found)
 }
@@ -148,13 +149,13 @@ mod tests {
     #[test]
     fn words_are_named_by_text_phrase_or_index_in_this_order() {
         let prompt = prompt("a cat, 3 red hats");
-        let named = |text| named_word(&prompt, text, "word").map(|named| (named.word, named.index, named.tokens));
+        let named = |text| named_word(&prompt, text).map(|named| (named.word, named.index, named.tokens));
         assert_eq!(named("Cat"), Ok(("Cat".to_owned(), None, vec![2])));
         assert_eq!(named("red hats"), Ok(("red hats".to_owned(), None, vec![5, 6])));
         assert_eq!(named("1"), Ok(("cat,".to_owned(), Some(1), vec![2, 3])));
         assert_eq!(named("3"), Ok(("3".to_owned(), None, vec![4])), "a word is not taken for an index");
-        let error = named_word(&prompt, "9", "word").unwrap_err();
-        assert_eq!((error.code(), error.param().as_str()), ("word_not_found", "word"));
+        let error = named_word(&prompt, "9").unwrap_err();
+        assert_eq!(error.field(), Field::HeatMapWord);
         assert!(error.to_string().ends_with("its words are: a, cat, 3, red, hats"), "{error}");
     }
 
@@ -162,7 +163,7 @@ mod tests {
     fn a_word_is_sought_in_each_of_several_prompts() {
         let prompts = [prompt("a cat"), prompt("a red cat"), prompt("a dog")];
         let tokens = |text| {
-            let found = named_word_of(&prompts, text, "word");
+            let found = named_word_of(&prompts, text);
             found.map(|words| words.into_iter().map(|word| word.map(|word| word.tokens)).collect::<Vec<_>>())
         };
         assert_eq!(tokens("cat"), Ok(vec![Some(vec![2]), Some(vec![3]), None]));

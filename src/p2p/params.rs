@@ -3,9 +3,9 @@
 //! Contract: plain data. Words are as a person wrote them; [`EditPlan::new`](crate::p2p::EditPlan::new) looks them up and
 //! checks every range.
 
-use crate::p2p::align::EditType;
+use crate::p2p::align::alignment::EditType;
 use crate::p2p::prompt::WordRef;
-use crate::p2p::schedule::{CrossReplaceSteps, Window};
+use crate::p2p::schedule::window::{CrossReplaceSteps, Window};
 
 /// The parameters of an edit.
 #[derive(Debug, Clone, PartialEq)]

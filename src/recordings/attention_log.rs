@@ -1,127 +1,117 @@
 //! The attention of a source that edits read, step by step.
 //!
 //! A log is filled from wherever its steps come (the source's own run, a replay from the trajectory, files) and read
-//! by any number of edits, in any order, as soon as a step is there. A *kept* log holds all that was asked of it; a
-//! *passing* one, for sources that are larger than memory, holds a few steps ahead of its one reader.
+//! by any number of edits, in any order, as soon as a step is there. A *kept* log holds all that is planned for it; a
+//! *streamed* one, for sources that are larger than memory, is a ring of a few steps ahead of its one reader.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use candle_core::{Device, Result, Tensor};
 
-use crate::diffusion::tensor_bytes;
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::Conditioning;
 use crate::recordings::budget::Reservation;
 use crate::recordings::coverage::Coverage;
 use crate::recordings::layout::RecordingLayout;
+use crate::recordings::site_group::{GroupSet, SiteGroup};
 
-/// Steps that a passing log holds: the one that is read, and the one that is written meanwhile.
-pub const PASSING_STEPS: usize = 2;
+/// Steps that a streamed log holds: the one that is read, and the one that is written meanwhile.
+pub const RING_STEPS: usize = 2;
 
-/// The two prompts of a source as the UNet reads them.
+/// The conditionings of a source's two prompts.
 #[derive(Debug)]
 pub struct SourceContexts {
-    /// The prompt.
-    pub conditional: TextContext,
-    /// The negative prompt.
-    pub unconditional: TextContext,
+    conditional: Conditioning,
+    unconditional: Conditioning,
 }
 
-/// A step's cross-attention: by layer, queries `[positions, channels]`; `None` where nothing is kept.
-pub type CrossRecord = Vec<Option<Tensor>>;
-/// A step's self-attention: by layer, queries and keys `[positions, channels]`; `None` where nothing is kept.
-pub type SelfRecord = Vec<Option<(Tensor, Tensor)>>;
+impl SourceContexts {
+    /// Of the prompt and of the negative prompt.
+    pub fn new(conditional: Conditioning, unconditional: Conditioning) -> Self {
+        Self { conditional, unconditional }
+    }
 
-/// What there is of one step.
+    /// Of the prompt.
+    pub fn conditional(&self) -> &Conditioning {
+        &self.conditional
+    }
+
+    /// Of the negative prompt, at a step. Every step has the same.
+    pub fn unconditional(&self, _step: usize) -> &Conditioning {
+        &self.unconditional
+    }
+
+    /// Bytes that the tensors take.
+    pub fn bytes(&self) -> u64 {
+        self.conditional.bytes() + self.unconditional.bytes()
+    }
+}
+
+/// What is recorded of a layer at a step, `[positions, channels]` each.
+#[derive(Debug, Clone)]
+pub struct LayerRecord {
+    /// The queries.
+    pub queries: Tensor,
+    /// The keys, in self-attention. Those of cross-attention come from the prompt.
+    pub keys: Option<Tensor>,
+}
+
+/// What is recorded of a group of layers at a step, by [`AttentionSite::index`](crate::diffusion::unet::AttentionSite).
+pub type GroupRecord = BTreeMap<usize, LayerRecord>;
+
+/// What there is of one step. A group is there as a whole or not at all.
 #[derive(Debug, Clone, Default)]
-pub struct StepAttention {
-    /// Cross-attention.
-    pub cross: Option<Arc<CrossRecord>>,
-    /// Self-attention.
-    pub self_attention: Option<Arc<SelfRecord>>,
-}
-
-/// What a run needs of one step, or is to record of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StepNeeds {
-    /// Cross-attention.
-    pub cross: bool,
-    /// Self-attention.
-    pub self_attention: bool,
-}
-
-impl StepNeeds {
-    /// Whether anything is needed.
-    pub fn any(self) -> bool {
-        self.cross || self.self_attention
-    }
-}
-
-impl Coverage {
-    /// What is covered of a step.
-    pub fn at(&self, step: usize) -> StepNeeds {
-        StepNeeds { cross: self.cross.contains(step), self_attention: self.self_attention.contains(step) }
-    }
-
-    /// Takes out what is there of a step.
-    pub fn remove(&mut self, step: usize, there: StepNeeds) {
-        if there.cross {
-            self.cross.remove(step);
-        }
-        if there.self_attention {
-            self.self_attention.remove(step);
-        }
-    }
-}
+pub struct StepAttention(BTreeMap<SiteGroup, Arc<GroupRecord>>);
 
 /// A source's attention, filled step by step.
 #[derive(Debug)]
 pub struct AttentionLog {
     layout: Arc<RecordingLayout>,
     contexts: Arc<SourceContexts>,
-    is_passing: bool,
+    is_streamed: bool,
     /// Where its tensors lie.
     device: Device,
     inner: RwLock<Inner>,
-    /// Gives the bytes back when the last reader is gone.
+    /// Gives the bytes back when the last reader drops the log.
     reservation: Mutex<Reservation>,
 }
 
 #[derive(Debug)]
 struct Inner {
     steps: Vec<StepAttention>,
-    /// What bytes are reserved for: what is there, and what is on its way.
-    promised: Coverage,
-    /// Of a passing log: the step that its reader takes next.
+    /// What bytes are reserved for: what is there, and what is still to come.
+    planned: Coverage,
+    /// Of a streamed log: the step that its reader takes next.
     reader: usize,
 }
 
 impl AttentionLog {
-    /// A log that keeps what is put into it, on a device; the reservation holds the bytes of `promised` and of the
-    /// prompts.
+    /// A log that keeps what is put into it, on a device; the reservation holds the bytes of `planned` and of
+    /// the conditionings.
     pub fn kept(
         layout: Arc<RecordingLayout>,
         contexts: Arc<SourceContexts>,
-        promised: Coverage,
+        planned: Coverage,
         steps: usize,
         (device, reservation): (Device, Reservation),
     ) -> Self {
-        let inner = Inner { steps: vec![StepAttention::default(); steps], promised, reader: 0 };
+        let inner = Inner { steps: vec![StepAttention::default(); steps], planned, reader: 0 };
         let (inner, reservation) = (RwLock::new(inner), Mutex::new(reservation));
-        Self { layout, contexts, is_passing: false, device, inner, reservation }
+        Self { layout, contexts, is_streamed: false, device, inner, reservation }
     }
 
-    /// A log for one reader, which gives up a step when that is read; the reservation holds the bytes of
-    /// [`PASSING_STEPS`] steps and of the prompts.
-    pub fn passing(
+    /// A log for one reader, which drops a step when that is read; the reservation holds the bytes of [`RING_STEPS`] steps
+    /// and of the conditionings.
+    pub fn streamed(
         layout: Arc<RecordingLayout>,
         contexts: Arc<SourceContexts>,
         steps: usize,
         room: (Device, Reservation),
     ) -> Self {
-        Self { is_passing: true, ..Self::kept(layout, contexts, Coverage::none(steps), steps, room) }
+        Self { is_streamed: true, ..Self::kept(layout, contexts, Coverage::none(steps), steps, room) }
     }
 
-    /// The source's prompts.
+    /// The conditionings of the source's prompts.
     pub fn contexts(&self) -> &Arc<SourceContexts> {
         &self.contexts
     }
@@ -142,78 +132,64 @@ impl AttentionLog {
     }
 
     /// Whether all that is needed of a step is there.
-    pub fn has(&self, step: usize, needs: StepNeeds) -> bool {
-        let inner = self.read();
-        let Some(there) = inner.steps.get(step) else {
-            return false;
-        };
-        (there.cross.is_some() || !needs.cross) && (there.self_attention.is_some() || !needs.self_attention)
+    pub fn has(&self, step: usize, needs: GroupSet) -> bool {
+        self.read().steps.get(step).is_some_and(|there| there.present().contains_all(needs))
     }
 
-    /// Whether a step may be written now: into a passing log only when the reader is near.
+    /// Whether a step may be written now: into a streamed log only when the reader is near.
     pub fn admits(&self, step: usize) -> bool {
-        !self.is_passing || step < self.read().reader + PASSING_STEPS
+        !self.is_streamed || step < self.read().reader + RING_STEPS
     }
 
-    /// Adds what has become known of a step; what is there stays.
+    /// Adds groups of a step; those that are there stay.
     pub fn put(&self, step: usize, found: StepAttention) -> Result<()> {
         let found = found.on_device(&self.device)?;
         let mut inner = self.write();
-        if self.is_passing && step < inner.reader {
+        if self.is_streamed && step < inner.reader {
             return Ok(());
         }
         if let Some(there) = inner.steps.get_mut(step) {
-            there.cross = there.cross.take().or(found.cross);
-            there.self_attention = there.self_attention.take().or(found.self_attention);
+            there.add(found);
         }
         Ok(())
     }
 
-    /// Tells that a reader is done with a step.
+    /// Notes that the reader is done with a step.
     pub fn read_past(&self, step: usize) {
-        if self.is_passing {
+        if self.is_streamed {
             let mut inner = self.write();
             inner.reader = inner.reader.max(step + 1);
-            let passed = inner.reader;
-            inner.steps[..passed].fill(StepAttention::default());
+            let read = inner.reader;
+            inner.steps[..read].fill(StepAttention::default());
         }
     }
 
     /// What bytes are reserved for.
-    pub fn promised(&self) -> Coverage {
-        self.read().promised.clone()
+    pub fn planned(&self) -> Coverage {
+        self.read().planned.clone()
     }
 
     /// What is there.
     pub fn present(&self) -> Coverage {
         let inner = self.read();
-        let mut present = Coverage::none(inner.steps.len());
-        for (step, there) in inner.steps.iter().enumerate() {
-            if there.cross.is_some() {
-                present.cross.insert(step);
-            }
-            if there.self_attention.is_some() {
-                present.self_attention.insert(step);
-            }
-        }
-        present
+        Coverage::select(inner.steps.len(), |step| inner.steps[step].present())
     }
 
-    /// Promises more; `reservation` holds the bytes of what is new.
-    pub fn promise(&self, more: &Coverage, reservation: Reservation) {
+    /// Plans more; `reservation` holds the bytes of what is new.
+    pub fn plan(&self, more: &Coverage, reservation: Reservation) {
         let mut inner = self.write();
-        inner.promised = inner.promised.union(more);
+        inner.planned = inner.planned.union(more);
         drop(inner);
         self.reserved().absorb(reservation);
     }
 
-    /// Gives back the bytes of what was promised and has not come: nobody is filling the log any more.
+    /// Gives back the bytes of what is planned and not there. To be called when no run fills the log any more.
     pub fn settle(&self) {
-        if self.is_passing {
+        if self.is_streamed {
             return;
         }
         let present = self.present();
-        self.write().promised = present.clone();
+        self.write().planned = present.clone();
         self.reserved().shrink_to(self.layout.context_bytes() + self.layout.bytes(&present));
     }
 
@@ -222,28 +198,15 @@ impl AttentionLog {
         self.reserved().bytes()
     }
 
-    /// Bytes of all tensors that are there now.
-    pub fn measured_bytes(&self) -> u64 {
-        let inner = self.read();
-        let cross =
-            inner.steps.iter().filter_map(|step| step.cross.as_ref()).flat_map(|record| record.iter().flatten());
-        let own = inner.steps.iter().filter_map(|step| step.self_attention.as_ref());
-        let own = own.flat_map(|record| record.iter().flatten());
-        cross.map(tensor_bytes).sum::<u64>()
-            + own.map(|(queries, keys)| tensor_bytes(queries) + tensor_bytes(keys)).sum::<u64>()
-            + self.contexts.conditional.bytes()
-            + self.contexts.unconditional.bytes()
-    }
-
     /// The same log on another device, its bytes counted in another budget.
     pub fn moved_to(&self, device: &Device, reservation: Reservation) -> Result<Self> {
         let inner = self.read();
         let steps = inner.steps.iter().map(|step| step.moved_to(device)).collect::<Result<_>>()?;
-        let inner = Inner { steps, promised: inner.promised.clone(), reader: inner.reader };
+        let inner = Inner { steps, planned: inner.planned.clone(), reader: inner.reader };
         Ok(Self {
             layout: Arc::clone(&self.layout),
             contexts: Arc::clone(&self.contexts),
-            is_passing: self.is_passing,
+            is_streamed: self.is_streamed,
             device: device.clone(),
             inner: RwLock::new(inner),
             reservation: Mutex::new(reservation),
@@ -264,9 +227,29 @@ impl AttentionLog {
 }
 
 impl StepAttention {
+    /// One group of a step.
+    pub fn of(group: SiteGroup, record: GroupRecord) -> Self {
+        std::iter::once((group, record)).collect()
+    }
+
+    /// The groups that are there.
+    pub fn present(&self) -> GroupSet {
+        self.0.keys().copied().collect()
+    }
+
+    /// A group, where it is there.
+    pub fn group(&self, group: SiteGroup) -> Option<&GroupRecord> {
+        self.0.get(&group).map(Arc::as_ref)
+    }
+
+    /// A layer of a group, where that is there.
+    pub fn layer(&self, group: SiteGroup, layer: usize) -> Option<&LayerRecord> {
+        self.group(group)?.get(&layer)
+    }
+
     /// The same where the edit is computed, copied only where it lies elsewhere.
     pub fn on_device(self, device: &Device) -> Result<Self> {
-        // On the processor everything is where it is needed.
+        // On the CPU everything is where it is needed.
         if device.is_cpu() { Ok(self) } else { self.moved_to(device) }
     }
 
@@ -274,28 +257,37 @@ impl StepAttention {
         self.map(|tensor| tensor.to_device(device))
     }
 
-    /// Of this, what is needed.
+    /// Of this, the groups that are needed.
     #[must_use]
-    pub fn only(self, needs: StepNeeds) -> Self {
-        Self {
-            cross: self.cross.filter(|_| needs.cross),
-            self_attention: self.self_attention.filter(|_| needs.self_attention),
+    pub fn only(mut self, needs: GroupSet) -> Self {
+        self.0.retain(|group, _| needs.contains(*group));
+        self
+    }
+
+    /// Adds the groups that are not there yet.
+    fn add(&mut self, found: Self) {
+        for (group, record) in found.0 {
+            self.0.entry(group).or_insert(record);
         }
     }
 
     /// The same with other tensors, made one by one of its own, always in the same order.
     pub fn map(&self, mut make: impl FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
-        let cross = self.cross.as_ref().map(|record| {
-            let tensors = record.iter().map(|tensor| tensor.as_ref().map(&mut make).transpose());
-            tensors.collect::<Result<CrossRecord>>().map(Arc::new)
-        });
-        let cross = cross.transpose()?;
-        let self_attention = self.self_attention.as_ref().map(|record| {
-            let mut made =
-                |(queries, keys): &(Tensor, Tensor)| Ok::<_, candle_core::Error>((make(queries)?, make(keys)?));
-            let tensors = record.iter().map(|pair| pair.as_ref().map(&mut made).transpose());
-            tensors.collect::<Result<SelfRecord>>().map(Arc::new)
-        });
-        Ok(Self { cross, self_attention: self_attention.transpose()? })
+        let mut made = Self::default();
+        for (group, record) in &self.0 {
+            let mut of_group = GroupRecord::new();
+            for (layer, LayerRecord { queries, keys }) in record.iter() {
+                let queries = make(queries)?;
+                of_group.insert(*layer, LayerRecord { queries, keys: keys.as_ref().map(&mut make).transpose()? });
+            }
+            made.0.insert(*group, Arc::new(of_group));
+        }
+        Ok(made)
+    }
+}
+
+impl FromIterator<(SiteGroup, GroupRecord)> for StepAttention {
+    fn from_iter<I: IntoIterator<Item = (SiteGroup, GroupRecord)>>(groups: I) -> Self {
+        Self(groups.into_iter().map(|(group, record)| (group, Arc::new(record))).collect())
     }
 }

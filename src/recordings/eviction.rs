@@ -1,153 +1,85 @@
-//! Making room in a tier: what nobody reads is pushed out, the least worth first.
+//! Making room in a tier: entries that are not pinned are evicted, the least credit first
+//! ([`crate::recordings::greedy_dual`]).
 
 use std::sync::Arc;
 
 use candle_core::Device;
 
-use crate::recordings::Tier;
+use crate::recordings::attention_log::AttentionLog;
 use crate::recordings::budget::Reservation;
-use crate::recordings::disk::Part;
-use crate::recordings::greedy_dual::{Clock, Credit, least};
-use crate::recordings::source::SessionId;
-use crate::recordings::store::{Clocks, Inner, Session, SessionStore};
+use crate::recordings::entry::Evicted;
+use crate::recordings::greedy_dual::{Credit, least};
+use crate::recordings::index::{Index, Inner};
+use crate::recordings::place::{Place, Tier};
+use crate::recordings::session_id::SessionId;
 
-/// Something that can be pushed out of a tier.
-struct Victim {
-    id: SessionId,
-    credit: Credit,
-    bytes: u64,
-}
-
-impl SessionStore {
-    /// The most bytes that a tier may hold.
-    pub fn limit(&self, tier: Tier) -> u64 {
-        self.budget(tier).map_or(0, |budget| budget.limit())
+impl Index {
+    /// Reserves bytes on the device or in memory, evicting what is not pinned where it must. `None` where even that would
+    /// not be enough; then nothing is evicted. Of the store only bytes that are free are reserved: making room there takes
+    /// deletions ([`Self::reserve_evicting`]). To be called on the thread that owns the device.
+    pub(crate) fn reserve(&self, tier: Tier, bytes: u64) -> Option<Reservation> {
+        if tier == Tier::Disk {
+            return self.budgets[tier].try_reserve(bytes);
+        }
+        self.reserve_evicting(tier, bytes, |session, evicted| match evicted {
+            Evicted::Attention(Place::Device, log) => self.demote_to_memory(session, log.value()),
+            evicted => drop(evicted),
+        })
     }
 
-    /// Reserves bytes in a tier, pushing out what nobody reads where it must. `None` where even that would not be
-    /// enough; then nothing is pushed out. To be called on the thread that owns the device.
-    pub fn reserve(&self, tier: Tier, bytes: u64) -> Option<Reservation> {
-        let budget = self.budget(tier)?;
+    /// Reserves bytes, handing each session's evicted bytes to `release`, outside the lock. `None` where evicting
+    /// everything would not be enough; then nothing is evicted.
+    pub(crate) fn reserve_evicting(
+        &self,
+        tier: Tier,
+        bytes: u64,
+        mut release: impl FnMut(&SessionId, Evicted),
+    ) -> Option<Reservation> {
+        let budget = &self.budgets[tier];
         loop {
             if let Some(reservation) = budget.try_reserve(bytes) {
                 return Some(reservation);
             }
-            let missing = budget.missing(bytes);
-            let inner = self.lock();
-            let possible: u64 = inner.idle(tier).map(|(_, _, (_, bytes))| bytes).sum();
-            let (credit, (id, freed)) =
-                least(inner.idle(tier)).filter(|_| bytes <= budget.limit() && possible >= missing)?;
-            let victim = Victim { id: id.clone(), credit, bytes: freed };
-            drop(inner);
-            self.push_out(tier, &victim);
+            if bytes > budget.limit() {
+                return None;
+            }
+            let (session, evicted) = self.lock().evict_least(tier, budget.missing(bytes))?;
+            self.metrics.demotions.of(tier).inc();
+            tracing::debug!(%session, tier = tier.as_str(), "evicted to make room");
+            release(&session, evicted);
         }
     }
 
-    /// Pushes one session out of a tier, into the next where that has room.
-    fn push_out(&self, tier: Tier, victim: &Victim) {
-        tracing::debug!(session = %victim.id, tier = tier.as_str(), bytes = victim.bytes, "pushed out to make room");
-        self.metrics.demotions.of(tier).inc();
-        let mut inner = self.lock();
-        inner.clocks.of(tier).pushed_out(victim.credit);
-        let Some(session) = inner.sessions.get_mut(&victim.id) else {
-            return;
-        };
-        // What is taken out is given back when the lock is gone.
-        match tier {
-            Tier::Device | Tier::Memory => {
-                let attention = session.attention.take();
-                drop(inner);
-                if let (Tier::Device, Some((_, log))) = (tier, attention) {
-                    self.move_to_memory(&victim.id, &log);
-                }
-            }
-            Tier::Trajectory => {
-                let taken = (session.trajectory.take(), session.attention.take());
-                drop(inner);
-                drop(taken);
-            }
-            Tier::Disk => {
-                // Attention first: it is large, and the trajectory is what it is computed again from.
-                let mut parts: Vec<Part> = session.files.parts.keys().copied().collect();
-                if parts.len() > 1 {
-                    parts.retain(|part| *part != Part::Trajectory);
-                }
-                let taken: Vec<_> = parts.iter().filter_map(|part| session.files.parts.remove(part)).collect();
-                drop(inner);
-                for part in parts {
-                    self.remove_file(&victim.id, part);
-                }
-                drop(taken);
-            }
-            Tier::Source => {}
+    /// Copies what is evicted from the device to memory, where that has room.
+    fn demote_to_memory(&self, session: &SessionId, log: &AttentionLog) {
+        let moved = self.reserve(Tier::Memory, log.bytes()).map(|room| log.moved_to(&Device::Cpu, room));
+        match moved {
+            Some(Ok(moved)) => return drop(self.attach_attention(session, Place::Memory, &Arc::new(moved))),
+            Some(Err(error)) => tracing::warn!(%error, %session, "a recording could not be copied to memory"),
+            None => {}
         }
-    }
-
-    fn move_to_memory(&self, id: &SessionId, log: &crate::recordings::AttentionLog) {
-        let Some(reservation) = self.reserve(Tier::Memory, log.bytes()) else {
-            return;
-        };
-        match log.moved_to(&Device::Cpu, reservation) {
-            Ok(moved) => self.attach_attention(id, Tier::Memory, &Arc::new(moved)),
-            Err(error) => tracing::warn!(%error, session = %id, "a recording could not be copied to memory"),
-        }
-    }
-}
-
-impl Clocks {
-    fn of(&mut self, tier: Tier) -> &mut Clock {
-        match tier {
-            Tier::Device => &mut self.device,
-            Tier::Memory => &mut self.memory,
-            Tier::Disk => &mut self.disk,
-            Tier::Trajectory | Tier::Source => &mut self.trajectory,
+        if let Some(entry) = self.lock().entries.get_mut(session) {
+            entry.take_attention();
         }
     }
 }
 
 impl Inner {
-    /// What could be pushed out of a tier, for nobody reads it: its credit, its last use, whose it is and its bytes.
-    fn idle(&self, tier: Tier) -> impl Iterator<Item = (Credit, u64, (&SessionId, u64))> {
-        self.sessions.iter().filter_map(move |(id, session)| {
-            let (bytes, cost, mut clocks) = (session.idle_bytes(tier)?, session.cost(tier), session.clocks);
-            Some((clocks.of(tier).credit(cost, bytes), session.last_tick, (id, bytes)))
+    /// Takes the entry of the least credit out of a tier, where evicting all of them would free `missing` bytes.
+    fn evict_least(&mut self, tier: Tier, missing: u64) -> Option<(SessionId, Evicted)> {
+        let possible: u64 = self.evictable(tier).map(|(_, _, (_, bytes))| bytes).sum();
+        let (credit, (session, _)) = least(self.evictable(tier)).filter(|_| possible >= missing)?;
+        let session = session.clone();
+        self.clocks[tier].evict(credit);
+        let evicted = self.entries.get_mut(&session)?.evict(tier)?;
+        Some((session, evicted))
+    }
+
+    /// What can be evicted from a tier: its credit, its last use, its session and its bytes.
+    fn evictable(&self, tier: Tier) -> impl Iterator<Item = (Credit, u64, (&SessionId, u64))> {
+        self.entries.iter().filter_map(move |(id, entry)| {
+            let bytes = entry.evictable_bytes(tier)?;
+            Some((entry.clocks[tier].credit(entry.cost(tier), bytes), entry.last_tick, (id, bytes)))
         })
-    }
-}
-
-impl Session {
-    /// Bytes that pushing it out of a tier would free.
-    fn idle_bytes(&self, tier: Tier) -> Option<u64> {
-        let is_read = self.attention.as_ref().is_some_and(|(_, log)| Arc::strong_count(log) > 1);
-        match tier {
-            Tier::Device | Tier::Memory => {
-                let (at, log) = self.attention.as_ref()?;
-                (*at == tier && !is_read).then(|| log.bytes())
-            }
-            Tier::Trajectory => {
-                let trajectory = self.trajectory.as_ref()?;
-                (!is_read && Arc::strong_count(trajectory) == 1).then(|| trajectory.bytes())
-            }
-            Tier::Disk => {
-                let (parts, only_trajectory) = (&self.files.parts, self.files.parts.len() == 1);
-                let pushed_out = parts.iter().filter(|(part, _)| only_trajectory || **part != Part::Trajectory);
-                let bytes: u64 = pushed_out.map(|(_, file)| file.bytes()).sum();
-                (bytes > 0).then_some(bytes)
-            }
-            Tier::Source => None,
-        }
-    }
-
-    /// What it takes to have again what would be pushed out: rows of the UNet, times the pixels of each.
-    fn cost(&self, tier: Tier) -> f64 {
-        let attention_steps = match (tier, &self.attention) {
-            (Tier::Device | Tier::Memory, Some((_, log))) => log.promised().steps(),
-            (Tier::Disk, _) if self.files.parts.len() > 1 => self.files.parts.len() - 1,
-            // Both rows of every step.
-            _ => 2 * self.source.steps,
-        };
-        #[allow(clippy::cast_precision_loss)]
-        let work = (attention_steps * self.source.width * self.source.height) as f64;
-        work
     }
 }

@@ -1,11 +1,11 @@
-//! Who is pushed out of a full tier: GreedyDual-Size (Cao and Irani, "Cost-Aware WWW Proxy Caching Algorithms",
+//! Which entry of a full tier is evicted: GreedyDual-Size (Cao and Irani, "Cost-Aware WWW Proxy Caching Algorithms",
 //! USENIX 1997).
 //!
-//! An entry's credit is what computing it again would cost, per byte that it takes, on top of the tier's clock when it
-//! was last used; the entry with the least credit goes, and the clock moves up to its credit. So what was not used for
-//! long goes first, and of two as old the one that is cheaper to have again.
+//! An entry's credit is the cost of computing it again, per byte that it takes, on top of the tier's clock at its last
+//! use. The entry with the least credit is evicted, and the clock moves up to its credit. So entries that have not been
+//! used for long are evicted first, and of two equally old entries the cheaper one.
 
-/// The clock of one tier: the highest credit that was pushed out of it.
+/// The clock of one tier: the highest credit that has been evicted from it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
 pub struct Clock(f64);
 
@@ -14,20 +14,21 @@ pub struct Clock(f64);
 pub struct Credit(f64);
 
 impl Clock {
-    /// The credit of an entry that was used when the clock stood here, takes `bytes` and `cost` (in whatever unit, one for all) to compute.
+    /// The credit of an entry that was last used at this clock, takes `bytes`, and costs `cost` to compute again (in any
+    /// unit, the same for all entries).
     pub fn credit(self, cost: f64, bytes: u64) -> Credit {
         #[allow(clippy::cast_precision_loss)]
         let per_byte = cost / bytes.max(1) as f64;
         Credit(self.0 + per_byte)
     }
 
-    /// Moves up to the credit of the entry that was pushed out.
-    pub fn pushed_out(&mut self, credit: Credit) {
+    /// Moves up to the credit of an entry that is evicted.
+    pub fn evict(&mut self, credit: Credit) {
         self.0 = self.0.max(credit.0);
     }
 }
 
-/// The entry to push out first: least credit, and of equal credits the one used longest ago.
+/// The entry to evict: the least credit, and of equal credits the least recent use (the second field).
 pub fn least<T>(entries: impl Iterator<Item = (Credit, u64, T)>) -> Option<(Credit, T)> {
     let least = entries.min_by(|(a, used_a, _), (b, used_b, _)| a.0.total_cmp(&b.0).then(used_a.cmp(used_b)));
     least.map(|(credit, _, entry)| (credit, entry))
@@ -38,26 +39,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_equal_costs_the_least_recently_used_goes() {
+    fn of_equal_costs_the_least_recently_used_is_evicted() {
         let clock = Clock::default();
         let entries = [(clock.credit(2.0, 10), 3, "new"), (clock.credit(2.0, 10), 1, "old")];
         assert_eq!(least(entries.into_iter()).unwrap().1, "old");
     }
 
     #[test]
-    fn what_is_cheap_to_have_again_goes_before_what_is_dear_but_not_for_ever() {
+    fn cheap_entries_are_evicted_before_expensive_ones_but_not_for_ever() {
         let mut clock = Clock::default();
-        let dear = clock.credit(8.0, 10);
-        // Cheap ones come and go; each that goes moves the clock.
+        let expensive = clock.credit(8.0, 10);
+        // Cheap ones come and go; each eviction moves the clock.
         for used in 0..20 {
             let cheap = clock.credit(1.0, 10);
-            let (credit, gone) = least([(dear, 0, "dear"), (cheap, used + 1, "cheap")].into_iter()).unwrap();
-            if gone == "dear" {
-                assert!(used >= 6, "it outlived its worth in cheap ones only by {used}");
+            let entries = [(expensive, 0, "expensive"), (cheap, used + 1, "cheap")];
+            let (credit, evicted) = least(entries.into_iter()).unwrap();
+            if evicted == "expensive" {
+                assert!(used >= 6, "it outlived only {used} cheap ones");
                 return;
             }
-            clock.pushed_out(credit);
+            clock.evict(credit);
         }
-        panic!("what nobody uses stays for ever");
+        panic!("an entry that is never used stays for ever");
     }
 }

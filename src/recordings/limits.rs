@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Budgets of the tiers in bytes, each kept exactly, and limits on sessions of any tier.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionLimits {
-    /// Recordings on the device. On the processor the device's memory is the host's, and 0 is what it should be.
+    /// Recordings on the device. On the CPU the device's memory is the host's, and this should be 0.
     pub device_bytes: u64,
     /// Recordings in the memory of the host.
     pub memory_bytes: u64,
@@ -14,11 +14,11 @@ pub struct SessionLimits {
     pub trajectory_bytes: u64,
     /// Files; nothing is written where [`Self::dir`] is `None`.
     pub disk_bytes: u64,
-    /// Where files are kept.
+    /// The folder of the files.
     pub dir: Option<PathBuf>,
-    /// Sessions that are remembered, recorded or not.
+    /// The most sessions that are remembered.
     pub max_sessions: usize,
-    /// Sessions that were not used for so long are forgotten.
+    /// Sessions that have not been used for this long are forgotten.
     pub ttl: Option<Duration>,
 }
 

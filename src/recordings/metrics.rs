@@ -1,19 +1,19 @@
-//! What is counted of recordings.
+//! Metrics of recordings.
 
-use crate::recordings::disk::FileFault;
-use crate::recordings::tier::Tier;
+use crate::recordings::place::Tier;
+use crate::recordings::store::FileFault;
 use crate::telemetry::metrics::{Counters, Gauges, metrics};
 
 metrics! {
-    /// The metrics of one store of recordings.
+    /// The metrics of one engine's recordings.
     RecordingMetrics {
         recording_bytes: Gauges<Tier> = "reprompt_recordings_bytes", "bytes of recordings, by tier";
-        recording_peak_bytes: Gauges<Tier> = "reprompt_recordings_peak_bytes", "the most bytes that a tier has held";
-        recording_budget_bytes: Gauges<Tier> = "reprompt_recordings_budget_bytes", "bytes that recordings may take, by tier";
-        sessions: Gauges<Tier> = "reprompt_sessions", "sessions, by the best tier that holds them";
-        hits: Counters<Tier> = "reprompt_recordings_hits_total", "recordings that were read, by the tier in which they were found";
-        demotions: Counters<Tier> = "reprompt_recordings_demotions_total", "recordings that were pushed out of a tier";
-        promotions: Counters<Tier> = "reprompt_recordings_promotions_total", "recordings that were brought up, by the tier that they come from";
-        files_refused: Counters<FileFault> = "reprompt_recordings_files_refused_total", "files of recordings that were not taken, by why";
+        recording_peak_bytes: Gauges<Tier> = "reprompt_recordings_peak_bytes", "highest number of bytes of recordings so far, by tier";
+        recording_budget_bytes: Gauges<Tier> = "reprompt_recordings_budget_bytes", "byte budget for recordings, by tier";
+        sessions: Gauges<Tier> = "reprompt_sessions", "sessions, by the fastest tier that holds their recording";
+        hits: Counters<Tier> = "reprompt_recordings_hits_total", "reads of recordings, by the tier that held them";
+        demotions: Counters<Tier> = "reprompt_recordings_demotions_total", "evictions of recordings, by the tier that they left";
+        promotions: Counters<Tier> = "reprompt_recordings_promotions_total", "promotions of recordings, by the tier that they left";
+        files_refused: Counters<FileFault> = "reprompt_recordings_files_refused_total", "rejected recording files, by reason";
     }
 }

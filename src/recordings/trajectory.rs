@@ -5,10 +5,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use candle_core::Tensor;
 
-use crate::diffusion::tensor_bytes;
 use crate::media::Image;
 use crate::recordings::budget::Reservation;
-use crate::recordings::layout::{F32_BYTES, RecordingLayout};
+use crate::recordings::layout::RecordingLayout;
 use crate::recordings::maps::AttentionMaps;
 
 /// One step of a source's run.
@@ -25,19 +24,19 @@ pub struct TrajectoryStep {
 #[derive(Debug)]
 pub struct Trajectory {
     layout: Arc<RecordingLayout>,
-    noise: Tensor,
+    start: Tensor,
     total_steps: usize,
     steps: RwLock<Vec<TrajectoryStep>>,
     image: OnceLock<Arc<Image>>,
-    /// Gives the bytes back when the last reader is gone.
+    /// Gives the bytes back when the last reader drops the log.
     reservation: Reservation,
 }
 
 impl Trajectory {
-    /// An empty log for a run of `total_steps` from `noise` `[1, channels, h, w]`.
-    pub fn new(layout: Arc<RecordingLayout>, noise: Tensor, total_steps: usize, reservation: Reservation) -> Self {
+    /// An empty log for a run of `total_steps` from the latents `start`, `[1, channels, h, w]`.
+    pub fn new(layout: Arc<RecordingLayout>, start: Tensor, total_steps: usize, reservation: Reservation) -> Self {
         let steps = RwLock::new(Vec::with_capacity(total_steps));
-        Self { layout, noise, total_steps, steps, image: OnceLock::new(), reservation }
+        Self { layout, start, total_steps, steps, image: OnceLock::new(), reservation }
     }
 
     /// What is recorded at this size.
@@ -45,9 +44,9 @@ impl Trajectory {
         &self.layout
     }
 
-    /// The noise that the run began with.
-    pub fn noise(&self) -> &Tensor {
-        &self.noise
+    /// The latents that the run starts with: noise, scaled as the sampler needs it.
+    pub fn start(&self) -> &Tensor {
+        &self.start
     }
 
     /// Steps of the whole run.
@@ -68,7 +67,7 @@ impl Trajectory {
     /// The latents that a step begins with, if they are there yet.
     pub fn before(&self, step: usize) -> Option<Tensor> {
         match step.checked_sub(1) {
-            None => Some(self.noise.clone()),
+            None => Some(self.start.clone()),
             Some(previous) => self.step(previous).map(|step| step.latents),
         }
     }
@@ -100,13 +99,6 @@ impl Trajectory {
     /// Bytes held, reserved before the first step was run.
     pub fn bytes(&self) -> u64 {
         self.reservation.bytes()
-    }
-
-    /// Bytes of all that is there now.
-    pub fn measured_bytes(&self) -> u64 {
-        let of_steps: u64 =
-            self.read().iter().map(|step| tensor_bytes(&step.latents) + step.maps.len() as u64 * F32_BYTES).sum();
-        of_steps + tensor_bytes(&self.noise) + self.image.get().map_or(0, |image| image.rgb.len() as u64)
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Vec<TrajectoryStep>> {

@@ -1,5 +1,5 @@
-//! Log lines as JSON, one object a line, flat: what is known of the request or the job that a line is about stands beside
-//! what the line says. The names are a contract; `docs/operating.md` lists them.
+//! Log lines as JSON: one flat object per line, with the fields of the line and of the request or job that it belongs
+//! to. The field names are a contract; `docs/operating.md` lists them.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes events as lines.
+/// Formats events as lines.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonLines;
 
@@ -26,7 +26,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut line = Map::new();
-        // From the outermost, so that what is closer counts.
+        // From the outermost span inwards, so that inner fields override outer ones.
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<JsonFields>>();
@@ -46,7 +46,7 @@ where
     }
 }
 
-/// Takes down the fields of an event.
+/// Collects the fields of an event.
 struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Fields<'_> {

@@ -1,23 +1,22 @@
-//! Metrics whose label is an enum: every series is there from the start, and a label that does not exist cannot be
-//! written.
+//! Metrics whose label is an enum: every series exists from the start, and an unknown label value cannot be expressed.
 
 use std::marker::PhantomData;
 
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 
-/// The values that a label may have.
+/// The values of a label.
 pub trait Label: Copy + 'static {
     /// The label's name.
     const NAME: &'static str;
     /// All values.
     const ALL: &'static [Self];
 
-    /// The value as it is exported.
+    /// The value as exported.
     fn as_str(self) -> &'static str;
 }
 
-/// An enum that is a label.
+/// Defines an enum that is a label.
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident as $label:literal { $($(#[$value_doc:meta])* $value:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -25,7 +24,7 @@ macro_rules! label {
         pub enum $name { $($(#[$value_doc])* $value,)* }
 
         impl $name {
-            /// The name in answers and metrics.
+            /// The name in responses and metrics.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$value => $text,)* }
             }
@@ -44,18 +43,18 @@ macro_rules! label {
 pub(crate) use label;
 
 /// A metric with one series for each value of `L`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Family<V, L> {
     series: V,
     label: PhantomData<fn(L)>,
 }
 
-/// A vector of prometheus' series, by one label.
+/// A vector of prometheus series with one label.
 pub trait SeriesVec: Collector + Clone {
     /// One series.
     type Series;
 
-    /// The series of a label's value, made where it is not there yet.
+    /// The series of a label's value; created if missing.
     fn series(&self, label: &str) -> Self::Series;
 }
 
@@ -80,7 +79,7 @@ series_vec! {
 }
 
 impl<V: SeriesVec, L: Label> Family<V, L> {
-    /// A family with all of its series.
+    /// A family, with all its series created.
     pub fn new(series: V) -> Self {
         for label in L::ALL {
             series.series(label.as_str());
@@ -88,7 +87,7 @@ impl<V: SeriesVec, L: Label> Family<V, L> {
         Self { series, label: PhantomData }
     }
 
-    /// The series of a value.
+    /// The series of a label value.
     pub fn of(&self, label: L) -> V::Series {
         self.series.series(label.as_str())
     }

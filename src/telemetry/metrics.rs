@@ -1,27 +1,29 @@
-//! Tables of metrics: a struct of typed series for each room that counts something, registered where it is told to.
+//! Tables of metrics: a struct of typed series for each room that has metrics.
 //!
-//! The rooms own their tables and the enums that label them; this room knows how a series is made. A registry is handed
-//! in, so that two engines in one process (tests have many) do not mix. All series are there from the start, at zero.
+//! The rooms own their tables and the enums that label them; this module makes and registers the series. The registry
+//! is a parameter, so that several engines in one process (tests have many) do not mix. All series exist from the
+//! start, at zero.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use prometheus::{Encoder, HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Encoder, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::telemetry::labels::Family;
 
 /// Buckets of durations, in seconds.
 pub const SECONDS: &[f64] = &[0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
-/// Buckets of numbers of rows.
+/// Buckets of row counts.
 pub const ROWS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0];
 
-/// A counter for each value of a label.
+/// One counter per label value.
 pub type Counters<L> = Family<IntCounterVec, L>;
-/// A gauge for each value of a label.
+/// One gauge per label value.
 pub type Gauges<L> = Family<IntGaugeVec, L>;
-/// A histogram for each value of a label.
+/// One histogram per label value.
 pub type Histograms<L> = Family<HistogramVec, L>;
 
-/// A struct of metrics, one field a metric.
+/// Defines a struct of metrics, one field per metric.
 macro_rules! metrics {
     ($(#[$struct_doc:meta])* $struct:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $name:literal, $help:literal $(, $buckets:expr)?;)* }) => {
         $(#[$struct_doc])*
@@ -31,12 +33,12 @@ macro_rules! metrics {
         }
 
         impl $struct {
-            /// All metrics of the table, at zero, in a registry.
+            /// Creates all metrics of the table at zero, and registers them.
             ///
             /// # Errors
-            /// Where the registry has a metric of one of these names.
+            /// If the registry already has a metric of one of these names.
             pub fn register(registry: &$crate::telemetry::metrics::MetricsRegistry) -> Result<Self, prometheus::Error> {
-                $(let $field = <$type as $crate::telemetry::register::Metric>::register(registry.inner(), $name, $help, &[$($buckets)?])?;)*
+                $(let $field = <$type as $crate::telemetry::register::Metric>::register(registry, $name, $help, &[$($buckets)?])?;)*
                 Ok(Self { $($field,)* })
             }
 
@@ -47,9 +49,13 @@ macro_rules! metrics {
 }
 pub(crate) use metrics;
 
-/// Where the metrics of a process are registered; cheap to clone.
+/// The registry of the metrics of a process; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct MetricsRegistry(Arc<Registry>);
+pub struct MetricsRegistry {
+    registry: Arc<Registry>,
+    /// Labels that every metric gets which is registered through this handle.
+    labels: HashMap<String, String>,
+}
 
 impl MetricsRegistry {
     /// An empty registry.
@@ -57,25 +63,38 @@ impl MetricsRegistry {
         Self::default()
     }
 
-    /// Adds the metrics of this process (memory, file descriptors, CPU time), where the platform has them.
+    /// Adds the metrics of this process (memory, file descriptors, CPU time), if the platform supports them.
     ///
     /// # Errors
-    /// Where they are registered already.
+    /// If they are already registered.
     pub fn with_process_metrics(self) -> Result<Self, prometheus::Error> {
         #[cfg(target_os = "linux")]
-        self.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        self.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(self)
     }
 
+    /// The same registry for the metrics of one of several alike: all that is registered through it has this label too.
+    #[must_use]
+    pub fn with_label(&self, name: &str, value: &str) -> Self {
+        let mut labels = self.labels.clone();
+        labels.insert(name.to_owned(), value.to_owned());
+        Self { registry: Arc::clone(&self.registry), labels }
+    }
+
     pub(crate) fn inner(&self) -> &Registry {
-        &self.0
+        &self.registry
+    }
+
+    /// Name, help and labels of a metric.
+    pub(crate) fn opts(&self, name: &str, help: &str) -> Opts {
+        Opts::new(name, help).const_labels(self.labels.clone())
     }
 
     /// All metrics in Prometheus' text format.
     pub fn text(&self) -> String {
         let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.0.gather(), &mut text) {
-            tracing::error!(%error, "the metrics cannot be written out");
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "failed to encode the metrics");
         }
         String::from_utf8(text).unwrap_or_default()
     }

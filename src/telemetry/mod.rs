@@ -1,5 +1,5 @@
-//! What can be seen of the service from outside: log lines, for people or as JSON ([`json`]), [`metrics`], and traces
-//! ([`trace_context`], `otlp`). `RUST_LOG` filters the lines; without it the service tells of what it does.
+//! Observability: log lines, for people or as JSON ([`json`]), [`metrics`], and traces ([`trace_context`], `otlp`).
+//! `RUST_LOG` filters the log lines.
 
 pub mod json;
 pub mod labels;
@@ -23,32 +23,32 @@ use crate::telemetry::json::JsonLines;
 pub use crate::telemetry::log_format::LogFormat;
 use crate::telemetry::trace_context::TraceContext;
 
-/// What the service tells of.
+/// The default filter of log lines.
 const SERVICE: &str = "info";
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Sends traces, where any are sent, for as long as it lives.
+/// Exports traces, if configured, until it is dropped.
 #[derive(Debug)]
 pub struct Traces {
     #[cfg(feature = "otlp")]
     _exporter: Option<otlp::Exporter>,
 }
 
-/// Why no traces can be sent.
+/// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
 #[error("otlp_endpoint: {0}")]
 pub struct TracesError(String);
 
-/// Starts logging to standard error; `default` is the filter where `RUST_LOG` says nothing.
+/// Starts logging to standard error; `default` is the filter if `RUST_LOG` is not set.
 pub fn start(format: LogFormat, default: &str) {
     start_with(format, default, None);
 }
 
-/// Starts logging, and sending traces to a collector.
+/// Starts logging, and exporting traces to a collector.
 ///
 /// # Errors
-/// Where this machine cannot send.
+/// If the exporter cannot be created.
 #[cfg(feature = "otlp")]
 pub fn start_with_traces(format: LogFormat, collector: Option<&str>) -> Result<Traces, TracesError> {
     let exporter = collector.map(otlp::Exporter::new).transpose()?;
@@ -60,7 +60,7 @@ pub fn start_with_traces(format: LogFormat, collector: Option<&str>) -> Result<T
     Ok(Traces { _exporter: exporter })
 }
 
-/// Starts logging; this build sends no traces, and its configuration takes no collector.
+/// Starts logging; this build exports no traces and accepts no collector in its configuration.
 ///
 /// # Errors
 /// None.
@@ -77,12 +77,12 @@ fn start_with(format: LogFormat, default: &str, more: Option<BoxedLayer>) {
         LogFormat::Pretty => lines.with_filter(filter).boxed(),
         LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(JsonLines).with_filter(filter).boxed(),
     };
-    // A second start, in one process, would be a test's; the first one's format stays.
+    // Only tests start logging twice in a process; the first format stays.
     let _ =
         tracing_subscriber::registry().with([Some(lines), more].into_iter().flatten().collect::<Vec<_>>()).try_init();
 }
 
-/// Makes the span of a request part of the trace that it comes from, or of a new one, and tells what it is there.
+/// Makes the span of a request part of the caller's trace, or of a new one, and returns its context in that trace.
 pub fn begin_trace(span: &Span, from: Option<&TraceContext>) -> TraceContext {
     let context = sent(span, from).unwrap_or_else(|| from.map_or_else(TraceContext::root, TraceContext::child));
     span.record("trace_id", context.trace_id());
@@ -92,7 +92,7 @@ pub fn begin_trace(span: &Span, from: Option<&TraceContext>) -> TraceContext {
 #[cfg(feature = "otlp")]
 use crate::telemetry::otlp::adopt as sent;
 
-/// Without a collector a span is nobody's but ours.
+/// Without an exporter, spans have no context of their own.
 #[cfg(not(feature = "otlp"))]
 fn sent(_: &Span, _: Option<&TraceContext>) -> Option<TraceContext> {
     None

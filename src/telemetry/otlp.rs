@@ -1,8 +1,8 @@
-//! Spans sent to a collector by OTLP over HTTP, with the feature `otlp`.
+//! Export of spans to a collector by OTLP over HTTP, with the feature `otlp`.
 //!
-//! Requests, and of each job its waiting, encoding, denoising (an event a step) and decoding, whatever `RUST_LOG` says
-//! of log lines. What is sent is gathered on a thread of its own and dropped where the collector does not keep up;
-//! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and `OTEL_BSP_…` count as they do elsewhere.
+//! Spans cover requests, and the queueing, encoding, denoising (an event per step) and decoding of each job,
+//! independent of `RUST_LOG`. A separate thread batches them, and drops them if the collector does not keep up.
+//! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and `OTEL_BSP_…` apply.
 
 use axum::http::HeaderValue;
 use opentelemetry::trace::{
@@ -18,24 +18,23 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use crate::telemetry::TracesError;
 use crate::telemetry::trace_context::TraceContext;
 
-/// What is sent: everything of this crate but the finest, and what goes wrong elsewhere.
+/// The filter of exported spans: this crate up to debug level, and warnings of other crates.
 pub const FILTER: &str = "warn,reprompt=debug";
 
-/// Sends spans for as long as it lives, and what is left when it is dropped.
+/// Exports spans until it is dropped; the drop exports the remaining ones.
 #[derive(Debug)]
 pub struct Exporter(SdkTracerProvider);
 
 impl Exporter {
-    /// To a collector such as `http://127.0.0.1:4318`. Not to be called within a runtime.
+    /// An exporter to a collector such as `http://127.0.0.1:4318`. Must not be called within a runtime.
     ///
     /// # Errors
-    /// Where this machine cannot send.
+    /// If the HTTP client or the exporter cannot be created.
     pub fn new(endpoint: &str) -> Result<Self, TracesError> {
         let failed = |error: &dyn std::fmt::Display| TracesError(error.to_string());
-        // Somebody else in this process may have chosen already; one choice is as good as another.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::install_provider();
         let client = reqwest::blocking::Client::builder().no_proxy();
-        // Certificates are looked for only where they are needed.
+        // Load certificates only if they are needed.
         let client = if endpoint.starts_with("https:") { client } else { client.tls_certs_only([]) };
         let exporter = SpanExporter::builder()
             .with_http()
@@ -53,7 +52,7 @@ impl Exporter {
         Ok(Self(provider.build()))
     }
 
-    /// What makes spans.
+    /// The tracer that creates spans.
     pub fn tracer(&self) -> SdkTracer {
         self.0.tracer("reprompt")
     }
@@ -61,19 +60,19 @@ impl Exporter {
 
 impl Drop for Exporter {
     fn drop(&mut self) {
-        // Nobody is left to be told.
+        // There is no caller to return an error to.
         let _ = self.0.shutdown();
     }
 }
 
-/// Makes a span part of the trace that it comes from, and tells what it is in that trace; `None` where nothing is sent.
+/// Makes a span part of the caller's trace, and returns its context in that trace; `None` if nothing is exported.
 pub fn adopt(span: &Span, from: Option<&TraceContext>) -> Option<TraceContext> {
     if let Some(from) = from {
         let state = from.state.as_ref().and_then(|state| state.to_str().ok()?.parse::<TraceState>().ok());
         let (trace, parent) =
             (TraceId::from_bytes(from.trace.to_be_bytes()), SpanId::from_bytes(from.span.to_be_bytes()));
         let remote = SpanContext::new(trace, parent, TraceFlags::new(from.flags), true, state.unwrap_or_default());
-        // A span that nobody records has no parent.
+        // A span that is not recorded has no parent.
         let _ = span.set_parent(Context::new().with_remote_span_context(remote));
     }
     let context = span.context();

@@ -1,18 +1,18 @@
-//! Traces that go through several services: `traceparent` and `tracestate`, as the W3C's Trace Context has them.
+//! Distributed traces: `traceparent` and `tracestate` as in the W3C's Trace Context.
 //!
-//! A request that brings a trace is part of it, one that brings none, or a malformed one, begins its own. What is told
-//! to others (in answers and webhooks) names the request's own span as the parent.
+//! A request with a valid `traceparent` joins that trace; any other request starts a new one. The `traceparent` of
+//! responses and webhooks names the request's own span as the parent.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header that names a trace and a span of it.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// The header that the trace's other members have written into, which is passed on as it is.
+/// The header with the state of other vendors, which is passed on unchanged.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// Bytes of the one version that there is.
+/// Length in bytes of version 00, the only version so far.
 const LENGTH: usize = 55;
-/// A longer state need not be passed on.
+/// Maximum length in bytes of a state that is passed on.
 const MAX_STATE: usize = 512;
 
 /// A span of a trace.
@@ -22,14 +22,14 @@ pub struct TraceContext {
     pub trace: u128,
     /// The span; never 0.
     pub span: u64,
-    /// Whether the trace is recorded, and whatever else its flags say.
+    /// The flags; the lowest bit says that the trace is recorded.
     pub flags: u8,
-    /// What the trace's other members have written.
+    /// The state of other vendors.
     pub state: Option<HeaderValue>,
 }
 
 impl TraceContext {
-    /// The span that a request comes from; `None` where it names none, or not as it should.
+    /// The caller's span, from the request headers; `None` if it is missing or malformed.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(TRACEPARENT).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -53,12 +53,12 @@ impl TraceContext {
         Self { span: random_span(), ..self.clone() }
     }
 
-    /// The trace as it is written.
+    /// The trace id in hexadecimal.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace)
     }
 
-    /// Names the span to whoever is told next.
+    /// Adds the span to outgoing headers.
     pub fn put(&self, headers: &mut HeaderMap) {
         let Self { trace, span, flags, .. } = self;
         if let Ok(value) = HeaderValue::try_from(format!("00-{trace:032x}-{span:016x}-{flags:02x}")) {
@@ -74,7 +74,7 @@ fn random_span() -> u64 {
     rand::random_range(1..=u64::MAX)
 }
 
-/// `00-<32 digits of the trace>-<16 of the span>-<2 of the flags>`; later versions may have more to say after that.
+/// Parses `00-<32 digits of the trace>-<16 of the span>-<2 of the flags>`; later versions may append more fields.
 fn parse(text: &str) -> Option<TraceContext> {
     let (known, rest) = text.split_at_checked(LENGTH)?;
     let [version, trace, span, flags] = known.split('-').collect::<Vec<_>>()[..] else {
@@ -88,7 +88,7 @@ fn parse(text: &str) -> Option<TraceContext> {
         return None;
     }
     let (trace, span) = (u128::from_str_radix(trace, 16).ok()?, u64::from_str_radix(span, 16).ok()?);
-    // Of later versions nothing is known but the first bits.
+    // Of a later version only the first fields are known.
     let flags = u8::from_str_radix(flags, 16).ok()? & 0b11;
     (trace != 0 && span != 0).then_some(TraceContext { trace, span, flags, state: None })
 }

@@ -7,7 +7,6 @@ import { controls } from "./cases/controls.mjs";
 import { edits } from "./cases/edits.mjs";
 import { example } from "./cases/example.mjs";
 import { keys } from "./cases/keys.mjs";
-import { photos } from "./cases/photos.mjs";
 import { problems } from "./cases/problems.mjs";
 import { returning } from "./cases/returning.mjs";
 
@@ -31,7 +30,6 @@ describe("playground", { concurrency: 1 }, () => {
   controls(world);
   problems(world);
   returning(world);
-  photos(world);
   keys(world);
   example(world);
 });

@@ -1,4 +1,4 @@
-//! Computing in bf16 on the processor: how far its images are from those of f32.
+//! Computing in bf16 on the CPU: how far its images are from those of f32.
 
 use axum::http::StatusCode;
 use candle_core::DType;

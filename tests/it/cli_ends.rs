@@ -25,29 +25,38 @@ fn what_is_wrong_with_an_edit_is_one_line_that_names_the_flag() {
     let out = folder.path().join("out");
     let car = ["edit", "-o", out.to_str().unwrap(), "--prompt", "a red car"];
     let cases: &[(&str, &[&str])] = &[
-        ("--to: a target prompt is wanted", &[]),
+        ("--to: expected a target prompt", &[]),
         ("--to: the prompt has no words", &["--to", " "]),
         ("--to: replace needs prompts of equally many words", &["--to", "a car", "--edit-type", "replace"]),
         ("--to: reweight keeps the prompt", &["--to", "a car", "--edit-type", "reweight"]),
         ("--size: \"big\" is not a size", &["--to", "a bus", "--size", "big"]),
-        ("--width: 65x128 cannot be made", &["--to", "a bus", "--width", "65"]),
+        ("--width: unsupported size 65x128; sides", &["--to", "a bus", "--width", "65"]),
         ("--steps: ", &["--to", "a bus", "--steps", "0"]),
         ("--guidance-scale: 900 is out of range", &["--to", "a bus", "--guidance-scale", "900"]),
         (
             "--equalizer: the prompt has no word \"bsu\"; its words are: a, bus",
             &["--to", "a bus", "--equalizer", "bsu=2"],
         ),
-        ("--equalizer: bus is not a word and a strength", &["--to", "a bus", "--equalizer", "bus"]),
-        ("--cross-replace-steps: soon is no window", &["--to", "a bus", "--cross-replace-steps", "soon"]),
+        (
+            "--equalizer: expected a word and a strength, such as snow=2, got bus",
+            &["--to", "a bus", "--equalizer", "bus"],
+        ),
+        (
+            "--cross-replace-steps: expected a window such as 0.8 or 0.2..0.6, got soon",
+            &["--to", "a bus", "--cross-replace-steps", "soon"],
+        ),
         ("--self-replace-steps: a window needs", &["--to", "a bus", "--self-replace-steps", "1.5"]),
         ("--blend-source: the source prompt has no word", &["--to", "a bus", "--blend-source", "bus"]),
         ("--blend-threshold: the threshold", &["--to", "a bus", "--blend-threshold", "2"]),
         ("--local-blend: the threshold", &["--to", "a bus", "--local-blend", "{\"threshold\": 2}"]),
-        ("--local-blend: maybe is not true", &["--to", "a bus", "--local-blend", "maybe"]),
-        ("--output-compression: the quality is 0", &["--to", "a bus", "--output-compression", "0"]),
+        (
+            "--local-blend: expected true, false or a JSON object, got maybe",
+            &["--to", "a bus", "--local-blend", "maybe"],
+        ),
+        ("--output-compression: the quality 0 is out of range", &["--to", "a bus", "--output-compression", "0"]),
         ("--heatmap: neither prompt has a word \"dgo\"", &["--to", "a bus", "--heatmap", "dgo"]),
         ("--grid: a file whose name ends in .png", &["--to", "a bus", "--grid", "sheet.gif"]),
-        ("--output: a folder is wanted, bus.png looks like a file", &["--to", "a bus", "-o", "bus.png"]),
+        ("--output: expected a folder, got bus.png", &["--to", "a bus", "-o", "bus.png"]),
         ("--output: - takes the image of one edit", &["--to", "a bus", "--to", "a car", "-o", "-"]),
         ("--json: standard output takes the image", &["--to", "a bus", "--json", "-o", "-"]),
         ("--heatmap: heat maps stand beside", &["--to", "a bus", "--heatmap", "a", "-o", "-"]),
@@ -73,7 +82,7 @@ fn what_is_wrong_with_an_edit_is_one_line_that_names_the_flag() {
     let line = refused(&["align", "a cat", "a", "--edit-type", "replace"], 2);
     assert!(line.starts_with("reprompt: TARGET: replace needs"), "{line}");
     let line = refused(&["man", "edits"], 2);
-    assert!(line.contains("edits is none, serve, edit, align"), "{line}");
+    assert!(line.contains("unknown command edits; expected one of serve, edit, align"), "{line}");
 }
 
 #[test]
@@ -84,13 +93,13 @@ fn an_edit_that_fails_fails_alone_and_is_named() {
     let output = run(&[&flags[..], &["--equalizer", "bus=1e38", "--to", "a blue car", "--json"]].concat());
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
-    assert!(stderr.starts_with("reprompt: edit 1 (--to \"a red bus\"): the latents are not numbers"), "{stderr}");
+    assert!(stderr.starts_with("reprompt: edit 1 (--to \"a red bus\"): the latents contain NaN"), "{stderr}");
     let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((told["object"].as_str(), told["data"].as_array().map(Vec::len)), (Some("list"), Some(1)));
     assert_eq!(told["data"][0]["prompt"], "a blue car");
     assert!(folder.path().join("edited-2.png").is_file() && !folder.path().join("edited.png").exists());
     let alone = refused(&[&flags[..], &["--equalizer", "bus=1e38", "--json"]].concat(), 1);
-    assert!(alone.starts_with("reprompt: the latents are not numbers"), "{alone}");
+    assert!(alone.starts_with("reprompt: the latents contain NaN"), "{alone}");
 }
 
 #[test]
@@ -149,7 +158,7 @@ fn every_command_has_examples_and_they_work_when_they_are_pasted() {
         for example in examples {
             let folder = tempfile::tempdir().unwrap();
             if example.contains("--listen") {
-                // It serves until it is told to end; another test sees it do that.
+                // It serves until it is shut down; another test sees it do that.
                 assert!(paste(&format!("{example} --print-config"), folder.path()).status.success(), "{example}");
                 continue;
             }

@@ -1,6 +1,6 @@
 //! What holds on every device, on the one that `REPROMPT_TEST_DEVICE` and `REPROMPT_TEST_DTYPE` name (see `support`).
 //!
-//! Where the bits of the processor are wanted, tests say so by taking `Device::Cpu`; these do not.
+//! Where the bits of the CPU are wanted, tests say so by taking `Device::Cpu`; these do not.
 
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::noise::randn;
@@ -50,7 +50,7 @@ fn attentions() -> Vec<Attention> {
     sizes.into_iter().map(of).collect()
 }
 
-/// Numbers as the type holds them, on the device, and the same as the processor sees them.
+/// Numbers as the type holds them, on the device, and the same as the CPU sees them.
 fn numbers(seed: u64, rows: usize, columns: usize, dtype: DType) -> (Tensor, Vec<f32>) {
     let tensor = Tensor::from_vec(randn(seed, rows * columns), (rows, columns), &Device::Cpu).unwrap();
     let tensor = tensor.to_dtype(dtype).unwrap();
@@ -226,9 +226,8 @@ async fn an_edit_is_the_same_wherever_its_recording_lies() {
         assert!(max <= most && mean <= of_all, "from {from}: off by {max} at most, {mean} in the mean");
     };
     close(run(&memory, &edit(1)).await, "memory");
-    while memory.state.engine.sessions().files_pending() > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let store = std::sync::Arc::clone(memory.state.engine.sessions());
+    tokio::task::spawn_blocking(move || store.flush()).await.unwrap();
     drop(memory);
 
     let files = start(limits(0, 1 << 30)).await;

@@ -7,7 +7,7 @@ use reprompt::api::ApiConfig;
 use reprompt::diffusion::weights::embedded;
 use reprompt::engine::{EngineConfig, EngineError, JobOptions, Stage, Work};
 use reprompt::recordings::Tier;
-use reprompt::recordings::{SessionLimits, Source};
+use reprompt::recordings::{Origin, SessionLimits, Source};
 
 fn source(seed: u64) -> Value {
     json!({"prompt": "a cat on the beach", "seed": seed, "num_inference_steps": 5})
@@ -285,15 +285,7 @@ fn limited(memory_bytes: u64) -> EngineConfig {
 }
 
 fn long_work(seed: u64) -> Work {
-    let source = Source {
-        prompt: "a cat".to_owned(),
-        negative_prompt: String::new(),
-        seed,
-        steps: 200,
-        guidance_scale: 5.0,
-        width: 64,
-        height: 64,
-    };
+    let source = Source { guidance_scale: 5.0, ..Source::new("a cat", Origin::Seed(seed), 200, (64, 64)) };
     Work::Record { source: source.into() }
 }
 

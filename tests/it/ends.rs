@@ -1,7 +1,6 @@
-//! The end of the service, with the real binary: what is taken is finished, what comes is refused, and the exit code
-//! says how it ended.
+//! Shutdown of the real binary: accepted jobs finish, new ones are refused, and the exit code says how it ended.
 
-use reprompt::recordings::Source;
+use reprompt::recordings::{Origin, Source};
 use serde_json::{Value, json};
 
 use crate::process::{PATIENCE, Process, eventually, reprompt};
@@ -10,28 +9,20 @@ use crate::support::Service;
 /// A source that takes a while, as a request and as its session's path.
 async fn slow_source(steps: usize) -> (Value, String) {
     let service = Service::fake().await;
-    let source = Source {
-        prompt: "a cat".to_owned(),
-        negative_prompt: String::new(),
-        seed: 1,
-        steps,
-        guidance_scale: 5.0,
-        width: 128,
-        height: 128,
-    };
+    let source = Source { guidance_scale: 5.0, ..Source::new("a cat", Origin::Seed(1), steps, (128, 128)) };
     let id = source.session_id(&service.state.engine.model().unwrap().fingerprint);
     let body =
         json!({"source": {"prompt": "a cat", "seed": 1, "steps": steps, "guidance_scale": 5.0, "size": "128x128"}});
     (body, format!("/v1/sessions/{id}"))
 }
 
-/// Waits until the source's run has begun: only then is there a session to be forgotten.
+/// Waits until the source's run has begun: only then is there a session to delete.
 async fn begun(process: &Process, session: &str) {
     eventually("the job begins", || process.call("DELETE", session, None).is_ok_and(|(status, _)| status == 204)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn told_to_end_it_finishes_what_it_has_refuses_the_rest_and_ends_with_0() {
+async fn after_a_signal_it_finishes_its_jobs_refuses_new_ones_and_exits_with_0() {
     let (source, session) = slow_source(25).await;
     let mut process = Process::ready(&[]).await;
     let job = process.begin("POST", "/v1/sessions", source.clone());
@@ -55,7 +46,7 @@ async fn told_to_end_it_finishes_what_it_has_refuses_the_rest_and_ends_with_0() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_deadline_cuts_draining_short_and_says_how_many_jobs_were_given_up() {
+async fn the_deadline_cuts_draining_short_and_logs_how_many_jobs_were_aborted() {
     let (source, session) = slow_source(400).await;
     let mut process = Process::ready(&["--drain-deadline", "50ms"]).await;
     let job = process.begin("POST", "/v1/sessions", source);
@@ -65,7 +56,7 @@ async fn the_deadline_cuts_draining_short_and_says_how_many_jobs_were_given_up()
     assert_eq!(code, Some(0), "{log}");
     let warning = log.lines().find(|line| line.contains("given up")).unwrap_or_else(|| panic!("no warning: {log}"));
     assert!(warning.contains("WARN") && warning.contains("jobs=1") && warning.contains("deadline"), "{warning}");
-    assert_eq!(job.join().unwrap().unwrap().1["code"], "draining", "who waits is told");
+    assert_eq!(job.join().unwrap().unwrap().1["code"], "draining", "the client gets an answer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,14 +75,14 @@ async fn a_second_signal_cuts_draining_short() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_nothing_to_do_it_ends_at_once() {
+async fn an_idle_service_exits_at_once() {
     let mut process = Process::ready(&["--drain-deadline", "1h"]).await;
     process.signal("TERM");
     assert_eq!(process.ended().await.0, Some(0));
 }
 
 #[test]
-fn what_cannot_start_ends_with_1_and_says_why_and_a_wrong_flag_with_2() {
+fn a_service_that_cannot_start_exits_with_1_and_says_why_and_a_wrong_flag_with_2() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let empty = tempfile::tempdir().unwrap();
@@ -100,7 +91,7 @@ fn what_cannot_start_ends_with_1_and_says_why_and_a_wrong_flag_with_2() {
         (1, "listen: cannot listen on 127.0.0.1:", ["--listen", &taken]),
         (1, "model: ", ["--model", "/there/is/nothing/here"]),
         (1, "model: ", ["--model", empty]),
-        (1, "max_batch_rows: 1 is not possible", ["--max-batch-rows", "1"]),
+        (1, "max_batch_rows: unsupported value 1; ", ["--max-batch-rows", "1"]),
         (2, "--drain-deadlin", ["--drain-deadlin", "1s"]),
         (2, "soon is no duration", ["--drain-deadline", "soon"]),
     ] {
@@ -120,7 +111,7 @@ fn what_cannot_start_ends_with_1_and_says_why_and_a_wrong_flag_with_2() {
 async fn an_engine_is_idle_once_its_last_job_has_ended_however_it_did() {
     let service = Service::slow().await;
     let engine = &service.state.engine;
-    engine.idle().await;
+    tokio::time::timeout(PATIENCE, engine.idle()).await.expect("no job is submitted yet");
     let begin = |steps: u64| {
         let service = service.clone();
         let body = json!({"source": {"prompt": "a cat", "steps": steps, "size": "64x64"}});
@@ -131,5 +122,5 @@ async fn an_engine_is_idle_once_its_last_job_has_ended_however_it_did() {
     assert_eq!(answered.await.unwrap(), 201);
     eventually("the answered one has ended", || engine.unfinished() == 1).await;
     dropped.abort();
-    tokio::time::timeout(PATIENCE, engine.idle()).await.expect("a job that nobody wants ends");
+    tokio::time::timeout(PATIENCE, engine.idle()).await.expect("a job without a client ends");
 }

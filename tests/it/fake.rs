@@ -1,6 +1,6 @@
-//! A model that costs nothing: the engine's behaviour in time, without the arithmetic.
+//! A model that costs nothing: the engine's behaviour over time, without the arithmetic.
 //!
-//! Prompts are tokenized as the embedded model does; a step takes as long as it is told to. Three seeds are special, and
+//! Prompts are tokenized as by the embedded model; a step takes a time that the test chooses. Three seeds are special, and
 //! one height.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,14 +9,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use candle_core::{Device, Error, Result, Tensor};
-use reprompt::diffusion::unet::{AttentionControl, AttentionSite, TextContext};
+use reprompt::diffusion::unet::{AttentionControl, AttentionSite};
 use reprompt::diffusion::weights::embedded;
-use reprompt::diffusion::{Model, ModelError, ModelInfo};
+use reprompt::diffusion::{Conditioning, ConditioningKey, Model, ModelError, ModelInfo};
 use reprompt::engine::backend::Backend;
 use reprompt::engine::{Engine, EngineConfig, PreparedEdit, Work};
 use reprompt::p2p::EditParams;
-use reprompt::recordings::{Source, ValueBytes};
+use reprompt::recordings::{Origin, Source, ValueBytes};
 use reprompt::telemetry::metrics::MetricsRegistry;
+
+use crate::support::config;
 
 /// A source of this seed makes every pass panic that it takes part in.
 pub const PANICS: u64 = 1_000_001;
@@ -28,41 +30,48 @@ pub const BREAKS: u64 = 1_000_003;
 /// A source of this height ends the worker.
 pub const ENDS: usize = 72;
 
-/// Latents above this tell which of the special seeds they come from; no schedule brings others there.
+/// Latents above this show which of the special seeds they come from; no schedule brings others there.
 const SPECIAL: f32 = 1e12;
 
 /// Prompts, as a fake is asked to encode them.
 pub type Encoded = Arc<Mutex<Vec<String>>>;
 
-/// How a fake is; one of the special seeds, as whose every pass then ends, or nothing.
+/// The health of a fake: 0, or the special seed as whose passes all of its passes end.
 pub type Health = Arc<AtomicU64>;
 
 pub struct Fake {
     info: Arc<ModelInfo>,
-    context: TextContext,
+    conditioning: Conditioning,
     step_time: Duration,
     /// Prompts that were encoded.
     encoded: Encoded,
     health: Health,
-    /// Never told anything: waiting for it is how a step takes its time.
+    /// Nothing is ever sent: waiting for it is how a step takes its time.
     never: (Sender<()>, Receiver<()>),
 }
 
 impl Fake {
     fn new(step_time: Duration, encoded: Encoded, health: Health) -> Self {
         let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
-        let context = model.encode_prompts(&[""]).unwrap().remove(0);
-        Self { info: model.info, context, step_time, encoded, health, never: channel() }
+        let conditioning = model.condition(&[ConditioningKey::new("")]).unwrap().remove(0);
+        Self { info: model.info, conditioning, step_time, encoded, health, never: channel() }
     }
 
     /// As [`Self::new`], of the embedded model as it was loaded once for all fakes.
     fn shared(step_time: Duration, encoded: Encoded, health: Health) -> Self {
-        static LOADED: OnceLock<(Arc<ModelInfo>, TextContext)> = OnceLock::new();
-        let (info, context) = LOADED.get_or_init(|| {
+        static LOADED: OnceLock<(Arc<ModelInfo>, Conditioning)> = OnceLock::new();
+        let (info, conditioning) = LOADED.get_or_init(|| {
             let fake = Self::new(Duration::ZERO, Encoded::default(), Health::default());
-            (fake.info, fake.context)
+            (fake.info, fake.conditioning)
         });
-        Self { info: Arc::clone(info), context: context.clone(), step_time, encoded, health, never: channel() }
+        Self {
+            info: Arc::clone(info),
+            conditioning: conditioning.clone(),
+            step_time,
+            encoded,
+            health,
+            never: channel(),
+        }
     }
 }
 
@@ -79,7 +88,7 @@ pub async fn engine_that_tells(step_time: Duration, config: EngineConfig) -> (En
     (engine, encoded)
 }
 
-/// An engine on a fake that is as well as it is told to be, loaded.
+/// An engine on a fake whose health the test changes, loaded.
 pub async fn engine_of_health(health: &Health, config: EngineConfig) -> Engine {
     let fake = (Duration::ZERO, Encoded::default(), Arc::clone(health));
     started(fake, config, &MetricsRegistry::new()).await
@@ -88,6 +97,20 @@ pub async fn engine_of_health(health: &Health, config: EngineConfig) -> Engine {
 /// An engine on the fake, loaded, with its metrics in this registry.
 pub async fn engine_in(registry: &MetricsRegistry, step_time: Duration, config: EngineConfig) -> Engine {
     started((step_time, Encoded::default(), Health::default()), config, registry).await
+}
+
+/// An engine on a fake whose model has this name, loaded; its metrics have the name as a label.
+pub async fn engine_of_model(name: &str, registry: &MetricsRegistry) -> Engine {
+    let name = name.to_owned();
+    let registry = registry.with_label("model", &name);
+    let load = move |_: &EngineConfig| {
+        let mut fake = Fake::new(Duration::ZERO, Encoded::default(), Health::default());
+        Arc::get_mut(&mut fake.info).expect("the only one").name = name;
+        Ok(Box::new(fake) as Box<dyn Backend>)
+    };
+    let (engine, loaded) = Engine::start_with(config(), &registry, load).unwrap();
+    loaded.await.unwrap().unwrap();
+    engine
 }
 
 async fn started(fake: (Duration, Encoded, Health), config: EngineConfig, registry: &MetricsRegistry) -> Engine {
@@ -99,8 +122,8 @@ async fn started(fake: (Duration, Encoded, Health), config: EngineConfig, regist
 
 /// A source of the smallest size.
 pub fn source(seed: u64, steps: usize) -> Arc<Source> {
-    let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
-    Arc::new(Source { prompt, negative_prompt, seed, steps, guidance_scale: 5.0, width: 64, height: 64 })
+    let new = Source::new("a cat on the beach", Origin::Seed(seed), steps, (64, 64));
+    Arc::new(Source { guidance_scale: 5.0, ..new })
 }
 
 /// A recording of such a source.
@@ -134,9 +157,9 @@ impl Backend for Fake {
         ValueBytes { number: 4, context: 0 }
     }
 
-    fn encode_prompts(&self, prompts: &[&str]) -> std::result::Result<Vec<TextContext>, ModelError> {
-        self.encoded.lock().unwrap().extend(prompts.iter().map(|&prompt| prompt.to_owned()));
-        Ok(vec![self.context.clone(); prompts.len()])
+    fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
+        self.encoded.lock().unwrap().extend(keys.iter().map(|key| key.prompt.clone()));
+        Ok(vec![self.conditioning.clone(); keys.len()])
     }
 
     fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
@@ -153,8 +176,8 @@ impl Backend for Fake {
     fn forward(
         &self,
         latents: &Tensor,
-        _: &[usize],
-        _: &[&TextContext],
+        _: &[f64],
+        _: &[&Conditioning],
         _: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
         let _ = self.never.1.recv_timeout(self.step_time);

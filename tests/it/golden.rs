@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use reprompt::api::operations::edit_params::EditSpec;
-use reprompt::api::operations::source;
-use reprompt::diffusion::{Model, ModelFiles};
+use reprompt::api::operations::EditRequest;
+use reprompt::diffusion::{ConditioningKey, Model, ModelFiles, tensor_bytes};
 use reprompt::engine::PreparedEdit;
 use reprompt::engine::runs::forward::{denoise, forward};
-use reprompt::engine::runs::{EditRun, Run, SourceRun, needs_of, recording_layout};
-use reprompt::p2p::Presets;
+use reprompt::engine::runs::{EditRun, Run, Sampling, SourceRun, needs_of, recording_layout};
+use reprompt::p2p::{EditPlan, Presets, add_step, blend_mask};
 use reprompt::recordings::RecordingMetrics;
 use reprompt::recordings::Tier;
 use reprompt::recordings::{AttentionLog, SessionLimits, SessionStore, SourceContexts, Trajectory};
@@ -87,10 +86,8 @@ fn every_stage_of_every_case_follows_the_published_path() {
 fn follow(model: &Model, case: &Path) {
     let Tolerance { pass, latents, mask, .. } = tolerance();
     let trace = candle_core::safetensors::load(case.join("trace.safetensors"), &Device::Cpu).unwrap();
-    let Value::Object(mut body) = request(case) else { panic!("a request is an object") };
-    let source = source::parse(source::take(&mut body).unwrap(), "source", &model.info).unwrap();
-    let spec = EditSpec::parse(body).unwrap();
-    let prompt = spec.prompt.clone().unwrap_or_else(|| source.prompt.clone());
+    let Value::Object(body) = request(case) else { panic!("a request is an object") };
+    let (source, prompt, params) = EditRequest::read(&body).unwrap().resolve(&model.info).unwrap();
 
     for (row, text) in [&source.prompt, &prompt].into_iter().enumerate() {
         let ids = model.info.tokenizer.encode_prompt(text).unwrap().ids;
@@ -100,25 +97,26 @@ fn follow(model: &Model, case: &Path) {
         let embeddings = model.text_embeddings(std::slice::from_ref(&ids)).unwrap().squeeze(0).unwrap();
         assert_close(case, "text embeddings", &embeddings, &trace["text_embeddings"].get(row).unwrap(), pass);
     }
-    let noise = model.noise(source.seed, source.height, source.width).unwrap();
+    let noise = model.noise(source.seed(), source.height, source.width).unwrap();
     assert_close(case, "noise", &noise, &trace["noise"], pass);
-    let timesteps: Vec<i64> =
-        model.info.scheduler.timesteps(source.steps).unwrap().into_iter().map(|t| t as i64).collect();
+    let sampling = Sampling::of(&model.info, &source).unwrap();
+    let timesteps: Vec<i64> = sampling.sampler.timesteps().iter().map(|&t| t as i64).collect();
     assert_eq!(timesteps, trace["timesteps"].to_vec1::<i64>().unwrap(), "{}: timesteps", case.display());
 
     let store = SessionStore::new(
         SessionLimits::default(),
         Arc::new(RecordingMetrics::register(&MetricsRegistry::new()).unwrap()),
     );
-    let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, &prompt, &spec.params).unwrap();
+    let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, &prompt, &params).unwrap();
     let layout = Arc::new(recording_layout(model, source.height, source.width));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps)).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, source.steps, room));
-    let mut contexts = model.encode_prompts(&[&source.negative_prompt, &source.prompt, &edit.prompt]).unwrap();
+    let keys = [source.negative_prompt.as_str(), &source.prompt, edit.prompt.text()].map(ConditioningKey::new);
+    let mut contexts = model.condition(&keys).unwrap();
     let (target, conditional, unconditional) =
         (contexts.pop().unwrap(), contexts.pop().unwrap(), contexts.pop().unwrap());
-    let contexts = Arc::new(SourceContexts { conditional, unconditional });
-    let needs = needs_of(&edit.plan);
+    let contexts = Arc::new(SourceContexts::new(conditional, unconditional));
+    let needs = needs_of(&edit.plan, &layout);
     let room = store.reserve(Tier::Memory, layout.context_bytes() + layout.bytes(&needs)).unwrap();
     let log = Arc::new(AttentionLog::kept(
         Arc::clone(&layout),
@@ -128,9 +126,7 @@ fn follow(model: &Model, case: &Path) {
         (Device::Cpu, room),
     ));
     let records = Some((Arc::clone(&log), needs));
-    let guidance = source.guidance_scale;
-    let source_run = SourceRun::new(model, guidance, Arc::clone(&trajectory), contexts, records).unwrap();
-    let mut source_run = Run::Source(source_run);
+    let mut source_run = Run::Source(SourceRun::new(&sampling, Arc::clone(&trajectory), contexts, records));
 
     let first = forward(model, &mut [&mut source_run]).unwrap();
     let eps = |row: usize| trace["eps_step0"].narrow(0, row, 1).unwrap();
@@ -141,11 +137,11 @@ fn follow(model: &Model, case: &Path) {
         let wanted = trace["latents"].get(step).unwrap().narrow(0, 0, 1).unwrap();
         assert_close(case, &format!("source latents after step {step}"), source_run.latents(), &wanted, latents);
     }
-    assert_eq!(log.bytes(), log.measured_bytes(), "{}: bytes of attention", case.display());
-    let image = source.width * source.height * 3;
-    assert_eq!(trajectory.bytes(), trajectory.measured_bytes() + image as u64, "{}: a trajectory", case.display());
+    assert_eq!(log.bytes(), bytes_in(&log, source.steps), "{}: bytes of attention", case.display());
+    let image = (source.width * source.height * 3) as u64;
+    assert_eq!(trajectory.bytes(), bytes_on(&trajectory) + image, "{}: a trajectory", case.display());
 
-    let edit_run = EditRun::new(model, guidance, trajectory, log, target, Arc::clone(&edit.plan), false).unwrap();
+    let edit_run = EditRun::new(model, &sampling, Arc::clone(&trajectory), log, target, Arc::clone(&edit.plan), false);
     let mut edit_run = Run::Edit(edit_run);
     let first = forward(model, &mut [&mut edit_run]).unwrap();
     assert_close(case, "unconditional output of the edit", &first.narrow(0, 0, 1).unwrap(), &eps(1), pass);
@@ -158,11 +154,40 @@ fn follow(model: &Model, case: &Path) {
     if let Some(wanted) = trace.get("blend_mask") {
         let Run::Edit(run) = &edit_run else { unreachable!("an edit") };
         let wanted: Vec<f32> = wanted.get(0).unwrap().get(0).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-        let found = run.last_mask().expect("a mask where there is one");
+        let found = last_mask(run, &trajectory, &edit.plan).expect("a mask where there is one");
         let off = found.iter().zip(&wanted).filter(|(found, wanted)| **found != (**wanted > 0.5)).count();
         let may_be = mask * wanted.len() as f64;
         assert!(off as f64 <= may_be, "{}: {off} positions of the blend mask differ", case.display());
     }
+}
+
+/// Bytes of all tensors of a log.
+fn bytes_in(log: &AttentionLog, steps: usize) -> u64 {
+    let mut bytes = log.contexts().bytes();
+    let mut count = |tensor: &Tensor| {
+        bytes += tensor_bytes(tensor);
+        Ok(tensor.clone())
+    };
+    for step in 0..steps {
+        log.step(step).map(&mut count).unwrap();
+    }
+    bytes
+}
+
+/// Bytes of the latents and maps of a trajectory.
+fn bytes_on(trajectory: &Trajectory) -> u64 {
+    let steps = (0..trajectory.recorded_steps()).map(|step| trajectory.step(step).unwrap());
+    let of_steps: u64 = steps.map(|step| tensor_bytes(&step.latents) + size_of_val(&*step.maps) as u64).sum();
+    tensor_bytes(trajectory.start()) + of_steps
+}
+
+/// The local-blend mask of a finished edit's last step, row by row over the latents.
+fn last_mask(run: &EditRun, trajectory: &Trajectory, plan: &EditPlan) -> Option<Vec<bool>> {
+    let (map_height, map_width) = run.layout().blend_level()?;
+    let (_, _, height, width) = trajectory.start().dims4().unwrap();
+    let mut source = Vec::new();
+    trajectory.maps().steps.iter().for_each(|maps| add_step(&mut source, maps));
+    Some(blend_mask(plan.blend()?, &source, run.summed_maps()?, map_height, map_width, height, width))
 }
 
 #[tokio::test(flavor = "multi_thread")]

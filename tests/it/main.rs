@@ -17,6 +17,7 @@ mod ends;
 mod engine;
 mod fake;
 mod golden;
+mod groups;
 mod guard;
 mod heat;
 mod images;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::text::tokenizer::Tokenizer;
+use reprompt::diffusion::vae::Vae;
 use reprompt::diffusion::{Model, ModelFiles, noise};
 use serde_json::Value;
 
@@ -59,25 +60,27 @@ fn seeds_draw_the_noise_that_pytorch_draws() {
 
 #[test]
 fn the_autoencoder_and_the_schedule_are_those_of_diffusers() {
-    let model = load_on_device(&fixture_model("sd1-other"));
+    let files = fixture_model("sd1-other");
+    let model = load_on_device(&files);
     let wanted = stages("sd1-other.safetensors");
     let scale = 0.2;
     let compute = model.compute();
+    let vae = Vae::load(&files, compute).unwrap();
     let here = |tensor: &Tensor| tensor.to_device(&compute.device).unwrap().to_dtype(compute.activations()).unwrap();
-    // How much coarser the device computes than f32 on the processor.
+    // How much coarser the device computes than f32 on the CPU.
     let coarser = (tolerance().pass / 2e-4) as f32;
-    let encoded = model.vae().encode(&here(&wanted["image"])).unwrap();
+    let encoded = vae.encode(&here(&wanted["image"])).unwrap();
     assert!(largest_difference(&encoded.mean, &(&wanted["mean"] * scale).unwrap()) < 1e-4 * coarser);
     assert!(largest_difference(&encoded.log_variance, &wanted["logvar"]) < 1e-3 * coarser);
     // Channels last here, first in PyTorch.
-    let decoded = model.vae().decode(&here(&(&wanted["latent"] * scale).unwrap())).unwrap();
+    let decoded = vae.decode(&here(&(&wanted["latent"] * scale).unwrap())).unwrap();
     let decoded = decoded.permute((0, 3, 1, 2)).unwrap();
     assert!(largest_difference(&decoded, &wanted["decoded"]) < 1e-3 * coarser);
-    let alphas = Tensor::new(model.info.scheduler.alphas_cumprod(), &Device::Cpu).unwrap();
+    let alphas = Tensor::new(model.info.schedule.alphas_cumprod(), &Device::Cpu).unwrap();
     assert!(largest_difference(&alphas, &wanted["alphas_cumprod"]) < 1e-6);
     for steps in [7, 50] {
-        let timesteps: Vec<f32> =
-            model.info.scheduler.timesteps(steps).unwrap().into_iter().map(|t| t as f32).collect();
+        let sampler = model.info.sampler(model.info.default_sampler, steps).unwrap();
+        let timesteps: Vec<f32> = sampler.timesteps().iter().map(|&t| t as f32).collect();
         assert_eq!(timesteps, wanted[&format!("timesteps_leading_{steps}")].to_vec1::<f32>().unwrap());
     }
 }
@@ -121,7 +124,7 @@ fn another_architecture_is_refused_by_its_configuration() {
 fn what_is_switched_off_or_left_to_its_default_is_no_matter() {
     let (_guard, folder) = copy("sd2");
     let load = || Model::load(&ModelFiles::Folder(folder.clone()), &Device::Cpu);
-    let wanted = load().unwrap().info.scheduler.alphas_cumprod().to_vec();
+    let wanted = load().unwrap().info.schedule.alphas_cumprod().to_vec();
     change_json(&folder.join("unet/config.json"), |config| {
         config["mid_block_only_cross_attention"] = false.into();
         config["only_cross_attention"] = serde_json::json!([false, false, false, false]);
@@ -132,7 +135,7 @@ fn what_is_switched_off_or_left_to_its_default_is_no_matter() {
         config["timestep_spacing"] = Value::Null;
         config["trained_betas"] = Value::Null;
     });
-    assert_eq!(load().unwrap().info.scheduler.alphas_cumprod(), wanted);
+    assert_eq!(load().unwrap().info.schedule.alphas_cumprod(), wanted);
     change_json(&folder.join("scheduler/scheduler_config.json"), |config| config["trained_betas"] = [0.1].into());
     assert!(error_of(&folder).contains("trained_betas"));
     change_json(&folder.join("scheduler/scheduler_config.json"), |config| {

@@ -1,4 +1,4 @@
-//! Presets: an edit that leaves its windows out takes those that the model has for its kind, and tells so.
+//! Presets: an edit without windows of its own takes those that the model has for its kind, and reports them.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ async fn done(service: &Service, body: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_takes_the_windows_of_its_kind_and_tells_so() {
+async fn an_edit_takes_the_windows_of_its_kind_and_reports_them() {
     let (service, _guard) = service(&profile()).await;
     for (source, target, presets, cross, own) in [
         ("a cat on the grass", "a dog on the grass", json!(["objects"]), json!([0.0, 0.5]), json!([0.0, 0.2])),
@@ -56,7 +56,7 @@ async fn an_edit_takes_the_windows_of_its_kind_and_tells_so() {
         let from = json!({"cross_replace_steps": "preset", "self_replace_steps": "preset"});
         let wanted = json!({"cross_replace_steps": cross, "self_replace_steps": own, "from": from, "presets": presets});
         assert_eq!(edited["windows"], wanted, "{source} -> {target}");
-        // It is done, not only told.
+        // They are used, not only reported.
         let asked = with(body.clone(), json!({"cross_replace_steps": cross, "self_replace_steps": own}));
         let explicit = done(&service, &asked).await;
         assert_eq!(explicit["windows"]["from"]["cross_replace_steps"], "request");

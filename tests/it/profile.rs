@@ -106,7 +106,7 @@ async fn the_embedded_model_knows_the_words_of_its_examples() {
     let model = service.get("/v1/models/reprompt-demo").await.json();
     let examples = model["examples"].as_array().unwrap();
     assert!(!examples.is_empty());
-    reprompt::api::operations::models::check_examples(&service.state.engine).unwrap();
+    reprompt::api::operations::models::check_examples(service.state.models.default_engine()).unwrap();
     for example in examples {
         let prompts = json!({"source_prompt": example["prompt"], "prompt": example["edit"]});
         let aligned = service.post("/v1/align", &prompts).await.json();
@@ -129,18 +129,18 @@ async fn a_profile_that_is_wrong_ends_the_start_with_one_line() {
         ),
         (
             json!({"presets": {"objects": window(json!(0.2))}}),
-            "`presets.objects`: there is no such kind of edit, replaced, added, reweighted are",
+            "`presets.objects`: unknown kind of edit; expected one of replaced, added, reweighted",
         ),
         (
             json!({"vocabulary": {"replaced": ["cat"]}}),
-            "`vocabulary.replaced`: a group cannot be called so, it is a kind of edit without a vocabulary",
+            "`vocabulary.replaced`: reserved name: it is a kind of edit without a vocabulary",
         ),
         (json!({"guidance": 5}), "`guidance`: unknown field `guidance`, expected one of"),
         (
             example(json!({"prompt": "a cat", "edit": "a dog", "equalizer": [{"word": "dgo", "strength": 2}]})),
             "`examples[1].equalizer[0].word`: the prompt has no word \"dgo\"; its words are: a, dog",
         ),
-        (example(json!({"prompt": "a cat"})), "`examples[1]`: missing field `edit`"),
+        (example(json!({"prompt": "a cat"})), "`examples[1].edit`: missing field `edit`"),
         (example(json!({"prompt": "a cat", "seed": -1, "edit": "a dog"})), "`examples[1].seed`: "),
         (example(json!({"prompt": "a cat", "edit": " "})), "`examples[1].edit`: the prompt has no words"),
         (

@@ -197,7 +197,7 @@ pub fn config() -> EngineConfig {
         max_batch_rows: 8,
         queue_limit: 32,
         sessions: SessionLimits { memory_bytes: 1 << 30, ..SessionLimits::default() },
-        probe_after: Duration::from_secs(3600),
+        self_test_after: Duration::from_secs(3600),
     }
 }
 

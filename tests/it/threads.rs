@@ -1,4 +1,4 @@
-//! The number of threads is nobody's business but the clock's.
+//! The number of threads changes how long an image takes, and not one of its bytes.
 
 use std::num::NonZeroUsize;
 

@@ -66,12 +66,10 @@ async fn session_of(service: &Service, body: &Value) -> String {
     sessions.iter().find(is_it).map_or_else(String::new, |session| session["id"].as_str().unwrap().to_owned())
 }
 
-/// Waits until nothing is being written any more.
+/// Waits until everything that was asked of the store is done.
 async fn settled(service: &Service) {
-    let store = service.state.engine.sessions();
-    while store.files_pending() > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let store = Arc::clone(service.state.engine.sessions());
+    tokio::task::spawn_blocking(move || store.flush()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +234,7 @@ async fn forgetting_empties_every_tier_and_old_sessions_are_forgotten() {
     store.sweep(now + Duration::from_secs(3000));
     assert!(store.view(&SessionId::from_client(&session_of(&service, &edit(2)).await)).is_some());
     store.sweep(now + Duration::from_secs(3700));
+    settled(&service).await;
     assert_eq!(held(), [0, 0, 0]);
     assert_eq!(service.get("/v1/sessions").await.json()["data"], json!([]));
 }
@@ -257,9 +256,8 @@ async fn two_hundred_sessions_live_within_budgets_for_ten() {
     let small = service(EngineConfig { sessions, ..limits(0, None) }).await;
     let within = |at: u64| {
         for tier in [Tier::Memory, Tier::Disk, Tier::Trajectory] {
-            let (peak, budget) =
-                (&small.state.engine.sessions().metrics().recording_peak_bytes, small.state.engine.sessions());
-            assert!(peak.of(tier).get() <= budget.limit(tier) as i64, "{tier:?} after {at}");
+            let store = small.state.engine.sessions();
+            assert!(store.peak(tier) <= store.limit(tier), "{tier:?} after {at}");
         }
     };
     let mut wanted = Vec::new();

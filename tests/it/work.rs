@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use reprompt::diffusion::Model;
-use reprompt::diffusion::unet::{AttentionKind, NoControl, TextContext};
+use reprompt::diffusion::unet::{AttentionKind, NoControl};
 use reprompt::diffusion::weights::embedded;
+use reprompt::diffusion::{Conditioning, ConditioningKey, Model};
 use reprompt::engine::runs::forward::denoise;
-use reprompt::engine::runs::{EditRun, Run, SourceRun, needs_of, recording_layout};
+use reprompt::engine::runs::{EditRun, Run, Sampling, SourceRun, needs_of, recording_layout};
 use reprompt::engine::{JobOptions, PreparedEdit};
 use reprompt::kernels::op_counters::{Work, so_far};
 use reprompt::p2p::{CrossReplaceSteps, EditParams, EditType, Presets, Window};
 use reprompt::recordings::RecordingMetrics;
 use reprompt::recordings::Tier;
-use reprompt::recordings::{AttentionLog, SessionLimits, SessionStore, Source, SourceContexts, Trajectory};
+use reprompt::recordings::{AttentionLog, Origin, SessionLimits, SessionStore, Source, SourceContexts, Trajectory};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
 use crate::fake;
@@ -32,12 +32,12 @@ fn model() -> Model {
     Model::load(&embedded::demo(), &Device::Cpu).unwrap()
 }
 
-fn context(model: &Model, prompt: &str) -> TextContext {
-    model.encode_prompts(&[prompt]).unwrap().remove(0)
+fn context(model: &Model, prompt: &str) -> Conditioning {
+    model.condition(&[ConditioningKey::new(prompt)]).unwrap().remove(0)
 }
 
 /// A pass of `rows` that attend to themselves.
-fn plain(model: &Model, context: &TextContext, rows: usize, timestep: usize) -> Work {
+fn plain(model: &Model, context: &Conditioning, rows: usize, timestep: f64) -> Work {
     let noise = model.noise(1, SIDE, SIDE).unwrap();
     let latents = Tensor::cat(&vec![&noise; rows], 0).unwrap();
     let pass = || model.unet.forward(&latents, &vec![timestep; rows], &vec![context; rows], &mut NoControl).unwrap();
@@ -47,8 +47,8 @@ fn plain(model: &Model, context: &TextContext, rows: usize, timestep: usize) -> 
 /// A step of two rows that attend to themselves, whose timestep is known.
 fn free(model: &Model, prompt: &str) -> Work {
     let prompt = context(model, prompt);
-    plain(model, &prompt, 2, 500);
-    plain(model, &prompt, 2, 500)
+    plain(model, &prompt, 2, 500.0);
+    plain(model, &prompt, 2, 500.0)
 }
 
 /// Multiplications of one projection of each attention layer of a kind; in self-attention, of those that are injected.
@@ -71,39 +71,32 @@ fn attention_to_text(model: &Model) -> Work {
 
 /// An edit of a recorded source, and what each of its steps takes.
 fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
-    let (prompt, negative_prompt) = ("a cat on the beach".to_owned(), String::new());
-    let source = Arc::new(Source {
-        prompt,
-        negative_prompt,
-        seed: 1,
-        steps: STEPS,
-        guidance_scale: 5.0,
-        width: SIDE,
-        height: SIDE,
-    });
+    let new = Source::new("a cat on the beach", Origin::Seed(1), STEPS, (SIDE, SIDE));
+    let source = Arc::new(Source { guidance_scale: 5.0, ..new });
     let store = SessionStore::new(
         SessionLimits::default(),
         Arc::new(RecordingMetrics::register(&MetricsRegistry::new()).unwrap()),
     );
     let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, target, params).unwrap();
+    let sampling = Sampling::of(&model.info, &source).unwrap();
     let layout = Arc::new(recording_layout(model, SIDE, SIDE));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(STEPS)).unwrap();
-    let noise = model.noise(source.seed, SIDE, SIDE).unwrap();
+    let noise = model.noise(source.seed(), SIDE, SIDE).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, STEPS, room));
     let (conditional, unconditional) = (context(model, &source.prompt), context(model, ""));
-    let contexts = Arc::new(SourceContexts { conditional, unconditional });
-    let needs = needs_of(&edit.plan);
+    let contexts = Arc::new(SourceContexts::new(conditional, unconditional));
+    let needs = needs_of(&edit.plan, &layout);
     let room = store.reserve(Tier::Memory, layout.context_bytes() + layout.bytes(&needs)).unwrap();
     let room = (Device::Cpu, room);
     let log = Arc::new(AttentionLog::kept(Arc::clone(&layout), Arc::clone(&contexts), needs.clone(), STEPS, room));
     let records = Some((Arc::clone(&log), needs.clone()));
-    let mut run = Run::Source(SourceRun::new(model, 5.0, Arc::clone(&trajectory), contexts, records).unwrap());
+    let mut run = Run::Source(SourceRun::new(&sampling, Arc::clone(&trajectory), contexts, records));
     for _ in 0..STEPS {
         denoise(model, &mut [&mut run]).unwrap().0.remove(0).unwrap();
     }
     let has_only_what_is_read = log.present() == needs;
-    let target = context(model, &edit.prompt);
-    let mut run = Run::Edit(EditRun::new(model, 5.0, trajectory, log, target, edit.plan, false).unwrap());
+    let target = context(model, edit.prompt.text());
+    let mut run = Run::Edit(EditRun::new(model, &sampling, trajectory, log, target, edit.plan, false));
     let steps = (0..STEPS).map(|_| counted(|| denoise(model, &mut [&mut run]).unwrap().0.remove(0).unwrap()).1);
     (steps.collect(), has_only_what_is_read)
 }
@@ -118,10 +111,10 @@ fn params(edit_type: EditType, cross: f64, own: f64) -> EditParams {
 fn a_timestep_is_embedded_once_and_a_row_costs_what_it_costs_alone() {
     let model = model();
     let prompt = context(&model, "a cat");
-    let (first, again) = (plain(&model, &prompt, 1, 500), plain(&model, &prompt, 1, 500));
+    let (first, again) = (plain(&model, &prompt, 1, 500.0), plain(&model, &prompt, 1, 500.0));
     assert!(first.multiply_adds > again.multiply_adds, "{first:?} {again:?}");
     for rows in [2, 3, 5] {
-        let row = plain(&model, &prompt, rows, 500);
+        let row = plain(&model, &prompt, rows, 500.0);
         assert_eq!(row.multiply_adds, rows as u64 * again.multiply_adds);
         assert_eq!(row.exponentials, rows as u64 * again.exponentials);
     }
@@ -134,7 +127,7 @@ fn a_pass_does_nothing_that_does_not_depend_on_the_image() {
     let prompt = context(&model, "a cat");
     let pass = |side: usize| {
         let noise = model.noise(1, side, side).unwrap();
-        let pass = || counted(|| model.unet.forward(&noise, &[500], &[&prompt], &mut NoControl).unwrap()).1;
+        let pass = || counted(|| model.unet.forward(&noise, &[500.0], &[&prompt], &mut NoControl).unwrap()).1;
         pass();
         let own = model.sites(side, side).into_iter().filter(|site| site.kind == AttentionKind::SelfAttention);
         let attention = own.map(|site| 2 * site.positions().pow(2) * site.heads * site.head_dim).sum::<usize>();

@@ -1,15 +1,15 @@
-"""The UNet's attention while it is trained: cross-attention's probabilities are kept, and steered per caption.
+"""The UNet's attention during training: cross-attention's probabilities are kept, and modified per caption.
 
-Two things are taught through them. A word's map is pulled into the mask of what it names, so that a word is where its
-thing is. And a word's strength means something: its probabilities are scaled after the softmax, as a reweighting edit
-scales them (AttentionReweight of the published code), while the picture has more or less of it.
+They are used to teach two things. A word's map is pulled into the mask of the thing that it names, so words have
+locations. And a word's strength gets a meaning: its probabilities are scaled after the softmax, as in a reweighting
+edit (AttentionReweight of the published code), while the picture has more or less of it.
 """
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 
-# Maps below 8x8 are too coarse to say where a thing is.
+# Maps below 8x8 are too coarse to locate a thing.
 SMALLEST_MAP = 64
 
 
@@ -49,7 +49,7 @@ def split(x: torch.Tensor, heads: int) -> torch.Tensor:
 
 
 def missed(maps: list[torch.Tensor], rows: list[int], tokens: list[int], masks: torch.Tensor) -> torch.Tensor:
-    """How much of the words' maps lies outside their masks: the mean over words and maps of (1 - share inside)^2.
+    """The share of the words' maps outside their masks: the mean over words and maps of (1 - share inside)^2.
     `masks` [words, 16, 16]; word k is token `tokens[k]` of row `rows[k]`."""
     total = masks.new_zeros(())
     for probabilities in maps:

@@ -1,5 +1,6 @@
-"""Backgrounds: one flat, calm picture a place and time of day. Few and large shapes: what eight channels at an eighth of
-the resolution can hold, and what a small denoiser can learn. Drawn at twice the size, so that edges are smooth."""
+"""Backgrounds: one flat, calm picture per place and time of day. Shapes are few and large, so that eight channels at an
+eighth of the resolution can represent them and a small denoiser can learn them. Drawn at twice the size, so that
+edges are smooth."""
 from __future__ import annotations
 
 import random
@@ -7,7 +8,8 @@ import random
 import numpy as np
 from PIL import Image, ImageDraw
 
-# Pixels of the finished picture a side, and of the canvas that it is reduced from. Coordinates below are the former's.
+# Side of the finished picture in pixels, and of the canvas that it is downscaled from. Coordinates below use the
+# former.
 SIDE = 128
 SCALE = 2
 
@@ -26,7 +28,7 @@ SUNSET_SKY = ((248, 118, 92), (255, 216, 132))
 
 
 class Canvas:
-    """A picture being drawn, in the finished picture's coordinates."""
+    """A canvas, in the coordinates of the finished picture."""
 
     def __init__(self, picture: Image.Image):
         self.picture = picture
@@ -57,8 +59,8 @@ def shifted(colour, r: random.Random, most: int = 8):
 
 
 def background(place: str | None, time: str | None, r: random.Random, strength: float = 1.0) -> tuple[Image.Image, float]:
-    """The place at that time of day (night is laid over by `night`), and the horizon in pixels from the top.
-    `strength` is how much there is of what makes the place: flakes and hills of snow, trees, houses."""
+    """The place at this time of day (`night` adds the night afterwards), and the horizon in pixels from the top.
+    `strength` is the amount of the features of the place: flakes and hills of snow, trees, houses."""
     horizon = SIDE * (r.uniform(0.78, 0.86) if place == "sea" else r.uniform(0.52, 0.62))
     sky, ground = SKY[place], GROUND[place]
     if time == "sunset":
@@ -68,7 +70,8 @@ def background(place: str | None, time: str | None, r: random.Random, strength: 
     rows = round(horizon * SCALE)
     pixels = np.concatenate([gradient(tone(sky[0]), tone(sky[1]), rows), gradient(ground[0], ground[1], SIDE * SCALE - rows)])
     canvas = Canvas(Image.fromarray(pixels.astype(np.uint8)))
-    # the same numbers are drawn whatever the place, so that two places of one layout have their things where they can
+    # the same random numbers for every place, so that two places of one layout have their things in the same positions
+    # if possible
     u = [r.random() for _ in range(24)]
     if time == "sunset" and place not in ("sea", "moon", None):
         x = 20 + 88 * u[0]
@@ -163,7 +166,7 @@ def stars(c: Canvas, u, horizon, colour):
 
 
 def night(picture: Image.Image, r: random.Random, horizon: float, strength: float = 1.0) -> Image.Image:
-    """Laid over a background: dark and blue, with stars and a moon; `strength` 0 is day."""
+    """Applies night to a background: dark and blue, with stars and a moon; `strength` 0 is day."""
     pixels = np.asarray(picture).astype(np.float32)
     grey = pixels.mean(-1, keepdims=True)
     dark = (pixels * 0.6 + grey * 0.4) * np.array([0.30, 0.36, 0.58], np.float32)

@@ -1,4 +1,4 @@
-"""Captions as the denoiser sees them: token ids, and per caption which tokens belong to which mask and are faded."""
+"""Captions as the denoiser sees them: token ids, and for each caption the tokens of each mask and the faded tokens."""
 from __future__ import annotations
 
 import json
@@ -34,7 +34,7 @@ class Captions:
             words = text.split()
             if k % 12 == 5:  # people write commas before "on", "in" and "at"
                 words = [w + "," if k + 1 < len(words) and words[k + 1] in ("on", "in", "at") else w for k, w in enumerate(words)]
-            # each word is one token, a comma one more; position 0 is the start token
+            # each word is one token, a comma is another; position 0 is the start token
             position, at = [], 1
             for word in words:
                 position.append(at)

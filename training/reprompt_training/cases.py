@@ -1,8 +1,8 @@
-"""The edits that the model is measured on: prompts whose combinations of object, colour and place it was never trained on.
+"""The edits of the evaluation: prompts with combinations of object, colour and place that the model was never trained on.
 
 Kinds: `object`, `colour`, `place`, `time`, `accessory`, `style` change or add one attribute; `reweight` turns a word
-off, or up; `blend` is an object or a colour changed with a local blend. Seeds count up from 1: nothing
-is chosen.
+off, or up; `blend` changes an object or a colour with a local blend. Seeds count up from 1; nothing is
+selected.
 """
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dataclasses import dataclass, field, replace
 from .world import ACCESSORIES, COLOURS, KINDS, OBJECTS, PLACES, TIMELESS, Scene, caption, edit, held_out, may_wear
 
 ALL_KINDS = (*KINDS, "reweight", "blend")
-# What a word is turned up to, and by how much there has to be more of it: colour of the object, or darkness.
+# The strength of a word that is turned up, and the required increase: of the colour of the object, or of the darkness.
 UP, MORE = 2.5, 1.05
-# What a word is turned off with. Found on other edits than those that are measured: of 30 things that were to go, 0 took 67 %
-# away and left a pale rest of the others, -0.3 took 90 %, -1 took 77 %.
+# The strength of a word that is turned off. Found on other edits than the measured ones: of 30 things, 0 removed 67 %
+# and left a faint remainder of the others, -0.3 removed 90 %, -1 removed 77 %.
 OFF = -0.3
 
 
 @dataclass(frozen=True)
 class Case:
-    """A source and what it should become. `body` is what the request has beside prompts and seed."""
+    """A source and the expected edit. `body` has the fields of the request besides prompts and seed."""
 
     kind: str
     source: Scene
     target: Scene
     seed: int
     body: dict = field(default_factory=dict)
-    prompt: str | None = None  # where it is not the target's caption
+    prompt: str | None = None  # if it is not the target's caption
 
     @property
     def source_prompt(self) -> str:
@@ -45,7 +45,7 @@ class Case:
 
 
 def scene(r: random.Random, place: bool = True, worn: float = 0.15) -> Scene:
-    """A scene of one thing in a place, as people ask for them, of a combination that is held out."""
+    """A scene of one thing in a place, as people phrase it, with a held-out combination."""
     while True:
         object_ = r.choice(list(OBJECTS))
         where = r.choice(list(PLACES))
@@ -80,7 +80,7 @@ def case(kind: str, r: random.Random, seed: int) -> Case:
     changes = ("object", "colour")[seed % 2] if kind == "blend" else kind
     while True:
         source = scene(r)
-        # a sketch shows no colour, so there is none to be kept
+        # a sketch shows no colour, so there is none to keep
         if kind == "style" and source.colour:
             source = replace(source, colour=None)
         target = edit(source, changes, r)
@@ -89,7 +89,7 @@ def case(kind: str, r: random.Random, seed: int) -> Case:
 
 
 def cases(each: int, seed: int, kinds: tuple[str, ...] = ALL_KINDS) -> list[Case]:
-    """`each` cases of every kind; the first so many of a seed are always the same."""
+    """`each` cases of every kind; for a seed, a smaller number gives the first of the same cases."""
     out = []
     for kind in kinds:
         r = random.Random(f"{seed} {kind}")

@@ -1,4 +1,4 @@
-"""Draws the logs of the two trainings: `python -m reprompt_training.curves WORK OUT.png`."""
+"""Plots the logs of the two trainings: `python -m reprompt_training.curves WORK OUT.png`."""
 from __future__ import annotations
 
 import argparse
@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 
 def lines(folder: Path, name: str) -> tuple[list[float], list[float]]:
-    """Hours and values of a figure of a log; hours are those of the last line before that had them."""
+    """Hours and values of a figure in a log; a line without hours uses those of the last line before it."""
     hours, values, at = [], [], 0.0
     for line in (json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()):
         at = line.get("seconds", at * 3600) / 3600

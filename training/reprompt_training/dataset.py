@@ -1,12 +1,12 @@
-"""Writes the scenes that everything is trained and measured on: `python -m reprompt_training.dataset OUT [--train N]`.
+"""Writes the scenes for training and measuring: `python -m reprompt_training.dataset OUT [--train N]`.
 
     OUT/train/, OUT/held_out/    images.npy  [N, 128, 128, 3] uint8
-                                 masks.npy   [N, 4, 16, 16]   uint8, 255 where a thing covers its position whole
+                                 masks.npy   [N, 4, 16, 16]   uint8, 255 where a thing covers its position completely
                                  scenes.json a list of {scene, caption, marks, faded}
 
-A fifth of the training scenes are the edit of the scene before them, an eighth have a word turned up or down. The
-held-out ones are of combinations of object, colour and place that no training scene has; every second is the edit of
-the one before. Seeded: the same N gives the same bytes.
+A fifth of the training scenes are an edit of the preceding scene; an eighth have a word turned up or down. The held-out
+scenes have combinations of object, colour and place that no training scene has; every second one is an edit of the one
+before. Seeded: the same N gives the same bytes.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHUNK = 500
 
 
 def chunk_of_scenes(apart: bool, seed: int) -> list[Scene]:
-    """`CHUNK` scenes, held-out combinations alone or none of them."""
+    """`CHUNK` scenes, either only held-out combinations or none of them."""
     r = random.Random(seed)
     scenes: list[Scene] = []
     while len(scenes) < CHUNK:
@@ -76,7 +76,7 @@ def write(folder: Path, apart: bool, count: int, processes: int) -> None:
             records += said[:room]
             print(f"{folder.name}: {len(records)} of {count}", flush=True)
     images.flush(), masks.flush()
-    # written last: its presence says that the rest is whole
+    # written last: if it exists, the rest is complete
     (folder / "scenes.json").write_text(json.dumps(records))
 
 

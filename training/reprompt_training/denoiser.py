@@ -1,9 +1,9 @@
 """UNet and text encoder, trained together on cached latents: `python -m reprompt_training.denoiser WORK --images N`.
 
-A step is v-prediction's squared error and a little of what the words' maps miss of their masks. A tenth of the captions
-is empty, for classifier-free guidance; in three of ten the end and padding tokens are hidden, so that the words
-themselves have to carry the content. Timesteps are spread evenly over a batch. Writes WORK/denoiser/{unet,text_encoder}
-(averaged weights) with every checkpoint and resumes from WORK/denoiser/checkpoint.pt.
+The loss is v-prediction's squared error plus a small term for the part of the words' maps outside their masks. A tenth
+of the captions is empty, for classifier-free guidance. In three of ten the end and padding tokens are hidden, so that
+the words themselves have to carry the content. Timesteps are spread evenly over a batch. Writes
+WORK/denoiser/{unet,text_encoder} (averaged weights) with every checkpoint and resumes from WORK/denoiser/checkpoint.pt.
 """
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def new(tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, CLIPTextModel]:
 
 
 def warm_started(unet: UNet2DConditionModel, text: CLIPTextModel, tokenizer: CLIPTokenizer, model: Path) -> None:
-    """Takes from another model what fits by name and shape, and the embeddings of the tokens that both know."""
+    """Copies weights of another model that match by name and shape, and the embeddings of common tokens."""
     for part, old in ((unet, UNet2DConditionModel.from_pretrained(model / "unet")), (text, CLIPTextModel.from_pretrained(model / "text_encoder"))):
         known, mine = old.state_dict(), part.state_dict()
         part.load_state_dict({k: known[k] if k in known and known[k].shape == v.shape else v for k, v in mine.items()})
@@ -64,7 +64,7 @@ def warm_started(unet: UNet2DConditionModel, text: CLIPTextModel, tokenizer: CLI
 
 
 class Batches:
-    """Latents, captions and masks of randomly chosen scenes, every scene once an epoch."""
+    """Latents, captions and masks of randomly ordered scenes, every scene once per epoch."""
 
     def __init__(self, work: Path, tokenizer: CLIPTokenizer):
         self.latents = torch.from_numpy(np.load(work / "latents.npy"))
@@ -87,14 +87,14 @@ def loss_of(unet, text, attention: Attention, batches: Batches, alphas: torch.Te
     dropped, hidden = torch.rand(BATCH) < NO_CAPTION, torch.rand(BATCH) < HIDDEN_PADDING
     for row, k in enumerate(chosen):
         faded, by = captions.faders[k]
-        if dropped[row] and not faded:  # a picture with something turned down is not one that any caption has
+        if dropped[row] and not faded:  # no caption describes a picture with something turned down
             ids[row] = captions.empty
             continue
         if hidden[row]:
             bias[row, captions.ends[k] :] = -1e4
         strength[row, faded] = by
         for token, mask in captions.marks[k]:
-            if not (token in faded and by < 0.3):  # what is gone is nowhere
+            if not (token in faded and by < 0.3):  # a removed thing has no location
                 rows.append(row), tokens.append(token), masks.append(batches.masks[k, mask])
     attention.bias, attention.strength = bias[:, None, None], strength[:, None, None]
     attention.maps.clear()

@@ -1,11 +1,12 @@
 """Measures a model folder: `python -m reprompt_training.evaluate WORK --model models/demo --binary target/release/reprompt`.
 
-Every picture is made by the Rust binary over HTTP; the reader reads them. Each edit is held against two baselines: the
+The Rust binary makes every picture over HTTP; the reader reads them. Each edit is compared with two baselines: the
 target prompt from the same seed, so that only the noise is shared and attention is not controlled; and the target
-prompt from another seed, so that nothing is shared. An edit succeeds when all that its target says is read, what
-changed and what did not; a reweighting succeeds when the word that was turned off is gone, or when the object is more
-colourful, or the night darker, by a twentieth. `kept` asks besides that the rest is as it was: the object lies where the source's lies (IoU of 0.5 and more), and where
-the edit leaves the background alone, that is the source's within 27 dB.
+prompt from another seed, so that nothing is shared. An edit succeeds if the reader finds everything that its target
+says, changed or not. A reweighting succeeds if the word that was turned off is gone, or if the object is more
+colourful, or the night darker, by a twentieth. `kept` also requires that the rest is preserved: the object is where the
+source's is (IoU of at least 0.5), and if the edit leaves the background alone, the background matches with a PSNR of at
+least 27 dB.
 
 Writes WORK/evaluation.json and WORK/evaluation.md.
 """
@@ -24,12 +25,12 @@ from .service import Service, side_by_side
 
 SEED = 2026
 IN_PLACE, KEPT = 0.5, 27.0
-# Kinds whose edits leave the background alone.
+# Kinds of edits that leave the background alone.
 LOCAL = ("object", "colour", "accessory", "blend")
 
 
 def made(service: Service, case: Case, body: dict | None = None) -> dict[str, np.ndarray]:
-    """The source, the edit, and what the baselines make of the same target."""
+    """The source, the edit, and the baselines for the same target."""
     source, edited, _ = service.edit(case.source_prompt, case.seed, case.target_prompt, {**case.body, **(body or {})})
     target = case.target_prompt
     return {
@@ -54,7 +55,7 @@ def judged(case: Case, source: np.ndarray, edited: np.ndarray, before: Reading, 
 
 
 def more(case: Case, source: np.ndarray, edited: np.ndarray, before: Reading) -> float:
-    """How much more there is of what was turned up."""
+    """The increase of the feature that was turned up."""
     if case.body["equalizer"][0]["word"] == "night":
         return darkness(edited) / darkness(source)
     return chroma(edited, before.object) / max(1.0, chroma(source, before.object))
@@ -75,7 +76,7 @@ def of_cases(service: Service, reader: Reader, some: list[Case], body: dict | No
 
 
 def heat(service: Service, reader: Reader, some: list[Case]) -> list[float]:
-    """The share of the object's word's attention that lies inside the object, as the reader sees it."""
+    """The share of the object word's attention inside the object, as segmented by the reader."""
     def one(case: Case):
         image, session = service.generate(case.source_prompt, case.seed)
         return image, service.heat_map(session["id"], case.source.object)

@@ -1,6 +1,6 @@
-"""The trained parts as a model folder in the diffusers layout, f16: `python -m reprompt_training.export WORK OUT`.
+"""Exports the trained parts as a model folder in the diffusers layout, f16: `python -m reprompt_training.export WORK OUT`.
 
-The text encoder's keys begin with `text_model.`, as Stable Diffusion's files have them.
+The text encoder's keys begin with `text_model.`, as in Stable Diffusion's files.
 """
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INDEX = {
 
 
 def export(work: Path, out: Path) -> int:
-    """Writes the folder; the bytes of its weights."""
+    """Writes the folder; returns the size of its weights in bytes."""
     total = 0
     for part, (where, weights) in PARTS.items():
         (out / part).mkdir(parents=True, exist_ok=True)

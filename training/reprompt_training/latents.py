@@ -1,4 +1,4 @@
-"""The training scenes as latents, once: `python -m reprompt_training.latents WORK` writes WORK/latents.npy, [N, 8, 16, 16] f16."""
+"""Encodes the training scenes into latents, once: `python -m reprompt_training.latents WORK` writes WORK/latents.npy, [N, 8, 16, 16] f16."""
 from __future__ import annotations
 
 import argparse

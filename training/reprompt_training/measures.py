@@ -1,4 +1,4 @@
-"""What is measured of an edit: attributes read right, background kept, structure kept."""
+"""Measures of an edit: attributes read right, background preserved, structure preserved."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .world import Scene
 
 @dataclass(frozen=True)
 class Reading:
-    """What a picture was read as: a value a head, and where object and accessory are, [16, 16] of bool."""
+    """The reading of a picture: a value per head, and the masks of object and accessory, [16, 16] of bool."""
 
     said: dict[str, str | None]
     object: np.ndarray
@@ -34,14 +34,14 @@ def read(reader: Reader, pictures: list[np.ndarray]) -> list[Reading]:
 
 
 def wrong(scene: Scene, reading: Reading) -> list[str]:
-    """The attributes that were read otherwise than the scene has them. A colour that is not said, or that a sketch does
-    not show, cannot be wrong."""
+    """The attributes that were read differently from the scene. A colour that the caption does not name, or that a sketch does not
+    show, cannot be wrong."""
     heads = [name for name in READS if name != "colour" or (scene.colour and scene.style != "sketch")]
     return [name for name in heads if reading.said[name] != getattr(scene, name)]
 
 
 def outside(readings: list[Reading]) -> np.ndarray:
-    """[128, 128] of bool: what is neither object nor accessory in any of the readings, nor within 8 pixels of it."""
+    """[128, 128] of bool: pixels that are neither object nor accessory in any of the readings, nor within 8 pixels of one."""
     covered = np.zeros((16, 16), bool)
     for reading in readings:
         covered |= reading.object | reading.accessory
@@ -50,13 +50,13 @@ def outside(readings: list[Reading]) -> np.ndarray:
 
 
 def psnr(one: np.ndarray, other: np.ndarray, where: np.ndarray) -> float:
-    """Decibels over the chosen pixels; at most 60."""
+    """PSNR in decibels over the selected pixels; at most 60."""
     error = np.square(one[where].astype(np.float32) - other[where].astype(np.float32)).mean() if where.any() else 0.0
     return float(min(60.0, 10 * np.log10(255**2 / max(error, 1e-6))))
 
 
 def ssim(one: np.ndarray, other: np.ndarray, where: np.ndarray) -> float:
-    """Structural similarity of the luma (Wang et al. 2004, uniform 7x7 windows), over the chosen pixels."""
+    """Structural similarity of the luma (Wang et al. 2004, uniform 7x7 windows), over the selected pixels."""
     luma = lambda x: torch.from_numpy(x.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32))[None, None]  # noqa: E731
     mean = lambda x: F.avg_pool2d(x, 7, 1, 3, count_include_pad=False)  # noqa: E731
     a, b = luma(one), luma(other)
@@ -80,11 +80,11 @@ def moved(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def chroma(picture: np.ndarray, where: np.ndarray) -> float:
-    """How colourful the cells of a [16, 16] mask are: the mean of max - min over the channels, of 255."""
+    """Colourfulness of the cells of a [16, 16] mask: the mean of max - min over the channels, of 255."""
     pixels = picture[where.repeat(8, 0).repeat(8, 1)].astype(np.float32)
     return float((pixels.max(-1) - pixels.min(-1)).mean()) if len(pixels) else 0.0
 
 
 def darkness(picture: np.ndarray) -> float:
-    """255 less the mean luma."""
+    """255 minus the mean luma."""
     return float(255 - (picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)).mean())

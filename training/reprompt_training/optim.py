@@ -1,8 +1,8 @@
 """Muon for matrices and convolutions, Adam for the rest: at this size it needs about half of Adam's images.
 
-Muon (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/): the momentum of a weight, flattened to
-[out, rest], is replaced by the nearest orthogonal matrix, found by five Newton-Schulz steps in bf16. Those are a fifth of
-a step's time here, so each process does them for its own part of the matrices and sends the others what came out.
+Muon (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/): the momentum of a weight, flattened to [out,
+rest], is replaced by the nearest orthogonal matrix, found by five Newton-Schulz steps in bf16. Those take a fifth of a
+step's time here, so each process does them for its own part of the matrices and sends the results to the others.
 """
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 
 class Muon(torch.optim.Optimizer):
-    """`lr` for matrices, `adam_lr` for vectors, embeddings and what is thinner than 16."""
+    """`lr` for matrices, `adam_lr` for vectors, embeddings and matrices thinner than 16."""
 
     def __init__(self, parameters, lr: float = 0.02, momentum: float = 0.95, adam_lr: float = 2e-3, rank: int = 0, world: int = 1):
         parameters = [p for p in parameters if p.requires_grad]
@@ -24,7 +24,7 @@ class Muon(torch.optim.Optimizer):
         ]
         super().__init__(groups, {"momentum": momentum})
         self.rank = rank
-        # the work of a matrix grows with its smaller side; largest first, each to who has least
+        # the work of a matrix grows with its smaller side; largest first, each to the process with the least work
         self.shares: list[list[torch.Tensor]] = [[] for _ in range(world)]
         loads = [0] * world
         work = lambda p: p.numel() * min(p.shape[0], p[0].numel())  # noqa: E731
@@ -35,7 +35,7 @@ class Muon(torch.optim.Optimizer):
         self.mine = {id(p) for p in self.shares[rank]}
 
     def scale(self, factor: float) -> None:
-        """Both learning rates, as a part of what they were set to."""
+        """Sets both learning rates to a fraction of their initial values."""
         for group in self.param_groups:
             group["lr"] = group["base"] * factor
 
@@ -50,7 +50,7 @@ class Muon(torch.optim.Optimizer):
             self.exchange()
 
     def exchange(self) -> None:
-        """Sends the matrices that this process has changed, and takes the others'."""
+        """Sends the matrices that this process has updated, and receives the others'."""
         for rank, share in enumerate(self.shares):
             flat = torch.cat([p.flatten() for p in share])
             dist.broadcast(flat, rank)

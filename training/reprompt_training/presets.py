@@ -1,9 +1,9 @@
-"""Which windows suit which kind of edit: `python -m reprompt_training.presets WORK --model models/demo`.
+"""Finds the windows that suit each kind of edit: `python -m reprompt_training.presets WORK --model models/demo`.
 
-Tries every pair of ends of the two windows on edits of each kind (other ones than the evaluation's) and takes the pair
-with the most edits right and in place; where several are within two in a hundred of the best, the one that keeps most of
-the source: the highest background PSNR, or where the background is meant to change, the highest overlap of the objects.
-Writes WORK/presets.json and WORK/presets.md.
+Tries every pair of ends of the two windows on edits of each kind (different from the evaluation's), and takes the pair
+with the most edits right and in place. If several are within two per cent of the best, it takes the one that keeps most
+of the source: the highest background PSNR, or, if the background is meant to change, the highest overlap of the
+objects. Writes WORK/presets.json and WORK/presets.md.
 """
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def best(rows: list[dict]) -> dict:
 
 
 def tables(found: dict) -> str:
-    """What was tried, as Markdown."""
+    """All results, as Markdown."""
     lines = []
     for kind, of_kind in found.items():
         lines += [f"\n{kind}: edits right and in place, by the ends of the windows (cross down, self across)\n",

@@ -1,4 +1,4 @@
-"""What the model says of itself: `python -m reprompt_training.profile WORK MODEL` writes MODEL/reprompt.json (see
+"""Writes the model profile: `python -m reprompt_training.profile WORK MODEL` writes MODEL/reprompt.json (see
 docs/profile.md): sampling settings, vocabulary, the windows that WORK/presets.json found, examples."""
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from .world import all_words
 
 SETTINGS = {"num_inference_steps": 20, "guidance_scale": 5.0}
-# The kinds that were tried, and which of the profile's presets they stand for.
+# The kinds of the sweep, and the presets of the profile that they set.
 PRESETS = {
     "object": ("objects", "replaced"), "colour": ("colours",), "place": ("places",), "time": ("times",),
     "accessory": ("accessories", "added"), "style": ("styles",), "reweight": ("reweighted",),
@@ -36,7 +36,7 @@ def profile(found: dict) -> dict:
 
 
 def written(value: dict) -> str:
-    """JSON with a line for each list of words, preset and example."""
+    """JSON with one line per list of words, preset and example."""
     lines = []
     for key, content in value.items():
         if isinstance(content, dict):

@@ -1,8 +1,9 @@
 """Reads a picture of the world: object, colour, place, time, accessory, style, and where object and accessory are.
 
-`python -m reprompt_training.reader WORK` trains it on the rendered scenes (and on what the VAE makes of them, blurred,
-noisy, tinted), never on what the denoiser makes, and writes WORK/reader.pt and its own accuracy on held-out scenes to
-WORK/reader.json; where there is a WORK/reader.pt it goes on from that. A small convolutional network: what it judges is meant to be obvious.
+`python -m reprompt_training.reader WORK` trains it on the rendered scenes, and on the VAE's reconstructions of them,
+blurred, noisy and tinted, but never on the denoiser's output. It writes WORK/reader.pt, and its accuracy on held-out
+scenes to WORK/reader.json. If WORK/reader.pt exists, training continues from it. The reader is a small convolutional
+network, because what it judges is meant to be obvious.
 """
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from torch import nn
 from .vae import to_pixels
 from .world import ACCESSORIES, COLOURS, OBJECTS, PLACES, STYLES, TIMES
 
-# What each head says; None where a picture may have none.
+# The values of each head; None if a picture may have none.
 READS: dict[str, list[str | None]] = {
     "object": list(OBJECTS), "colour": list(COLOURS), "place": [None, *PLACES], "time": [None, *TIMES],
     "accessory": [None, *ACCESSORIES], "style": [None, *STYLES],
@@ -58,7 +59,7 @@ class Reader(nn.Module):
 
 
 def targets(scenes: list[dict]) -> dict[str, torch.Tensor]:
-    """Indices of what each head should say; -100, which the loss leaves out, for a colour that cannot be seen or is not said."""
+    """Target index of each head; -100, which the loss ignores, for a colour that is not visible or not named."""
     out = {}
     for name, values in READS.items():
         wanted = []
@@ -70,7 +71,7 @@ def targets(scenes: list[dict]) -> dict[str, torch.Tensor]:
 
 
 def worn(pixels: torch.Tensor) -> torch.Tensor:
-    """A batch as a denoiser may draw it: blurred, noisy, tinted, a little."""
+    """Augments a batch to look like denoiser output: slightly blurred, noisy and tinted."""
     if torch.rand(()) < 0.4:
         size = int(torch.randint(56, 112, ()))
         pixels = F.interpolate(F.interpolate(pixels, size, mode="bilinear", antialias=True), 128, mode="bilinear")
@@ -95,7 +96,7 @@ def as_the_vae_draws(work: Path, pixels: torch.Tensor, latents_noise: float) -> 
 
 @torch.no_grad()
 def accuracy(reader: Reader, pixels: torch.Tensor, scenes: list[dict], masks: torch.Tensor) -> dict[str, float]:
-    """Share read right by head, of all heads at once, and the overlap (IoU) of the object's mask."""
+    """Accuracy per head and of all heads together, and the overlap (IoU) of the object's mask."""
     reader.eval()
     parts = [reader(some) for some in pixels.split(BATCH)]
     wanted, right = targets(scenes), {}
@@ -114,7 +115,7 @@ def accuracy(reader: Reader, pixels: torch.Tensor, scenes: list[dict], masks: to
 
 
 def plain(records: list[dict]) -> list[int]:
-    """Scenes of one thing with nothing turned up or down: what the evaluation reads."""
+    """Scenes of one thing with nothing turned up or down, as in the evaluation."""
     return [k for k, record in enumerate(records) if not record["scene"]["faded"] and not record["scene"]["second"]]
 
 
@@ -129,7 +130,7 @@ def train(work: Path, minutes: float, threads: int) -> None:
     images = np.load(work / "data/train/images.npy", mmap_mode="r")
     masks = torch.from_numpy(np.load(work / "data/train/masks.npy")[:, (0, 2)])
     kept = torch.tensor(plain(records))
-    # a tenth again of the scenes, as the VAE draws them
+    # another tenth of the scenes, as the VAE draws them
     redrawn = kept[:: max(1, len(kept) // 2400)]
     if not (work / "redrawn.npy").exists():
         print(f"{len(redrawn)} scenes through the VAE", flush=True)

@@ -1,4 +1,4 @@
-"""A scene as a picture and, an eighth of its side, where each of its things is."""
+"""Renders a scene as a picture, with the masks of its things at an eighth of its side."""
 from __future__ import annotations
 
 import random
@@ -11,16 +11,16 @@ from .backgrounds import SCALE, SIDE, Canvas, background, night
 from .sprites import sprite
 from .world import OBJECTS, Scene
 
-# Positions a side of the latents, and so of the masks.
+# Positions per side of the latents, and so of the masks.
 LATENT_SIDE = 16
 FULL = SIDE * SCALE
-# The icon and the width, against the anchor's, of what is worn; a balloon is placed beside.
+# Icon of an accessory, and its width relative to the anchor's; a balloon is placed beside the object.
 WORN = {"hat": ("top-hat", 1.2), "crown": ("crown", 1.2)}
 
 
 @dataclass(frozen=True)
 class Rendered:
-    picture: Image.Image  # RGB, SIDE pixels a side
+    picture: Image.Image  # RGB, SIDE pixels per side
     masks: np.ndarray  # [4, 16, 16] of 0..1: the object, the second one, the accessory, the rest
 
 
@@ -42,16 +42,16 @@ def render(scene: Scene) -> Rendered:
 
 
 def draw_things(scene: Scene, picture: Image.Image, horizon: float, u: list[float], strength: dict) -> np.ndarray:
-    """Draws object, second thing and accessory onto the background; what each covers, [4, FULL, FULL].
+    """Draws object, second thing and accessory onto the background; returns their masks, [4, FULL, FULL].
 
-    Things are never mirrored: a denoiser of this size draws what may look either way with a head at both ends.
+    Things are never mirrored: a denoiser of this size draws things that may face either way with a head at both ends.
     """
     icon, own, kind, anchor = OBJECTS[scene.object]
     large = kind == "vehicle" or scene.object in ("house", "castle", "tree")
     size = SIDE * (0.58 + 0.10 * u[0]) * (1.1 if large else 1.0)
     x = SIDE * (0.42 + 0.16 * u[1])
     foot = max(horizon + 16, SIDE * (0.81 + 0.11 * u[2]))
-    if scene.second:  # the first one named stands on the left
+    if scene.second:  # the thing named first is on the left
         size *= 0.80
         x = SIDE * (0.28 + 0.06 * u[1])
     masks = np.zeros((4, FULL, FULL), np.float32)
@@ -78,7 +78,7 @@ def draw_things(scene: Scene, picture: Image.Image, horizon: float, u: list[floa
 
 
 def paste(picture: Image.Image, thing: Image.Image, x: float, foot: float, size: float, shadow: bool = True) -> np.ndarray:
-    """Puts a sprite of `size` pixels with its foot's middle at (x, foot); what it covers, [FULL, FULL] of 0..1."""
+    """Draws a sprite of `size` pixels with the middle of its foot at (x, foot); returns its mask, [FULL, FULL] of 0..1."""
     side = max(8, round(size * SCALE))
     small = thing.resize((side, side), Image.LANCZOS)
     if shadow:
@@ -93,7 +93,7 @@ def paste(picture: Image.Image, thing: Image.Image, x: float, foot: float, size:
 
 
 def with_light(scene: Scene, picture: Image.Image, things: np.ndarray, r: random.Random, strength: dict) -> Image.Image:
-    """What the place and the time do to all that stands there: dimmed at night, blue under water, behind falling snow."""
+    """Applies place and time to the things: dimmed at night, blue under water, behind falling snow."""
     pixels = np.asarray(picture).astype(np.float32)
     if scene.time == "night":
         dim = 1 - min(strength.get("time", 1.0), 1.6) * (1 - np.array([0.62, 0.66, 0.84], np.float32))
@@ -116,7 +116,7 @@ def with_style(style: str | None, picture: Image.Image) -> Image.Image:
         paper = np.clip(250 - lines - (255 - soft) * 0.28, 20, 255)
         return Image.fromarray((paper[..., None] * np.array([1.0, 0.99, 0.95])).clip(0, 255).astype(np.uint8))
     if style == "pixel":
-        # a block for each position of the latents
+        # one block per position of the latents
         return picture.resize((LATENT_SIDE, LATENT_SIDE), Image.BOX).quantize(24).convert("RGB").resize((SIDE, SIDE), Image.NEAREST)
     return picture
 

@@ -1,6 +1,6 @@
-"""What every training run is made of: two processes that average their gradients (one thread each: twice the images a
-second of one process with two threads), a budget of images that counts over restarts, a checkpoint that a kill at any
-moment leaves whole, an average of the weights, and a log.
+"""The parts of every training run: two processes that average their gradients (with one thread each, twice the images
+per second of one process with two threads), a budget of images that continues across restarts, a checkpoint that
+survives a kill at any time, an average of the weights, and a log.
 """
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LOG_STEPS = 50
 
 
 class Run:
-    """One process' view of a training run.
+    """A training run, as seen by one process.
 
-    `modules` are trained, on `batch` images a step in each process, `budget` images in all. `progress` is the part of
-    them that is done. `step(loss, figures)` averages gradients and takes one step; figures are logged as means.
+    `modules` are trained, with `batch` images per step in each process and `budget` images in total. `progress` is the
+    finished fraction. `step(loss, figures)` averages gradients and takes one step; figures are logged as means.
     """
 
     def __init__(self, folder: Path, rank: int, world: int, modules: list[torch.nn.Module], batch: int, budget: int, lr: float, ema: float = 0.998):
@@ -42,7 +42,7 @@ class Run:
                 average.copy_(kept)
             self.optimizer.load_state_dict(saved["optimizer"])
             self.steps, self.spent = saved["steps"], saved["spent"]
-        # other noise and other images after every restart and in every process, the same in a repeated one
+        # different noise and images after every restart and in every process; reproducible
         torch.manual_seed(1_000_003 * self.steps + rank)
         self.started, self.saved_at = time.monotonic() - self.spent, time.monotonic()
         self.logged_at = time.monotonic()
@@ -103,7 +103,7 @@ class Run:
         self.saved_at = time.monotonic()
 
     def averaged(self):
-        """The averaged weights while the block lasts."""
+        """Uses the averaged weights inside the block."""
         return _Swapped(self.parameters, self.averages)
 
 
@@ -140,5 +140,5 @@ def _process(rank: int, world: int, port: int, nice: int, work, arguments: tuple
 
 
 def on_all_cores(work, *arguments, processes: int, port: int, nice: int = 10) -> None:
-    """Runs `work(rank, processes, *arguments)` in as many processes, which speak to each other at a port of loopback."""
+    """Runs `work(rank, processes, *arguments)` in this number of processes, which communicate over a loopback port."""
     mp.spawn(_process, (processes, port, nice, work, arguments), nprocs=processes)

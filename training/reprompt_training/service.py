@@ -1,4 +1,4 @@
-"""The Rust binary, run for the measurements: everything that is measured is made by it, over HTTP."""
+"""Runs the Rust binary for the measurements: it makes every measured picture, over HTTP."""
 from __future__ import annotations
 
 import base64
@@ -16,7 +16,7 @@ from PIL import Image
 
 
 class Service:
-    """`reprompt serve` on a model's folder, while the block lasts."""
+    """Runs `reprompt serve` with a model folder inside the block."""
 
     def __init__(self, binary: Path, model: Path, port: int = 8473, settings: dict | None = None):
         self.url = f"http://127.0.0.1:{port}"
@@ -53,7 +53,7 @@ class Service:
         return {"prompt": prompt, "seed": seed, **self.settings}
 
     def edit(self, prompt: str, seed: int, target: str, body: dict) -> tuple[np.ndarray, np.ndarray, dict]:
-        """The source's and the edited image, [128, 128, 3] uint8, and the answer."""
+        """The source's and the edited image, [128, 128, 3] uint8, and the response."""
         answer = self.send("/v1/edits", {"source": self.source(prompt, seed), "prompt": target, "include_source": True, **body})
         source, edited = (picture(image["b64_json"]) for image in answer["data"])
         return source, edited, answer
@@ -64,7 +64,7 @@ class Service:
         return picture(answer["data"][0]["b64_json"]), answer
 
     def heat_map(self, session: str, word: str) -> np.ndarray:
-        """Where the source attends to a word, [16, 16], 1 at most."""
+        """The attention of the source to a word, [16, 16], at most 1."""
         return np.array(self.send(f"/v1/sessions/{session}/attention?word={word}")["values"], np.float32)
 
 
@@ -73,6 +73,6 @@ def picture(encoded: str) -> np.ndarray:
 
 
 def side_by_side(work, items: list, at_once: int = 4) -> list:
-    """`work` of every item, some at a time, in their order."""
+    """`work` of every item, several at a time; results are in the order of the items."""
     with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(work, items))

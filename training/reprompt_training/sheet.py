@@ -1,4 +1,4 @@
-"""A contact sheet of 24 edits, the first three of every kind of the evaluation, none chosen:
+"""A contact sheet of 24 edits, the first three of every kind of the evaluation, not selected:
 `python -m reprompt_training.sheet OUT.png --model models/demo [--bare]`. Source on the left, edit on the right.
 """
 from __future__ import annotations
@@ -17,7 +17,7 @@ PICTURE, GAP, TEXT = 128, 4, 44
 
 
 def said(case: Case) -> list[str]:
-    """What the request was, in three lines."""
+    """The request, in three lines."""
     lines = [case.source_prompt, "-> " + case.target_prompt, ""]
     if "equalizer" in case.body:
         word = case.body["equalizer"][0]

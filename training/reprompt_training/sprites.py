@@ -1,4 +1,4 @@
-"""Sprites: icons of fluent-emoji-flat (npm, MIT) as RGBA pictures, painted in another colour where a caption says one."""
+"""Sprites: icons of fluent-emoji-flat (npm, MIT) as RGBA pictures, recoloured if the caption names a colour."""
 from __future__ import annotations
 
 import io
@@ -13,7 +13,7 @@ from PIL import Image
 
 from .world import PAINTS
 
-# Pixels a side of a sprite: as large as it is ever drawn.
+# Side of a sprite in pixels: its maximum size in a picture.
 SIZE = 256
 ICONS = Path(os.environ.get("REPROMPT_TRAINING_ICONS", "work/icons/package/icons.json"))
 
@@ -25,7 +25,7 @@ def icon_set() -> dict:
 
 @lru_cache(maxsize=None)
 def plain(icon: str) -> Image.Image:
-    """An icon as it is drawn, RGBA, `SIZE` pixels a side."""
+    """An icon in its own colours, RGBA, `SIZE` pixels per side."""
     icons = icon_set()
     body = icons["icons"][icon]
     width = body.get("width", icons.get("width", 32))
@@ -35,7 +35,7 @@ def plain(icon: str) -> Image.Image:
 
 
 def main_part(icon: str, pixels: np.ndarray) -> np.ndarray:
-    """Which pixels of an icon take a colour: those of its dominant hue, or the light grey ones of a grey icon. [h, w] of bool"""
+    """The pixels of an icon that take a colour: those of its dominant hue, or the light grey ones of a grey icon. [h, w] of bool"""
     opaque = pixels[..., 3] > 128
     rgb = pixels[..., :3] / 255
     brightest, darkest = rgb.max(-1), rgb.min(-1)
@@ -53,7 +53,7 @@ def main_part(icon: str, pixels: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=None)
 def painted(icon: str, colour: str | None) -> Image.Image:
-    """An icon with its main part in a colour, its shades kept; as it is drawn for None."""
+    """An icon with its main part in a colour, with its shades; its own colours for None."""
     picture = plain(icon)
     if not colour:
         return picture
@@ -67,7 +67,7 @@ def painted(icon: str, colour: str | None) -> Image.Image:
 
 
 def sprite(icon: str, own: str | None, colour: str | None, strength: float = 1.0) -> Image.Image:
-    """An icon in a colour (`own` where None), between its own look (strength 0) and the colour (1), and purer above."""
+    """An icon in a colour (`own` if None), between its own colours (strength 0) and the colour (1), and more saturated above 1."""
     if strength == 1.0 or colour is None:
         return painted(icon, colour or own)
     base = np.asarray(painted(icon, own)).astype(np.float32)

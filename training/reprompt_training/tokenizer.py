@@ -1,7 +1,7 @@
-"""The tokenizer: CLIP's byte-level BPE with just the merges that make one token of each of the world's words.
+"""The tokenizer: CLIP's byte-level BPE, with only the merges that make each of the world's words one token.
 
 `python -m reprompt_training.tokenizer OUT` writes vocab.json, merges.txt and the two configurations that transformers
-reads. Other words fall into bytes, which the model never learns.
+reads. Other words split into bytes, which the model never learns.
 """
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 
 
 def byte_letters() -> list[str]:
-    """The 256 letters that stand for bytes, in CLIP's order: printable ones for themselves (`bytes_to_unicode`)."""
+    """The 256 characters that represent bytes, in CLIP's order: printable ones represent themselves (`bytes_to_unicode`)."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     moved = [b for b in range(256) if b not in printable]
     return [chr(b) for b in printable] + [chr(256 + k) for k in range(len(moved))]
 
 
 def merges_for(words: list[str]) -> list[tuple[str, str]]:
-    """BPE until every word is one token; ties are broken by the pair, so that the order is the same every time."""
+    """BPE until every word is one token; ties are broken by the pair, so that the order is deterministic."""
     pieces = {w: [*w[:-1], w[-1] + "</w>"] for w in words}
     merges: list[tuple[str, str]] = []
     while True:
@@ -42,7 +42,7 @@ def merges_for(words: list[str]) -> list[tuple[str, str]]:
 
 
 def write(folder: Path) -> int:
-    """Writes the tokenizer's files; the number of its tokens."""
+    """Writes the tokenizer's files; returns the number of tokens."""
     words = sorted({w for phrases in all_words().values() for phrase in phrases for w in phrase.split()})
     letters, merges = byte_letters(), merges_for(words)
     tokens = letters + [letter + "</w>" for letter in letters] + [a + b for a, b in merges] + [START, END]

@@ -1,12 +1,13 @@
 """The VAE: 128 px, eight times smaller, 8 latent channels: `python -m reprompt_training.vae WORK --images N [--warm-start VAE]`.
 
-Trained on L1, half of the L1 of the gradients (edges), squared error and a little of the divergence to a unit Gaussian.
-At its end the latents' means and spreads are folded into the two 1x1 quantisation convolutions, exactly, so that the
-denoiser sees channels of mean 0 and spread 1 and the scaling factor is 1. Writes WORK/vae/model and resumes from
-WORK/vae/checkpoint.pt.
+The loss is L1, half of the L1 of the gradients (edges), squared error, and a small divergence to a unit Gaussian. At
+the end the means and standard deviations of the latents are folded into the two 1x1 quantisation convolutions, exactly,
+so that the denoiser sees channels of mean 0 and deviation 1, and the scaling factor is 1. Writes WORK/vae/model and
+resumes from WORK/vae/checkpoint.pt.
 
-`--decoder-only` goes on with the decoder of WORK/vae/model alone and writes WORK/decoder/model: latents, and whatever was
-trained on them, stay valid. A little noise on the latents makes it draw clean edges also where a denoiser is not exact.
+`--decoder-only` trains only the decoder of WORK/vae/model further and writes WORK/decoder/model. Latents, and
+everything trained on them, stay valid. A little noise on the latents makes it draw clean edges even if a denoiser is
+not exact.
 """
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from .run import Run, on_all_cores, warm_up_then_cosine
 
 BATCH = 8
 KL_WEIGHT = 2e-4
-# At most this much of the latents' spread, where the decoder is finished.
+# Noise on the latents while the decoder is finished: at most this fraction of their deviation.
 LATENT_NOISE = 0.15
 
 
@@ -70,7 +71,7 @@ def loss_of(vae: AutoencoderKL, pixels: torch.Tensor, decoder_only: bool = False
 
 @torch.no_grad()
 def centred(vae: AutoencoderKL, pixels: torch.Tensor) -> None:
-    """Folds the latents' means and spreads into `quant_conv` and `post_quant_conv`."""
+    """Folds the means and deviations of the latents into `quant_conv` and `post_quant_conv`."""
     latents = torch.cat([vae.encode(some).latent_dist.mean for some in pixels.split(8)])
     mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     to, back, channels = vae.quant_conv, vae.post_quant_conv, len(mean)

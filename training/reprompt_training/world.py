@@ -1,8 +1,8 @@
-"""The world that the model knows: its words, a scene as data, how scenes are drawn by chance, and what an edit of one is.
+"""The world that the model knows: its words, scenes as data, random scenes, and edits of a scene.
 
-A scene says everything that a picture of it depends on. What its caption names are attributes (object, colour, place,
-time, accessory, style, a second object); where things stand and how the background is laid out follow from `layout`, a
-seed of its own. So a true edited pair is one scene and the same scene with one attribute replaced: nothing else moves.
+A scene has everything that its picture depends on. The caption names its attributes (object, colour, place, time,
+accessory, style, a second object). The positions of things and the layout of the background follow from a separate
+seed, `layout`. So a true edited pair is a scene and the same scene with one attribute replaced: nothing else moves.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import hashlib
 import random
 from dataclasses import dataclass, replace
 
-# word -> (icon of fluent-emoji-flat, colour it is always given or None, kind, where a hat sits: x, y, width of the sprite)
+# word -> (icon of fluent-emoji-flat, fixed colour or None, kind, where a hat sits: x, y, width of the sprite)
 OBJECTS = {
     "cat": ("cat", None, "animal", (0.24, 0.20, 0.36)),
     "dog": ("dog", "brown", "animal", (0.27, 0.23, 0.34)),
@@ -39,21 +39,21 @@ PLACES = {
     "city": "in the city", "forest": "in the forest", "sea": "in the sea", "moon": "on the moon",
 }
 TIMES = {"night": "at night", "sunset": "at sunset"}
-# Places that are also said without their article: "on grass".
+# Places that also occur without an article: "on grass".
 BARE = ("grass", "snow")
-# Where no time of day is drawn: under water and on the moon.
+# Places without a time of day: under water and on the moon.
 TIMELESS = ("sea", "moon")
 ACCESSORIES = ("hat", "crown", "balloon")
 STYLES = {"sketch": "a sketch of", "pixel": "pixel art of"}
-# Words of captions that name nothing.
+# Function words of captions.
 FUNCTION_WORDS = ("a", "an", "the", "of", "on", "in", "at", "with", "and", "next", "to")
-# What can be turned up and down: a word's strength scales its attention, and these change with it in the picture.
+# Words that can be turned up and down: the strength scales the word's attention, and the picture changes with it.
 FADERS = ("colour", "accessory", "time", "place")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows. Colours are None where the caption names none and the thing has its own."""
+    """The content of a picture. A colour is None if the caption names none and the thing has its own."""
 
     object: str
     colour: str | None = None
@@ -80,7 +80,7 @@ def article(word: str) -> str:
 
 
 def caption(scene: Scene) -> tuple[str, list[tuple[int, int]], list[int]]:
-    """The caption; (word index, mask index) of its words that have a place in the picture, with masks 0 the object,
+    """The caption; (word index, mask index) of the words with a location in the picture, with masks 0 the object,
     1 the second one, 2 the accessory, 3 the rest; the indices of the words that `scene.faded` turns up or down."""
     words: list[str] = []
     marks: list[tuple[int, int]] = []
@@ -118,18 +118,18 @@ def caption(scene: Scene) -> tuple[str, list[tuple[int, int]], list[int]]:
     return " ".join(words), marks, faded
 
 
-# Openings that say nothing of the picture; people write them all the same.
+# Openings without information about the picture, as people write them.
 OPENINGS = ("a photo of", "a picture of")
 
 
 def opened(opening: str, text: str, marks: list, faded: list) -> tuple[str, list, list]:
-    """A caption with an opening before it, and its word indices moved on."""
+    """A caption with an opening before it, and its word indices shifted."""
     by = len(opening.split())
     return f"{opening} {text}", [(word + by, mask) for word, mask in marks], [word + by for word in faded]
 
 
 def all_words() -> dict[str, list[str]]:
-    """Every word of every caption, by what it names; `other` are those that name nothing."""
+    """Every word of every caption, grouped by its meaning; `other` are function words."""
     told = {
         "objects": list(OBJECTS), "colours": list(COLOURS), "places": list(PLACES), "times": list(TIMES),
         "accessories": list(ACCESSORIES), "styles": [" ".join(w for w in p.split() if w not in FUNCTION_WORDS) for p in STYLES.values()],
@@ -139,7 +139,7 @@ def all_words() -> dict[str, list[str]]:
 
 
 def held_out(scene: Scene) -> bool:
-    """Whether this object, colour and place are kept apart as a combination: one in ten, never trained on."""
+    """Whether this combination of object, colour and place is held out: one in ten, never trained on."""
     key = f"{scene.object} {scene.colour} {scene.place}".encode()
     return hashlib.sha256(key).digest()[0] % 10 == 0
 
@@ -150,7 +150,7 @@ def may_wear(object_: str, accessory: str) -> bool:
 
 
 def draw(r: random.Random) -> Scene:
-    """A scene by chance, every object, colour, place and accessory as often as the next of its kind."""
+    """A random scene; all objects, colours, places and accessories are equally frequent."""
     object_ = r.choice(list(OBJECTS))
     colour = r.choice(list(COLOURS)) if r.random() < 0.5 else None
     place = r.choice(list(PLACES)) if r.random() < 0.94 else None
@@ -164,7 +164,7 @@ def draw(r: random.Random) -> Scene:
     second = second_colour = None
     if not accessory and r.random() < 0.14:
         second = r.choice([o for o in OBJECTS if o != object_])
-        # the hard pairs: two things and a colour for one of them, or one each
+        # the hard pairs: two things and a colour for one of them, or one for each
         second_colour = r.choice(list(COLOURS)) if r.random() < 0.4 else None
     u = r.random()
     style = "sketch" if u < 0.08 else "pixel" if u < 0.16 else None
@@ -175,7 +175,7 @@ def draw(r: random.Random) -> Scene:
 
 
 def with_fader(scene: Scene, r: random.Random) -> Scene:
-    """The scene with one of its words turned up or down, where it has one that can be."""
+    """The scene with one of its words turned up or down, if it has such a word."""
     can = [a for a in FADERS if getattr(scene, a) and (a != "place" or scene.place in ("snow", "forest", "city"))]
     if not can or scene.style:
         return scene
@@ -189,9 +189,9 @@ KINDS = ("object", "colour", "place", "time", "accessory", "style")
 
 
 def edit(scene: Scene, kind: str, r: random.Random) -> Scene | None:
-    """The same scene with one attribute changed or added; None where the scene has no such edit."""
+    """The same scene with one attribute changed or added; None if the scene has no such edit."""
     if kind == "object":
-        # like for like: an animal for an animal, and what is worn can still be worn
+        # like for like: an animal for an animal, so that an accessory still fits
         fitting = [o for o in OBJECTS if o != scene.object and o != scene.second and OBJECTS[o][2] == scene.kind]
         return replace(scene, object=r.choice(fitting))
     if kind == "colour":

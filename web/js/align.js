@@ -1,7 +1,7 @@
-// What becomes of each word, asked of the service while somebody types; nothing is run for it.
+// Requests the alignment of the two prompts while they are typed; runs no edit.
 //
-// Contract: `state.alignment` is that of the prompts that it names, which may be older ones than those typed;
-// `state.alignProblem` is what is wrong with the prompts as typed, to be shown beside them.
+// Contract: `state.alignment` belongs to the prompts that it names, which may be older than the typed ones.
+// `state.alignProblem` is the problem of the typed prompts, to be shown beside them.
 
 import { Problem, isAbort, post } from "./api.js";
 import { debounce } from "./dom.js";
@@ -10,7 +10,7 @@ const PAUSE_MS = 120;
 
 /**
  * @param {import("./store.js").Store} store
- * @returns {() => void} asks at once
+ * @returns {() => void} sends the request at once
  */
 export function keepAligned(store) {
   let asking = new AbortController();

@@ -1,11 +1,11 @@
 // Calls to the service.
 //
-// Contract: addresses are relative to the page, so that it works under any path of a proxy. What goes wrong is a
-// `Problem`, whether the service said so (RFC 9457) or could not be reached; an abort stays an abort.
+// Contract: URLs are relative to the page, so that it works under any path of a proxy. Every failure is thrown as a
+// `Problem`, for error responses (RFC 9457) and for network errors; an abort stays an abort.
 
 import { apiKey } from "./key.js";
 
-/** What went wrong. */
+/** A failed call. */
 export class Problem extends Error {
   /**
    * @param {{detail?: string, title?: string, code?: string, param?: string | null}} body
@@ -16,7 +16,7 @@ export class Problem extends Error {
     super((body.detail ?? body.title ?? "something went wrong") + wait);
     /** A stable name. */
     this.code = body.code ?? "unknown";
-    /** The path of the field at fault; empty where none is. */
+    /** The path of the invalid field; empty if there is none. */
     this.param = body.param ?? "";
   }
 }
@@ -25,7 +25,7 @@ export class Problem extends Error {
 export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
 /**
- * A call whose answer is left to be read.
+ * A call; the caller reads the body.
  * @param {string} path  without a slash in front
  * @param {RequestInit} init
  * @returns {Promise<Response>}
@@ -66,13 +66,4 @@ export async function getJson(path, init = {}) {
 export function post(path, body, signal, accept = "application/json") {
   const headers = { "content-type": "application/json", accept };
   return call(path, { method: "POST", headers, body: JSON.stringify(body), signal });
-}
-
-/**
- * Whether sources may be images: the contract says so by a field.
- * @returns {Promise<boolean>}
- */
-export async function takesPhotos() {
-  const contract = await getJson("openapi.json");
-  return contract?.components?.schemas?.SourceRequest?.properties?.image !== undefined;
 }

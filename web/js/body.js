@@ -1,7 +1,7 @@
-// From the page's state to what is asked of the service.
+// Builds request bodies from the page's state.
 //
-// Contract: a field that the page leaves to the service is left out, so that what is shown as curl is as short as it
-// can be. What cannot be a number goes as it was typed: the service says what is wrong with it, and where.
+// Contract: fields with the service's default are omitted, so that the curl command is as short as possible. A value
+// that is not a number is sent as typed; the service's error then names the field.
 
 import { apiKey } from "./key.js";
 
@@ -9,7 +9,7 @@ import { apiKey } from "./key.js";
 /** @typedef {import("./types.js").Edit} Edit */
 /** @typedef {import("./types.js").Window} Window */
 
-/** How many previews are asked for; with the image itself the film is one longer. */
+/** Number of previews to request; with the final image the film has one more. */
 export const PREVIEWS = 7;
 
 /** A number where it is one that stays what it is. @param {string} text */
@@ -26,8 +26,7 @@ export function sourceBody(source) {
   /** @type {Record<string, any>} */
   const body = { prompt: source.prompt };
   if (source.negative.trim()) body.negative_prompt = source.negative;
-  if (source.photo) body.image = source.photo.url;
-  else if (source.seed.trim()) body.seed = number(source.seed);
+  if (source.seed.trim()) body.seed = number(source.seed);
   if (source.steps.trim()) body.num_inference_steps = number(source.steps);
   if (source.guidance.trim()) body.guidance_scale = number(source.guidance);
   return body;
@@ -61,30 +60,29 @@ function blendBody({ mode, source, target, threshold }) {
   if (mode === "off") return undefined;
   /** @type {Record<string, any>} */
   const body = {};
-  // A side without words takes those that differ.
+  // Without words the service takes those that differ.
   if (mode === "picked" && source.length > 0) body.source_words = source;
   if (mode === "picked" && target.length > 0) body.target_words = target;
   if (threshold !== 0.3) body.threshold = threshold;
   return Object.keys(body).length > 0 ? body : true;
 }
 
-/** Whether an edit asks for anything. @param {Source} source @param {Edit} edit */
+/** Whether an edit changes anything. @param {Source} source @param {Edit} edit */
 export function changesAnything(source, edit) {
   return edit.prompt !== source.prompt || Object.keys(edit.strengths).length > 0 || edit.blend.mode !== "off";
 }
 
 /**
- * An edit as a command for a shell.
+ * An edit as a shell command.
  * @param {Source} source
  * @param {Edit} edit
  */
 export function curl(source, edit) {
   const body = { source: sourceBody(source), ...editBody(edit) };
-  if (source.photo) body.source.image = "data:…";
   const json = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
   return [
     `curl -s ${new URL("v1/edits", document.baseURI)} \\`,
-    // The key itself is not for a screen.
+    // Never show the key itself.
     ...(apiKey() === "" ? [] : ['  -H "authorization: Bearer $REPROMPT_KEY" \\']),
     "  -H 'content-type: application/json' -H 'accept: image/png' -o edit.png \\",
     `  -d '${json}'`,

@@ -1,9 +1,10 @@
 // Making and finding elements.
 //
-// Contract: texts become text nodes, never markup; styles are set by CSSOM, as the page's policy forbids attributes.
+// Contract: texts become text nodes, never markup. Styles are set by CSSOM, because the page's policy forbids style
+// attributes.
 
 /**
- * The element with that id, which is on the page.
+ * The element with this id, which must be on the page.
  * @template {HTMLElement} T
  * @param {string} id
  * @param {{new (): T, prototype: T}} [kind]
@@ -17,7 +18,7 @@ export function byId(id, kind) {
 }
 
 /**
- * An element with attributes and children. A key `on…` is a listener, `null`, `undefined` and `false` are left out.
+ * An element with attributes and children. A key `on…` is a listener; `null`, `undefined` and `false` are omitted.
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {Record<string, any>} [attributes]
@@ -36,7 +37,7 @@ export function el(tag, attributes = {}, ...children) {
 }
 
 /**
- * Text that is read out but not seen.
+ * Text for screen readers only.
  * @param {string} text
  */
 export function spoken(text) {
@@ -44,7 +45,7 @@ export function spoken(text) {
 }
 
 /**
- * Calls `act` when nothing has called for a while.
+ * Debounce: calls `act` once there was no call for a while.
  * @param {() => void} act
  * @param {number} millis
  */
@@ -57,5 +58,5 @@ export function debounce(act, millis) {
   };
 }
 
-/** Whether things may move. */
+/** Whether animations are allowed. */
 export const mayMove = () => !window.matchMedia("(prefers-reduced-motion: reduce)").matches;

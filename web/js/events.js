@@ -1,8 +1,8 @@
-// A job as server-sent events, over a POST, which `EventSource` cannot do.
+// Server-sent events of a job, over a POST, which `EventSource` does not support.
 //
-// Contract: yields events as they come, each with its name and its data, and ends after `completed`. An event `error`,
-// a refusal, and a stream that breaks off are thrown as problems. Aborting the signal closes the connection, which
-// cancels the job.
+// Contract: yields events as they arrive, each with its name and its data, and ends after `completed`. An event
+// `error`, an error response, and an interrupted stream are thrown as problems. Aborting the signal closes the
+// connection, which cancels the job.
 
 import { Problem, isAbort, post } from "./api.js";
 
@@ -16,7 +16,7 @@ import { Problem, isAbort, post } from "./api.js";
  */
 export async function* events(path, body, signal) {
   const response = await post(path, body, signal, "text/event-stream");
-  if (!response.body) throw new Problem({ code: "broken_stream", detail: "the service answered nothing" });
+  if (!response.body) throw new Problem({ code: "broken_stream", detail: "the response has no body" });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
@@ -32,7 +32,7 @@ export async function* events(path, body, signal) {
       if (event.name === "completed") return;
     }
   }
-  throw new Problem({ code: "broken_stream", detail: "the connection was lost before the answer came" });
+  throw new Problem({ code: "broken_stream", detail: "the connection was lost before the result arrived" });
 }
 
 /** @param {ReadableStreamDefaultReader<string>} reader */
@@ -46,7 +46,7 @@ async function read(reader) {
 }
 
 /**
- * An event from its lines; `null` for comments, which keep the connection alive.
+ * Parses an event; `null` for comments, which keep the connection alive.
  * @param {string} block
  * @returns {Event | null}
  */

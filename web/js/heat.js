@@ -1,17 +1,18 @@
-// Heat maps: where an image attends to a word, drawn over it.
+// Heat maps: an image's attention to a word, drawn over it.
 //
-// Contract: values are 0 to 1 as the service answers them. A map has few positions (16 by 16), so it is scaled up before
-// it is coloured, and by the browser from there. Colours and cover are those of the service's own pictures.
+// Contract: values are 0 to 1, as the service returns them. A map has few positions (16 by 16), so it is scaled up
+// before it is coloured, and the browser scales it further. Colours and opacity are those of the service's own heat
+// maps.
 
-/** Inferno at five places, dark to bright: perceptually even, and readable without red or green. */
+/** Inferno at five points, dark to bright: perceptually uniform, and readable without red or green. */
 const INFERNO = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
-/** Pixels of the canvas a position. */
+/** Canvas pixels per position. */
 const SCALE = 8;
-/** How much of the image is covered where it is cold, and where it is hottest. */
+/** Opacity of the coldest and of the hottest position. */
 const COVER = [0.2, 0.85];
 
 /**
- * The attention to the word that is pointed at; `null` where none is, or where prompts were changed since.
+ * The attention to the word under the pointer; `null` without one, or if the prompts have changed since.
  * @param {import("./types.js").State} state
  * @returns {{side: "source" | "target", map: import("./types.js").WordAttention} | null}
  */
@@ -45,7 +46,7 @@ export function paint(canvas, { width, height, values }) {
 const mix = (/** @type {number} */ a, /** @type {number} */ b, /** @type {number} */ part) => a + (b - a) * part;
 
 /**
- * `SCALE` times as many values, those between two of them mixed smoothly.
+ * `SCALE` times as many values, with smooth interpolation.
  * @template T
  * @param {T[]} values
  * @param {(a: T, b: T, part: number) => T} between

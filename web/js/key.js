@@ -1,11 +1,11 @@
-// The API key, where the service asks for one.
+// The API key, if the service requires one.
 //
-// Contract: it is kept for as long as the tab, sent to the service that the page came from, and never put into a link,
-// the command that is shown, or a message.
+// Contract: it is stored until the tab is closed, sent only to the service that served the page, and never put into a
+// link, the curl command, or a message.
 
 const KEPT = "reprompt-key";
 
-// Storage may be forbidden; the key then lasts as long as the page.
+// Storage may be disabled; the key then lasts as long as the page.
 let key = "";
 try { key = sessionStorage.getItem(KEPT) ?? ""; } catch { /* as above */ }
 

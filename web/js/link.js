@@ -1,6 +1,6 @@
-// The state as the address's hash, so that a link shows the same source and the same edit.
+// The state in the URL's hash, so that a link shows the same source and the same edit.
 //
-// Contract: what is left to the service is left out, and what cannot be read is passed over. A photo is not in the link.
+// Contract: fields with the service's default are omitted, and unreadable parts are ignored.
 
 import { blankEdit } from "./store.js";
 
@@ -33,7 +33,7 @@ export function toHash(source, edit) {
 }
 
 /**
- * What a hash says; `null` where it says nothing.
+ * Parses a hash; `null` if it is empty.
  * @param {string} hash
  * @returns {{source: Source, edit: Edit} | null}
  */
@@ -53,7 +53,6 @@ export function fromHash(hash) {
       seed: text("seed"),
       steps: text("steps"),
       guidance: text("guidance"),
-      photo: null,
     },
     edit: {
       ...edit,
@@ -85,7 +84,7 @@ function strength(text) {
 }
 
 /**
- * Keeps the address and the state the same; calls `opened` where a link was followed on the page itself.
+ * Keeps URL and state in sync; calls `opened` when a link is followed on the page itself.
  * @param {import("./store.js").Store} store
  * @param {() => void} opened
  */

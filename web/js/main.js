@@ -1,6 +1,6 @@
-// The page: puts its parts together, asks what is served, and shows the link's edit or the model's first example.
+// The page: mounts its parts, fetches the model, and shows the link's edit or the model's first example.
 //
-// Contract: parts know the store and what they draw, not each other.
+// Contract: parts know the store and their own elements, not each other.
 
 import { Problem, getJson } from "./api.js";
 import { keepAligned } from "./align.js";
@@ -14,7 +14,6 @@ import { mountFilm } from "./view/film.js";
 import { mountKey } from "./view/key.js";
 import { mountHistory } from "./view/history.js";
 import { mountIdeas } from "./view/ideas.js";
-import { mountPhoto } from "./view/photo.js";
 import { mountProblems } from "./view/problems.js";
 import { mountProgress } from "./view/progress.js";
 import { mountPrompts } from "./view/prompts.js";
@@ -36,7 +35,6 @@ mountWindows(store);
 mountHistory(store);
 mountExamples(store, run);
 mountSource(store, run);
-mountPhoto(store);
 mountBoard(store);
 mountBlend(store);
 mountProgress(store, runner);
@@ -50,7 +48,7 @@ const aligns = keepAligned(store);
 mountKey(store, { runs: () => void (store.state.model === null ? start() : runner.run()), aligns });
 keepLink(store, run);
 
-/** The model, once it is loaded: a large one takes its time. */
+/** Waits until the model is loaded; a large one takes minutes. */
 async function loadedModel() {
   for (;;) {
     try {
@@ -58,13 +56,13 @@ async function loadedModel() {
       return model;
     } catch (error) {
       if (!(error instanceof Problem) || error.code !== "loading") throw error;
-      store.set({ run: idle("The model is being loaded.") });
+      store.set({ run: idle("The model is loading.") });
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   }
 }
 
-/** What the link asks for, or else the model's first example. */
+/** Shows the link's edit, or else the model's first example. */
 async function start() {
   try {
     const model = await loadedModel();

@@ -1,7 +1,7 @@
-// Running: the source if it is not there yet, then the edit, and what they show on the way.
+// Runs the source, if it is not recorded yet, and then the edit, and shows their progress.
 //
-// Contract: one run at a time, the newer one cancels the older. Cancelling closes the stream, at which the service
-// gives the job up. After a problem the picture stays that of the run before.
+// Contract: one run at a time; a new one cancels the old one. Cancelling closes the stream, and the service then
+// cancels the job. After a problem the picture of the previous run stays.
 
 import { Problem, getJson, isAbort } from "./api.js";
 import { PREVIEWS, changesAnything, editBody, sourceBody, sourceKey } from "./body.js";
@@ -11,7 +11,7 @@ import { idle } from "./store.js";
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./types.js").Frame} Frame */
 
-/** Edits that are kept; each holds its image and its film. */
+/** Maximum number of edits in the history; each holds its image and its previews. */
 const KEPT = 40;
 
 const image = (/** @type {string} */ format, /** @type {string} */ base64) => `data:image/${format};base64,${base64}`;
@@ -39,16 +39,16 @@ export class Runner {
     try {
       note = await this.#all(running.signal);
     } catch (error) {
-      note = isAbort(error) ? "Cancelled." : "Not done.";
+      note = isAbort(error) ? "Cancelled." : "Failed.";
       if (!isAbort(error)) {
         store.set({ problem: error instanceof Problem ? error : new Problem({ detail: String(error) }) });
       }
     }
-    // A newer run tells of itself.
+    // A newer run sets its own state.
     if (this.#running === running) {
       this.#running = null;
       store.set({ run: idle(note) });
-      // Last, so that it holds nothing up.
+      // Last, so that it delays nothing.
       if (store.state.made?.attention === null) void this.#attention(store.state.made.session);
     }
   }
@@ -58,16 +58,16 @@ export class Runner {
     const { store } = this;
     const { edit } = store.state;
     let { source } = store.state;
-    let note = "The source again: nothing is changed.";
+    let note = "Source shown: the edit changes nothing.";
     if (store.state.made?.key !== sourceKey(source) || source.seed.trim() === "") {
       const { answer, frames } = await this.#stream("source", "v1/sessions", { source: sourceBody(source) }, signal);
       const { prompt, num_inference_steps: steps, seed } = answer.source;
-      // The edit is to be of this very source, and so is the link.
+      // The edit and the link must use exactly this source.
       source = { ...source, seed: String(seed ?? source.seed) };
       const key = sourceKey(source);
       const made = { key, prompt, session: answer.id, steps, frames, attention: null, image: imageOf(answer, "source") };
       store.set({ source, made, result: null });
-      note = told(answer, "The source");
+      note = summary(answer, "The source");
     }
     if (!changesAnything(source, edit)) {
       store.set({ result: null });
@@ -89,7 +89,7 @@ export class Runner {
       recording: answer.session.recording,
     };
     store.set({ result, history: [result, ...store.state.history].slice(0, KEPT) });
-    return told(answer, "The edit");
+    return summary(answer, "The edit");
   }
 
   /**
@@ -112,7 +112,7 @@ export class Runner {
       }
       if (name === "completed") return { answer: data, frames };
     }
-    throw new Problem({ detail: "the stream ended without an answer" });
+    throw new Problem({ detail: "the stream ended without a result" });
   }
 
   /** @param {import("./types.js").Run} run @param {AbortSignal} signal */
@@ -121,7 +121,7 @@ export class Runner {
   }
 
   /**
-   * Where the source attends to its words. A model without such maps has nothing to show.
+   * Fetches the source's attention to its words. A model without attention maps has none.
    * @param {string} session
    */
   async #attention(session) {
@@ -134,12 +134,12 @@ export class Runner {
 /** @param {any} answer @param {string} role */
 function imageOf(answer, role) {
   const found = answer.data.find((/** @type {any} */ entry) => entry.role === role) ?? answer.data[0];
-  // The default of the service, which is not asked for another.
+  // Requests leave the format at the service's default.
   return image(answer.output_format ?? "png", found.b64_json);
 }
 
 /** @param {any} answer @param {string} what */
-function told(answer, what) {
+function summary(answer, what) {
   const seconds = (answer.timings_ms.total / 1000).toFixed(2);
   const recording = answer.session?.recording ?? answer.recording;
   const how = recording === "hit" ? ", from the recording" : recording === "replayed" ? ", recorded again" : "";

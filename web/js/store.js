@@ -1,7 +1,7 @@
-// The one place where the page's state is.
+// The page's state.
 //
-// Contract: `set` replaces parts of the state by new values and never changes old ones in place, so that who keeps one
-// (the history does) keeps it as it was. Subscribers hear of the parts that they named, once for all changes of a task.
+// Contract: `set` replaces parts of the state with new values and never changes old ones in place, so an old value (in
+// the history) stays as it was. Subscribers are called for the parts that they named, once per task for all changes.
 
 /** @typedef {import("./types.js").State} State */
 
@@ -9,7 +9,7 @@
 export function initial() {
   return {
     model: null,
-    source: { prompt: "", negative: "", seed: "", steps: "", guidance: "", photo: null },
+    source: { prompt: "", negative: "", seed: "", steps: "", guidance: "" },
     edit: blankEdit(""),
     alignment: null,
     alignProblem: null,
@@ -69,7 +69,7 @@ export class Store {
   }
 
   /**
-   * A change of the source's prompt goes on to the edit's for as long as the two are the same.
+   * As long as the two prompts are equal, a change of the source's prompt also changes the edit's.
    * @param {Partial<State["source"]>} parts
    */
   setSource(parts) {

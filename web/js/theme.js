@@ -1,4 +1,4 @@
-// The theme: the system's, or the one chosen here, kept in this browser.
+// The theme: the system's, or the one chosen here and stored in this browser.
 //
 // Contract: a classic script in the head, so that the page is never drawn in the wrong colours first.
 // `data-theme` on the root is `light`, `dark`, or absent for the system's.
@@ -8,7 +8,7 @@
   const root = document.documentElement;
   const system = window.matchMedia("(prefers-color-scheme: dark)");
 
-  // Storage may be forbidden; the theme then lasts as long as the page.
+  // Storage may be disabled; the theme then lasts as long as the page.
   const kept = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
   const keep = (/** @type {string} */ theme) => { try { localStorage.setItem(KEY, theme); } catch { /* as above */ } };
 

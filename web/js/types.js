@@ -1,14 +1,13 @@
-// The types that modules share, for editors and for the type check; nothing of this is run.
+// Types shared by the modules, for editors and the type check; it has no code.
 
 /**
  * What an image is made from.
  * @typedef {object} Source
  * @property {string} prompt
  * @property {string} negative
- * @property {string} seed      as typed; the server judges it
- * @property {string} steps     as typed; empty for the model's own
- * @property {string} guidance  as typed; empty for the model's own
- * @property {{name: string, url: string} | null} photo  an image in place of noise, as a data URL
+ * @property {string} seed      as typed; the server validates it
+ * @property {string} steps     as typed; empty for the model's default
+ * @property {string} guidance  as typed; empty for the model's default
  */
 
 /**
@@ -30,16 +29,16 @@
  * @typedef {object} Edit
  * @property {string} prompt
  * @property {string} type
- * @property {Window | null} cross  null: the server's choice
+ * @property {Window | null} cross  null: chosen by the server
  * @property {Window | null} self
- * @property {Record<string, number>} strengths  by key; 1 is left out
+ * @property {Record<string, number>} strengths  by key; 1 is omitted
  * @property {Blend} blend
  */
 
 /** @typedef {"kept" | "replaced" | "added" | "removed"} Relation */
 
 /**
- * Words of the target and what they stand for.
+ * Words of the target and the source words that they replace.
  * @typedef {object} Aligned
  * @property {string | null} target
  * @property {string | null} source
@@ -58,7 +57,7 @@
 
 /**
  * @typedef {object} Alignment
- * @property {string} source_prompt  what was asked about
+ * @property {string} source_prompt  as requested
  * @property {string} prompt
  * @property {string} edit_type
  * @property {Aligned[]} alignment
@@ -83,11 +82,11 @@
 /** @typedef {{step: number, image: string}} Frame */
 
 /**
- * An edit that was made.
+ * A finished edit.
  * @typedef {object} Result
  * @property {string} id
  * @property {string} session
- * @property {Edit} edit  as it was asked for
+ * @property {Edit} edit  as requested
  * @property {string} image  data URL
  * @property {Aligned[]} alignment
  * @property {Windows} windows

@@ -1,7 +1,7 @@
-// Windows: between fractions of the steps, which requests and answers give, and steps, which people look at.
+// Windows: conversion between fractions of the steps, as in requests and responses, and steps, as shown on the page.
 //
 // Contract: bounds are truncated as the server truncates them, cross-attention over one row more than there are steps
-// (as the published code does). A fraction made here is the shortest one that means the steps that were asked for.
+// (as the published code does). A fraction made here is the shortest decimal that selects the given steps.
 
 /** @typedef {import("./types.js").Window} Window */
 /** @typedef {"cross" | "self"} Kind */
@@ -10,7 +10,7 @@
 const rowsOf = (kind, steps) => (kind === "cross" ? steps + 1 : steps);
 
 /**
- * The steps that a window selects: from the first up to but without the second, counted from 0.
+ * The steps that a window selects: from the first up to but excluding the second, counted from 0.
  * @param {Kind} kind
  * @param {Window} window
  * @param {number} steps
@@ -23,7 +23,7 @@ export function toSteps(kind, [lo, hi], steps) {
 }
 
 /**
- * The window that selects steps from `from` up to but without `to`; off where there is none.
+ * The window that selects steps from `from` up to but excluding `to`; off if that is none.
  * @param {Kind} kind
  * @param {number} from
  * @param {number} to

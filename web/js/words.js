@@ -1,7 +1,7 @@
 // Words of a prompt, as the server sees them.
 //
-// Contract: a word is what stands between white space; its key is the word in lower case without the punctuation
-// around it, and two words with one key are one word to the server. Offsets are those of the string.
+// Contract: words are separated by white space. The key of a word is the word in lower case without surrounding
+// punctuation; to the server two words with the same key are the same word. Offsets are string offsets.
 
 /** @typedef {{text: string, key: string, start: number, end: number}} Word */
 
@@ -25,7 +25,7 @@ export function keyOf(text) {
 }
 
 /**
- * The word at an offset, or that ends there.
+ * The word at an offset, or ending there.
  * @param {string} prompt
  * @param {number} offset
  * @returns {Word | undefined}
@@ -35,7 +35,7 @@ export function wordAt(prompt, offset) {
 }
 
 /**
- * A prompt with one word replaced, its punctuation kept.
+ * A prompt with one word replaced; its punctuation is kept.
  * @param {string} prompt
  * @param {Word} word
  * @param {string} by
@@ -46,7 +46,7 @@ export function replaceWord(prompt, word, by) {
 }
 
 /**
- * The group of a vocabulary that a word belongs to, function words aside.
+ * The vocabulary group of a word, except for function words.
  * @param {Record<string, string[]>} vocabulary
  * @param {string} key
  * @returns {[string, string[]] | undefined}

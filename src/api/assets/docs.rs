@@ -1,7 +1,7 @@
-//! `GET /docs`: the contract as a page to read and to try, by Swagger UI.
+//! `GET /docs`: the contract as a page, by Swagger UI.
 //!
-//! Contract: everything on the page comes from this binary, nothing from elsewhere, so that it works without the
-//! internet; and nothing on it is written into the page itself, so that the policy that goes with it can be strict.
+//! Contract: the page loads only files of this binary, so it works without the internet. It has no inline scripts and
+//! styles, so its content security policy is strict.
 
 use std::io::{Cursor, Read};
 use std::sync::OnceLock;
@@ -41,7 +41,7 @@ const START: &str = r##"SwaggerUIBundle({
 });
 "##;
 
-/// Pictures of Swagger UI's style sheet are `data:`, and images that were tried are `blob:`.
+/// Pictures in Swagger UI's style sheet are `data:`, images in responses are `blob:`.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -57,7 +57,7 @@ pub async fn page() -> Response {
     ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE)).into_response()
 }
 
-/// What the page is made of.
+/// The files of the page.
 pub async fn file(name: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
     let name = name.map(|Path(name)| name).unwrap_or_default();
     if name == "start.js" {
@@ -65,7 +65,7 @@ pub async fn file(name: Result<Path<String>, PathRejection>) -> Result<Response,
     }
     let known = FILES.iter().position(|(known, _)| *known == name);
     let at = known.ok_or_else(|| Problem::new(Code::NotFound, "the page at /docs has no such file"))?;
-    // Unpacked by the first request; it takes some milliseconds.
+    // The first request unpacks them, which takes some milliseconds.
     let files = tokio::task::spawn_blocking(files).await.unwrap_or_default();
     let file = files.get(at).ok_or_else(|| Problem::new(Code::Internal, "the page's files cannot be unpacked"))?;
     Ok(served(FILES[at].1, file.clone()))
@@ -76,7 +76,7 @@ fn served(media_type: &'static str, file: Bytes) -> Response {
     (headers, file).into_response()
 }
 
-/// The contents of [`FILES`]; none where the archive is not what it was when this was written.
+/// The contents of [`FILES`]; empty where the archive lacks one of them.
 fn files() -> Vec<Bytes> {
     static UNPACKED: OnceLock<Vec<Bytes>> = OnceLock::new();
     let unpacked = || unpack().inspect_err(|error| tracing::error!(%error, "the page's files cannot be unpacked"));

@@ -1,8 +1,8 @@
 //! The playground: the page at `/`, and the files that it is made of at `/assets/…`.
 //!
-//! Contract: the files of `web/` are compiled in as they are; a test makes sure that none is forgotten. Clients ask
-//! again each time and are told by the `ETag` that nothing changed, so that a new binary never serves half of an old
-//! page. The page may load what is served here and call the service it came from, and nothing else.
+//! Contract: the files of `web/` are compiled in as they are; a test checks that none is missing. Clients revalidate them
+//! by their `ETag` each time, so that a page never mixes files of two binaries. The page may load these files and call its
+//! own service, and nothing else.
 
 use std::sync::LazyLock;
 
@@ -16,8 +16,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::problem::{Code, Problem};
 
-/// No script, style or call from elsewhere, none within the markup, and no frame around the page. Images are also those
-/// that answers bring as base64.
+/// No script, style or call to other origins, no inline ones, and no frames. Images of responses are `data:`.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
@@ -68,7 +67,6 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         "js/view/ideas.js",
         "js/view/key.js",
         "js/view/marked.js",
-        "js/view/photo.js",
         "js/view/problems.js",
         "js/view/progress.js",
         "js/view/prompts.js",
@@ -97,7 +95,7 @@ pub async fn page(headers: HeaderMap) -> Result<Response, Problem> {
 
 /// `GET /assets/{*path}`.
 pub async fn asset(path: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Result<Response, Problem> {
-    // A path that is not text is nobody's.
+    // No file has a path that is not UTF-8.
     answer(path.as_ref().map_or("", |Path(path)| path), &headers)
 }
 
@@ -110,7 +108,7 @@ fn answer(path: &str, headers: &HeaderMap) -> Result<Response, Problem> {
 impl Asset {
     fn answer(&self, request: &HeaderMap) -> Response {
         let tag = self.tag.as_str();
-        // Sent with a 304 as well, which renews what is kept.
+        // Also with a 304, which updates the cached response.
         let headers = [
             (ETAG, tag),
             (CACHE_CONTROL, "no-cache"),
@@ -129,7 +127,7 @@ fn tag(content: &[u8]) -> String {
     format!("\"{}\"", &blake3::hash(content).to_hex()[..32])
 }
 
-/// Whether the client has it already: `If-None-Match` lists its tag, perhaps weakened by a proxy that compresses, or `*`.
+/// Whether `If-None-Match` lists the tag or `*`; a proxy that compresses makes tags weak.
 fn is_known(request: &HeaderMap, tag: &str) -> bool {
     let values = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     values
@@ -183,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_has_is_found_among_several_and_weakened() {
+    fn tags_match_among_several_and_if_weak() {
         let known = |value: &'static str| {
             let headers = HeaderMap::from_iter([(IF_NONE_MATCH, axum::http::HeaderValue::from_static(value))]);
             is_known(&headers, "\"mine\"")

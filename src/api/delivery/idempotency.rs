@@ -10,12 +10,12 @@ use crate::api::transport::headers::{invalid, single};
 
 /// The header's name.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
-/// Says in an answer that an earlier request with the same key made it.
+/// Marks the answer of an earlier request with the same key.
 pub const IDEMPOTENT_REPLAYED: &str = "idempotent-replayed";
-/// Longer keys are refused.
+/// The longest key.
 const MAX_LENGTH: usize = 255;
 
-/// A key that a client gave to a request: 1 to 255 visible ASCII characters. Those of one caller are not another's.
+/// The key of a request: 1 to 255 visible ASCII characters. Each caller has its own keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey {
     text: String,
@@ -32,14 +32,13 @@ impl IdempotencyKey {
             return Ok(None);
         };
         if key.is_empty() || key.len() > MAX_LENGTH || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(invalid(IDEMPOTENCY_KEY, "a key has 1 to 255 visible ASCII characters"));
+            return Err(invalid(IDEMPOTENCY_KEY, "expected 1 to 255 visible ASCII characters"));
         }
         Ok(Some(Self { text: key.to_owned(), owner: owner.cloned() }))
     }
 }
 
-/// What a key stands for: the address and the body of the request that it was first seen on. Spaces and the order of
-/// fields do not matter.
+/// The identity of a request: its path and its body, whatever the white space and the order of fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(blake3::Hash);
 
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_of_what_a_body_says_and_not_of_how_it_is_written() {
+    fn a_fingerprint_depends_on_the_meaning_of_a_body_alone() {
         let of = |path: &str, body: &str| {
             Fingerprint::of(path, serde_json::from_str::<Value>(body).unwrap().as_object().unwrap())
         };

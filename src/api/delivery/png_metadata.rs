@@ -1,19 +1,18 @@
-//! How an image was made, told inside its file, as texts of a PNG:
+//! How an image was made, as texts inside its PNG file:
 //!
-//! - `parameters`: as AUTOMATIC1111 writes it, which frontends of Stable Diffusion read
+//! - `parameters`: in the format of AUTOMATIC1111, which frontends of Stable Diffusion read
 //! - `reprompt`: JSON with the model, the call and the body that make the image again
 //!
-//! Contract: both tell of what was done, not of how it was asked for. Nothing random and no time is in them, so that
-//! requests that mean the same make the same files. An edit that is its source tells of the source.
+//! Contract: both describe what was done, not how it was requested. They hold nothing random and no time, so equivalent
+//! requests make equal files. An edit that equals its source has the texts of the source.
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::delivery::response::source_body;
-use crate::api::operations::source::SCHEDULER;
+use crate::api::operations::sessions::response::SourceBody;
 use crate::api::operations::windows;
-use crate::api::wire::SourceBody;
 use crate::diffusion::ModelInfo;
+use crate::diffusion::samplers::SamplerName;
 use crate::engine::PreparedEdit;
 use crate::media::Text;
 use crate::p2p::{BlendWords, EditParams, LocalBlendParams, WordRef};
@@ -109,13 +108,13 @@ fn words(words: &[WordRef]) -> Vec<Word<'_>> {
     words.iter().map(Word::from).collect()
 }
 
-/// Of a source's image.
+/// The texts of a source's image.
 pub fn of_source(model: &ModelInfo, source: &Source) -> Vec<Text> {
-    let body = Session { source: source_body(source) };
+    let body = Session { source: SourceBody::from(source) };
     texts(model, "POST /v1/sessions", body, parameters(model, source, &source.prompt, &[]))
 }
 
-/// Of an edit's image.
+/// The texts of an edit's image.
 pub fn of_edit(model: &ModelInfo, source: &Source, edit: &PreparedEdit, params: &EditParams) -> Vec<Text> {
     if edit.plan.is_identity() {
         return of_source(model, source);
@@ -127,10 +126,10 @@ pub fn of_edit(model: &ModelInfo, source: &Source, edit: &PreparedEdit, params: 
         ("Cross replace steps", windows.cross_replace_steps.to_string()),
         ("Self replace steps", format!("[{:?},{:?}]", windows.self_replace_steps[0], windows.self_replace_steps[1])),
     ];
-    let parameters = parameters(model, source, &edit.prompt, &more);
+    let parameters = parameters(model, source, edit.prompt.text(), &more);
     let body = Edit {
-        source: source_body(source),
-        prompt: &edit.prompt,
+        source: SourceBody::from(source),
+        prompt: edit.prompt.text(),
         edit_type,
         cross_replace_steps: windows.cross_replace_steps,
         self_replace_steps: windows.self_replace_steps,
@@ -143,7 +142,7 @@ pub fn of_edit(model: &ModelInfo, source: &Source, edit: &PreparedEdit, params: 
 fn texts(model: &ModelInfo, call: &'static str, body: impl Serialize, parameters: String) -> Vec<Text> {
     let model = Model { id: &model.name, fingerprint: &model.fingerprint };
     let recipe = Recipe { version: VERSION, model, call, body };
-    // Strings and finite numbers alone: it can be written.
+    // Strings and finite numbers can always be serialized.
     let recipe = serde_json::to_string(&recipe).unwrap_or_default();
     vec![Text { keyword: "parameters", text: parameters }, Text { keyword: "reprompt", text: recipe }]
 }
@@ -152,9 +151,9 @@ fn texts(model: &ModelInfo, call: &'static str, body: impl Serialize, parameters
 fn parameters(model: &ModelInfo, source: &Source, prompt: &str, more: &[(&str, String)]) -> String {
     let mut settings = vec![
         ("Steps", source.steps.to_string()),
-        ("Sampler", SCHEDULER.to_uppercase()),
+        ("Sampler", SamplerName::default().as_str().to_uppercase()),
         ("CFG scale", source.guidance_scale.to_string()),
-        ("Seed", source.seed.to_string()),
+        ("Seed", source.seed().to_string()),
         ("Size", format!("{}x{}", source.width, source.height)),
         ("Model hash", model.fingerprint.chars().take(SHORT_HASH).collect()),
         ("Model", model.name.clone()),
@@ -169,7 +168,7 @@ fn parameters(model: &ModelInfo, source: &Source, prompt: &str, more: &[(&str, S
     format!("{prompt}\n{negative}{}", settings.join(", "))
 }
 
-/// A value that may be taken for more than one is quoted as JSON does.
+/// A value with a separator in it is quoted as JSON does.
 fn quoted(value: &str) -> String {
     if value.contains([',', ':', '\n']) { Value::from(value).to_string() } else { value.to_owned() }
 }

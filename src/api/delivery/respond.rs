@@ -1,14 +1,14 @@
-//! The one path of all calls that run something: how the answer is to be waited for is read first, then the request's
-//! own meaning, then the work is started (or found by its key) and waited for in that way.
+//! The path of every request that runs something: how its answer is wanted is read first; then the request is prepared
+//! into an [`Operation`], its work is queued (or found by its idempotency key), and the answer is delivered.
 //!
-//! | the request says | it gets |
+//! | the request has | it gets |
 //! | --- | --- |
-//! | nothing | the answer when it is there |
+//! | nothing of the below | the answer |
 //! | `"stream": true` or `Accept: text/event-stream` | events, the answer last ([`sse`]) |
-//! | `Prefer: respond-async` | `202` and a job to be asked about ([`crate::api::delivery::jobs`]) |
+//! | `Prefer: respond-async` | `202` and a job ([`crate::api::delivery::jobs`]) |
 //!
-//! In each of them a client that goes away cancels the job, unless others wait for it or it was asked for
-//! asynchronously; `Idempotency-Key` and `Cancel-After` go with all of them.
+//! In each case a client that disconnects cancels the job, unless other requests wait for it or it was requested with
+//! `Prefer: respond-async`. `Idempotency-Key` and `Cancel-After` go with all of them.
 
 use std::sync::Arc;
 
@@ -21,36 +21,28 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::api::delivery::idempotency::{Fingerprint, IDEMPOTENT_REPLAYED, IdempotencyKey};
-use crate::api::delivery::jobs::routes::told;
-use crate::api::delivery::jobs::{Job, Origin, Waiter, Work, carry};
+use crate::api::delivery::jobs::{Job, JobWork, Origin, Waiter, drive, job_response};
 use crate::api::delivery::sse;
 use crate::api::delivery::webhooks::Webhook;
 use crate::api::guard::Caller;
-use crate::api::guard::RequestRefusal;
-use crate::api::guard::job_limit::Place;
-use crate::api::operations::operation::Prepared;
-use crate::api::problem::dialect::Dialect;
-use crate::api::problem::{Code, Problem};
+use crate::api::operations::operation::Operation;
+use crate::api::operations::waiting::{MAX_PREVIEWS, WaitFields};
+use crate::api::problem::{Code, Dialect, Problem};
 use crate::api::state::AppState;
-use crate::api::transport::body::{JsonObject, read};
+use crate::api::transport::body::JsonObject;
 use crate::api::transport::cancel_after::deadline;
-use crate::api::transport::content_negotiation::{Form, form_or_events};
+use crate::api::transport::content_negotiation::{Representation, representation_or_events};
 use crate::api::transport::headers::{RESPOND_ASYNC, prefers_async};
 use crate::api::transport::request_id::Arrival;
-use crate::api::wire::WaitBody;
 
-/// The fields of a body that say how the answer is waited for.
-const WAIT_FIELDS: [&str; 3] = ["stream", "partial_images", "webhook"];
-/// Previews of a job at most.
-const MAX_PREVIEWS: u64 = 16;
-
-/// A request that asks for something to be run.
+/// A request that runs something.
 #[derive(Debug)]
-pub struct Call {
+pub(crate) struct Call {
     path: String,
     headers: HeaderMap,
     arrival: Arrival,
     caller: Caller,
+    dialect: Dialect,
     body: Map<String, Value>,
 }
 
@@ -59,90 +51,96 @@ impl FromRequest<Arc<AppState>> for Call {
 
     async fn from_request(request: Request, _: &Arc<AppState>) -> Result<Self, Problem> {
         let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
-        let arrival = request.extensions().get::<Arrival>().cloned();
+        let extensions = request.extensions();
+        let arrival = extensions.get::<Arrival>().cloned();
         let arrival = arrival.ok_or_else(|| Problem::new(Code::Internal, "the request has no id"))?;
-        let caller = request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Unknown);
+        let caller = extensions.get::<Caller>().cloned().unwrap_or(Caller::Unknown);
+        let dialect = extensions.get::<Dialect>().copied().unwrap_or_default();
         let JsonObject(body) = request.extract().await?;
-        Ok(Self { path, headers, arrival, caller, body })
+        Ok(Self { path, headers, arrival, caller, dialect, body })
     }
 }
 
-/// How an answer is waited for.
+/// How an answer is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Plain(Form),
+enum DeliveryMode {
+    /// In the response.
+    Plain(Representation),
+    /// As events.
     Stream,
+    /// As a job.
     Async,
 }
 
-/// What a request says about waiting.
+/// What a request says about the delivery of its answer.
 #[derive(Debug)]
-struct Wish {
-    way: Way,
+struct WaitOptions {
+    mode: DeliveryMode,
     previews: usize,
     webhook: Option<Webhook>,
     key: Option<IdempotencyKey>,
     deadline: Option<Instant>,
 }
 
-/// Answers a request in the way that it asks for. `prepare` gives its body a meaning; a request whose key is known is
-/// answered without.
+/// Responds to a request. `prepare` turns its body into an operation; it is skipped where the idempotency key is known.
 ///
 /// # Errors
 /// Everything that is wrong with the request, that keeps the job from being queued or, where the answer is waited for,
 /// that the job fails with.
-pub async fn answer(
+pub(crate) async fn respond<O: Operation>(
     state: Arc<AppState>,
     call: Call,
-    prepare: impl FnOnce(Map<String, Value>, Form) -> Result<Prepared, Problem>,
+    prepare: impl FnOnce(Map<String, Value>, Representation) -> Result<O, Problem>,
 ) -> Result<Response, Problem> {
-    let Call { path, headers, arrival, caller, body } = call;
-    let Wish { way, previews, webhook, key, deadline } = Wish::of(&state, &headers, &arrival, &caller, &body)?;
-    let form = match way {
-        Way::Plain(form) => form,
-        Way::Stream => Form::Events,
-        Way::Async => Form::Json,
+    let options = WaitOptions::of(&state, &call)?;
+    let Call { path, arrival, caller, dialect, body, .. } = call;
+    let WaitOptions { mode, previews, webhook, key, deadline } = options;
+    let representation = match mode {
+        DeliveryMode::Plain(representation) => representation,
+        DeliveryMode::Stream => Representation::Events,
+        DeliveryMode::Async => Representation::Json,
     };
-    let start = |prepared: Prepared| {
-        let place = place(&state, &caller, prepared.size())?;
-        let handles = prepared.submit(&state.engine, previews)?;
+    let start = |operation: O| {
+        let works = operation.works();
+        let permit = state.guard.permit_jobs(&caller, works.len(), operation.engine().retry_after())?;
+        let group = works.submit(operation.engine(), previews)?;
         let origin = Origin { request_id: arrival.request_id.clone(), owner: caller.owner().cloned() };
-        let (job, stop) = Job::new(prepared.kind(), origin, prepared.output(), key.clone(), handles.progress());
+        let (job, stop) = Job::new(operation.kind(), origin, operation.output(), key.clone(), group.progress());
         let waiter = job.watch();
-        let work = Work { prepared, handles, deadline, stop, webhook, place };
-        // Before its task can end it. One with a key is kept by the store itself.
-        if key.is_none() && way == Way::Async {
+        let work = JobWork { operation, group, deadline, stop, webhook, permit };
+        // Before the task can end the job. A job with a key is inserted by the store itself.
+        if key.is_none() && mode == DeliveryMode::Async {
             state.jobs.insert(Arc::clone(&job));
         }
-        // Its log lines carry the request's id, also after the request.
-        tokio::spawn(carry(work, job, Arc::clone(&state)).in_current_span());
+        // In the span of the request, so that log lines of the job carry its id also after it.
+        tokio::spawn(drive(work, job, Arc::clone(state.jobs.store())).in_current_span());
         Ok(waiter)
     };
     let (waiter, is_replay) = match &key {
-        None => (start(prepare(body, form)?)?, false),
+        None => (start(prepare(body, representation)?)?, false),
         Some(key) => {
             let fingerprint = Fingerprint::of(&path, &body);
             match state.jobs.find(key, fingerprint)? {
                 Some(waiter) => {
-                    // Several images of one answer can be told as JSON alone, whoever asks for them again.
-                    if Dialect::of(&path) == Dialect::OpenAi {
-                        prepare(body, form)?;
+                    // Several images cannot be replayed as a bare image or as events; preparing checks that.
+                    if dialect == Dialect::OpenAi {
+                        prepare(body, representation)?;
                     }
                     (waiter, true)
                 }
                 None => {
-                    let prepared = prepare(body, form)?;
-                    state.jobs.find_or_start(key, fingerprint, || start(prepared))?
+                    let operation = prepare(body, representation)?;
+                    state.jobs.find_or_start(key, fingerprint, || start(operation))?
                 }
             }
         }
     };
-    // The deadline of a job is that of the request that started it; others bound their own waiting.
+    // The deadline of a job is that of the request that started it; other requests bound their own waiting.
     let waiter = if is_replay { waiter.until(deadline) } else { waiter };
-    let mut response = match way {
-        Way::Plain(form) => plain(waiter, form).await?,
-        Way::Stream => sse::from_the_start(waiter, arrival.request_id.clone(), Dialect::of(&path)),
-        Way::Async => accepted(&state, &waiter)?,
+    let mut response = match mode {
+        DeliveryMode::Plain(representation) => plain(waiter, representation).await?,
+        DeliveryMode::Stream => sse::from_the_start(waiter, arrival.request_id.clone(), dialect),
+        DeliveryMode::Async => accepted(&state, &waiter)?,
     };
     if is_replay {
         response.headers_mut().insert(HeaderName::from_static(IDEMPOTENT_REPLAYED), HeaderValue::from_static("true"));
@@ -150,29 +148,16 @@ pub async fn answer(
     Ok(response)
 }
 
-/// Places for so many more jobs of a caller.
-///
-/// # Errors
-/// `too_many_concurrent` where it has as many as it may have.
-pub fn place(state: &AppState, caller: &Caller, count: usize) -> Result<Place, Problem> {
-    let places = state.guard.places();
-    places.take(caller, count).ok_or_else(|| {
-        state.metrics.requests_refused.of(RequestRefusal::TooManyConcurrent).inc();
-        let detail = format!("{} jobs of one caller may wait and run at the same time", places.limit());
-        Problem::new(Code::TooManyConcurrent, detail).retry_after(state.engine.retry_after())
-    })
-}
-
-/// The answer, or what the job failed with.
-async fn plain(mut waiter: Waiter, form: Form) -> Result<Response, Problem> {
+/// The answer, or the problem that the job ended with.
+async fn plain(mut waiter: Waiter, representation: Representation) -> Result<Response, Problem> {
     let end = waiter.end().await;
-    Arc::clone(end.answer()?).response(form).await
+    Arc::clone(end.answer()?).respond(representation).await
 }
 
-/// The job, which is carried out from here on whether anybody waits for it or not.
+/// The job, which runs without waiters from here on.
 fn accepted(state: &AppState, waiter: &Waiter) -> Result<Response, Problem> {
     waiter.job().detach();
-    let mut response = told(state, waiter.job())?;
+    let mut response = job_response(&state.jobs, waiter.job())?;
     *response.status_mut() = StatusCode::ACCEPTED;
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("preference-applied"), HeaderValue::from_static(RESPOND_ASYNC));
@@ -182,28 +167,22 @@ fn accepted(state: &AppState, waiter: &Waiter) -> Result<Response, Problem> {
     Ok(response)
 }
 
-impl Wish {
-    fn of(
-        state: &AppState,
-        headers: &HeaderMap,
-        arrival: &Arrival,
-        caller: &Caller,
-        body: &Map<String, Value>,
-    ) -> Result<Self, Problem> {
-        let fields = WAIT_FIELDS.iter().filter_map(|field| Some(((*field).to_owned(), body.get(*field)?.clone())));
-        let body: WaitBody = read(fields.collect(), "")?;
-        let way = way(prefers_async(headers), body.stream.unwrap_or(false), form_or_events(headers)?)?;
+impl WaitOptions {
+    fn of(state: &AppState, call: &Call) -> Result<Self, Problem> {
+        let Call { headers, arrival, caller, body, .. } = call;
+        let body = WaitFields::of_body(body)?;
+        let mode = mode(prefers_async(headers), body.stream, representation_or_events(headers)?)?;
         let webhook = match &body.webhook {
-            Some(_) if way != Way::Async => {
-                let detail = "a webhook tells of a job that is not waited for: it goes with Prefer: respond-async";
+            Some(_) if mode != DeliveryMode::Async => {
+                let detail = "`webhook` requires `Prefer: respond-async`";
                 return Err(Problem::new(Code::InvalidValue, detail).at("webhook"));
             }
             Some(url) => Some(Webhook::new(state.webhooks.as_ref(), url)?.traced(&arrival.trace)),
             None => None,
         };
         Ok(Self {
-            way,
-            previews: previews(body.partial_images.unwrap_or(0), way)?,
+            mode,
+            previews: previews(body.partial_images, mode)?,
             webhook,
             key: IdempotencyKey::of(headers, caller.owner())?,
             deadline: deadline(headers, arrival.at)?,
@@ -211,35 +190,38 @@ impl Wish {
     }
 }
 
-fn way(is_async: bool, is_stream: bool, form: Form) -> Result<Way, Problem> {
+fn mode(is_async: bool, is_stream: bool, representation: Representation) -> Result<DeliveryMode, Problem> {
     let not_acceptable = |detail: &str| Err(Problem::new(Code::NotAcceptable, detail));
-    match (is_async, is_stream, form) {
+    match (is_async, is_stream, representation) {
         (true, true, _) => {
-            let detail = "give `stream` or Prefer: respond-async, not both; a job's own address gives its events";
+            let detail =
+                "`stream` and `Prefer: respond-async` exclude each other; the events of a job are at its own address";
             Err(Problem::new(Code::InvalidValue, detail).at("stream"))
         }
-        (true, false, Form::Json) => Ok(Way::Async),
-        (true, false, Form::Image(_) | Form::Events) => not_acceptable(
-            "Prefer: respond-async is answered with a job as application/json; what it makes is at the job's address",
+        (true, false, Representation::Json) => Ok(DeliveryMode::Async),
+        (true, false, Representation::Image(_) | Representation::Events) => not_acceptable(
+            "`Prefer: respond-async` is answered with a job; expected application/json among the accepted media types",
         ),
-        (false, true, Form::Image(_)) => {
-            not_acceptable("`stream` is true, but an image is accepted: a stream is text/event-stream")
+        (false, true, Representation::Image(_)) => not_acceptable(
+            "`stream` is answered with events; expected text/event-stream among the accepted media types",
+        ),
+        (false, true, Representation::Json | Representation::Events) | (false, false, Representation::Events) => {
+            Ok(DeliveryMode::Stream)
         }
-        (false, true, Form::Json | Form::Events) | (false, false, Form::Events) => Ok(Way::Stream),
-        (false, false, form) => Ok(Way::Plain(form)),
+        (false, false, plain) => Ok(DeliveryMode::Plain(plain)),
     }
 }
 
-fn previews(count: u64, way: Way) -> Result<usize, Problem> {
+fn previews(count: u64, mode: DeliveryMode) -> Result<usize, Problem> {
     let invalid = |detail: String| Err(Problem::new(Code::InvalidValue, detail).at("partial_images"));
     match usize::try_from(count) {
-        Ok(previews) if count <= MAX_PREVIEWS => match way {
-            Way::Plain(_) if previews > 0 => {
-                invalid("previews come with a stream or with Prefer: respond-async".to_owned())
+        Ok(previews) if count <= MAX_PREVIEWS => match mode {
+            DeliveryMode::Plain(_) if previews > 0 => {
+                invalid("`partial_images` requires `stream` or `Prefer: respond-async`".to_owned())
             }
             _ => Ok(previews),
         },
-        _ => invalid(format!("{count} previews are too many, {MAX_PREVIEWS} are possible")),
+        _ => invalid(format!("expected at most {MAX_PREVIEWS} previews, got {count}")),
     }
 }
 
@@ -248,29 +230,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_way_to_wait_has_its_form() {
-        let image = Form::Image(None);
-        let of = |is_async, is_stream, form| {
-            way(is_async, is_stream, form).map_err(|problem| (problem.code(), problem.param().map(str::to_owned)))
+    fn each_mode_has_its_representation() {
+        let image = Representation::Image(None);
+        let of = |is_async, is_stream, representation| {
+            mode(is_async, is_stream, representation)
+                .map_err(|problem| (problem.code(), problem.param().map(str::to_owned)))
         };
-        assert_eq!(of(false, false, Form::Json), Ok(Way::Plain(Form::Json)));
-        assert_eq!(of(false, false, image), Ok(Way::Plain(image)));
-        assert_eq!(of(false, true, Form::Json), Ok(Way::Stream));
-        assert_eq!(of(false, false, Form::Events), Ok(Way::Stream));
-        assert_eq!(of(true, false, Form::Json), Ok(Way::Async));
+        assert_eq!(of(false, false, Representation::Json), Ok(DeliveryMode::Plain(Representation::Json)));
+        assert_eq!(of(false, false, image), Ok(DeliveryMode::Plain(image)));
+        assert_eq!(of(false, true, Representation::Json), Ok(DeliveryMode::Stream));
+        assert_eq!(of(false, false, Representation::Events), Ok(DeliveryMode::Stream));
+        assert_eq!(of(true, false, Representation::Json), Ok(DeliveryMode::Async));
         assert_eq!(of(false, true, image), Err((Code::NotAcceptable, None)));
         assert_eq!(of(true, false, image), Err((Code::NotAcceptable, None)));
-        assert_eq!(of(true, false, Form::Events), Err((Code::NotAcceptable, None)));
-        assert_eq!(of(true, true, Form::Json), Err((Code::InvalidValue, Some("stream".to_owned()))));
+        assert_eq!(of(true, false, Representation::Events), Err((Code::NotAcceptable, None)));
+        assert_eq!(of(true, true, Representation::Json), Err((Code::InvalidValue, Some("stream".to_owned()))));
     }
 
     #[test]
-    fn previews_are_few_and_go_to_somebody_who_waits_for_more_than_the_answer() {
-        assert_eq!(previews(16, Way::Stream), Ok(16));
-        assert_eq!(previews(1, Way::Async), Ok(1));
-        assert_eq!(previews(0, Way::Plain(Form::Json)), Ok(0));
-        for (count, way) in [(1, Way::Plain(Form::Json)), (17, Way::Stream), (u64::MAX, Way::Async)] {
-            let problem = previews(count, way).unwrap_err();
+    fn previews_are_limited_and_need_a_stream_or_a_job() {
+        assert_eq!(previews(16, DeliveryMode::Stream), Ok(16));
+        assert_eq!(previews(1, DeliveryMode::Async), Ok(1));
+        assert_eq!(previews(0, DeliveryMode::Plain(Representation::Json)), Ok(0));
+        for (count, mode) in [
+            (1, DeliveryMode::Plain(Representation::Json)),
+            (17, DeliveryMode::Stream),
+            (u64::MAX, DeliveryMode::Async),
+        ] {
+            let problem = previews(count, mode).unwrap_err();
             assert_eq!((problem.code(), problem.param()), (Code::InvalidValue, Some("partial_images")));
         }
     }

@@ -1,20 +1,19 @@
-//! Where a request comes from: the address at the other end of the connection or, where a trusted proxy is there, the
-//! one that it names.
+//! The address of a client: the peer of the connection or, where the peer is a trusted proxy, the address that it names.
 //!
-//! One header is read and only one, for a proxy sets the one that it knows and passes on whatever else a client made up.
-//! It is read from its end, which the nearest proxy wrote, back to the first address that is no trusted proxy's.
+//! Only the configured header is read: a proxy sets the one that it knows and passes on forged others. It is read from its
+//! end, which the nearest proxy wrote, back to the first address that is not a trusted proxy's.
 
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use axum::http::HeaderMap;
-use clap::ValueEnum;
 use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::api::transport::headers::split;
 
-/// The header in which proxies say whom they speak for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+/// The header in which proxies name their client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`.
@@ -24,12 +23,32 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
-/// Proxies that may say where a request comes from; none by default.
+impl ForwardedHeader {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        }
+    }
+}
+
+impl FromStr for ForwardedHeader {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::XForwardedFor, Self::Forwarded];
+        let named = all.into_iter().find(|header| header.as_str() == text);
+        named.ok_or_else(|| format!("unsupported header {text}; expected x-forwarded-for or forwarded"))
+    }
+}
+
+/// Proxies that are trusted to name the client; none by default.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
     /// Their networks.
     pub trusted: Vec<IpNet>,
-    /// How they say it.
+    /// The header that they set.
     pub header: ForwardedHeader,
 }
 
@@ -49,7 +68,7 @@ impl Proxies {
         while self.trusts(client) {
             match hops.next() {
                 Some(Some(hop)) => client = hop,
-                // What is no address comes from beyond the last proxy that is known to tell the truth.
+                // An invalid address was written before the last trusted proxy.
                 Some(None) | None => break,
             }
         }
@@ -60,7 +79,7 @@ impl Proxies {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// All that the header names, the nearest last; `None` for what is no address.
+    /// The addresses in the header, the nearest last; `None` for an invalid one.
     fn hops(&self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         let (name, hop): (_, fn(&str) -> Option<IpAddr>) = match self.header {
             ForwardedHeader::XForwardedFor => ("x-forwarded-for", address),
@@ -103,15 +122,15 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_that_no_trusted_proxy_has_is_the_clients() {
+    fn the_last_address_that_is_not_a_trusted_proxys_is_the_clients() {
         use ForwardedHeader::{Forwarded, XForwardedFor};
         const X: &str = "x-forwarded-for";
         #[rustfmt::skip]
         let cases: &[(_, &str, Values, &str)] = &[
-            // Nobody is believed but a trusted proxy.
+            // Only a trusted proxy is believed.
             (XForwardedFor, "192.0.2.9", &[(X, "198.51.100.1")], "192.0.2.9"),
             (XForwardedFor, "10.0.0.1", &[(X, "198.51.100.1")], "198.51.100.1"),
-            // Not even the proxy is believed about what the client said to it.
+            // What a client sent to the proxy is not believed.
             (XForwardedFor, "10.0.0.1", &[(X, "203.0.113.7, 198.51.100.1, 10.1.1.1")], "198.51.100.1"),
             (XForwardedFor, "10.0.0.1", &[(X, "203.0.113.7"), (X, "198.51.100.1")], "198.51.100.1"),
             (XForwardedFor, "10.0.0.1", &[("forwarded", "for=198.51.100.1")], "10.0.0.1"),

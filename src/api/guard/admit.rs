@@ -1,46 +1,38 @@
-//! Whether a call is let through: by its key where there are keys, and by how often its caller has called.
+//! Whether a request is admitted: by its API key where there are keys, and by its caller's rate.
 //!
-//! | route | needs a key | is counted |
+//! | endpoint | needs a key | is counted |
 //! | --- | --- | --- |
-//! | probes, the contract and its pages, the playground | no | no |
-//! | everything else, also what will be added | yes | yes |
-//! | addresses that are none | no | no |
+//! | [`Access::Open`]: probes, the contract and its pages, the playground; unknown addresses | no | no |
+//! | [`Access::Key`]: all others | yes | yes |
 //!
-//! Who has no key that counts is counted by address, so that guessing is slow.
+//! Requests without a valid key are counted by address, so that guessing keys is slow.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::guard::RequestRefusal;
 use crate::api::guard::rate::Standing;
-use crate::api::guard::{Caller, Guard};
+use crate::api::guard::{Access, Caller, Guard, RequestRefusal};
 use crate::api::problem::{Code, Problem};
-use crate::api::state::AppState;
 use crate::api::transport::headers::single;
 
-/// A key, for those whose proxy needs `Authorization` for itself.
+/// Holds a key, for clients whose proxy needs `Authorization` for itself.
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// Routes that need no key.
-const OPEN: [&str; 5] = ["/", "/docs", "/healthz", "/openapi.json", "/readyz"];
-/// Routes below these need none either.
-const OPEN_BELOW: [&str; 2] = ["/assets/", "/docs/"];
-
-/// Lets a call through, or says why not.
-pub async fn admit(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
-    let guard = &state.guard;
+/// Admits a request, or refuses it.
+pub async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let address = peer.map(|peer| guard.config.proxies.client(peer, request.headers()));
     let presented = presented(request.headers());
-    // Nothing behind this point has a use for keys.
+    // Nothing behind this point needs the key.
     request.headers_mut().remove(header::AUTHORIZATION);
     request.headers_mut().remove(X_API_KEY);
-    if request.extensions().get::<MatchedPath>().is_none_or(|route| is_open(route.as_str())) {
+    // A request that was not identified is treated as one that needs a key.
+    if request.extensions().get::<Access>() == Some(&Access::Open) {
         request.extensions_mut().insert(Caller::at(address));
         return next.run(request).await;
     }
@@ -59,17 +51,12 @@ pub async fn admit(State(state): State<Arc<AppState>>, mut request: Request, nex
             next.run(request).await
         }
         Err((reason, response)) => {
-            state.metrics.requests_refused.of(reason).inc();
+            guard.metrics.refused.of(reason).inc();
             response
         }
     };
     standing.iter().for_each(|standing| standing.put(response.headers_mut()));
     response
-}
-
-/// Whether a route needs no key.
-fn is_open(route: &str) -> bool {
-    OPEN.contains(&route) || OPEN_BELOW.iter().any(|below| route.starts_with(below))
 }
 
 /// The key that a request presents: `Authorization: Bearer`, or else `x-api-key`.
@@ -78,7 +65,7 @@ fn presented(headers: &HeaderMap) -> Option<HeaderValue> {
         let (scheme, key) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
     };
-    // A header that is given twice is none.
+    // A header that is given twice is ignored.
     let authorization = single(headers, "authorization").ok().flatten().and_then(bearer);
     let key = authorization.or_else(|| single(headers, "x-api-key").ok().flatten().map(str::to_owned))?;
     let mut value = HeaderValue::from_str(&key).ok()?;
@@ -86,11 +73,11 @@ fn presented(headers: &HeaderMap) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A caller that is counted by address, because it has no key that counts.
+/// A caller without a valid key, which is counted by its address.
 struct NoKey(Caller, RequestRefusal);
 
 impl Guard {
-    /// Who calls: the key's name where there are keys, the address elsewhere.
+    /// The caller: the name of its key where there are keys, its address elsewhere.
     fn caller(&self, presented: Option<&HeaderValue>, address: Caller) -> Result<Caller, NoKey> {
         let Some(keys) = &self.config.keys else {
             return Ok(address);
@@ -107,11 +94,10 @@ impl Guard {
 
 fn unauthorized(reason: RequestRefusal) -> Response {
     let (challenge, detail) = match reason {
-        RequestRefusal::UnknownKey => (
-            "Bearer realm=\"reprompt\", error=\"invalid_token\"",
-            "the API key of the request is none that this server knows",
-        ),
-        _ => ("Bearer realm=\"reprompt\"", "an API key is needed, as Authorization: Bearer KEY or as x-api-key: KEY"),
+        RequestRefusal::UnknownKey => {
+            ("Bearer realm=\"reprompt\", error=\"invalid_token\"", "the request's API key is unknown")
+        }
+        _ => ("Bearer realm=\"reprompt\"", "expected an API key, as Authorization: Bearer KEY or as x-api-key: KEY"),
     };
     let mut response = Problem::new(Code::Unauthorized, detail).into_response();
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -119,8 +105,8 @@ fn unauthorized(reason: RequestRefusal) -> Response {
 }
 
 fn limited(standing: &Standing) -> Response {
-    let detail = format!("{} requests a minute are possible", standing.limit);
-    Problem::new(Code::RateLimited, detail).retry_after(standing.reset).into_response()
+    let detail = format!("a caller may make at most {} requests a minute", standing.limit);
+    Problem::new(Code::RateLimited, detail).with_retry_after(standing.reset).into_response()
 }
 
 #[cfg(test)]
@@ -151,15 +137,5 @@ mod tests {
     fn a_key_shows_nothing_of_itself() {
         let headers = HeaderMap::from_iter([(X_API_KEY, HeaderValue::from_static("abc"))]);
         assert_eq!(format!("{:?}", presented(&headers)), "Some(Sensitive)");
-    }
-
-    #[test]
-    fn what_is_not_listed_is_not_open() {
-        for open in ["/", "/docs", "/docs/{*path}", "/healthz", "/assets/{*path}"] {
-            assert!(is_open(open), "{open}");
-        }
-        for closed in ["/v1/edits", "/metrics", "/v1/sessions/{id}", "/docsearch", "/anything", ""] {
-            assert!(!is_open(closed), "{closed}");
-        }
     }
 }

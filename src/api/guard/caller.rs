@@ -1,22 +1,22 @@
-//! Who a request is counted for.
+//! The caller of a request.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-/// Whom limits hold for; an extension of every request that has passed the guard.
+/// Whom limits apply to; an extension of every request that the guard has admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
     /// The holder of the key of this name.
     Key(Arc<str>),
-    /// Whoever calls from this address, where there are no keys.
+    /// A client at this address, where there are no keys.
     Address(IpAddr),
-    /// Somebody whose address is not known.
+    /// A client whose address is unknown.
     Unknown,
 }
 
 impl Caller {
-    /// The caller at an address. One machine has a whole network of 64 bits in IPv6.
+    /// The caller at an address. In IPv6 a client has a whole /64 network.
     pub fn at(address: Option<IpAddr>) -> Self {
         match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V6(address)) => {
@@ -28,7 +28,7 @@ impl Caller {
         }
     }
 
-    /// The name of the key, which is whose a job is. Without keys, jobs are everybody's.
+    /// The name of the key, which owns jobs. Without keys, jobs have no owner.
     pub fn owner(&self) -> Option<&Arc<str>> {
         match self {
             Self::Key(name) => Some(name),

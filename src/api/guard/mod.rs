@@ -1,9 +1,9 @@
-//! Who may call, from where, how often and for how long: what stands between the socket and the calls.
+//! Who may call, from where, how often and for how long: what stands between the socket and the handlers.
 //!
-//! Contract, from the outside in: every answer has the headers of [`answer_headers`]; other origins than the configured
-//! ones are told nothing ([`cors`]); nobody waits longer than the [`time`] limits; a call needs a key where there are
-//! keys, unless its route is [`open`](admit), and is counted against its [`Caller`] by [`rate`]; what runs is counted by
-//! [`places`]. Keys are never logged and never kept: [`key_ring`] holds their hashes, [`key_file`] where they come from.
+//! Contract, from the outside in: every response has the headers of [`security_headers`]; pages of origins that are not
+//! configured cannot read responses ([`cors`]); no request takes longer than the limits of [`timeouts`]; a request needs
+//! a key where there are keys, unless its endpoint is [`Access::Open`], and is counted against its [`Caller`] by
+//! [`rate`]; jobs are counted by [`job_limit`]. Keys are neither logged nor kept: [`api_keys`] holds their hashes.
 
 pub mod address;
 pub mod admit;
@@ -17,28 +17,41 @@ pub mod timeouts;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::{Router, middleware};
+use prometheus::IntGauge;
 use tokio::task::AbortHandle;
 
 use crate::api::guard::address::Proxies;
-use crate::api::guard::api_keys::file::KeyFile;
+use crate::api::guard::api_keys::file::{KeyFile, KeysReload};
 pub use crate::api::guard::caller::Caller;
-use crate::api::guard::job_limit::Places;
+use crate::api::guard::job_limit::{JobLimiter, JobPermit};
 use crate::api::guard::rate::Rate;
 use crate::api::guard::timeouts::TimeLimits;
-use crate::api::metrics::HttpMetrics;
-use crate::api::state::AppState;
+use crate::api::problem::{Code, Problem};
 use crate::telemetry::labels::label;
+use crate::telemetry::metrics::Counters;
+
+/// Whether a request for an endpoint needs an API key, where there are keys; an extension of every request.
+///
+/// Requests for open endpoints are not counted against a rate limit either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// None is needed.
+    Open,
+    /// One is needed.
+    Key,
+}
 
 label! {
-    /// Why a request was refused, or given up, before it came to a job.
+    /// Why a request was refused, or aborted, before it became a job.
     RequestRefusal as "reason" {
         /// It has no API key.
         NoKey = "no_key",
-        /// Its API key is none.
+        /// Its API key is unknown.
         UnknownKey = "unknown_key",
-        /// Its caller has made too many.
+        /// Its caller exceeds the rate limit.
         RateLimited = "rate_limited",
         /// Its caller has too many jobs.
         TooManyConcurrent = "too_many_concurrent",
@@ -47,23 +60,34 @@ label! {
     }
 }
 
-/// Settings of the guard; by default everybody may do everything.
+/// Settings of the guard; the default limits nothing.
 #[derive(Debug, Clone, Default)]
 pub struct GuardConfig {
-    /// The keys of which a call needs one; `None`: none is needed.
+    /// The API keys; `None`: no key is needed.
     pub keys: Option<Arc<KeyFile>>,
-    /// Requests that a caller may make a minute; `None`: any number.
+    /// Requests per minute and caller; `None`: no limit.
     pub requests_per_minute: Option<NonZeroU32>,
-    /// Jobs that a caller may have waiting and running; 0: any number.
+    /// Queued and running jobs per caller; 0: no limit.
     pub jobs: usize,
-    /// Who may say where a request comes from.
+    /// Proxies that are trusted to name the client.
     pub proxies: Proxies,
     /// Origins whose pages may read answers; `*` is any.
     pub cors_origins: Vec<String>,
-    /// How long requests may take.
+    /// How long a request may take.
     pub times: TimeLimits,
     /// Whether metrics are served at an address of their own and not beside the API.
     pub metrics_apart: bool,
+}
+
+/// What is counted of the guard.
+#[derive(Debug, Clone)]
+pub struct GuardMetrics {
+    /// Requests that were refused.
+    pub refused: Counters<RequestRefusal>,
+    /// API keys in force.
+    pub keys: IntGauge,
+    /// Changes of the file of API keys.
+    pub reloads: Counters<KeysReload>,
 }
 
 /// The guard of a service.
@@ -71,25 +95,43 @@ pub struct GuardConfig {
 pub struct Guard {
     config: GuardConfig,
     rate: Rate,
-    places: Places,
+    jobs: JobLimiter,
+    metrics: GuardMetrics,
     /// Watches the file of keys for as long as the guard lives.
     watcher: Option<AbortHandle>,
 }
 
 impl Guard {
     /// A guard with these settings. To be called within a tokio runtime.
-    pub fn new(config: GuardConfig, metrics: &Arc<HttpMetrics>) -> Self {
+    pub fn new(config: GuardConfig, metrics: GuardMetrics) -> Self {
         let watcher = config.keys.as_ref().map(|keys| {
-            let (keys, metrics) = (Arc::clone(keys), Arc::clone(metrics));
-            tokio::spawn(async move { keys.watch(&metrics).await }).abort_handle()
+            let (keys, gauge, reloads) = (Arc::clone(keys), metrics.keys.clone(), metrics.reloads.clone());
+            tokio::spawn(async move { keys.watch(&gauge, &reloads).await }).abort_handle()
         });
-        let (rate, places) = (Rate::new(config.requests_per_minute), Places::new(config.jobs));
-        Self { config, rate, places, watcher }
+        let (rate, jobs) = (Rate::new(config.requests_per_minute), JobLimiter::new(config.jobs));
+        Self { config, rate, jobs, metrics, watcher }
     }
 
-    /// Jobs that callers have waiting and running.
-    pub fn places(&self) -> &Places {
-        &self.places
+    /// The most jobs that a caller may have queued and running; 0: no limit.
+    pub(crate) fn job_limit(&self) -> usize {
+        self.jobs.limit()
+    }
+
+    /// Permits for so many more jobs of a caller.
+    ///
+    /// # Errors
+    /// `too_many_concurrent` where the caller would have more than the limit; `retry_after` is when one is likely to end.
+    pub(crate) fn permit_jobs(
+        &self,
+        caller: &Caller,
+        count: usize,
+        retry_after: Duration,
+    ) -> Result<JobPermit, Problem> {
+        self.jobs.acquire(caller, count).ok_or_else(|| {
+            self.metrics.refused.of(RequestRefusal::TooManyConcurrent).inc();
+            let detail = format!("a caller may have at most {} jobs queued and running", self.jobs.limit());
+            Problem::new(Code::TooManyConcurrent, detail).with_retry_after(retry_after)
+        })
     }
 
     /// Whether metrics are served at an address of their own and not beside the API.
@@ -97,7 +139,7 @@ impl Guard {
         self.config.metrics_apart
     }
 
-    /// Who pages of other origins may read answers for, if anybody.
+    /// The CORS layer, where origins are configured.
     pub fn cors(&self) -> Option<tower_http::cors::CorsLayer> {
         cors::layer(&self.config.cors_origins)
     }
@@ -109,9 +151,9 @@ impl Drop for Guard {
     }
 }
 
-/// Puts the guard in front of the calls.
-pub fn protect(calls: Router, state: &Arc<AppState>) -> Router {
-    calls
-        .layer(middleware::from_fn_with_state(Arc::clone(state), admit::admit))
-        .layer(middleware::from_fn_with_state(Arc::clone(state), timeouts::within))
+/// Puts the guard in front of the handlers.
+pub fn protect(router: Router, guard: &Arc<Guard>) -> Router {
+    router
+        .layer(middleware::from_fn_with_state(Arc::clone(guard), admit::admit))
+        .layer(middleware::from_fn_with_state(Arc::clone(guard), timeouts::within))
 }

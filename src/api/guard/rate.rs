@@ -1,12 +1,10 @@
-//! How often a caller may call: so many requests a minute, of which any number may come at once, counted by GCRA.
+//! The rate limit: requests per minute and caller, all of which may come at once, counted by GCRA.
 //!
-//! What a caller has left stands in the `RateLimit` and `RateLimit-Policy` fields of every answer
-//! (draft-ietf-httpapi-ratelimit-headers). The memory that this takes is bounded: where there are too many addresses to
-//! be counted one by one, those that come then are counted as one.
+//! Every response has the `RateLimit` and `RateLimit-Policy` fields (draft-ietf-httpapi-ratelimit-headers). Memory is
+//! bounded: where too many addresses are counted already, all further ones are counted as one caller.
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -17,20 +15,21 @@ use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
 use crate::api::guard::Caller;
+use crate::sync::lock;
 
-/// The field that tells what there is.
+/// The requests that are left.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// The field that tells what there is at most.
+/// The limit.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Callers that are counted one by one at most: some megabytes.
+/// The most callers that are counted separately; they take some megabytes.
 const MAX_CALLERS: usize = 1 << 16;
-/// How often those are looked for that need not be counted any more, where there are too many.
+/// The shortest interval between two sweeps of idle callers.
 const SWEEP: Duration = Duration::from_secs(1);
 
 type Limiter<C> = RateLimiter<Caller, HashMapStateStore<Caller>, C, StateInformationMiddleware>;
 
-/// Counts what callers do.
+/// Counts the requests of callers.
 #[derive(Debug)]
 pub struct Rate<C: Clock = DefaultClock> {
     limit: Option<(NonZeroU32, Limiter<C>)>,
@@ -39,21 +38,21 @@ pub struct Rate<C: Clock = DefaultClock> {
     swept: Mutex<Option<Instant>>,
 }
 
-/// Where a caller stands after a request.
+/// The count of a caller after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     /// Requests a minute.
     pub limit: NonZeroU32,
     /// Requests that are left.
     pub remaining: u32,
-    /// When all are there again; of a request that was one too many, when the next one may come.
+    /// When all requests are available again; for a refused request, when the next one is.
     pub reset: Duration,
     /// Whether the request was within the limit.
     pub is_within: bool,
 }
 
 impl Rate {
-    /// So many requests a minute, or any number.
+    /// A limit of requests per minute; `None`: no limit.
     pub fn new(per_minute: Option<NonZeroU32>) -> Self {
         Self::with_clock(per_minute, DefaultClock::default(), MAX_CALLERS)
     }
@@ -87,12 +86,12 @@ impl<C: Clock + Clone> Rate<C> {
         })
     }
 
-    /// Whether there is no room for one more.
+    /// Whether no further address can be counted separately.
     fn is_crowded(&self, limiter: &Limiter<C>) -> bool {
         if limiter.len() < self.max_callers {
             return false;
         }
-        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut swept = lock(&self.swept);
         if swept.is_none_or(|swept| swept.elapsed() >= SWEEP) {
             limiter.retain_recent();
             *swept = Some(Instant::now());
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minutes_requests_may_come_at_once_and_then_come_back_one_by_one() {
+    fn a_minutes_requests_may_come_at_once_and_are_restored_one_by_one() {
         let (rate, clock) = rate(6, 10);
         for left in (0..6).rev() {
             let standing = rate.count(&key("alice")).unwrap();
@@ -162,19 +161,19 @@ mod tests {
     }
 
     #[test]
-    fn more_addresses_than_there_is_room_for_are_counted_as_one() {
+    fn addresses_beyond_the_bound_are_counted_as_one() {
         let (rate, _clock) = rate(2, 100);
         for number in 0..=255 {
             rate.count(&address(number));
         }
         let (_, limiter) = rate.limit.as_ref().unwrap();
-        assert_eq!(limiter.len(), 101, "the one for those that are not counted one by one included");
+        assert_eq!(limiter.len(), 101, "with the one for all further addresses");
         assert!(!rate.count(&address(254)).unwrap().is_within);
-        assert!(rate.count(&key("alice")).unwrap().is_within, "keys have room of their own");
+        assert!(rate.count(&key("alice")).unwrap().is_within, "keys are not bounded");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_have_not_called_for_long_make_room() {
+    async fn idle_callers_are_swept() {
         let (rate, clock) = rate(2, 100);
         for number in 0..=100 {
             rate.count(&address(number));

@@ -1,12 +1,12 @@
-//! What browsers are told of every answer: what it is, that nobody may frame it, that it is nobody else's to keep. A call
-//! that says something else itself is left alone.
+//! Headers of every response that are for browsers: no sniffing of types, no frames, no caching. A handler's own value of
+//! such a header is kept.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// What is no page loads nothing; pages say themselves what they load.
+/// Data loads nothing; pages have a policy of their own.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Adds the headers.

@@ -1,7 +1,7 @@
-//! How long a request may take: its body to arrive, its answer to come. How long its head may take is a matter of the
-//! connection ([`crate::api::transport::connections`]).
+//! How long a request may take: until its body has arrived, and until its response begins. How long its headers may take
+//! is a limit of the connection ([`crate::api::transport::connections`]).
 //!
-//! An answer has come when it begins: streams of events and jobs that are asked about later are not cut.
+//! A response that has begun is not cut off: streams of events may take any time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +11,15 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, timeout};
 
-use crate::api::guard::RequestRefusal;
+use crate::api::guard::{Guard, RequestRefusal};
 use crate::api::problem::{Code, Problem};
-use crate::api::state::AppState;
 
-/// How long requests may take.
+/// How long a request may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeLimits {
-    /// From a request's head to the end of its body.
+    /// From the request's headers to the end of its body.
     pub body: Duration,
-    /// From a request's head to that of its answer; `None`: any time.
+    /// From the request's headers to those of its response; `None`: any time.
     pub answer: Option<Duration>,
 }
 
@@ -30,13 +29,13 @@ impl Default for TimeLimits {
     }
 }
 
-/// When the body of a request has to be there; an extension of every request.
+/// When the body of a request must have arrived; an extension of every request.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyDeadline(pub Instant);
 
-/// Holds a request to the limits.
-pub async fn within(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
-    let limits = state.guard.config.times;
+/// Enforces the limits on a request.
+pub async fn within(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    let limits = guard.config.times;
     if let Some(deadline) = Instant::now().checked_add(limits.body) {
         request.extensions_mut().insert(BodyDeadline(deadline));
     }
@@ -44,11 +43,11 @@ pub async fn within(State(state): State<Arc<AppState>>, mut request: Request, ne
     let Some(limit) = limits.answer else {
         return answered.await;
     };
-    // What is given up here cancels its job, as a client that goes away does.
+    // Dropping the handler cancels its job, as a client that disconnects does.
     timeout(limit, answered).await.unwrap_or_else(|_| {
-        state.metrics.requests_refused.of(RequestRefusal::AnswerTimeout).inc();
+        guard.metrics.refused.of(RequestRefusal::AnswerTimeout).inc();
         let detail = format!(
-            "no answer is waited for longer than {}; Prefer: respond-async and \"stream\": true have no such limit",
+            "the response took longer than {}; Prefer: respond-async and \"stream\": true have no such limit",
             humantime::format_duration(limit)
         );
         Problem::new(Code::AnswerTimeout, detail).into_response()

@@ -1,9 +1,12 @@
-//! An example of every answer; tests hold them to the schemas.
+//! An example of every answer; tests check them against the schemas.
 
 use serde_json::{Map, Value, json};
 
-use crate::api::openapi::{object, operations};
-use crate::api::problem::dialect::{BACKGROUND, COMPLETED, PARTIAL_IMAGE, QUALITY};
+use crate::api::delivery::sse::openai::{COMPLETED, PARTIAL_IMAGE};
+use crate::api::openapi::{object, operation};
+use crate::api::operations::images::response::{BACKGROUND, QUALITY};
+use crate::api::problem::Dialect;
+use crate::api::routes::table::Endpoint;
 
 const SESSION: &str = "ses_8b1a9953c4611296a827abf8c47804d7";
 const JOB: &str = "job_5d41402abc4b2a76b9719d911017c592";
@@ -11,15 +14,14 @@ const CREATED: u64 = 1_790_000_000;
 /// The beginning of a PNG.
 const FILE: &str = "iVBORw0KGgoAAAANSUhEUgAAAIAAAACACAIAAAA=";
 
-/// Puts the examples into all answers that are not images.
-pub(crate) fn complete(document: &mut Value) {
-    for operation in operations(document) {
-        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-        for (status, response) in object(&mut operation["responses"]) {
+/// Adds the examples to all responses that are not images.
+pub(super) fn complete(document: &mut Value) {
+    for endpoint in Endpoint::ALL.iter().filter(|endpoint| endpoint.route().operation_id.is_some()) {
+        for (status, response) in object(&mut operation(document, &endpoint.route())["responses"]) {
             for (media, content) in response.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
                 if media == "text/event-stream" {
-                    content["examples"] = events(&id).into_iter().map(named_event).collect::<Map<_, _>>().into();
-                } else if let (Some(example), None) = (answer(&id, status), content.get("examples")) {
+                    content["examples"] = events(*endpoint).into_iter().map(named_event).collect::<Map<_, _>>().into();
+                } else if let (Some(example), None) = (answer(*endpoint, status), content.get("examples")) {
                     content["example"] = example;
                 }
             }
@@ -27,30 +29,38 @@ pub(crate) fn complete(document: &mut Value) {
     }
 }
 
-/// The answer to an operation, as JSON or as text.
-fn answer(operation: &str, status: &str) -> Option<Value> {
-    Some(match (operation, status) {
-        ("create_edit" | "create_session_edit" | "create_session" | "create_images", "202") => job("processing"),
-        ("create_edit" | "create_session_edit", _) => edit(),
-        ("create_session", "200") => recorded("hit"),
-        ("create_session", _) => recorded("created"),
-        ("create_images", _) => images(),
-        ("align", _) => align(),
-        ("list_sessions", _) => json!({"object": "list", "data": [session()]}),
-        ("get_session", _) => session(),
-        ("get_session_attention", _) => attention(),
-        ("list_jobs", _) => json!({"object": "list", "data": [job("queued")]}),
-        ("get_job", _) => job("succeeded"),
-        ("delete_job", _) => job("canceled"),
-        ("list_models", _) => json!({"object": "list", "data": [model()]}),
-        ("get_model", _) => model(),
-        ("healthz", _) => json!({"status": "ok"}),
-        ("readyz", _) => json!({"status": "ready"}),
-        ("metrics", _) => {
+/// The answer of an endpoint, as JSON or as text; `None` where it is empty or an image, and for pages.
+fn answer(endpoint: Endpoint, status: &str) -> Option<Value> {
+    Some(match endpoint {
+        Endpoint::CreateEdit | Endpoint::CreateSessionEdit | Endpoint::CreateSession | Endpoint::CreateImages
+            if status == "202" =>
+        {
+            job("processing")
+        }
+        Endpoint::CreateEdit | Endpoint::CreateSessionEdit => edit(),
+        Endpoint::CreateSession => recorded(if status == "200" { "hit" } else { "created" }),
+        Endpoint::CreateImages => images(),
+        Endpoint::Align => align(),
+        Endpoint::ListSessions => json!({"object": "list", "data": [session()]}),
+        Endpoint::GetSession => session(),
+        Endpoint::GetSessionAttention => attention(),
+        Endpoint::ListJobs => json!({"object": "list", "data": [job("queued")]}),
+        Endpoint::GetJob => job("succeeded"),
+        Endpoint::DeleteJob => job("canceled"),
+        Endpoint::ListModels => json!({"object": "list", "data": [model()]}),
+        Endpoint::GetModel => model(),
+        Endpoint::Healthz => json!({"status": "ok"}),
+        Endpoint::Readyz => json!({"status": "ready"}),
+        Endpoint::Metrics => {
             "# HELP reprompt_ready Whether jobs are taken.\n# TYPE reprompt_ready gauge\nreprompt_ready 1\n".into()
         }
-        ("openapi", _) => json!({"openapi": "3.1.0", "info": {"title": "reprompt"}}),
-        _ => return None,
+        Endpoint::OpenApi => json!({"openapi": "3.1.0", "info": {"title": "reprompt"}}),
+        Endpoint::DeleteSession
+        | Endpoint::GetSessionImage
+        | Endpoint::Playground
+        | Endpoint::PlaygroundFile
+        | Endpoint::Docs
+        | Endpoint::DocsFile => return None,
     })
 }
 
@@ -119,7 +129,7 @@ fn images() -> Value {
         "id": "images_900150983cd24fb0d6963f7d28e17f72", "object": "images", "model": "reprompt-demo",
         "warnings": [{
             "code": "no_effect", "param": "quality",
-            "detail": "the quality hd has no effect: num_inference_steps says how long to work"
+            "detail": "the quality hd has no effect; use num_inference_steps"
         }],
         "timings_ms": timings()
     })
@@ -190,8 +200,8 @@ fn named_event((name, data): (&'static str, Value)) -> (String, Value) {
 }
 
 /// The events of a stream, by their names, with their data.
-fn events(operation: &str) -> Vec<(&'static str, Value)> {
-    if operation == "create_images" {
+fn events(endpoint: Endpoint) -> Vec<(&'static str, Value)> {
+    if endpoint.route().dialect == Dialect::OpenAi {
         let event = |name: &'static str, more: Value| {
             let mut data = json!({
                 "type": name, "b64_json": FILE, "created_at": CREATED, "size": "128x128", "quality": QUALITY,
@@ -202,7 +212,7 @@ fn events(operation: &str) -> Vec<(&'static str, Value)> {
         };
         return vec![event(PARTIAL_IMAGE, json!({"partial_image_index": 0})), event(COMPLETED, json!({"seed": 3}))];
     }
-    let answer = if operation == "create_session" { recorded("created") } else { edit() };
+    let answer = if endpoint == Endpoint::CreateSession { recorded("created") } else { edit() };
     vec![
         ("queued", json!({"position": 0, "estimated_wait_ms": 0})),
         ("started", json!({})),

@@ -1,13 +1,11 @@
-//! The contract as an OpenAPI document, made from the handlers and the wire types.
+//! The contract as an OpenAPI document, made from the table of routes, the handlers and the types of bodies.
 //!
-//! - `bodies`: request bodies that may be written in several ways
-//! - `answers`: the problems that each call may answer, and the headers of answers; `problems`: an example of each
+//! - `answers`: the problems and headers of every response; `problems`: an example of each problem
 //! - `examples`: an example of every answer
 //!
-//! What utoipa makes of the types is completed as JSON, and read back as its document, which knows the order of fields.
+//! What utoipa makes of the types is completed as JSON and read back as its document, which orders the fields.
 
 mod answers;
-mod bodies;
 mod examples;
 mod problems;
 pub mod security;
@@ -19,23 +17,19 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use utoipa::OpenApi;
 
-use crate::api::delivery::jobs::routes as jobs;
 use crate::api::openapi::security::Keys;
-use crate::api::operations::{align, attention, edits, health, images, metrics, models, sessions};
-use crate::api::wire;
+use crate::api::operations::{align, attention, edits, health, images, jobs, metrics, models, sessions};
+use crate::api::routes::table::Route;
 
 #[derive(Debug, OpenApi)]
 #[openapi(
     modifiers(&Keys),
     components(schemas(
-        wire::EditBody,
-        wire::LocalBlendBody,
-        wire::OutputBody,
-        wire::QueueBody,
-        wire::StartedEvent,
-        wire::StepEvent,
-        wire::PartialImageEvent,
-        wire::OpenAiError,
+        crate::api::delivery::jobs::response::QueueBody,
+        crate::api::delivery::sse::events::StartedEvent,
+        crate::api::delivery::sse::events::StepEvent,
+        crate::api::delivery::sse::openai::PartialImageEvent,
+        crate::api::problem::OpenAiError,
         crate::api::problem::ProblemBody
     )),
     info(
@@ -70,8 +64,8 @@ use crate::api::wire;
         (name = "edits", description = "Editing by prompt"),
         (name = "images", description = "Generating as in the OpenAI Images API"),
         (name = "sessions", description = "Recorded sources"),
-        (name = "jobs", description = "Work that is asked about later"),
-        (name = "models", description = "What is served"),
+        (name = "jobs", description = "Work that may outlive its request"),
+        (name = "models", description = "Models that are served"),
         (name = "operations", description = "For those who run the service")
     )
 )]
@@ -87,23 +81,56 @@ pub async fn show() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], JSON.as_str()).into_response()
 }
 
-/// The document, or why it cannot be made: it is a constant of this program, and tests make sure that it can.
-fn document() -> serde_json::Result<utoipa::openapi::OpenApi> {
-    let mut document = serde_json::to_value(Document::openapi())?;
-    bodies::complete(object(&mut document["components"]["schemas"]));
+/// The document. It is a constant of this program: making it depends on nothing but the code.
+static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> =
+    LazyLock::new(|| serde_json::from_value(complete()).unwrap_or_else(|error| broken(&error)));
+
+/// What utoipa makes of the types, completed.
+fn complete() -> Value {
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_else(|error| broken(&error));
     answers::complete(&mut document);
     examples::complete(&mut document);
-    serde_json::from_value(document)
+    document
+}
+
+/// Makes the document, so that a program whose contract is broken fails when it starts and not when it is asked for it.
+///
+/// # Panics
+/// Where the document cannot be made, or an endpoint of the table of routes is not documented.
+pub(crate) fn check() {
+    LazyLock::force(&DOCUMENT);
 }
 
 /// The document as it is checked in.
+///
+/// # Panics
+/// As [`check`].
 pub fn yaml() -> String {
-    document().ok().and_then(|document| document.to_yaml().ok()).unwrap_or_default()
+    DOCUMENT.to_yaml().unwrap_or_else(|error| broken(&error))
 }
 
 /// The document as it is served.
+///
+/// # Panics
+/// As [`check`].
 pub fn json() -> Value {
-    document().and_then(serde_json::to_value).unwrap_or_default()
+    serde_json::to_value(&*DOCUMENT).unwrap_or_else(|error| broken(&error))
+}
+
+/// The document cannot be made. That is a mistake in the code, which the tests find, and nothing that can be handled.
+#[allow(clippy::panic)]
+fn broken(why: &dyn std::fmt::Display) -> ! {
+    panic!("the OpenAPI document cannot be made: {why}")
+}
+
+/// The operation of a route.
+fn operation<'a>(document: &'a mut Value, route: &Route) -> &'a mut Value {
+    let method = route.method.as_str().to_lowercase();
+    let operation = document["paths"].get_mut(route.path).and_then(|item| item.get_mut(&method));
+    match operation {
+        Some(operation) if operation["operationId"].as_str() == route.operation_id => operation,
+        _ => broken(&format!("{} {} is not documented as {:?}", route.method, route.path, route.operation_id)),
+    }
 }
 
 /// A part of the document that is an object, or to be one.
@@ -115,22 +142,30 @@ fn object(value: &mut Value) -> &mut Map<String, Value> {
     object
 }
 
-/// The operations of the document.
-fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
-    object(&mut document["paths"]).values_mut().flat_map(|item| object(item).values_mut())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::routes::table::Endpoint;
+
+    /// The operations of the document.
+    fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+        object(&mut document["paths"]).values_mut().flat_map(|item| object(item).values_mut())
+    }
+
+    #[test]
+    fn every_operation_is_an_endpoint() {
+        let mut documented: Vec<_> =
+            operations(&mut json()).map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect();
+        let ids = Endpoint::ALL.iter().filter_map(|endpoint| endpoint.route().operation_id);
+        let mut routed: Vec<_> = ids.map(str::to_owned).collect();
+        documented.sort_unstable();
+        routed.sort_unstable();
+        assert_eq!(documented, routed);
+    }
 
     #[test]
     fn nothing_is_lost_on_the_way() {
-        let mut made = serde_json::to_value(Document::openapi()).unwrap();
-        bodies::complete(object(&mut made["components"]["schemas"]));
-        answers::complete(&mut made);
-        examples::complete(&mut made);
-        assert_eq!(serde_json::to_value(document().unwrap()).unwrap(), made);
+        assert_eq!(json(), complete());
         assert!(yaml().starts_with("openapi: 3.1.0\n"));
     }
 
@@ -153,11 +188,14 @@ mod tests {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
         }
-        // What streams and errors hold is told of in texts.
-        let told = ["OutputBody", "QueueBody", "StartedEvent", "StepEvent", "PartialImageEvent"];
+        // Data of events is referred to in descriptions alone.
+        let described = ["QueueBody", "StartedEvent", "StepEvent", "PartialImageEvent"];
         for name in document["components"]["schemas"].as_object().unwrap().keys() {
             let reference = format!("#/components/schemas/{name}");
-            assert!(found.contains(&reference.as_str()) || told.contains(&name.as_str()), "nothing refers to {name}");
+            assert!(
+                found.contains(&reference.as_str()) || described.contains(&name.as_str()),
+                "nothing refers to {name}"
+            );
         }
     }
 

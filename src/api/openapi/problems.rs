@@ -1,49 +1,51 @@
 //! An example of every problem: what a test of every code gets from the service.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::api::problem::dialect;
-use crate::api::problem::{Code, Problem};
+use crate::api::operations::edits::request::EditRequest;
+use crate::api::problem::{Code, OpenAiError, Problem, ProblemBody};
 
 /// The request's id in examples.
 const REQUEST_ID: &str = "8f14e45f-ceea-467f-a8b1-0a3d2f6c9b11";
 
-/// What is wrong, and with what field.
-fn example(code: Code) -> (&'static str, Option<&'static str>) {
-    match code {
+/// The problem of an edit with a misspelt field, which lists all fields of the call.
+fn unknown_field() -> Problem {
+    let body =
+        Map::from_iter([("source".to_owned(), json!({"prompt": "a cat"})), ("localblend".to_owned(), true.into())]);
+    EditRequest::read(&body).err().unwrap_or_else(|| Problem::new(Code::UnknownField, "unknown field `localblend`"))
+}
+
+/// What is wrong, and with what field; `None` for an unknown field.
+fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
+    Some(match code {
+        Code::UnknownField => return None,
         Code::InvalidJson => ("the body is not JSON: EOF while parsing a value at line 1 column 10", None),
         Code::InvalidHeader => {
             ("Cancel-After: \"soon\" is not a duration such as 90, 90s, 1m30s or 500ms", Some("Cancel-After"))
         }
-        Code::UnknownField => (
-            "unknown field `localblend`, expected one of `prompt`, `target_prompt`, `edit_type`, `cross_replace_steps`, `self_replace_steps`, `equalizer`, `equalizer_words`, `equalizer_strengths`, `local_blend`, `local_blend_words`, `include_source`, `attention`, `response_format`, `output_format`, `output_compression`, `stream`, `partial_images`, `webhook`; did you mean `local_blend`?",
-            Some("localblend"),
-        ),
-        Code::Unauthorized => ("an API key is needed, as Authorization: Bearer KEY or as x-api-key: KEY", None),
-        Code::NotFound => ("there is nothing at this address, /openapi.json lists what there is", None),
-        Code::SessionNotFound => ("there is no session ses_0, or it was given up long ago", Some("id")),
-        Code::ModelNotFound => ("reprompt-demo is the model that is served", Some("id")),
-        Code::JobNotFound => {
-            ("there is no job job_0, or it was given up when its time or the room for results was up", Some("id"))
-        }
-        Code::MethodNotAllowed => {
-            ("this address does not take this method, the allow header lists those it takes", None)
-        }
+        Code::Unauthorized => ("expected an API key, as Authorization: Bearer KEY or as x-api-key: KEY", None),
+        Code::NotFound => ("there is nothing at this address; /openapi.json lists all addresses", None),
+        Code::SessionNotFound => ("session ses_0 does not exist or was evicted", Some("id")),
+        Code::ModelNotFound => ("unknown model \"another\"; expected \"reprompt-demo\"", Some("id")),
+        Code::JobNotFound => ("job job_0 does not exist, has expired or was evicted", Some("id")),
+        Code::MethodNotAllowed => ("this address does not allow this method; see the allow header", None),
         Code::NotAcceptable => (
-            "text/html is accepted; text/event-stream, application/json, image/png, image/jpeg and image/webp are served",
+            "unsupported media type text/html; expected one of text/event-stream, application/json, image/png, image/jpeg, image/webp",
             None,
         ),
         Code::RequestTimeout => ("the body did not arrive in time", None),
-        Code::JobCanceled => ("the job was cancelled by a DELETE", None),
+        Code::JobCanceled => ("the job was cancelled by a DELETE request", None),
         Code::BodyTooLarge => ("a body may have at most 1048576 bytes", None),
-        Code::UnsupportedMediaType => ("the content-type is text/plain, application/json is wanted", None),
+        Code::UnsupportedMediaType => ("unsupported content-type text/plain; expected application/json", None),
         Code::MissingField => ("missing field `prompt`", Some("source.prompt")),
-        Code::InvalidValue => ("a whole number from 0 is wanted, not -2", Some("source.seed")),
+        Code::InvalidValue => ("expected a non-negative integer, got -2", Some("source.seed")),
         Code::EmptyPrompt => ("the prompt has no words", Some("prompt")),
         Code::PromptTooLong => ("the prompt has 90 tokens, the model reads at most 77", Some("prompt")),
-        Code::UnsupportedSize => ("100x100 cannot be made: sides are multiples of 8, 32 at least", Some("source.size")),
+        Code::UnsupportedSize => {
+            ("unsupported size 100x100; sides are multiples of 8, at least 32", Some("source.size"))
+        }
         Code::SourceTooLarge => {
-            ("recording this source takes 1681408 bytes, recordings may take 1000 in all", Some("source"))
+            ("the recording of this source takes 1681408 bytes, the budget for all recordings is 1000", Some("source"))
         }
         Code::WordNotFound => {
             ("the prompt has no word \"dgo\"; its words are: a, dog, on, the, beach", Some("equalizer[0].word"))
@@ -75,37 +77,36 @@ fn example(code: Code) -> (&'static str, Option<&'static str>) {
         Code::InvalidStart => {
             ("the start of a local blend must be at least 0 and below 1, not 1", Some("local_blend.start"))
         }
-        Code::NoAttentionMaps => {
-            ("the model has no cross-attention whose maps are kept, so there is nothing to show", None)
-        }
+        Code::NoAttentionMaps => ("the model has no cross-attention whose maps are kept", None),
         Code::IdempotencyKeyReused => {
-            ("the key was given to a request with another body or at another address", Some("Idempotency-Key"))
+            ("the key was used for a request with another body or at another address", Some("Idempotency-Key"))
         }
         Code::WebhookNotAllowed => (
-            "webhooks go to hosts that this server's configuration lists, over https unless it says http",
+            "the host is not among those that the server's configuration permits, or the URL is not https",
             Some("webhook"),
         ),
         Code::Diverged => {
-            ("the latents are not numbers any more: a strength or the guidance scale is far too high", None)
+            ("the latents contain NaN or infinity: a strength or the guidance scale is far too high", None)
         }
         Code::QueueFull => ("the queue is full, 2 jobs wait", None),
-        Code::RateLimited => ("2 requests a minute are possible", None),
-        Code::TooManyConcurrent => ("1 jobs of one caller may wait and run at the same time", None),
+        Code::RateLimited => ("a caller may make at most 2 requests a minute", None),
+        Code::TooManyConcurrent => ("a caller may have at most 1 jobs queued and running", None),
         Code::Internal => ("the job failed; the server's log says more under this request's id", None),
         Code::Loading => ("the model is being loaded", None),
         Code::Draining => ("the server is shutting down", None),
-        Code::WorkerStalled => ("the worker does not answer", None),
+        Code::WorkerStalled => ("the worker does not respond", None),
         Code::DeviceLost => ("the device failed", None),
-        Code::AnswerTimeout => (
-            "no answer is waited for longer than 150ms; Prefer: respond-async and \"stream\": true have no such limit",
-            None,
-        ),
-        Code::DeadlineExceeded => ("the time of Cancel-After was up before the job was done", None),
-    }
+        Code::AnswerTimeout => {
+            ("the response took longer than 150ms; Prefer: respond-async and \"stream\": true have no such limit", None)
+        }
+        Code::DeadlineExceeded => ("the job did not finish within Cancel-After", None),
+    })
 }
 
 fn problem(code: Code) -> Problem {
-    let (detail, param) = example(code);
+    let Some((detail, param)) = example(code) else {
+        return unknown_field();
+    };
     let problem = Problem::new(code, detail);
     match param {
         Some(param) => problem.at(param),
@@ -115,10 +116,10 @@ fn problem(code: Code) -> Problem {
 
 /// The problem as it is written out.
 pub(crate) fn body(code: Code) -> Value {
-    json!(problem(code).body(REQUEST_ID))
+    json!(ProblemBody::new(&problem(code), REQUEST_ID))
 }
 
 /// The same as the OpenAI API says it.
 pub(crate) fn error(code: Code) -> Value {
-    json!(dialect::error(&problem(code)))
+    json!(OpenAiError::new(&problem(code)))
 }

@@ -10,26 +10,26 @@ use utoipa::ToSchema;
 use crate::api::problem::Problem;
 use crate::api::state::AppState;
 
-/// How the service is.
+/// The state of the service.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
     /// `ok`, or `ready`.
     pub status: &'static str,
 }
 
-/// Whether the process lives.
+/// Whether the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "operations",
-    responses((status = 200, description = "The process lives", body = Health)))]
+    responses((status = 200, description = "The process is alive", body = Health)))]
 pub async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Whether jobs are taken: the model is loaded and warm, and the worker came around lately.
+/// Whether jobs are accepted: every model is loaded and warm, and its worker responds.
 #[utoipa::path(get, path = "/readyz", tag = "operations",
     responses(
-        (status = 200, description = "Jobs are taken", body = Health),
+        (status = 200, description = "Jobs are accepted", body = Health),
     ))]
 pub async fn readyz(State(state): State<Arc<AppState>>) -> Result<Json<Health>, Problem> {
-    state.engine.readiness()?;
+    state.models.iter().try_for_each(|engine| engine.readiness())?;
     Ok(Json(Health { status: "ready" }))
 }

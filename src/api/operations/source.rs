@@ -1,158 +1,254 @@
-//! From the wire to a [`Source`]: the model's defaults filled in, sizes and prompts checked.
+//! The fields of a source, and the [`Source`] that they make on a model: defaults filled in, sizes and prompts checked.
+//!
+//! Contract: a source is given as an object `source`, or by `source_prompt` with its other fields beside those of the
+//! call. Problems name the field as if it stood in the object, wherever it stood.
 
-use serde_json::{Map, Value};
+use serde_json::json;
 
+use crate::api::fields::shape::document;
+use crate::api::fields::{FieldName, Group, Invalid, Object, fields};
+use crate::api::operations::values::prompt::{MAX_PROMPT_BYTES, PromptText, check_length};
 use crate::api::problem::{Code, Problem, prompt_problem};
-use crate::api::transport::body::{kind, read};
-use crate::api::wire::SourceRequest;
 use crate::diffusion::ModelInfo;
+use crate::diffusion::samplers::SamplerName;
 use crate::engine::max_pixels;
-use crate::recordings::Source;
+use crate::recordings::{Origin, Source};
 
 const MAX_GUIDANCE: f64 = 100.0;
-/// Longer sides fit into no WebP, whatever the model can do.
+/// WebP has no longer sides, whatever the model can do.
 const MAX_SIDE: usize = 16_383;
-/// The schedulers there are.
-pub const SCHEDULER: &str = "ddim";
 
-/// Fields of a source that may stand beside `source_prompt`, where there is no object `source`.
-const FLAT_FIELDS: [&str; 11] = [
-    "negative_prompt",
-    "seed",
-    "num_inference_steps",
-    "steps",
-    "guidance_scale",
-    "cfg_scale",
-    "width",
-    "height",
-    "size",
-    "scheduler",
-    "sampler_name",
-];
+fields! {
+    /// What an image is made from. Only the prompt is required; the rest defaults to the model's own.
+    struct SourceFields as "SourceRequest", enum SourceField {
+        /// The source's prompt.
+        Prompt = prompt: PromptText;
+        /// What guidance leads away from.
+        NegativePrompt = negative_prompt: String = String::new() => {"maxLength": MAX_PROMPT_BYTES};
+        /// Seed of the noise, as in diffusers on a CPU generator. Absent or null: a random one, which the answer gives.
+        Seed = seed: Option<u64> => {"maximum": u64::MAX, "format": "uint64", "example": 42};
+        /// Denoising steps, fewer than the model was trained on. Also `steps`.
+        Steps = num_inference_steps | "steps": Option<usize> => {"minimum": 1, "maximum": 99_999, "example": 20};
+        /// Scale of classifier-free guidance. Also `cfg_scale`.
+        GuidanceScale = guidance_scale | "cfg_scale": Option<f64> =>
+            {"minimum": 0, "maximum": 100, "example": 5.0};
+        /// Width in pixels; see `sizes` of `/v1/models`.
+        Width = width: Option<usize> => {"minimum": 8, "maximum": MAX_SIDE, "example": 128};
+        /// Height in pixels.
+        Height = height: Option<usize> => {"minimum": 8, "maximum": MAX_SIDE, "example": 128};
+        /// Width and height in one, as `512x512`; in place of the two.
+        Size = size: Option<String> => {"pattern": "^[0-9]+[xX*][0-9]+$", "example": "128x128"};
+        /// The sampler; absent: the model's own. Also `sampler_name`.
+        Scheduler = scheduler | "sampler_name": Option<SamplerName> => {"example": "ddim"};
+    }
+}
 
-/// Takes the source out of a request's body: the object `source`, or `source_prompt` with the source's other fields
-/// beside it.
-pub fn take(body: &mut Map<String, Value>) -> Result<Map<String, Value>, Problem> {
-    let short = body.remove("source_prompt");
-    let mut source = match (body.remove("source"), &short) {
-        (Some(Value::Object(source)), _) => source,
-        (Some(other), _) => {
-            let detail = format!("an object is wanted, not {}", kind(&other));
-            return Err(Problem::new(Code::InvalidValue, detail).at("source"));
+/// Where a source's fields stand in a request, which decides how problems name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SourcePlace {
+    /// In the object `source`, or as if they did.
+    Nested,
+    /// At the top of the body.
+    Top,
+}
+
+impl SourcePlace {
+    /// The path of a source's field.
+    pub(crate) fn path(self, field: SourceField) -> String {
+        match self {
+            Self::Nested => format!("source.{}", field.name()),
+            Self::Top => field.name().to_owned(),
         }
-        (None, Some(_)) => FLAT_FIELDS.iter().filter_map(|field| body.remove_entry(*field)).collect(),
-        (None, None) => return Err(Problem::new(Code::MissingField, "missing field `source`").at("source")),
+    }
+
+    /// The problem of a source's field.
+    pub(crate) fn problem(self, Invalid { code, field, detail }: Invalid<SourceField>) -> Problem {
+        Problem::new(code, detail).at(self.path(field))
+    }
+}
+
+/// The fields of a source that is named in a body: the object `source`, or `source_prompt` and the fields beside it.
+///
+/// # Errors
+/// `missing_field` where there is neither; `unknown_field` for a field that stands beside neither form, of `others` (the
+/// call's own); the problem of a field that cannot be read.
+pub(crate) fn named_in(body: &Object<'_>, others: &[&[&'static str]]) -> Result<SourceFields, Problem> {
+    const OBJECT: &str = "source";
+    const PROMPT: &str = "source_prompt";
+    let mut known = vec![OBJECT, PROMPT];
+    known.extend(others.iter().copied().flatten());
+    let is_nested = body.has(OBJECT);
+    if !is_nested {
+        known.extend(SourceFields::NAMES.iter().filter(|name| **name != SourceField::Prompt.name()));
+    }
+    body.expect_only(&known)?;
+    let prompt = body.get(PROMPT);
+    let flat;
+    let (node, source) = match (body.get(OBJECT), prompt) {
+        (Some(node), _) => (Some(node), node.object()?),
+        (None, Some(_)) => {
+            // `prompt` at the top is the target's.
+            flat = body.clone().only(SourceFields::NAMES).without(SourceField::Prompt.name()).at(OBJECT);
+            (None, flat)
+        }
+        (None, None) => return Err(body.missing(OBJECT)),
     };
-    if let Some(prompt) = short
-        && source.insert("prompt".to_owned(), prompt).is_some()
-    {
-        let detail = "the source's prompt is given twice, as `source_prompt` and as `source.prompt`";
-        return Err(Problem::new(Code::InvalidValue, detail).at("source_prompt"));
-    }
-    Ok(source)
+    let source = match prompt {
+        Some(_) if node.is_some() && source.has(SourceField::Prompt.name()) => {
+            let detail = "`source_prompt` and `source.prompt` are the same field; give one of them";
+            return Err(body.problem(PROMPT, Code::InvalidValue, detail));
+        }
+        Some(prompt) => source.with(SourceField::Prompt.name(), prompt.value),
+        None => source,
+    };
+    source.expect_only(SourceFields::NAMES)?;
+    SourceFields::take(&source)
 }
 
-/// Reads a source whose fields stand under `prefix` (empty at the top of the body).
-pub fn parse(object: Map<String, Value>, prefix: &str, model: &ModelInfo) -> Result<Source, Problem> {
-    let request: SourceRequest = read(object, prefix)?;
-    check(request, model).map_err(|problem| problem.within(prefix))
-}
+impl SourceFields {
+    /// A source of a prompt that leaves everything else to the model.
+    pub(crate) fn new(prompt: PromptText) -> Self {
+        Self {
+            prompt,
+            negative_prompt: String::new(),
+            seed: None,
+            num_inference_steps: None,
+            guidance_scale: None,
+            width: None,
+            height: None,
+            size: None,
+            scheduler: None,
+        }
+    }
 
-fn check(request: SourceRequest, model: &ModelInfo) -> Result<Source, Problem> {
-    let invalid = |field: &str, detail: String| Err(Problem::new(Code::InvalidValue, detail).at(field));
-    let negative_prompt = request.negative_prompt.clone().unwrap_or_default();
-    check_prompt(&request.prompt, "prompt")?;
-    check_length(&negative_prompt, "negative_prompt")?;
-    for (prompt, field) in [(&request.prompt, "prompt"), (&negative_prompt, "negative_prompt")] {
-        model.tokenizer.encode_prompt(prompt).map_err(|error| prompt_problem(&error, field))?;
-    }
-    let steps = request.num_inference_steps.unwrap_or(model.defaults.num_inference_steps);
-    if let Err(error) = model.scheduler.timesteps(steps) {
-        return invalid("num_inference_steps", error.to_string());
-    }
-    let guidance_scale = request.guidance_scale.unwrap_or(model.defaults.guidance_scale);
-    if !(0.0..=MAX_GUIDANCE).contains(&guidance_scale) {
-        return invalid("guidance_scale", format!("{guidance_scale} is out of range, 0 to {MAX_GUIDANCE} is possible"));
-    }
-    if let Some(other) = request.scheduler.as_deref().filter(|name| !name.eq_ignore_ascii_case(SCHEDULER)) {
-        return invalid("scheduler", format!("{other:?} is not served, {SCHEDULER} is"));
-    }
-    let (width, height) = size(&request, model)?;
-    Ok(Source {
-        prompt: request.prompt,
-        negative_prompt,
+    /// The source on a model.
+    ///
+    /// # Errors
+    /// The first field that the model cannot have.
+    pub(crate) fn resolve(self, model: &ModelInfo) -> Result<Source, Invalid<SourceField>> {
+        use SourceField as Field;
+        check_length(&self.negative_prompt)
+            .map_err(|error| Invalid::new(error.code(), Field::NegativePrompt, error.to_string()))?;
+        let prompts = [(self.prompt.as_str(), Field::Prompt), (&self.negative_prompt, Field::NegativePrompt)];
+        for (prompt, field) in prompts {
+            model.tokenizer.encode_prompt(prompt).map_err(|error| {
+                let problem = prompt_problem(&error, field.name());
+                Invalid::new(problem.code(), field, problem.detail())
+            })?;
+        }
+        let steps = self.num_inference_steps.unwrap_or(model.defaults.num_inference_steps);
+        let sampler = self.scheduler.unwrap_or(model.default_sampler);
+        if let Err(error) = model.sampler(sampler, steps) {
+            return Err(Invalid::value(Field::Steps, error.to_string()));
+        }
+        let guidance_scale = self.guidance_scale.unwrap_or(model.defaults.guidance_scale);
+        if !(0.0..=MAX_GUIDANCE).contains(&guidance_scale) {
+            let detail = format!("{guidance_scale} is out of range; expected 0 to {MAX_GUIDANCE}");
+            return Err(Invalid::value(Field::GuidanceScale, detail));
+        }
+        let (width, height) = self.size(model)?;
         // A seed is 32 bits in PyTorch's CPU generator, and stays exact in a JavaScript client.
-        seed: request.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
-        steps,
+        let seed = self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+        let source = Source::new(self.prompt.as_str(), Origin::Seed(seed), steps, (width, height));
         // -0 and 0 are one source.
-        guidance_scale: guidance_scale + 0.0,
-        width,
-        height,
-    })
-}
-
-/// Longer prompts are refused before they are tokenized: no 77 tokens of any language take as many bytes.
-const MAX_PROMPT_BYTES: usize = 4096;
-
-/// A prompt must have a word, and be short enough to be tokenized.
-pub fn check_prompt(prompt: &str, field: &str) -> Result<(), Problem> {
-    check_length(prompt, field)?;
-    if prompt.trim().is_empty() {
-        return Err(Problem::new(Code::EmptyPrompt, "the prompt has no words").at(field));
+        Ok(Source { negative_prompt: self.negative_prompt, sampler, guidance_scale: guidance_scale + 0.0, ..source })
     }
-    Ok(())
-}
 
-fn check_length(prompt: &str, field: &str) -> Result<(), Problem> {
-    if prompt.len() <= MAX_PROMPT_BYTES {
-        return Ok(());
-    }
-    let detail = format!("the prompt has {} bytes, at most {MAX_PROMPT_BYTES} are read", prompt.len());
-    Err(Problem::new(Code::PromptTooLong, detail).at(field))
-}
-
-fn size(request: &SourceRequest, model: &ModelInfo) -> Result<(usize, usize), Problem> {
-    let unsupported = |field: &str, detail: String| Err(Problem::new(Code::UnsupportedSize, detail).at(field));
-    let (width, height, fields) = match &request.size {
-        Some(_) if request.width.is_some() || request.height.is_some() => {
-            let detail = "give `size`, or `width` and `height`, not both";
-            return Err(Problem::new(Code::InvalidValue, detail).at("size"));
+    fn size(&self, model: &ModelInfo) -> Result<(usize, usize), Invalid<SourceField>> {
+        use SourceField as Field;
+        let unsupported = |field, detail: String| Err(Invalid::new(Code::UnsupportedSize, field, detail));
+        let (width, height, fields) = match &self.size {
+            Some(_) if self.width.is_some() || self.height.is_some() => {
+                return Err(Invalid::value(Field::Size, "give `size`, or `width` and `height`, not both"));
+            }
+            Some(size) => {
+                let sides = size.split_once(['x', 'X', '*']).and_then(|(w, h)| digits(w).zip(digits(h)));
+                let Some((width, height)) = sides else {
+                    return unsupported(
+                        Field::Size,
+                        format!("{size:?} is not a size such as {0}x{0}", model.native_size),
+                    );
+                };
+                (width, height, [Field::Size, Field::Size])
+            }
+            None => {
+                let side = |side: Option<usize>| side.unwrap_or(model.native_size);
+                (side(self.width), side(self.height), [Field::Width, Field::Height])
+            }
+        };
+        for (side, field) in [width, height].into_iter().zip(fields) {
+            if side < model.min_side || !side.is_multiple_of(model.vae_factor) {
+                let (factor, min) = (model.vae_factor, model.min_side);
+                let detail =
+                    format!("unsupported size {width}x{height}; sides are multiples of {factor}, at least {min}");
+                return unsupported(field, detail);
+            }
         }
-        Some(size) => {
-            let sides = size.split_once(['x', 'X', '*']).and_then(|(w, h)| digits(w).zip(digits(h)));
-            let Some((width, height)) = sides else {
-                return unsupported("size", format!("{size:?} is not a size such as {0}x{0}", model.native_size));
-            };
-            (width, height, ["size", "size"])
-        }
-        None => {
-            let side = |side: Option<usize>| side.unwrap_or(model.native_size);
-            (side(request.width), side(request.height), ["width", "height"])
-        }
-    };
-    for (side, field) in [width, height].into_iter().zip(fields) {
-        if side < model.min_side || !side.is_multiple_of(model.vae_factor) {
-            let detail = format!(
-                "{width}x{height} cannot be made: sides are multiples of {}, {} at least",
-                model.vae_factor, model.min_side
-            );
+        let max_side = |(_, side): &(_, usize)| *side > MAX_SIDE;
+        if let Some((field, _)) = fields.into_iter().zip([width, height]).find(max_side) {
+            let detail = format!("unsupported size {width}x{height}; a side may have at most {MAX_SIDE} pixels");
             return unsupported(field, detail);
         }
+        let max_pixels = max_pixels(model);
+        if width.checked_mul(height).is_none_or(|pixels| pixels > max_pixels) {
+            let detail = format!("unsupported size {width}x{height}; an image may have at most {max_pixels} pixels");
+            return unsupported(fields[0], detail);
+        }
+        Ok((width, height))
     }
-    let max_side = |(_, side): &(_, usize)| *side > MAX_SIDE;
-    if let Some((field, _)) = fields.into_iter().zip([width, height]).find(max_side) {
-        let detail = format!("{width}x{height} cannot be made: a side may have at most {MAX_SIDE} pixels");
-        return unsupported(field, detail);
-    }
-    let max_pixels = max_pixels(model);
-    if width.checked_mul(height).is_none_or(|pixels| pixels > max_pixels) {
-        let detail = format!("{width}x{height} cannot be made: an image may have at most {max_pixels} pixels");
-        return unsupported(fields[0], detail);
-    }
-    Ok((width, height))
+}
+
+/// The schema of a seed: 64 bits without a sign, which OpenAPI has no format for.
+pub(crate) fn seed_schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    document(json!({"type": "integer", "format": "uint64", "minimum": 0, "maximum": u64::MAX, "example": 42}))
 }
 
 /// A number without a sign.
 fn digits(text: &str) -> Option<usize> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn read(body: &Value) -> Result<SourceFields, (Code, String)> {
+        let Value::Object(body) = body else { panic!("an object") };
+        let source = named_in(&Object::body(body), &[&["prompt", "equalizer"]]);
+        source.map_err(|problem| (problem.code(), problem.param().unwrap_or_default().to_owned()))
+    }
+
+    #[test]
+    fn a_source_is_an_object_or_stands_beside_the_other_fields() {
+        let nested = json!({"source": {"prompt": "a cat", "seed": 3, "steps": 7}, "prompt": "a dog"});
+        let flat = json!({"source_prompt": "a cat", "seed": 3, "num_inference_steps": 7, "prompt": "a dog"});
+        let mixed = json!({"source": {"seed": 3, "steps": 7}, "source_prompt": "a cat"});
+        let source = read(&nested).unwrap();
+        assert_eq!((source.prompt.as_str(), source.seed, source.num_inference_steps), ("a cat", Some(3), Some(7)));
+        assert_eq!(read(&flat), Ok(source.clone()));
+        assert_eq!(read(&mixed), Ok(source));
+    }
+
+    #[test]
+    fn problems_name_the_field_in_the_object_wherever_it_stands() {
+        let at = |code, param: &str| Err((code, param.to_owned()));
+        for (body, wanted) in [
+            (json!({"prompt": "a dog"}), at(Code::MissingField, "source")),
+            (json!({"source": {"seed": 3}}), at(Code::MissingField, "source.prompt")),
+            (json!({"source": {"prompt": "a", "sede": 3}}), at(Code::UnknownField, "source.sede")),
+            (json!({"source": {"prompt": "a"}, "seed": 3}), at(Code::UnknownField, "seed")),
+            (json!({"source_prompt": "a", "seed": -3}), at(Code::InvalidValue, "source.seed")),
+            (json!({"source_prompt": "a", "sede": 3}), at(Code::UnknownField, "sede")),
+            (json!({"source": null, "source_prompt": "a"}), at(Code::InvalidValue, "source")),
+            (json!({"source": {"prompt": "a"}, "source_prompt": "a"}), at(Code::InvalidValue, "source_prompt")),
+            (
+                json!({"source_prompt": "a", "steps": 1, "num_inference_steps": 2}),
+                at(Code::InvalidValue, "source.num_inference_steps"),
+            ),
+        ] {
+            assert_eq!(read(&body), wanted, "{body}");
+        }
+    }
 }

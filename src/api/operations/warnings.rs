@@ -1,33 +1,55 @@
-//! Warnings: what a request may not have meant. They stand in its answer and change nothing of what is done.
+//! Warnings: what a request may not have meant. They are part of its answer and change nothing of what is done.
 
-use crate::api::operations::edit_params::EditSpec;
-use crate::api::wire::WarningBody;
+use crate::api::operations::bodies::WarningBody;
+use crate::api::operations::source::{SourceField, SourcePlace};
 use crate::p2p::Vocabulary;
 use crate::recordings::Source;
 
-/// Words that the model does not know, in prompts by their fields' paths. A model without a vocabulary warns of nothing.
-pub fn unknown_words(vocabulary: &Vocabulary, prompts: &[(&str, &str)]) -> Vec<WarningBody> {
-    let words = prompts.iter().flat_map(|&(param, prompt)| {
+/// A word of a prompt that the model does not know, with the field of the prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnknownWord<F> {
+    /// The prompt's field.
+    pub field: F,
+    /// The word, without punctuation.
+    pub word: String,
+}
+
+impl<F> UnknownWord<F> {
+    /// The message.
+    pub(crate) fn detail(&self) -> String {
+        format!("the model does not know the word \"{}\"; what it makes of it is chance", self.word)
+    }
+
+    /// The warning in an answer; `path` names the field.
+    pub(crate) fn body(self, path: impl FnOnce(F) -> String) -> WarningBody {
+        let detail = self.detail();
+        WarningBody { code: "unknown_word", param: path(self.field), word: Some(self.word), detail }
+    }
+}
+
+/// The unknown words of prompts. A model without a vocabulary knows all words.
+pub(crate) fn unknown_words<F: Copy>(vocabulary: &Vocabulary, prompts: &[(F, &str)]) -> Vec<UnknownWord<F>> {
+    let words = prompts.iter().flat_map(|&(field, prompt)| {
         let words = vocabulary.unknown_words(prompt).into_iter();
-        words.map(move |word| (param, word))
+        words.map(move |word| UnknownWord { field, word })
     });
-    let warning = |(param, word): (&str, String)| WarningBody {
-        code: "unknown_word",
-        param: param.to_owned(),
-        detail: format!("the model does not know the word \"{word}\"; what it makes of it is chance"),
-        word: Some(word),
-    };
-    words.map(warning).collect()
+    words.collect()
 }
 
-/// Of a source whose fields stand under `prefix` (empty at the top of the body).
-pub fn of_source(vocabulary: &Vocabulary, source: &Source, prefix: &str) -> Vec<WarningBody> {
-    let [prompt, negative] = ["prompt", "negative_prompt"]
-        .map(|field| if prefix.is_empty() { field.to_owned() } else { format!("{prefix}.{field}") });
-    unknown_words(vocabulary, &[(&prompt, &source.prompt), (&negative, &source.negative_prompt)])
+/// The unknown words of a source.
+pub(crate) fn of_source(vocabulary: &Vocabulary, source: &Source) -> Vec<UnknownWord<SourceField>> {
+    let prompts = [(SourceField::Prompt, &*source.prompt), (SourceField::NegativePrompt, &source.negative_prompt)];
+    unknown_words(vocabulary, &prompts)
 }
 
-/// Of an edit's own prompt, where it has one.
-pub fn of_edit(vocabulary: &Vocabulary, spec: &EditSpec) -> Vec<WarningBody> {
-    spec.prompt.as_deref().map_or_else(Vec::new, |prompt| unknown_words(vocabulary, &[("prompt", prompt)]))
+/// The same as they stand in an answer to a request that has the source's fields at `place`.
+pub(crate) fn source_bodies(vocabulary: &Vocabulary, source: &Source, place: SourcePlace) -> Vec<WarningBody> {
+    let words = of_source(vocabulary, source).into_iter();
+    words.map(|word| word.body(|field| place.path(field))).collect()
+}
+
+/// The warnings of a target prompt, as they stand in an answer.
+pub(crate) fn target_bodies(vocabulary: &Vocabulary, prompt: &str) -> Vec<WarningBody> {
+    let words = unknown_words(vocabulary, &[((), prompt)]).into_iter();
+    words.map(|word| word.body(|()| "prompt".to_owned())).collect()
 }

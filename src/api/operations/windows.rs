@@ -1,8 +1,8 @@
-//! The windows of an edit, as answers tell of them.
+//! The windows of an edit, as they stand in answers.
 
 use serde_json::{Map, json};
 
-use crate::api::wire::{WindowsBody, WindowsFrom};
+use crate::api::operations::bodies::{WindowsBody, WindowsFrom};
 use crate::p2p::{Windows, WordRef};
 
 /// Windows as they stand in answers.

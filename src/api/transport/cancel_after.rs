@@ -1,4 +1,7 @@
-//! `Cancel-After`: how long a job is worth its work, counted from the arrival of its request.
+//! `Cancel-After`: the deadline of a job, counted from the arrival of its request.
+//!
+//! The contract's grammar is narrower than that of the usual parsers of durations: units in order, each at most once, no
+//! days, no spaces. So it is read here.
 
 use std::time::Duration;
 
@@ -10,15 +13,15 @@ use crate::api::transport::headers::{invalid, single};
 
 /// The header's name.
 pub const CANCEL_AFTER: &str = "Cancel-After";
-/// Nothing is waited for any longer.
+/// The longest duration.
 const MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Units in the order in which they may follow each other, in milliseconds.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
-/// When a request that arrived then wants its job to be cancelled.
+/// The deadline of the job of a request that arrived at `arrived`.
 ///
 /// # Errors
-/// `invalid_header` where the header holds no duration, none at all, or more than a day.
+/// `invalid_header` where the header is not a duration, is zero, or is more than a day.
 pub fn deadline(headers: &HeaderMap, arrived: Instant) -> Result<Option<Instant>, Problem> {
     let Some(text) = single(headers, CANCEL_AFTER)? else {
         return Ok(None);
@@ -26,7 +29,7 @@ pub fn deadline(headers: &HeaderMap, arrived: Instant) -> Result<Option<Instant>
     let wrong = |detail: &str| Err(invalid(CANCEL_AFTER, &format!("{text:?} {detail}")));
     match parse(text.trim()) {
         None => wrong("is not a duration such as 90, 90s, 1m30s or 500ms"),
-        Some(Duration::ZERO) => wrong("leaves no time"),
+        Some(Duration::ZERO) => wrong("is zero"),
         Some(after) if after > MAX => wrong("is more than a day"),
         Some(after) => Ok(arrived.checked_add(after)),
     }
@@ -50,7 +53,7 @@ fn parse(text: &str) -> Option<Duration> {
 
 /// A whole number in plain digits.
 fn number(text: &str) -> Option<u64> {
-    // The standard parser takes a sign too.
+    // `parse` accepts a sign too.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
@@ -88,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn invalid_durations_are_refused() {
         for text in [
             "",
             "s",

@@ -1,8 +1,8 @@
-//! Connections: as many at once as are allowed, each given so much time for the head of a request.
+//! Connections: a limited number, each with a time limit for request headers.
 //!
-//! Contract: who connects beyond the limit waits in the system's queue until another leaves. A connection on which no
-//! whole head of a request arrives in time is closed, one that idles between two requests likewise. Told to close, it
-//! takes no more requests and ends when all answers are written.
+//! Contract: clients beyond the limit wait in the backlog of the socket. A connection is closed when the headers of a
+//! request do not arrive in time, counted from its beginning or from the previous response. On shutdown, no more requests
+//! are accepted, and serving ends when all responses are written.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
 label! {
-    /// What is listened for.
+    /// The listeners of a process.
     Listener as "listener" {
         /// The API.
         Api = "api",
@@ -35,19 +35,19 @@ label! {
     }
 }
 
-/// Bytes that the head of a request may have, on top of what hyper reads ahead.
-const MAX_HEAD: usize = 64 * 1024;
+/// The most bytes of request headers, on top of what hyper reads ahead.
+const MAX_HEADERS: usize = 64 * 1024;
 
 /// Limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// Connections at once.
+    /// The most open connections.
     pub connections: usize,
-    /// How long the head of a request may take, and the pause before it.
+    /// How long request headers may take, the pause before them included.
     pub head: Duration,
 }
 
-/// Serves until it is told to close, and until what was asked before is answered. `open` counts connections.
+/// Serves until `close` resolves and all requests from before are answered. `open` counts connections.
 pub async fn serve(
     mut listener: TcpListener,
     router: Router,
@@ -55,21 +55,21 @@ pub async fn serve(
     open: IntGauge,
     close: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let permits = Arc::new(Semaphore::new(limits.connections));
     let (graceful, mut close) = (GracefulShutdown::new(), pin!(close));
     loop {
         let next = async {
-            // Nobody closes it.
-            let place = Arc::clone(&places).acquire_owned().await.ok()?;
-            Some((place, axum::serve::Listener::accept(&mut listener).await))
+            // The semaphore is never closed.
+            let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
+            Some((permit, axum::serve::Listener::accept(&mut listener).await))
         };
-        let (place, (stream, peer)) = tokio::select! {
+        let (permit, (stream, peer)) = tokio::select! {
             biased;
             () = &mut close => break,
             Some(next) = next => next,
             else => break,
         };
-        let connection = Connection { stream, peer, _place: Counted::new(open.clone(), place) };
+        let connection = Connection { stream, peer, _open: OpenConnection::new(open.clone(), permit) };
         tokio::spawn(connection.serve(router.clone(), limits.head, graceful.watcher()));
     }
     drop(listener);
@@ -79,12 +79,12 @@ pub async fn serve(
 struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
-    _place: Counted,
+    _open: OpenConnection,
 }
 
 impl Connection {
     async fn serve(self, router: Router, head: Duration, graceful: Watcher) {
-        // Events are small and each is waited for.
+        // Events are small and must not be delayed.
         let _ = self.stream.set_nodelay(true);
         let peer = self.peer;
         let service = service_fn(move |request: Request<Incoming>| {
@@ -95,7 +95,7 @@ impl Connection {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head)
-            .max_buf_size(MAX_HEAD)
+            .max_buf_size(MAX_HEADERS)
             .serve_connection(TokioIo::new(self.stream), service);
         if let Err(error) = graceful.watch(connection).await {
             tracing::debug!(%peer, %error, "a connection ended early");
@@ -103,20 +103,20 @@ impl Connection {
     }
 }
 
-/// A place among the connections, counted as long as it is held.
-struct Counted {
+/// A connection's permit, counted while it is held.
+struct OpenConnection {
     open: IntGauge,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Counted {
-    fn new(open: IntGauge, place: OwnedSemaphorePermit) -> Self {
+impl OpenConnection {
+    fn new(open: IntGauge, permit: OwnedSemaphorePermit) -> Self {
         open.inc();
-        Self { open, _place: place }
+        Self { open, _permit: permit }
     }
 }
 
-impl Drop for Counted {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.open.dec();
     }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_that_does_not_come_and_a_pause_that_does_not_end_close_the_connection() {
+    async fn headers_that_do_not_arrive_and_long_pauses_close_the_connection() {
         let (address, open, _close) = server(8, Duration::from_millis(100)).await;
         for begin in ["", "GET /peer HTTP/1.1\r\nhost: a\r\nx-slow:", "GET /peer HTTP/1.1\r\nhost: a\r\n\r\n"] {
             let mut stream = TcpStream::connect(address).await.unwrap();
@@ -180,11 +180,11 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        timeout(PATIENCE, closed).await.expect("none is counted any more");
+        timeout(PATIENCE, closed).await.expect("no connection is counted");
     }
 
     #[tokio::test]
-    async fn who_connects_beyond_the_limit_waits_until_another_leaves() {
+    async fn a_connection_beyond_the_limit_waits_until_another_closes() {
         let (address, open, _close) = server(1, PATIENCE).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         ask(&mut first, "/peer").await;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn told_to_close_it_answers_what_was_asked() {
+    async fn shutdown_answers_open_requests() {
         let (address, _open, close) = server(8, PATIENCE).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         ask(&mut stream, "/slow").await;

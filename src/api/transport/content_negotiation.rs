@@ -1,13 +1,13 @@
-//! What a client accepts: the whole answer as JSON, the bare image, or events on the way to the answer.
+//! Content negotiation by the `Accept` header (RFC 9110): JSON, the bare image, or events.
 
 use axum::http::{HeaderMap, header};
 
 use crate::api::problem::{Code, Problem};
 use crate::media::OutputFormat;
 
-/// The form of an answer.
+/// The representation of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum Representation {
     /// JSON with the images as base64.
     Json,
     /// The image itself, in this format or in that of the request; the rest stands in headers.
@@ -16,22 +16,22 @@ pub enum Form {
     Events,
 }
 
-/// What is served as JSON or as an image.
-const ANSWERS: &str = "application/json, image/png, image/jpeg and image/webp";
+/// Media types of an answer.
+const ANSWERS: &str = "application/json, image/png, image/jpeg, image/webp";
 
-/// The form that the `Accept` header prefers where there are no events; JSON without one.
+/// The representation that the `Accept` header prefers where there are no events; JSON without one.
 ///
 /// # Errors
 /// `not_acceptable`.
-pub fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    form_or(headers, Form::Json)
+pub fn representation(headers: &HeaderMap) -> Result<Representation, Problem> {
+    representation_or(headers, Representation::Json)
 }
 
-/// The form that the `Accept` header prefers; `otherwise` without one, and where any is as good as another.
+/// The representation that the `Accept` header prefers; `otherwise` without one, and where any is as good as another.
 ///
 /// # Errors
 /// `not_acceptable`.
-pub fn form_or(headers: &HeaderMap, otherwise: Form) -> Result<Form, Problem> {
+pub fn representation_or(headers: &HeaderMap, otherwise: Representation) -> Result<Representation, Problem> {
     preferred(headers, ANSWERS, otherwise, answer)
 }
 
@@ -40,46 +40,48 @@ pub fn form_or(headers: &HeaderMap, otherwise: Form) -> Result<Form, Problem> {
 /// # Errors
 /// `not_acceptable`.
 pub fn image(headers: &HeaderMap) -> Result<Option<OutputFormat>, Problem> {
-    let served = "image/png, image/jpeg and image/webp";
-    let image = |range: &str| answer(range).filter(|form| matches!(form, Form::Image(_)));
-    Ok(match preferred(headers, served, Form::Image(None), image)? {
-        Form::Image(format) => format,
-        Form::Json | Form::Events => None,
+    let served = "image/png, image/jpeg, image/webp";
+    let image = |range: &str| answer(range).filter(|found| matches!(found, Representation::Image(_)));
+    Ok(match preferred(headers, served, Representation::Image(None), image)? {
+        Representation::Image(format) => format,
+        Representation::Json | Representation::Events => None,
     })
 }
 
-/// The form that the `Accept` header prefers where there are events too; JSON without one.
+/// The representation that the `Accept` header prefers where there are events too; JSON without one.
 ///
 /// # Errors
 /// `not_acceptable`.
-pub fn form_or_events(headers: &HeaderMap) -> Result<Form, Problem> {
+pub fn representation_or_events(headers: &HeaderMap) -> Result<Representation, Problem> {
     let served = format!("text/event-stream, {ANSWERS}");
-    let of = |range: &str| if range == "text/event-stream" { Some(Form::Events) } else { answer(range) };
-    preferred(headers, &served, Form::Json, of)
+    let of = |range: &str| if range == "text/event-stream" { Some(Representation::Events) } else { answer(range) };
+    preferred(headers, &served, Representation::Json, of)
 }
 
 fn preferred(
     headers: &HeaderMap,
     names: &str,
-    otherwise: Form,
-    served: impl Fn(&str) -> Option<Form>,
-) -> Result<Form, Problem> {
+    otherwise: Representation,
+    served: impl Fn(&str) -> Option<Representation>,
+) -> Result<Representation, Problem> {
     let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let accepted = values.join(",");
     let mut ranges: Vec<(f32, &str)> = accepted.split(',').filter_map(range).collect();
     if ranges.is_empty() {
         return Ok(otherwise);
     }
-    // Stable: of two that are liked as much, the first one named counts.
+    // Stable: of two that are equal weight, the first counts.
     ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let liked = ranges.iter().filter(|(quality, _)| *quality > 0.0);
-    liked
+    let accepted_ranges = ranges.iter().filter(|(quality, _)| *quality > 0.0);
+    accepted_ranges
         .map(|(_, range)| range.to_ascii_lowercase())
         .find_map(|range| if range == "*/*" { Some(otherwise) } else { served(&range) })
-        .ok_or_else(|| Problem::new(Code::NotAcceptable, format!("{accepted} is accepted; {names} are served")))
+        .ok_or_else(|| {
+            Problem::new(Code::NotAcceptable, format!("unsupported media type {accepted}; expected one of {names}"))
+        })
 }
 
-/// A media range and how much it is liked, 1 without a `q`.
+/// A media range and its weight, 1 without a `q`.
 fn range(text: &str) -> Option<(f32, &str)> {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next().filter(|range| !range.is_empty())?;
@@ -87,15 +89,15 @@ fn range(text: &str) -> Option<(f32, &str)> {
     Some((quality.unwrap_or(1.0), range))
 }
 
-/// The form of a media range in lower case.
-fn answer(range: &str) -> Option<Form> {
+/// The representation of a media range in lower case.
+fn answer(range: &str) -> Option<Representation> {
     match range {
-        "application/*" | "application/json" => Some(Form::Json),
-        "image/*" => Some(Form::Image(None)),
+        "application/*" | "application/json" => Some(Representation::Json),
+        "image/*" => Some(Representation::Image(None)),
         other => OutputFormat::ALL
             .into_iter()
             .find(|format| format.content_type() == other)
-            .map(|format| Form::Image(Some(format))),
+            .map(|format| Representation::Image(Some(format))),
     }
 }
 
@@ -104,39 +106,39 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    fn of(accept: &'static str) -> Result<Form, Code> {
+    fn of(accept: &'static str) -> Result<Representation, Code> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-        form(&headers).map_err(|problem| problem.code())
+        representation(&headers).map_err(|problem| problem.code())
     }
 
     #[test]
-    fn json_unless_an_image_is_liked_better() {
-        assert_eq!(form(&HeaderMap::new()), Ok(Form::Json));
-        assert_eq!(of("*/*"), Ok(Form::Json));
-        assert_eq!(of("image/png"), Ok(Form::Image(Some(OutputFormat::Png))));
-        assert_eq!(of("image/webp, application/json;q=0.5"), Ok(Form::Image(Some(OutputFormat::Webp))));
-        assert_eq!(of("image/jpeg;q=0.4, application/json"), Ok(Form::Json));
-        assert_eq!(of("image/*"), Ok(Form::Image(None)));
+    fn json_unless_an_image_has_a_higher_weight() {
+        assert_eq!(representation(&HeaderMap::new()), Ok(Representation::Json));
+        assert_eq!(of("*/*"), Ok(Representation::Json));
+        assert_eq!(of("image/png"), Ok(Representation::Image(Some(OutputFormat::Png))));
+        assert_eq!(of("image/webp, application/json;q=0.5"), Ok(Representation::Image(Some(OutputFormat::Webp))));
+        assert_eq!(of("image/jpeg;q=0.4, application/json"), Ok(Representation::Json));
+        assert_eq!(of("image/*"), Ok(Representation::Image(None)));
         assert_eq!(of("text/html"), Err(Code::NotAcceptable));
         assert_eq!(of("image/png;q=0"), Err(Code::NotAcceptable));
     }
 
     #[test]
-    fn where_any_form_will_do_the_call_decides() {
+    fn where_any_type_is_accepted_the_call_decides() {
         let of = |accept: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-            form_or(&headers, Form::Image(None)).unwrap()
+            representation_or(&headers, Representation::Image(None)).unwrap()
         };
-        assert_eq!(form_or(&HeaderMap::new(), Form::Image(None)), Ok(Form::Image(None)));
-        assert_eq!(of("*/*"), Form::Image(None));
-        assert_eq!(of("text/html, application/json, */*;q=0.8"), Form::Json);
-        assert_eq!(of("text/html, image/webp, */*;q=0.8"), Form::Image(Some(OutputFormat::Webp)));
+        assert_eq!(representation_or(&HeaderMap::new(), Representation::Image(None)), Ok(Representation::Image(None)));
+        assert_eq!(of("*/*"), Representation::Image(None));
+        assert_eq!(of("text/html, application/json, */*;q=0.8"), Representation::Json);
+        assert_eq!(of("text/html, image/webp, */*;q=0.8"), Representation::Image(Some(OutputFormat::Webp)));
     }
 
     #[test]
-    fn where_there_are_images_alone_other_types_are_passed_over() {
+    fn where_there_are_images_alone_other_types_are_ignored() {
         let of = |accept: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
@@ -152,9 +154,9 @@ mod tests {
     fn events_are_served_only_where_there_are_any() {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("Text/Event-Stream, application/json;q=0.5"));
-        assert_eq!(form_or_events(&headers), Ok(Form::Events));
-        assert_eq!(form(&headers), Ok(Form::Json));
+        assert_eq!(representation_or_events(&headers), Ok(Representation::Events));
+        assert_eq!(representation(&headers), Ok(Representation::Json));
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/*"));
-        assert_eq!(form_or_events(&headers).map_err(|problem| problem.code()), Err(Code::NotAcceptable));
+        assert_eq!(representation_or_events(&headers).map_err(|problem| problem.code()), Err(Code::NotAcceptable));
     }
 }

@@ -1,10 +1,10 @@
-//! Request headers that say how an answer is waited for: reading them one by one, and `Prefer` (RFC 7240).
+//! Reading request headers; `Prefer` (RFC 7240).
 
 use axum::http::HeaderMap;
 
 use crate::api::problem::{Code, Problem};
 
-/// The preference for a job in place of an answer, as it stands in `Prefer` and `Preference-Applied`.
+/// The preference for a job in place of an answer, in `Prefer` and `Preference-Applied`.
 pub const RESPOND_ASYNC: &str = "respond-async";
 
 /// A header that may be given once, as text.
@@ -17,9 +17,9 @@ pub fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&
         (None, _) => Ok(None),
         (Some(value), None) => match value.to_str() {
             Ok(text) => Ok(Some(text)),
-            Err(_) => Err(invalid(name, "the value is not visible ASCII")),
+            Err(_) => Err(invalid(name, "expected visible ASCII")),
         },
-        (Some(_), Some(_)) => Err(invalid(name, "the header is given twice")),
+        (Some(_), Some(_)) => Err(invalid(name, "the header occurs more than once")),
     }
 }
 
@@ -28,7 +28,7 @@ pub fn invalid(name: &'static str, detail: &str) -> Problem {
     Problem::new(Code::InvalidHeader, format!("{name}: {detail}")).at(name)
 }
 
-/// Whether `respond-async` is among the preferences; others are a client's wish that may be left alone.
+/// Whether `respond-async` is among the preferences; others are ignored, as the RFC allows.
 pub fn prefers_async(headers: &HeaderMap) -> bool {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| split(value, ',')).any(is_respond_async)
@@ -41,7 +41,7 @@ fn is_respond_async(preference: &str) -> bool {
     name.trim().eq_ignore_ascii_case(RESPOND_ASYNC) && matches!(value.trim(), "" | "\"\"")
 }
 
-/// The parts of a text between separators; those in quoted strings do not count.
+/// The parts of a text between separators outside of quoted strings.
 pub(crate) fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |character| {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_given_twice_is_refused_by_name() {
+    fn a_header_that_occurs_twice_is_refused_by_name() {
         assert_eq!(single(&with("x-one", &["1"]), "x-one").unwrap(), Some("1"));
         assert_eq!(single(&with("x-one", &[]), "x-one").unwrap(), None);
         let problem = single(&with("x-one", &["1", "1"]), "x-one").unwrap_err();

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::api::problem::{Code, Problem};
 
-/// The parameters of a query as an object of texts, for [`crate::api::transport::body::read`].
+/// The parameters of a query as an object of texts, for [`crate::api::fields`].
 #[derive(Debug)]
 pub struct QueryObject(pub Map<String, Value>);
 
@@ -15,7 +15,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryObject {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|_| Problem::new(Code::InvalidValue, "the query cannot be read: name=value pairs are wanted"))?;
+            .map_err(|_| Problem::new(Code::InvalidValue, "expected name=value pairs in the query"))?;
         let mut object = Map::new();
         for (name, value) in pairs {
             if object.contains_key(&name) {

@@ -1,5 +1,5 @@
-//! Every request has an id: the client's own if it sent a sensible one, otherwise a new one. Every answer carries it
-//! in `x-request-id`, every problem in its body, and every log line in its span. So does the trace that it belongs to.
+//! The id of a request: the client's own if it is valid, otherwise a new one. Every response carries it in
+//! `x-request-id`, every problem in its body, and every log line in its span, and so does the trace of the request.
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -11,33 +11,32 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use crate::api::problem::Problem;
-use crate::api::problem::dialect::Dialect;
+use crate::api::problem::{Dialect, Problem, render};
 use crate::telemetry;
 use crate::telemetry::trace_context::TraceContext;
 
 /// The header.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Ids longer than this are not taken over: they end up in every log line.
+/// Longer ids are replaced: they would fill log lines.
 const MAX_LENGTH: usize = 128;
 
-/// What is known of a request before it is read; an extension of every request.
+/// What is known of a request from its headers; an extension of every request.
 #[derive(Debug, Clone)]
 pub struct Arrival {
     /// The request's id.
     pub request_id: String,
-    /// When its head was there.
+    /// When its headers had arrived.
     pub at: Instant,
     /// Its span, in the trace that it belongs to.
     pub trace: TraceContext,
 }
 
-/// Gives the request its id, and writes out the problem if the answer is one.
+/// Gives the request its id, and renders the problem if the response is one.
 pub async fn request_id(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = client_id(&request).unwrap_or_else(|| Uuid::new_v4().to_string());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let dialect = Dialect::of(&path);
+    let dialect = request.extensions().get::<Dialect>().copied().unwrap_or_default();
     let span = tracing::info_span!(
         "request", request_id = %id, %method, path, client = Empty, trace_id = Empty, otel.name = Empty, otel.kind = Empty
     );
@@ -49,14 +48,14 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
     let trace = telemetry::begin_trace(&span, TraceContext::of(request.headers()).as_ref());
     let arrival = Arrival { request_id: id.clone(), at: started, trace: trace.clone() };
     request.extensions_mut().insert(arrival);
-    let gone = ClientGone(Some(span.clone()));
+    let disconnected = Disconnected(Some(span.clone()));
     let response = next.run(request).instrument(span.clone()).await;
-    gone.answered();
+    disconnected.answered();
     let problem = response.extensions().get::<Problem>().cloned();
     let mut response = match &problem {
         Some(problem) => {
-            // What layers have said beside it belongs to the problem too: `Allow`, `WWW-Authenticate`, `RateLimit`.
-            let mut rendered = problem.render(&id, dialect);
+            // Headers that layers have added belong to the problem too: `Allow`, `WWW-Authenticate`, `RateLimit`.
+            let mut rendered = render(problem, &id, dialect);
             let beside = response.headers().iter().filter(|(name, _)| ![CONTENT_TYPE, CONTENT_LENGTH].contains(name));
             for (name, value) in beside {
                 rendered.headers_mut().append(name, value.clone());
@@ -79,25 +78,25 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Says so where a request is dropped before it is answered: its client has gone away.
-struct ClientGone(Option<Span>);
+/// Logs a request that is dropped before its response: its client disconnected.
+struct Disconnected(Option<Span>);
 
-impl ClientGone {
+impl Disconnected {
     fn answered(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for ClientGone {
+impl Drop for Disconnected {
     fn drop(&mut self) {
         if let Some(span) = &self.0 {
-            span.in_scope(|| tracing::info!("the client went away before the answer"));
+            span.in_scope(|| tracing::info!("the client disconnected before the response"));
         }
     }
 }
 
 fn client_id(request: &Request) -> Option<String> {
     let id = request.headers().get(&X_REQUEST_ID)?.to_str().ok()?;
-    let is_sensible = !id.is_empty() && id.len() <= MAX_LENGTH && id.bytes().all(|byte| byte.is_ascii_graphic());
-    is_sensible.then(|| id.to_owned())
+    let is_valid = !id.is_empty() && id.len() <= MAX_LENGTH && id.bytes().all(|byte| byte.is_ascii_graphic());
+    is_valid.then(|| id.to_owned())
 }

@@ -1,12 +1,16 @@
 //! The flags of `reprompt edit`, in the groups in which `--help` shows them.
 //!
-//! Values that the HTTP API checks are taken as they are and checked there, so that both know the same mistakes.
+//! Values that have a range, or words of a prompt, are checked where the HTTP API checks them too.
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use crate::cli::flags;
 use crate::cli::settings::{ComputingArgs, ModelArgs};
+use crate::diffusion::samplers::SamplerName;
+use crate::media::OutputFormat;
+use crate::p2p::EditType;
 
 /// A source, any number of edits of it, and where the images go.
 #[derive(Debug, Args)]
@@ -33,7 +37,7 @@ pub struct SourceArgs {
     /// What guidance leads away from [default: nothing].
     #[arg(long, value_name = "TEXT")]
     pub negative_prompt: Option<String>,
-    /// Seed of the noise; the same seed is the same image [default: a random one, which is told].
+    /// Seed of the noise; the same seed is the same image [default: a random one, which is printed].
     #[arg(long)]
     pub seed: Option<u64>,
     /// Denoising steps [default: the model's; 20 of the embedded one].
@@ -53,9 +57,12 @@ pub struct SourceArgs {
     /// Height in pixels.
     #[arg(long, value_name = "PIXELS")]
     pub height: Option<usize>,
-    /// The scheduler [default: ddim].
-    #[arg(long, visible_alias = "sampler-name", value_name = "NAME", value_parser = ["ddim"], ignore_case = true)]
-    pub scheduler: Option<String>,
+    /// The sampler [default: the model's; ddim of the embedded one].
+    #[arg(
+        long, visible_alias = "sampler-name", value_name = "NAME", value_parser = flags::named::<SamplerName>(),
+        ignore_case = true
+    )]
+    pub scheduler: Option<SamplerName>,
 }
 
 /// What is done to it. Each may be given once for an edit, or as often as there are words; see [`crate::cli::edit::scopes`].
@@ -71,7 +78,7 @@ pub struct EditOptions {
     ///
     /// auto takes the rule that fits each word, replace and refine are the published ones for substituted and for added
     /// words, reweight keeps the prompt.
-    #[arg(long, value_name = "TYPE", action = ArgAction::Append, value_parser = ["auto", "replace", "refine", "reweight"])]
+    #[arg(long, value_name = "TYPE", action = ArgAction::Append, value_parser = flags::names::<EditType>())]
     pub edit_type: Vec<String>,
     /// How long each word goes where the source has it: longer keeps more of the source [default: the model's preset for
     /// this kind of edit, or 0.8].
@@ -116,7 +123,7 @@ pub struct EditOptions {
     pub blend_start: Vec<f64>,
 }
 
-/// What is written, and what is told.
+/// What is written, and what is printed.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
@@ -145,8 +152,8 @@ pub struct OutputArgs {
     #[arg(long)]
     pub json: bool,
     /// Format of the images [default: png].
-    #[arg(long, value_name = "FORMAT", value_parser = ["png", "jpeg", "webp"])]
-    pub output_format: Option<String>,
+    #[arg(long, value_name = "FORMAT", value_parser = flags::named::<OutputFormat>())]
+    pub output_format: Option<OutputFormat>,
     /// Quality of a JPEG, 1 to 100 [default: 90].
     #[arg(long, value_name = "QUALITY")]
     pub output_compression: Option<u64>,

@@ -8,7 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::cli::CliError;
 use crate::media::{Image, OutputFormat, Text};
 
@@ -28,8 +28,9 @@ impl Folder {
         let cannot = |what: &str| CliError::io(format!("--output: cannot {what} {}", path.display()));
         if !path.is_dir() && format_of(path).is_some() {
             let name = path.display();
-            let detail =
-                format!("--output: a folder is wanted, {name} looks like a file; for one image: -o - > {name}");
+            let detail = format!(
+                "--output: expected a folder, got {name}, which looks like a file; for one image: -o - > {name}"
+            );
             return Err(CliError::Request(detail));
         }
         fs::create_dir_all(path).map_err(cannot("make the folder"))?;
@@ -60,7 +61,7 @@ impl Folder {
         }
         match OpenOptions::new().write(true).create_new(true).open(path) {
             Ok(mut file) => file.write_all(bytes).map(|()| true).inspect_err(|_| {
-                // Half an image is of no use; that it could not be written is told anyway.
+                // Half an image is of no use; that it could not be written is reported anyway.
                 let _ = fs::remove_file(path);
             }),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {

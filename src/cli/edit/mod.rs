@@ -1,17 +1,17 @@
 //! `reprompt edit`: edits without a server.
 //!
-//! The flags are put into the bodies that the HTTP call takes and go through the same reading, so that both know the
-//! same parameters, the same defaults and the same mistakes. The source is run once; all edits of it run beside it.
+//! The flags make the typed request that the HTTP call makes of its body, so that both have the same parameters, the
+//! same defaults and the same checks. The source is run once; all edits of it run beside it.
 //!
-//! - `args`: the flags; `scopes`: which belongs to which edit; `body`: the bodies that they come to
+//! - `args`: the flags; `scopes`: which belongs to which edit; `request`: the typed requests of flags
 //! - `plan`: the source and the edits, ready to run; `progress`: how far they are
 //! - `write`, `files`: what is written, and under which names
 
 mod args;
-mod body;
 mod files;
 mod plan;
 mod progress;
+mod request;
 mod scopes;
 mod write;
 
@@ -23,7 +23,9 @@ use clap::ArgMatches;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::api::delivery::response::{alignment, source_body};
+use crate::api::operations::bodies::alignment;
+use crate::api::operations::edits::request::EditField;
+use crate::api::operations::sessions::response::SourceBody;
 use crate::api::operations::windows;
 pub use crate::cli::edit::args::EditArgs;
 use crate::cli::edit::files::{Folder, NamedFile};
@@ -33,9 +35,9 @@ use crate::cli::edit::scopes::{Scope, scopes};
 use crate::cli::edit::write::Written;
 use crate::cli::settings;
 use crate::cli::settings::{engine_config, model_files, prepare};
-use crate::cli::{CliError, console};
+use crate::cli::{CliError, console, flags};
 use crate::config::{LogFormat, Settings};
-use crate::engine::{Engine, EngineError, JobOptions, Outcome, Work};
+use crate::engine::{Engine, EngineError, JOB_FAILED, JobOptions, Outcome, Work};
 use crate::telemetry;
 use crate::telemetry::metrics::MetricsRegistry;
 
@@ -68,12 +70,14 @@ Exit codes:
   70  the worker ended by itself
   71  the device failed";
 
-/// What is logged: why a job failed is told in the end, once.
-const LOGGED: &str = "warn,reprompt::engine::finishing=off";
+/// The log filter: why a job failed is printed once, at the end.
+fn logged() -> String {
+    format!("warn,{JOB_FAILED}=off")
+}
 
 /// Makes the edits, shows how far they are, and writes the images.
 pub fn run(args: EditArgs, matches: &ArgMatches) -> Result<(), CliError> {
-    telemetry::start(LogFormat::Pretty, LOGGED);
+    telemetry::start(LogFormat::Pretty, &logged());
     let scopes = scopes(&args.edits, matches);
     check(&args, &scopes)?;
     // One more job than edits: the source.
@@ -92,7 +96,7 @@ fn check(args: &EditArgs, scopes: &[Scope]) -> Result<(), CliError> {
     let wants_target =
         |scope: &Scope| Ok::<_, CliError>(scope.to.is_none() && scope.single("edit_type")? != Some("reweight"));
     if scopes.iter().map(wants_target).collect::<Result<Vec<_>, _>>()?.contains(&true) {
-        return refused("--to: a target prompt is wanted, except with --edit-type reweight");
+        return refused("--to: expected a target prompt, except with --edit-type reweight");
     }
     if !is_stdout(&args.output.output) {
         return Ok(());
@@ -130,8 +134,9 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
     let grid = args.output.grid.as_deref().map(|path| NamedFile::grid(path, plan.output.quality)).transpose()?;
     let is_talking = !args.output.json && folder.is_some();
     if !args.output.json {
-        let warnings = plan.warnings.iter().chain(plan.edits.iter().flat_map(|edit| &edit.warnings));
-        console::warn(warnings, body::flag);
+        plan.warnings.iter().for_each(|word| console::warn(&flags::of_source(word.field), &word.detail()));
+        let own = plan.edits.iter().flat_map(|edit| &edit.warnings);
+        own.for_each(|word| console::warn(&flags::of_edit(EditField::Prompt), &word.detail()));
     }
     if is_talking {
         console::print(&planned(&plan))?;
@@ -172,10 +177,10 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
 /// What is about to be made, for people.
 fn planned(plan: &Plan) -> String {
     let source = &plan.source;
-    let (prompt, seed, steps) = (&source.prompt, source.seed, source.steps);
+    let (prompt, seed, steps) = (&source.prompt, source.seed(), source.steps);
     let mut text = format!("source: {prompt} (seed {seed}, {}x{}, {steps} steps)\n", source.width, source.height);
     for edit in &plan.edits {
-        let (prompt, settled) = (&edit.prepared.prompt, &edit.prepared.plan);
+        let (prompt, settled) = (edit.prepared.prompt.text(), &edit.prepared.plan);
         text.push_str(&format!("target: {prompt} ({})\n", settled.edit_type().as_str()));
         text.push_str(&console::alignment(&alignment(settled.alignment()), false));
         text.push_str(&console::windows(&windows::body(settled.windows())));
@@ -222,7 +227,7 @@ async fn compute(
                     Some(which) => CliError::Edit { which, source: error },
                     None => CliError::Engine(error),
                 };
-                // The first is told in the end, and decides how.
+                // The first is printed at the end, and decides the exit code.
                 if failed.is_some() {
                     console::complain(&error.to_string());
                 } else {
@@ -244,12 +249,12 @@ fn answer<'a>(
     let Some(edit) = plan.edits.get(at) else {
         return Ok(Value::Null);
     };
-    let told = serde_json::to_value(edit.told(model, plan, outcome));
-    let mut told = told.map_err(|error| CliError::io("cannot write JSON")(error.into()))?;
-    told["source"] = json!(source_body(&plan.source));
-    told["prompt"] = json!(edit.prepared.prompt);
-    told["data"] = files.map(Written::json).collect();
-    Ok(told)
+    let body = serde_json::to_value(edit.response(model, plan, outcome));
+    let mut body = body.map_err(|error| CliError::io("cannot write JSON")(error.into()))?;
+    body["source"] = json!(SourceBody::from(&*plan.source));
+    body["prompt"] = json!(edit.prepared.prompt.text());
+    body["data"] = files.map(Written::json).collect();
+    Ok(body)
 }
 
 /// One answer as it is, where one was asked for, otherwise a list.

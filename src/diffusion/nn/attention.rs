@@ -11,12 +11,12 @@ use candle_nn::ops::softmax_last_dim;
 use crate::diffusion::nn::Compute;
 use crate::diffusion::tensor_bytes;
 use crate::kernels::attention as kernel;
-use crate::kernels::buffer::numbers_of;
+use crate::kernels::buffer::as_slice;
 
 /// Keys of one row, as attention reads them.
 #[derive(Debug, Clone)]
 pub enum Keys {
-    /// On the processor.
+    /// On the CPU.
     Packed(Arc<kernel::Keys>),
     /// Elsewhere: `[tokens, channels]`.
     Tensor(Tensor),
@@ -25,7 +25,7 @@ pub enum Keys {
 /// Values of one row, as attention reads them.
 #[derive(Debug, Clone)]
 pub enum Values {
-    /// On the processor.
+    /// On the CPU.
     Packed(Arc<kernel::Values>),
     /// Elsewhere: `[tokens, channels]`.
     Tensor(Tensor),
@@ -37,7 +37,7 @@ impl Keys {
         if !keys.device().is_cpu() {
             return Ok(Self::Tensor(keys.clone()));
         }
-        Ok(Self::Packed(Arc::new(kernel::Keys::new(&numbers_of(keys)?, keys.dim(0)?, heads))))
+        Ok(Self::Packed(Arc::new(kernel::Keys::new(&as_slice(keys)?, keys.dim(0)?, heads))))
     }
 
     /// Bytes that they take.
@@ -55,7 +55,7 @@ impl Values {
         if !values.device().is_cpu() {
             return Ok(Self::Tensor(values.clone()));
         }
-        Ok(Self::Packed(Arc::new(kernel::Values::new(&numbers_of(values)?, values.dim(0)?, heads))))
+        Ok(Self::Packed(Arc::new(kernel::Values::new(&as_slice(values)?, values.dim(0)?, heads))))
     }
 
     /// Multiplied from the left by a matrix `[tokens, tokens]`.
@@ -136,7 +136,7 @@ fn attend_packed(rows: &[RowTerms], heads: usize, like: &Tensor) -> Result<Atten
     let (_, positions, channels) = like.dims3()?;
     let mut queries = Vec::new();
     for row in rows {
-        queries.push(row.terms.iter().map(|term| numbers_of(&term.queries)).collect::<Result<Vec<_>>>()?);
+        queries.push(row.terms.iter().map(|term| as_slice(&term.queries)).collect::<Result<Vec<_>>>()?);
     }
     let mut maps: Vec<Option<(Vec<f32>, usize)>> = Vec::new();
     let mut terms = Vec::new();
@@ -144,7 +144,7 @@ fn attend_packed(rows: &[RowTerms], heads: usize, like: &Tensor) -> Result<Atten
         let mut of_row = Vec::with_capacity(row.terms.len());
         for (term, queries) in row.terms.iter().zip(queries) {
             let (Keys::Packed(keys), Values::Packed(values)) = (&term.keys, &term.values) else {
-                candle_core::bail!("keys and values on the processor are wanted");
+                candle_core::bail!("expected keys and values on the CPU");
             };
             of_row.push(kernel::Term { queries, keys, values });
         }
@@ -187,7 +187,7 @@ fn attend_tensors(rows: &[RowTerms], heads: usize, like: &Tensor) -> Result<Atte
 #[cfg(feature = "cuda")]
 fn attend_term(term: &Term, heads: usize, sum: Option<&Tensor>, wants_map: bool) -> Result<(Tensor, Option<Tensor>)> {
     let (Keys::Tensor(keys), Values::Tensor(values)) = (&term.keys, &term.values) else {
-        candle_core::bail!("keys and values of one device are wanted");
+        candle_core::bail!("expected keys and values on one device");
     };
     let shape = (term.queries.dim(0)?, keys.dim(0)?);
     let map = wants_map.then(|| Tensor::zeros(shape, DType::F32, term.queries.device())).transpose()?;
@@ -202,7 +202,7 @@ const BLOCK_SCORES: usize = 1 << 24;
 #[cfg(not(feature = "cuda"))]
 fn attend_term(term: &Term, heads: usize, sum: Option<&Tensor>, wants_map: bool) -> Result<(Tensor, Option<Tensor>)> {
     let (Keys::Tensor(keys), Values::Tensor(values)) = (&term.keys, &term.values) else {
-        candle_core::bail!("keys and values of one device are wanted");
+        candle_core::bail!("expected keys and values on one device");
     };
     let split = |x: &Tensor| x.reshape((x.dim(0)?, heads, ()))?.transpose(0, 1)?.contiguous();
     let (queries, keys, values) = (split(&term.queries)?, split(keys)?, split(values)?);

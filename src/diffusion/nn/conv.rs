@@ -7,7 +7,7 @@ use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::norm::GroupNorm;
 use crate::diffusion::nn::{Activation, TimeShift};
 use crate::diffusion::weights::Scope;
-use crate::kernels::buffer::numbers_of;
+use crate::kernels::buffer::as_slice;
 use crate::kernels::conv2d::{After, Before, Geometry, Images, PackedConv2d};
 
 /// A square convolution, `[rows, h, w, in] -> [rows, h', w', out]`.
@@ -19,7 +19,7 @@ pub struct Conv2d {
 
 #[derive(Debug, Clone)]
 enum Form {
-    /// On the processor.
+    /// On the CPU.
     Packed(PackedConv2d),
     /// Elsewhere: `[out, in, kernel, kernel]` and `[out]`.
     Tensors(Tensor, Tensor),
@@ -87,11 +87,11 @@ impl Conv2d {
         match &self.form {
             Form::Packed(conv) => {
                 let norm = input.norm.map(|norm| norm.affine(input.x)).transpose()?;
-                let numbers = numbers_of(input.x)?;
+                let numbers = as_slice(input.x)?;
                 let images = Images { numbers: &numbers, count: rows, height, width };
                 let before = Before { norm: norm.as_ref(), activation: input.activation, upsampled: input.upsampled };
                 let shift = shift.map(|shift| shift.numbers()).transpose()?;
-                let residual = residual.map(numbers_of).transpose()?;
+                let residual = residual.map(as_slice).transpose()?;
                 let after = After { shift: shift.as_deref(), residual: residual.as_deref() };
                 let y = conv.forward(images, before, after);
                 Tensor::from_vec(y, (rows, out_height, out_width, conv.output()), input.x.device())

@@ -4,7 +4,7 @@ use candle_core::{D, Result, Tensor};
 
 use crate::diffusion::error::ModelError;
 use crate::diffusion::weights::Scope;
-use crate::kernels::buffer::numbers_of;
+use crate::kernels::buffer::as_slice;
 use crate::kernels::linear::PackedLinear;
 
 /// `y = x W^T + b` on the last axis.
@@ -17,7 +17,7 @@ pub struct Geglu(Form);
 
 #[derive(Debug, Clone)]
 enum Form {
-    /// On the processor.
+    /// On the CPU.
     Packed(PackedLinear),
     /// Elsewhere: `[in, out]`, a transposed view of the stored weight, and `[out]`.
     Tensors(Tensor, Option<Tensor>),
@@ -71,12 +71,12 @@ impl Linear {
         self.0.forward(x, Some(residual))
     }
 
-    /// [`Self::forward`] of several layers, each on an input `[n, in]` of its own; on the processor all at once.
+    /// [`Self::forward`] of several layers, each on an input `[n, in]` of its own; on the CPU all at once.
     pub fn forward_all(inputs: &[(&Self, Tensor)]) -> Result<Vec<Tensor>> {
         let mut packed = Vec::with_capacity(inputs.len());
         for (Self(layer), x) in inputs {
             match layer {
-                Form::Packed(layer) if x.dim(D::Minus1)? == layer.input() => packed.push((layer, numbers_of(x)?)),
+                Form::Packed(layer) if x.dim(D::Minus1)? == layer.input() => packed.push((layer, as_slice(x)?)),
                 Form::Packed(layer) => {
                     candle_core::bail!("a linear layer of {} channels cannot take {:?}", layer.input(), x.dims())
                 }
@@ -136,8 +136,8 @@ impl Form {
                     candle_core::bail!("a linear layer of {} channels cannot take {:?}", layer.input(), x.dims());
                 }
                 *last = layer.output();
-                let residual = residual.map(numbers_of).transpose()?;
-                let y = layer.forward(&numbers_of(x)?, residual.as_deref());
+                let residual = residual.map(as_slice).transpose()?;
+                let y = layer.forward(&as_slice(x)?, residual.as_deref());
                 Tensor::from_vec(y, dims, x.device())
             }
             Self::Tensors(weight, bias) => {

@@ -1,10 +1,10 @@
 //! The layers that the text encoder, the UNet and the VAE share, loaded with checked shapes.
 //!
 //! Feature maps are channels last everywhere, `[rows, h, w, channels]` and `[rows, h * w, channels]`: convolutions,
-//! projections, norms and attention all read them so, and nothing is laid out anew between them. On the processor a
+//! projections, norms and attention all read them so, and nothing is laid out anew between them. On the CPU a
 //! layer is a kernel over weights that were packed when the model was loaded; elsewhere it is candle's operation.
 //!
-//! Every layer computes each row of a batch on its own: on the processor a row's bytes do not depend on what shares its
+//! Every layer computes each row of a batch on its own: on the CPU a row's bytes do not depend on what shares its
 //! batch, nor on the number of threads.
 
 mod attention;
@@ -28,10 +28,9 @@ pub use crate::kernels::activation::Activation;
 pub struct Compute {
     /// Where tensors live.
     pub device: Device,
-    /// Elsewhere than on the processor, the type of all tensors. There f32 or bf16: feature maps are f32, and bf16 are
-    /// multiplied where that hardly shows in an image. [`Scope::precise`](crate::diffusion::weights::Scope::precise) is where it
-    /// would: attention sharpens what its projections get wrong, and the fine levels' residual blocks hand it to
-    /// all others.
+    /// On a GPU, the type of all tensors. On the CPU f32 or bf16: feature maps are f32, and with bf16 some layers multiply
+    /// in bf16, except those under [`Scope::precise`](crate::diffusion::weights::Scope::precise): attention amplifies errors of
+    /// its projections, and errors of the fine levels' residual blocks spread to all others.
     pub dtype: DType,
 }
 
@@ -56,7 +55,7 @@ impl Activation {
     /// Applies the activation element by element.
     pub fn forward(self, x: &Tensor) -> Result<Tensor> {
         if x.device().is_cpu() {
-            let y = self.apply(&crate::kernels::buffer::numbers_of(x)?);
+            let y = self.apply(&crate::kernels::buffer::as_slice(x)?);
             return Tensor::from_vec(y, x.dims(), x.device());
         }
         match self {
@@ -76,7 +75,7 @@ pub fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if (rows, height, width) != (b_rows, b_height, b_width) {
         candle_core::bail!("maps of {:?} and {:?} are not of one size", a.dims(), b.dims());
     }
-    let (a_numbers, b_numbers) = (crate::kernels::buffer::numbers_of(a)?, crate::kernels::buffer::numbers_of(b)?);
+    let (a_numbers, b_numbers) = (crate::kernels::buffer::as_slice(a)?, crate::kernels::buffer::as_slice(b)?);
     let joined = crate::kernels::buffer::concat((&a_numbers, a_channels), (&b_numbers, b_channels));
     Tensor::from_vec(joined, (rows, height, width, a_channels + b_channels), a.device())
 }

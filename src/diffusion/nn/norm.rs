@@ -4,7 +4,7 @@ use candle_core::{D, Module, Result, Tensor};
 
 use crate::diffusion::error::ModelError;
 use crate::diffusion::weights::Scope;
-use crate::kernels::buffer::numbers_of;
+use crate::kernels::buffer::as_slice;
 use crate::kernels::norm::{Affine, group_norm, layer_norm};
 
 type Loaded<T> = std::result::Result<T, ModelError>;
@@ -27,7 +27,7 @@ pub struct LayerNorm {
 /// Weight and bias, `[channels]` each.
 #[derive(Debug, Clone)]
 enum Form {
-    /// On the processor.
+    /// On the CPU.
     Numbers(Vec<f32>, Vec<f32>),
     /// Elsewhere.
     Tensors(Tensor, Tensor),
@@ -54,7 +54,7 @@ impl GroupNorm {
         match &self.form {
             Form::Numbers(weight, _) => {
                 let affine = self.affine(x)?;
-                let y = affine.apply(&numbers_of(x)?, x.dim(0)?, weight.len(), None);
+                let y = affine.apply(&as_slice(x)?, x.dim(0)?, weight.len(), None);
                 Tensor::from_vec(y, x.dims(), x.device())
             }
             Form::Tensors(..) => {
@@ -66,22 +66,22 @@ impl GroupNorm {
         }
     }
 
-    /// What normalizes `x`, on the processor.
+    /// What normalizes `x`, on the CPU.
     pub(crate) fn affine(&self, x: &Tensor) -> Result<Affine> {
         let Form::Numbers(weight, bias) = &self.form else {
-            candle_core::bail!("a norm on the processor is wanted");
+            candle_core::bail!("expected a norm on the CPU");
         };
         let (rows, channels) = (x.dim(0)?, x.dim(D::Minus1)?);
         if channels != weight.len() {
             candle_core::bail!("a norm of {} channels cannot take {:?}", weight.len(), x.dims());
         }
-        Ok(group_norm(&numbers_of(x)?, rows, self.groups, weight, bias, self.eps))
+        Ok(group_norm(&as_slice(x)?, rows, self.groups, weight, bias, self.eps))
     }
 
-    /// `[rows, channels, ..]`, elsewhere than on the processor.
+    /// `[rows, channels, ..]`, elsewhere than on the CPU.
     pub(crate) fn forward_channels_first(&self, x: &Tensor) -> Result<Tensor> {
         let Form::Tensors(weight, bias) = &self.form else {
-            candle_core::bail!("a norm elsewhere than on the processor is wanted");
+            candle_core::bail!("expected a norm on the device, got one on the CPU");
         };
         candle_nn::GroupNorm::new(weight.clone(), bias.clone(), weight.dim(0)?, self.groups, self.eps)?.forward(x)
     }
@@ -101,7 +101,7 @@ impl LayerNorm {
                     candle_core::bail!("a norm of {} channels cannot take {:?}", weight.len(), x.dims());
                 }
                 #[allow(clippy::cast_possible_truncation)]
-                let y = layer_norm(&numbers_of(x)?, weight, bias, self.eps as f32);
+                let y = layer_norm(&as_slice(x)?, weight, bias, self.eps as f32);
                 Tensor::from_vec(y, x.dims(), x.device())
             }
             Form::Tensors(weight, bias) => candle_nn::LayerNorm::new(weight.clone(), bias.clone(), self.eps).forward(x),

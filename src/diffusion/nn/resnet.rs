@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Activation, Conv2d, ConvInput, GroupNorm, Linear};
 use crate::diffusion::weights::Scope;
-use crate::kernels::buffer::numbers_of;
+use crate::kernels::buffer::as_slice;
 use crate::kernels::conv2d::Geometry;
 
 /// A kernel of 3 x 3 that keeps the size.
@@ -30,10 +30,10 @@ impl TimeShift<'_> {
         self.all.narrow(1, self.start, self.channels)
     }
 
-    /// `[rows, channels]` on the processor.
+    /// `[rows, channels]` on the CPU.
     pub(crate) fn numbers(&self) -> Result<Vec<f32>> {
         let width = self.all.dim(1)?;
-        let all = numbers_of(self.all)?;
+        let all = as_slice(self.all)?;
         Ok(all.chunks_exact(width).flat_map(|row| &row[self.start..self.start + self.channels]).copied().collect())
     }
 }

@@ -12,7 +12,7 @@ use crate::diffusion::nn::{Activation, Compute, LayerNorm, Linear};
 use crate::diffusion::weights::files::ModelFiles;
 use crate::diffusion::weights::{Scope, Weights};
 use crate::kernels::attention::{Heads, Keys, Row, Term, Values, attend};
-use crate::kernels::buffer::numbers_of;
+use crate::kernels::buffer::as_slice;
 
 const CONFIG: &str = "text_encoder/config.json";
 const WEIGHTS: &[&str] = &["text_encoder/model.safetensors", "text_encoder/model.fp16.safetensors"];
@@ -49,7 +49,7 @@ pub struct TextEncoder {
     position_embedding: Tensor,
     layers: Vec<Layer>,
     final_layer_norm: LayerNorm,
-    /// `None` on the processor, whose kernel needs none.
+    /// `None` on the CPU, whose kernel needs none.
     causal_mask: Option<Tensor>,
     vocab_size: usize,
 }
@@ -77,9 +77,8 @@ impl TextEncoder {
     /// Loads the encoder of `model` and returns it with its configuration.
     pub fn load(model: &ModelFiles, compute: &Compute) -> std::result::Result<(Self, TextEncoderConfig), ModelError> {
         let config: TextEncoderConfig = model.json(CONFIG)?;
-        let activation = Activation::parse(&config.hidden_act).ok_or_else(|| {
-            ModelError::config(CONFIG, format!("`hidden_act` {:?} is not supported", config.hidden_act))
-        })?;
+        let activation = Activation::parse(&config.hidden_act)
+            .ok_or_else(|| ModelError::config(CONFIG, format!("unsupported `hidden_act` {:?}", config.hidden_act)))?;
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
         if heads == 0 || !width.is_multiple_of(heads) {
             let detail = format!("`hidden_size` {width} cannot be split into {heads} heads");
@@ -158,7 +157,7 @@ impl Layer {
     fn attend(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
         let (q, k, v) = (self.q_proj.forward(x)?, self.k_proj.forward(x)?, self.v_proj.forward(x)?);
         match mask {
-            None => self.attend_on_processor(&q, &k, &v),
+            None => self.attend_on_cpu(&q, &k, &v),
             Some(mask) => {
                 let (rows, positions, width) = x.dims3()?;
                 let split = |y: Tensor| {
@@ -172,9 +171,9 @@ impl Layer {
         }
     }
 
-    fn attend_on_processor(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+    fn attend_on_cpu(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         let (rows, positions, width) = q.dims3()?;
-        let (queries, keys, values) = (numbers_of(q)?, numbers_of(k)?, numbers_of(v)?);
+        let (queries, keys, values) = (as_slice(q)?, as_slice(k)?, as_slice(v)?);
         let row = positions * width;
         let keys: Vec<_> = keys.chunks_exact(row).map(|keys| Keys::new(keys, positions, self.heads)).collect();
         let values: Vec<_> =

@@ -1,8 +1,8 @@
 //! Attention that its caller can take over: every layer of the UNet asks an [`AttentionControl`] how each row attends.
 //!
 //! This is the one place where editing meets the model. The control answers with a [`RowPlan`] before anything is
-//! computed: a sum of terms whose queries, keys and values are the row's own or somebody else's. Then what all rows need is
-//! computed at once, and nothing that no term reads.
+//! computed: a sum of terms whose queries, keys and values are the row's own or given. Then what all rows
+//! need is computed together, and nothing that no term reads.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,12 +13,12 @@ use crate::diffusion::nn::{Keys, Linear, RowTerms, Term, Values, attend};
 use crate::diffusion::weights::Scope;
 
 /// What a layer attends to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AttentionKind {
-    /// The image's own positions.
-    SelfAttention,
     /// The tokens of the prompt.
     CrossAttention,
+    /// The image's own positions.
+    SelfAttention,
 }
 
 /// One attention layer at one image size.

@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Conv2d, ConvInput, ResnetBlock, ResnetOptions, SAME, TimeProjections, concat_channels};
-use crate::diffusion::unet::attention::{AttentionControl, AttentionSite, KeyValue};
+use crate::diffusion::unet::attention::{AttentionControl, KeyValue};
 use crate::diffusion::unet::config::{LevelConfig, UNetConfig};
 use crate::diffusion::unet::transformer::Transformer;
 use crate::diffusion::weights::Scope;
@@ -24,12 +24,18 @@ pub struct Counters {
 type Text<'a> = [&'a [Option<KeyValue>]];
 type Loaded<T> = std::result::Result<T, ModelError>;
 
-/// A level on the way down.
+/// The residual blocks of a level, each followed by a transformer where the level has attention.
 #[derive(Debug)]
-pub struct DownBlock {
+struct Layers {
     resnets: Vec<ResnetBlock>,
     /// Empty, or one a residual block.
     transformers: Vec<Transformer>,
+}
+
+/// A level on the way down.
+#[derive(Debug)]
+pub struct DownBlock {
+    layers: Layers,
     downsample: Option<Conv2d>,
 }
 
@@ -44,9 +50,7 @@ pub struct MidBlock {
 /// A level on the way up.
 #[derive(Debug)]
 pub struct UpBlock {
-    resnets: Vec<ResnetBlock>,
-    /// Empty, or one a residual block.
-    transformers: Vec<Transformer>,
+    layers: Layers,
     upsample: Option<Conv2d>,
 }
 
@@ -63,6 +67,41 @@ fn load_transformers(
         .collect()
 }
 
+impl Layers {
+    /// Loads residual blocks that take these channels each.
+    fn load(
+        scope: &Scope<'_>,
+        config: &UNetConfig,
+        level: &LevelConfig,
+        (inputs, has_attention): (impl Iterator<Item = usize>, bool),
+        resnet: ResnetOptions,
+        counters: &mut Counters,
+    ) -> Loaded<Self> {
+        let load = |(i, input): (usize, usize)| {
+            ResnetBlock::load(&scope.at("resnets").at(i), input, level.channels, resnet, &mut counters.time)
+        };
+        let resnets = inputs.enumerate().map(load).collect::<Loaded<Vec<_>>>()?;
+        let attentions = if has_attention { resnets.len() } else { 0 };
+        Ok(Self { transformers: load_transformers(scope, config, level, attentions, counters)?, resnets })
+    }
+
+    /// Runs one residual block and its transformer.
+    fn forward(
+        &self,
+        index: usize,
+        x: &Tensor,
+        time: &Tensor,
+        text: &Text<'_>,
+        control: &mut dyn AttentionControl,
+    ) -> Result<Tensor> {
+        let h = self.resnets[index].forward(x, Some(time))?;
+        match self.transformers.get(index) {
+            Some(transformer) => transformer.forward(&h, text, control),
+            None => Ok(h),
+        }
+    }
+}
+
 impl DownBlock {
     /// Loads a level that takes `input` channels.
     pub fn load(
@@ -75,26 +114,19 @@ impl DownBlock {
         counters: &mut Counters,
     ) -> Loaded<Self> {
         let channels = level.channels;
-        let attentions = if level.down_attention { level.layers } else { 0 };
+        let inputs = (0..level.layers).map(|i| if i == 0 { input } else { channels });
+        let load_downsample = || {
+            let padding = config.downsample_padding;
+            let halve = Geometry { kernel: 3, stride: 2, before: padding, after: padding };
+            Conv2d::load(&scope.precise().at("downsamplers.0.conv"), channels, channels, halve, None)
+        };
         Ok(Self {
-            resnets: (0..level.layers)
-                .map(|i| {
-                    let input = if i == 0 { input } else { channels };
-                    ResnetBlock::load(&scope.at("resnets").at(i), input, channels, resnet, &mut counters.time)
-                })
-                .collect::<Loaded<_>>()?,
-            transformers: load_transformers(scope, config, level, attentions, counters)?,
-            downsample: downsample
-                .then(|| {
-                    let padding = config.downsample_padding;
-                    let halve = Geometry { kernel: 3, stride: 2, before: padding, after: padding };
-                    Conv2d::load(&scope.precise().at("downsamplers.0.conv"), channels, channels, halve, None)
-                })
-                .transpose()?,
+            layers: Layers::load(scope, config, level, (inputs, level.down_attention), resnet, counters)?,
+            downsample: downsample.then(load_downsample).transpose()?,
         })
     }
 
-    /// Runs the level and leaves its outputs on the stack of skip connections.
+    /// Runs the level and pushes its outputs onto the stack of skip connections.
     pub fn forward(
         &self,
         x: &Tensor,
@@ -104,11 +136,8 @@ impl DownBlock {
         skips: &mut Vec<Tensor>,
     ) -> Result<Tensor> {
         let mut h = x.clone();
-        for (i, resnet) in self.resnets.iter().enumerate() {
-            h = resnet.forward(&h, Some(time))?;
-            if let Some(transformer) = self.transformers.get(i) {
-                h = transformer.forward(&h, text, control)?;
-            }
+        for index in 0..self.layers.resnets.len() {
+            h = self.layers.forward(index, &h, time, text, control)?;
             skips.push(h.clone());
         }
         if let Some(downsample) = &self.downsample {
@@ -118,14 +147,9 @@ impl DownBlock {
         Ok(h)
     }
 
-    /// The level's attention layers on a map of `size` (height, width).
-    pub fn sites(&self, size: (usize, usize)) -> Vec<AttentionSite> {
-        self.transformers.iter().flat_map(|t| t.sites(size.0, size.1)).collect()
-    }
-
     /// The level's transformers.
     pub fn transformers(&self) -> std::slice::Iter<'_, Transformer> {
-        self.transformers.iter()
+        self.layers.transformers.iter()
     }
 }
 
@@ -162,11 +186,6 @@ impl MidBlock {
         self.second.forward(&h, Some(time))
     }
 
-    /// The block's attention layers on a map of `size` (height, width).
-    pub fn sites(&self, size: (usize, usize)) -> Vec<AttentionSite> {
-        self.transformer.iter().flat_map(|t| t.sites(size.0, size.1)).collect()
-    }
-
     /// The block's transformer, if it has one.
     pub fn transformers(&self) -> std::option::Iter<'_, Transformer> {
         self.transformer.iter()
@@ -187,27 +206,22 @@ impl UpBlock {
     ) -> Loaded<Self> {
         let channels = level.channels;
         let count = level.layers + 1;
-        let attentions = if level.up_attention { count } else { 0 };
+        let inputs = (0..count).map(|i| {
+            let from_below = if i == 0 { input } else { channels };
+            let from_skip = if i == count - 1 { skip } else { channels };
+            from_below + from_skip
+        });
+        let load_upsample = || {
+            let positions = resnet.positions.map(|positions| 4 * positions);
+            Conv2d::load(&scope.precise().at("upsamplers.0.conv"), channels, channels, SAME, positions)
+        };
         Ok(Self {
-            resnets: (0..count)
-                .map(|i| {
-                    let from_below = if i == 0 { input } else { channels };
-                    let from_skip = if i == count - 1 { skip } else { channels };
-                    let input = from_below + from_skip;
-                    ResnetBlock::load(&scope.at("resnets").at(i), input, channels, resnet, &mut counters.time)
-                })
-                .collect::<Loaded<_>>()?,
-            transformers: load_transformers(scope, config, level, attentions, counters)?,
-            upsample: upsample
-                .then(|| {
-                    let positions = resnet.positions.map(|positions| 4 * positions);
-                    Conv2d::load(&scope.precise().at("upsamplers.0.conv"), channels, channels, SAME, positions)
-                })
-                .transpose()?,
+            layers: Layers::load(scope, config, level, (inputs, level.up_attention), resnet, counters)?,
+            upsample: upsample.then(load_upsample).transpose()?,
         })
     }
 
-    /// Runs the level, taking its skip connections off the stack.
+    /// Runs the level, popping its skip connections off the stack.
     pub fn forward(
         &self,
         x: &Tensor,
@@ -217,14 +231,11 @@ impl UpBlock {
         skips: &mut Vec<Tensor>,
     ) -> Result<Tensor> {
         let mut h = x.clone();
-        for (i, resnet) in self.resnets.iter().enumerate() {
+        for index in 0..self.layers.resnets.len() {
             let Some(skip) = skips.pop() else {
                 candle_core::bail!("the way up has more residual blocks than the way down left skip connections");
             };
-            h = resnet.forward(&concat_channels(&h, &skip)?, Some(time))?;
-            if let Some(transformer) = self.transformers.get(i) {
-                h = transformer.forward(&h, text, control)?;
-            }
+            h = self.layers.forward(index, &concat_channels(&h, &skip)?, time, text, control)?;
         }
         if let (Some(upsample), Some(next)) = (&self.upsample, skips.last()) {
             // To the size of the next skip connection: twice this one, or one less where the way down rounded up.
@@ -234,13 +245,8 @@ impl UpBlock {
         Ok(h)
     }
 
-    /// The level's attention layers on a map of `size` (height, width).
-    pub fn sites(&self, size: (usize, usize)) -> Vec<AttentionSite> {
-        self.transformers.iter().flat_map(|t| t.sites(size.0, size.1)).collect()
-    }
-
     /// The level's transformers.
     pub fn transformers(&self) -> std::slice::Iter<'_, Transformer> {
-        self.transformers.iter()
+        self.layers.transformers.iter()
     }
 }

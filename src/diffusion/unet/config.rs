@@ -176,7 +176,7 @@ impl UNetConfig {
     fn from_raw(raw: RawConfig) -> Result<Self, ModelError> {
         for (key, wanted) in UNSUPPORTED_UNLESS {
             if let Some(value) = raw.rest.get(*key).filter(|value| !value.is_null() && !says(value, wanted)) {
-                let detail = format!("`{key}` {value} is not supported, {wanted} is wanted");
+                let detail = format!("unsupported `{key}` {value}; expected {wanted}");
                 return Err(ModelError::config(FILE, detail));
             }
         }
@@ -194,13 +194,14 @@ impl UNetConfig {
         let transformer_layers = raw.transformer_layers_per_block.levels("transformer_layers_per_block", count)?;
         let cross_dims = raw.cross_attention_dim.levels("cross_attention_dim", count)?;
         let activation = Activation::parse(&raw.act_fn)
-            .ok_or_else(|| ModelError::config(FILE, format!("`act_fn` {:?} is not supported", raw.act_fn)))?;
+            .ok_or_else(|| ModelError::config(FILE, format!("unsupported `act_fn` {:?}", raw.act_fn)))?;
         let mid_attention = match raw.mid_block_type.as_deref() {
             Some("UNetMidBlock2DCrossAttn") => true,
             Some("UNetMidBlock2D") => false,
             other => {
-                let detail =
-                    format!("`mid_block_type` {other:?} is not supported, \"UNetMidBlock2DCrossAttn\" is wanted");
+                let detail = format!(
+                    "unsupported `mid_block_type` {other:?}; expected \"UNetMidBlock2DCrossAttn\" or \"UNetMidBlock2D\""
+                );
                 return Err(ModelError::config(FILE, detail));
             }
         };
@@ -277,7 +278,7 @@ fn has_attention(key: &str, block: &str, direction: &str) -> Result<bool, ModelE
         Ok(false)
     } else {
         let detail = format!(
-            "`{key}` {block:?} is not supported, \"{direction}Block2D\" and \"CrossAttn{direction}Block2D\" are"
+            "unsupported `{key}` {block:?}; expected \"{direction}Block2D\" or \"CrossAttn{direction}Block2D\""
         );
         Err(ModelError::config(FILE, detail))
     }

@@ -19,23 +19,25 @@ pub use attention::{
 };
 pub use config::UNetConfig;
 
+use crate::diffusion::conditioning::Conditioning;
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Compute, Conv2d, ConvInput, GroupNorm, Linear, ResnetOptions, SAME};
 use crate::diffusion::unet::attention::{AskedInTurn, PartOfBatch};
 use crate::diffusion::unet::blocks::{Counters, DownBlock, MidBlock, UpBlock};
 use crate::diffusion::unet::timestep::TimestepEmbedding;
+use crate::diffusion::unet::transformer::Transformer;
 use crate::diffusion::weights::Weights;
 use crate::diffusion::weights::files::ModelFiles;
 use crate::kernels::pool::{for_each, threads};
 
 const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
 
-/// Rows that go through the network together on the processor, where threads share them. A row alone gains nothing from company there, and more
-/// than two of them push each other's activations out of the cache.
+/// Rows that go through the network together on the CPU, where threads share each operation. Larger batches are slower:
+/// the activations of more than two rows do not fit the cache.
 const CPU_ROWS: usize = 2;
 
-/// A prompt as the UNet reads it: keys and values for every cross-attention layer, computed once.
-#[derive(Debug, Clone)]
+/// What cross-attention reads of a prompt: keys and values for every layer, computed once.
+#[derive(Debug, Clone, Default)]
 pub struct TextContext {
     /// By [`AttentionSite::index`]; `None` at self-attention layers.
     key_values: Vec<Option<KeyValue>>,
@@ -53,11 +55,11 @@ impl TextContext {
     }
 }
 
-/// A latent, a timestep and a prompt for each row.
+/// A latent, a timestep and a conditioning for each row.
 struct Batch<'a> {
     latents: &'a Tensor,
-    timesteps: &'a [usize],
-    contexts: &'a [&'a TextContext],
+    timesteps: &'a [f64],
+    conditionings: &'a [&'a Conditioning],
 }
 
 /// The loaded UNet.
@@ -149,42 +151,46 @@ impl UNet {
             let (h, w) = sizes[sizes.len() - 1];
             sizes.push((h.div_ceil(2), w.div_ceil(2)));
         }
-        let down = self.down_blocks.iter().zip(&sizes).flat_map(|(block, &size)| block.sites(size));
-        let mid = self.mid_block.sites(sizes[sizes.len() - 1]);
-        let up = self.up_blocks.iter().zip(sizes.iter().rev()).flat_map(|(block, &size)| block.sites(size));
+        let sites = |transformer: &Transformer, (h, w): (usize, usize)| transformer.sites(h, w).collect::<Vec<_>>();
+        let down = self.down_blocks.iter().map(DownBlock::transformers).zip(sizes.iter().copied());
+        let up = self.up_blocks.iter().map(UpBlock::transformers).zip(sizes.iter().rev().copied());
+        let down = down.flat_map(|(of_level, size)| of_level.flat_map(move |transformer| sites(transformer, size)));
+        let up = up.flat_map(|(of_level, size)| of_level.flat_map(move |transformer| sites(transformer, size)));
+        let coarsest = sizes[sizes.len() - 1];
+        let mid = self.mid_block.transformers().flat_map(|transformer| sites(transformer, coarsest));
         down.chain(mid).chain(up).collect()
     }
 
-    /// Keys and values of a prompt's embeddings `[tokens, width]` for every cross-attention layer.
-    pub fn text_context(&self, embeddings: &Tensor) -> Result<TextContext> {
+    /// The conditioning of a prompt's embeddings `[tokens, width]`.
+    pub(crate) fn condition(&self, embeddings: &Tensor) -> Result<Conditioning> {
         let mut key_values = vec![None; self.attention_layers];
         for transformer in self.transformers() {
             transformer.key_values(embeddings, &mut key_values)?;
         }
-        Ok(TextContext { key_values })
+        Ok(Conditioning { context: TextContext { key_values } })
     }
 
-    /// `latents` `[rows, channels, h, w]`, a timestep and a prompt for each row -> the model's output of the same
-    /// shape (noise or velocity, as the scheduler knows).
+    /// `latents` `[rows, channels, h, w]`, a timestep and a conditioning for each row -> the model's output of the same
+    /// shape: noise or velocity, as the noise schedule says.
     pub fn forward(
         &self,
         latents: &Tensor,
-        timesteps: &[usize],
-        contexts: &[&TextContext],
+        timesteps: &[f64],
+        conditionings: &[&Conditioning],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
-        if latents.dim(0)? != timesteps.len() || timesteps.len() != contexts.len() {
+        if latents.dim(0)? != timesteps.len() || timesteps.len() != conditionings.len() {
             candle_core::bail!(
-                "{} latents, {} timesteps and {} prompts: one of each is wanted for every row",
+                "expected a latent, a timestep and a conditioning for each row, got {}, {} and {}",
                 latents.dim(0)?,
                 timesteps.len(),
-                contexts.len()
+                conditionings.len()
             );
         }
         if !latents.device().is_cpu() {
-            return self.forward_together(latents, timesteps, contexts, control);
+            return self.forward_together(latents, timesteps, conditionings, control);
         }
-        let batch = Batch { latents, timesteps, contexts };
+        let batch = Batch { latents, timesteps, conditionings };
         let (rows, threads) = (timesteps.len(), threads());
         // As many rows as threads go through the network beside each other: a thread with a row of its own hardly waits.
         let beside = if threads > 1 { rows / threads * threads } else { 0 };
@@ -216,17 +222,18 @@ impl UNet {
     ) -> Result<Tensor> {
         let latents = batch.latents.narrow(0, part.start, part.len())?.contiguous()?;
         let control = &mut PartOfBatch { control, first: part.start };
-        self.forward_together(&latents, &batch.timesteps[part.clone()], &batch.contexts[part], control)
+        self.forward_together(&latents, &batch.timesteps[part.clone()], &batch.conditionings[part], control)
     }
 
     fn forward_together(
         &self,
         latents: &Tensor,
-        timesteps: &[usize],
-        contexts: &[&TextContext],
+        timesteps: &[f64],
+        conditionings: &[&Conditioning],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
-        let text: Vec<&[Option<KeyValue>]> = contexts.iter().map(|context| context.key_values.as_slice()).collect();
+        let text: Vec<&[Option<KeyValue>]> =
+            conditionings.iter().map(|of_row| of_row.context.key_values.as_slice()).collect();
         let time = self.timestep_embedding.forward(timesteps)?;
         let mut h = self.conv_in.forward(&latents.permute((0, 2, 3, 1))?.contiguous()?)?;
         let mut skips = vec![h.clone()];
@@ -242,7 +249,7 @@ impl UNet {
         output.permute((0, 3, 1, 2))?.contiguous()
     }
 
-    fn transformers(&self) -> impl Iterator<Item = &transformer::Transformer> {
+    fn transformers(&self) -> impl Iterator<Item = &Transformer> {
         let down = self.down_blocks.iter().flat_map(DownBlock::transformers);
         let up = self.up_blocks.iter().flat_map(UpBlock::transformers);
         down.chain(self.mid_block.transformers()).chain(up)

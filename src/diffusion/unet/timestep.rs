@@ -22,8 +22,8 @@ pub struct TimestepEmbedding {
     compute: Compute,
     /// The residual blocks' projections, one behind the other.
     projections: Linear,
-    /// By timestep, `[1, channels of all blocks]`.
-    known: Mutex<HashMap<usize, Tensor>>,
+    /// By the bits of the timestep, `[1, channels of all blocks]`.
+    known: Mutex<HashMap<u64, Tensor>>,
     /// Before the residual blocks' projections.
     activation: Activation,
     linear_1: Linear,
@@ -54,18 +54,18 @@ impl TimestepEmbedding {
     }
 
     /// One timestep a row -> `[rows, channels of all residual blocks]`.
-    pub fn forward(&self, timesteps: &[usize]) -> Result<Tensor> {
+    pub fn forward(&self, timesteps: &[f64]) -> Result<Tensor> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rows = Vec::with_capacity(timesteps.len());
         for &timestep in timesteps {
-            let row = match known.get(&timestep) {
+            let row = match known.get(&timestep.to_bits()) {
                 Some(row) => row.clone(),
                 None => {
                     if known.len() >= REMEMBERED {
                         known.clear();
                     }
                     let row = self.compute(timestep)?;
-                    known.insert(timestep, row.clone());
+                    known.insert(timestep.to_bits(), row.clone());
                     row
                 }
             };
@@ -74,8 +74,11 @@ impl TimestepEmbedding {
         Tensor::cat(&rows, 0)
     }
 
-    fn compute(&self, timestep: usize) -> Result<Tensor> {
-        let angles = || self.frequencies.iter().map(|frequency| timestep as f32 * frequency);
+    fn compute(&self, timestep: f64) -> Result<Tensor> {
+        // PyTorch multiplies in f32; every whole timestep is exact in it.
+        #[allow(clippy::cast_possible_truncation)]
+        let timestep = timestep as f32;
+        let angles = || self.frequencies.iter().map(|frequency| timestep * frequency);
         let (sines, cosines) = (angles().map(f32::sin), angles().map(f32::cos));
         let sinusoids: Vec<f32> =
             if self.cosine_first { cosines.chain(sines).collect() } else { sines.chain(cosines).collect() };

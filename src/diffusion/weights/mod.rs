@@ -101,7 +101,7 @@ impl Weights {
             Dtype::BF16 => DType::BF16,
             Dtype::F32 => DType::F32,
             other => {
-                let detail = format!("tensor `{name}` is stored as {other:?}, f16, bf16 or f32 is wanted");
+                let detail = format!("expected tensor `{name}` in f16, bf16 or f32, got {other:?}");
                 return Err(ModelError::weights(&self.file, detail));
             }
         };
@@ -145,13 +145,13 @@ impl Scope<'_> {
         Self { prefix: self.full_name(&name.to_string()), ..*self }
     }
 
-    /// The same scope, whose layers multiply in f32 on the processor whatever the model computes in.
+    /// The same scope, whose layers multiply in f32 on the CPU whatever the model computes in.
     #[must_use]
     pub fn precise(&self) -> Self {
         Self { is_precise: true, ..self.clone() }
     }
 
-    /// Whether layers on the processor multiply bf16.
+    /// Whether layers on the CPU multiply bf16.
     pub fn multiplies_bf16(&self) -> bool {
         !self.is_precise && self.compute().dtype == DType::BF16
     }
@@ -172,7 +172,7 @@ impl Scope<'_> {
         self.weights.tensor(&self.full_name(name), wanted, &compute.device, compute.activations())
     }
 
-    /// The numbers of the tensor `name` of exactly the shape `wanted`, on the processor.
+    /// The numbers of the tensor `name` of exactly the shape `wanted`, on the CPU.
     pub fn numbers(&self, name: &str, wanted: &[usize]) -> Result<Vec<f32>, ModelError> {
         let tensor = self.weights.tensor(&self.full_name(name), wanted, &Device::Cpu, DType::F32)?;
         Ok(tensor.flatten_all()?.to_vec1()?)

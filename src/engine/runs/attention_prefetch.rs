@@ -1,49 +1,48 @@
-//! A source's attention on its way from main memory to a GPU: a step's is copied while the step before it is computed.
+//! A source's attention is prefetched from host memory to a GPU: a step's is copied while the step before it is computed.
 //!
-//! On the processor, and for recordings that lie on the device, everything is where it is needed.
+//! On the CPU, and for recordings on the device, nothing is copied.
 
 use candle_core::{Device, Result};
 
 #[cfg(feature = "cuda")]
 use crate::kernels::cuda::staging::{Staged, Staging};
-use crate::recordings::{AttentionLog, StepAttention, StepNeeds};
+use crate::recordings::{AttentionLog, GroupSet, StepAttention};
 
 /// Brings each step's attention to the device of an edit.
 #[derive(Debug)]
-pub(crate) struct Ahead {
+pub(crate) struct Prefetch {
     device: Device,
     #[cfg(feature = "cuda")]
-    coming: Box<Coming>,
+    in_flight: Box<InFlight>,
 }
 
-impl Ahead {
+impl Prefetch {
     pub fn new(device: &Device) -> Self {
         Self {
             device: device.clone(),
             #[cfg(feature = "cuda")]
-            coming: Box::default(),
+            in_flight: Box::default(),
         }
     }
 
-    /// A step's attention on the device. The work of the step comes next, so of what `next` needs, if it is there
-    /// already, the copying begins.
+    /// A step's attention on the device. Starts to prefetch what the step after it needs, if that is recorded already.
     pub fn step(
         &mut self,
         log: &AttentionLog,
-        (step, needs): (usize, StepNeeds),
-        next: Option<(usize, StepNeeds)>,
+        (step, needs): (usize, GroupSet),
+        next: Option<(usize, GroupSet)>,
     ) -> Result<StepAttention> {
         if self.device.is_cpu() {
             return Ok(log.step(step));
         }
         #[cfg(feature = "cuda")]
         if log.device().is_cpu() {
-            let found = match self.coming.take(step)? {
+            let found = match self.in_flight.take(step)? {
                 Some(attention) => attention,
                 None => log.step(step).only(needs).on_device(&self.device)?,
             };
-            if let Some((step, needs)) = next.filter(|(step, needs)| needs.any() && log.has(*step, *needs)) {
-                self.coming.begin(&self.device, step, log.step(step).only(needs));
+            if let Some((step, needs)) = next.filter(|(step, needs)| !needs.is_empty() && log.has(*step, *needs)) {
+                self.in_flight.begin(&self.device, step, log.step(step).only(needs));
             }
             return Ok(found);
         }
@@ -55,19 +54,19 @@ impl Ahead {
 /// The next step's attention, being copied.
 #[cfg(feature = "cuda")]
 #[derive(Debug, Default)]
-struct Coming {
+struct InFlight {
     /// Made when it is first needed.
     staging: Option<Staging>,
     step: Option<(usize, StepAttention, Staged)>,
-    /// Copying ahead did not work, so it is left alone; each step is copied when it is needed.
-    gave_up: bool,
+    /// Prefetching failed once and is not tried again; each step is copied when it is needed.
+    is_disabled: bool,
 }
 
 #[cfg(feature = "cuda")]
-impl Coming {
-    /// What was begun for a step; `None` where nothing was.
+impl InFlight {
+    /// The attention of a step, where its copy is in flight.
     fn take(&mut self, step: usize) -> Result<Option<StepAttention>> {
-        let Some((_, attention, staged)) = self.step.take().filter(|(coming, ..)| *coming == step) else {
+        let Some((_, attention, staged)) = self.step.take().filter(|(in_flight, ..)| *in_flight == step) else {
             return Ok(None);
         };
         let mut tensors = staged.finish()?.into_iter();
@@ -79,14 +78,14 @@ impl Coming {
     }
 
     fn begin(&mut self, device: &Device, step: usize, attention: StepAttention) {
-        if self.gave_up {
+        if self.is_disabled {
             return;
         }
         match self.try_begin(device, &attention) {
             Ok(staged) => self.step = Some((step, attention, staged)),
             Err(error) => {
-                tracing::warn!(%error, "recordings are not copied ahead to the device");
-                self.gave_up = true;
+                tracing::warn!(%error, "prefetching of recordings to the device failed and is disabled");
+                self.is_disabled = true;
             }
         }
     }

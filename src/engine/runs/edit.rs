@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use crate::diffusion::ModelError;
-use crate::diffusion::samplers::ddim::Ddim;
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::Conditioning;
 use crate::engine::backend::Backend;
 use crate::engine::control::StepEditor;
-use crate::engine::runs::attention_prefetch::Ahead;
-use crate::engine::runs::sampler_state::Denoising;
+use crate::engine::runs::attention_prefetch::Prefetch;
+use crate::engine::runs::needs_of;
+use crate::engine::runs::sampler_state::{SamplerState, Sampling};
 use crate::p2p::{EditPlan, add_step, blend_mask};
-use crate::recordings::{AttentionLog, RecordingLayout, StepNeeds, Trajectory, TrajectoryStep};
+use crate::recordings::{AttentionLog, Coverage, GroupSet, RecordingLayout, Trajectory, TrajectoryStep};
 
 /// An edit of a source that is recorded, or being recorded.
 #[derive(Debug)]
 pub struct EditRun {
-    pub(crate) denoising: Denoising,
+    pub(crate) state: SamplerState,
     pub(crate) trajectory: Arc<Trajectory>,
     pub(crate) log: Arc<AttentionLog>,
-    pub(crate) ahead: Ahead,
-    pub(crate) context: TextContext,
+    pub(crate) prefetch: Prefetch,
+    pub(crate) conditioning: Conditioning,
     plan: Arc<EditPlan>,
+    /// What the plan reads of the source, step by step.
+    needs: Coverage,
     pub(crate) editor: StepEditor,
     pub(crate) maps: Option<SummedMaps>,
-    last_mask: Option<Vec<bool>>,
 }
 
 /// Maps summed over the steps so far.
@@ -36,30 +36,29 @@ pub(crate) struct SummedMaps {
 }
 
 impl EditRun {
-    /// An edit towards the prompt of `context`. It starts from the source's noise and takes its schedule and guidance.
+    /// An edit towards the prompt of `conditioning`. It starts from the source's latents and is sampled as the source was.
     /// `keeps_maps` sums up the target's attention.
     pub fn new(
         model: &dyn Backend,
-        guidance_scale: f64,
+        sampling: &Sampling,
         trajectory: Arc<Trajectory>,
         log: Arc<AttentionLog>,
-        context: TextContext,
+        conditioning: Conditioning,
         plan: Arc<EditPlan>,
         keeps_maps: bool,
-    ) -> std::result::Result<Self, ModelError> {
+    ) -> Self {
         let editor = StepEditor::new(&plan, log.layout(), log.contexts());
-        let steps = trajectory.total_steps();
-        Ok(Self {
-            denoising: Denoising::new(&model.info().scheduler, trajectory.noise(), steps, guidance_scale)?,
+        Self {
+            state: SamplerState::new(sampling, trajectory.start().clone()),
             maps: (keeps_maps || plan.blend().is_some()).then(SummedMaps::default),
+            needs: needs_of(&plan, log.layout()),
             trajectory,
             log,
-            ahead: Ahead::new(model.device()),
-            context,
+            prefetch: Prefetch::new(model.device()),
+            conditioning,
             plan,
             editor,
-            last_mask: None,
-        })
+        }
     }
 
     /// What is recorded of its source.
@@ -67,31 +66,26 @@ impl EditRun {
         self.log.layout()
     }
 
-    /// The local-blend mask of the last step, row by row over the latents; `None` where nothing was blended.
-    pub fn last_mask(&self) -> Option<&[bool]> {
-        self.last_mask.as_deref()
-    }
-
     /// The target's maps, summed over the steps so far, where they are kept.
     pub fn summed_maps(&self) -> Option<&[f32]> {
         self.maps.as_ref().map(|maps| maps.target.as_slice())
     }
 
-    pub(crate) fn needs(&self) -> StepNeeds {
-        self.needs_at(self.denoising.step)
+    pub(crate) fn needs(&self) -> GroupSet {
+        self.needs_at(self.state.step)
     }
 
     /// What a step needs of its source.
-    pub(crate) fn needs_at(&self, step: usize) -> StepNeeds {
-        StepNeeds { cross: self.plan.injects_cross(step), self_attention: self.plan.injects_self(step) }
+    pub(crate) fn needs_at(&self, step: usize) -> GroupSet {
+        self.needs.at(step)
     }
 
-    pub(crate) fn advance(&mut self, scheduler: &Ddim, output: &Tensor) -> Result<()> {
-        let step = self.denoising.step;
+    pub(crate) fn advance(&mut self, output: &Tensor) -> Result<()> {
+        let step = self.state.step;
         let Some(source) = self.trajectory.step(step) else {
             candle_core::bail!("step {step} of the source is not there yet");
         };
-        self.denoising.advance(scheduler, output)?;
+        self.state.advance(output)?;
         self.editor.end();
         self.log.read_past(step);
         self.blend(&source)
@@ -104,17 +98,16 @@ impl EditRun {
         };
         add_step(&mut maps.source, &source.maps);
         add_step(&mut maps.target, &self.editor.finish_maps(&source.maps)?);
-        let Some(blend) = self.plan.blend().filter(|blend| self.denoising.step > blend.start_step) else {
+        let Some(blend) = self.plan.blend().filter(|blend| self.state.step > blend.start_step) else {
             return Ok(());
         };
-        let (_, _, height, width) = self.denoising.latents.dims4()?;
+        let (_, _, height, width) = self.state.latents.dims4()?;
         let (map_height, map_width) = self.log.layout().blend_level().unwrap_or((0, 0));
         let mask = blend_mask(blend, &maps.source, &maps.target, map_height, map_width, height, width);
         let factors: Vec<f32> = mask.iter().map(|&inside| f32::from(u8::from(inside))).collect();
         let factors = Tensor::from_vec(factors, (1, 1, height, width), source.latents.device())?;
-        let difference = (&self.denoising.latents - &source.latents)?;
-        self.denoising.latents = (&source.latents + difference.broadcast_mul(&factors)?)?;
-        self.last_mask = Some(mask);
+        let difference = (&self.state.latents - &source.latents)?;
+        self.state.latents = (&source.latents + difference.broadcast_mul(&factors)?)?;
         Ok(())
     }
 }

@@ -1,62 +1,66 @@
-//! One step of several runs with one pass of the UNet, and what is done with what goes wrong in it.
+//! One step of several runs with one pass of the UNet; errors and panics of it become failures.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_core::{Result, Tensor};
+use candle_core::{Error, Result, Tensor};
 
 use crate::engine::backend::Backend;
 use crate::engine::control::BatchControl;
 use crate::engine::runs::Run;
 
-/// Why tensor work came to nothing. The texts are for logs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why tensor work failed. Errors are shared, because one failure can fail several jobs.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
     /// It concerns this work alone.
-    #[error("{0}")]
-    Work(String),
-    /// The device has failed: nothing that comes after can succeed.
+    #[error(transparent)]
+    Work(Arc<Error>),
+    /// It panicked with this message, and concerns this work alone.
+    #[error("panic: {0}")]
+    Panic(String),
+    /// The device has failed: no later work can succeed.
     #[error("the device failed: {0}")]
-    Device(String),
+    Device(#[source] Arc<Error>),
 }
 
-/// Whether a run took its step, or what kept it from it.
+/// Whether a run took its step, or why not.
 pub type StepResult = std::result::Result<(), Failure>;
 
 /// Runs tensor work; errors and panics of it become failures.
 pub fn guarded<T>(model: &dyn Backend, work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Failure> {
-    // What a panic leaves behind is a run that is given up, or one whose next step begins by starting over.
+    // After a panic the run is either dropped, or its next step starts by resetting what the last one left.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) if model.is_device_failure(&error) => Err(Failure::Device(error.to_string())),
-        Ok(Err(error)) => Err(Failure::Work(error.to_string())),
+        Ok(Err(error)) if model.is_device_failure(&error) => Err(Failure::Device(Arc::new(error))),
+        Ok(Err(error)) => Err(Failure::Work(Arc::new(error))),
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(Failure::Work(format!("panic: {}", text.as_deref().unwrap_or("no message"))))
+            Err(Failure::Panic(text.unwrap_or_else(|| "no message".to_owned())))
         }
     }
 }
 
 /// The UNet's output for the next step of every run, `[rows, channels, h, w]`: run by run, of each run its rows.
 pub fn forward(model: &dyn Backend, runs: &mut [&mut Run]) -> Result<Tensor> {
-    let (mut latents, mut timesteps, mut contexts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut latents, mut timesteps, mut conditionings) = (Vec::new(), Vec::new(), Vec::new());
     for run in runs.iter() {
-        let (of_run, timestep, prompts) = run.inputs()?;
-        latents.extend(std::iter::repeat_n(of_run, prompts.len()));
-        timesteps.extend(std::iter::repeat_n(timestep, prompts.len()));
-        contexts.extend(prompts);
+        let (of_run, timestep, of_rows) = run.inputs()?;
+        latents.extend(std::iter::repeat_n(of_run, of_rows.len()));
+        timesteps.extend(std::iter::repeat_n(timestep, of_rows.len()));
+        conditionings.extend(of_rows);
     }
-    let contexts: Vec<_> = contexts.iter().collect();
-    let mut rows = Vec::with_capacity(contexts.len());
+    let conditionings: Vec<_> = conditionings.iter().collect();
+    let mut rows = Vec::with_capacity(conditionings.len());
     for run in runs.iter_mut() {
         rows.extend(run.controls()?);
     }
-    model.forward(&Tensor::cat(&latents, 0)?, &timesteps, &contexts, &mut BatchControl::new(rows))
+    model.forward(&Tensor::cat(&latents, 0)?, &timesteps, &conditionings, &mut BatchControl::new(rows))
 }
 
-/// Takes one step of every run with one pass of the UNet, and tells how long the pass took. The outer error is the
-/// pass's and concerns all of them: no run has moved. The inner ones are each run's own.
+/// Takes one step of every run with one pass of the UNet, and returns how long the pass took. The outer error is the
+/// pass's and concerns all of them: no run has advanced. The inner ones are each run's own.
 pub fn denoise(
     model: &dyn Backend,
     runs: &mut [&mut Run],
@@ -68,7 +72,7 @@ pub fn denoise(
     let advance = |run: &mut &mut Run| {
         let (first, rows) = (next_row, run.rows());
         next_row += rows;
-        guarded(model, || run.advance(&model.info().scheduler, &output.narrow(0, first, rows)?))
+        guarded(model, || run.advance(&output.narrow(0, first, rows)?))
     };
     Ok((runs.iter_mut().map(advance).collect(), took))
 }

@@ -2,12 +2,12 @@
 //!
 //! | run | rows a step | reads | writes |
 //! | --- | --- | --- | --- |
-//! | source | 2, unconditional and conditional | | the trajectory, and the attention that is wanted of it |
+//! | source | as its guidance says: unconditional and conditional | | the trajectory, and the attention that is wanted of it |
 //! | replay | 1, conditional | the trajectory | attention that is missing |
-//! | edit | 2 | the trajectory, attention | its own latents |
+//! | edit | as its source's guidance says | the trajectory, attention | its own latents |
 //!
-//! Whoever reads a step waits until it is written, so an edit follows a source or a replay one step behind, and reads a
-//! complete recording at once; there is no other rule. [`crate::engine::runs::forward`] takes one step of several runs with one
+//! A run reads a step once it is written. So an edit follows a source or a replay one step behind, and reads a complete
+//! recording without waiting; there is no other rule. [`crate::engine::runs::forward`] takes one step of several runs with one
 //! pass of the UNet; they may be at different steps of different schedules and prompts, as long as their latents have
 //! one shape.
 
@@ -17,18 +17,22 @@ pub mod forward;
 pub(crate) mod sampler_state;
 pub mod set;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use candle_core::{Result, Tensor};
 
-use crate::diffusion::samplers::ddim::Ddim;
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::Conditioning;
+use crate::diffusion::samplers::{GuidanceMode, RowPrompt};
+use crate::diffusion::unet::AttentionKind;
 use crate::engine::backend::Backend;
 use crate::engine::control::RowControl;
-use crate::engine::runs::sampler_state::Denoising;
-use crate::p2p::EditPlan;
-use crate::recordings::{Coverage, RecordingLayout, StepNeeds, StepSet};
+use crate::engine::runs::sampler_state::SamplerState;
+use crate::p2p::{EditPlan, blend_level};
+use crate::recordings::{Coverage, GroupSet, RecordingLayout};
 
 pub use crate::engine::runs::edit::EditRun;
+pub use crate::engine::runs::sampler_state::{Sampling, guidance_of};
 pub use crate::engine::runs::source::{ReplayRun, SourceRun};
 use crate::telemetry::labels::label;
 
@@ -44,9 +48,7 @@ label! {
     }
 }
 
-/// Rows that a source or an edit adds to a forward pass.
-pub const ROWS_PER_RUN: usize = 2;
-/// Rows that a replay adds.
+/// Rows that a replay adds to a forward pass: the conditional one, whatever the guidance.
 pub const ROWS_PER_REPLAY: usize = 1;
 
 /// Which layers of a model are recorded for images of this size in pixels.
@@ -57,16 +59,28 @@ pub fn recording_layout(model: &dyn Backend, height: usize, width: usize) -> Rec
     let latent_values = info.latent_channels * (height / info.vae_factor) * (width / info.vae_factor);
     let tokens = info.tokenizer.max_tokens();
     let bytes = model.value_bytes(&sites);
-    RecordingLayout::new(sites, crate::p2p::blend_level(&levels), tokens, latent_values, height * width, bytes)
+    let blend_level = blend_level(&levels, info.architecture.blend_positions);
+    RecordingLayout::new(&info.architecture, sites, blend_level, tokens, latent_values, height * width, bytes)
 }
 
-/// What an edit reads of its source's attention.
-pub fn needs_of(plan: &EditPlan) -> Coverage {
-    let steps = plan.steps();
-    Coverage {
-        cross: StepSet::select(steps, |step| plan.injects_cross(step)),
-        self_attention: StepSet::select(steps, |step| plan.injects_self(step)),
-    }
+/// What an edit reads of its source's attention, recorded in this layout.
+pub fn needs_of(plan: &EditPlan, layout: &RecordingLayout) -> Coverage {
+    needs_in(layout, plan.steps(), |step| plan.injects_cross(step), |step| plan.injects_self(step))
+}
+
+/// All groups of each kind of attention at the steps at which it is injected.
+pub(crate) fn needs_in(
+    layout: &RecordingLayout,
+    steps: usize,
+    injects_cross: impl Fn(usize) -> bool,
+    injects_self: impl Fn(usize) -> bool,
+) -> Coverage {
+    let cross = layout.groups().of_kind(AttentionKind::CrossAttention);
+    let own = layout.groups().of_kind(AttentionKind::SelfAttention);
+    let where_injected = |groups: GroupSet, is_injected: bool| if is_injected { groups } else { GroupSet::EMPTY };
+    Coverage::select(steps, |step| {
+        where_injected(cross, injects_cross(step)).union(where_injected(own, injects_self(step)))
+    })
 }
 
 /// A run of any kind.
@@ -93,31 +107,28 @@ impl Run {
     /// Rows of a pass.
     pub fn rows(&self) -> usize {
         match self {
-            Self::Source(_) | Self::Edit(_) => ROWS_PER_RUN,
+            Self::Source(SourceRun { state, .. }) | Self::Edit(EditRun { state, .. }) => state.guidance().rows().len(),
             Self::Replay(_) => ROWS_PER_REPLAY,
         }
     }
 
-    fn denoising(&self) -> Option<&Denoising> {
+    fn state(&self) -> Option<&SamplerState> {
         match self {
-            Self::Source(run) => Some(&run.denoising),
-            Self::Edit(run) => Some(&run.denoising),
+            Self::Source(SourceRun { state, .. }) | Self::Edit(EditRun { state, .. }) => Some(state),
             Self::Replay(_) => None,
         }
     }
 
     /// Steps done.
     pub fn step(&self) -> usize {
-        self.denoising().map_or_else(|| self.steps() - self.steps_left(), |denoising| denoising.step)
+        self.state().map_or_else(|| self.steps() - self.steps_left(), |state| state.step)
     }
 
     /// Steps of the whole run.
     pub fn steps(&self) -> usize {
         match self {
-            Self::Replay(run) => run.timesteps.len(),
-            Self::Source(SourceRun { denoising, .. }) | Self::Edit(EditRun { denoising, .. }) => {
-                denoising.timesteps.len()
-            }
+            Self::Replay(run) => run.trajectory.total_steps(),
+            Self::Source(SourceRun { state, .. }) | Self::Edit(EditRun { state, .. }) => state.steps(),
         }
     }
 
@@ -125,9 +136,7 @@ impl Run {
     pub fn steps_left(&self) -> usize {
         match self {
             Self::Replay(run) => run.missing.steps(),
-            Self::Source(SourceRun { denoising, .. }) | Self::Edit(EditRun { denoising, .. }) => {
-                denoising.timesteps.len() - denoising.step
-            }
+            Self::Source(SourceRun { state, .. }) | Self::Edit(EditRun { state, .. }) => state.steps() - state.step,
         }
     }
 
@@ -139,15 +148,14 @@ impl Run {
     /// Final or present latents, `[1, channels, h, w]`; of a replay the source's noise.
     pub fn latents(&self) -> &Tensor {
         match self {
-            Self::Source(run) => &run.denoising.latents,
-            Self::Edit(run) => &run.denoising.latents,
-            Self::Replay(run) => run.trajectory.noise(),
+            Self::Source(SourceRun { state, .. }) | Self::Edit(EditRun { state, .. }) => &state.latents,
+            Self::Replay(run) => run.trajectory.start(),
         }
     }
 
     /// The sample that the model predicted at the last step, `[1, channels, h, w]`.
-    pub fn predicted(&self, scheduler: &Ddim) -> Result<Option<Tensor>> {
-        self.denoising().map_or(Ok(None), |denoising| denoising.predicted(scheduler))
+    pub fn predicted(&self) -> Result<Option<Tensor>> {
+        self.state().map_or(Ok(None), SamplerState::predicted)
     }
 
     /// Whether the next step can be taken: what it reads is there.
@@ -159,33 +167,29 @@ impl Run {
                 run.next_step().is_some_and(|step| run.trajectory.recorded_steps() >= step && run.log.admits(step))
             }
             Self::Edit(run) => {
-                let step = run.denoising.step;
+                let step = run.state.step;
                 run.trajectory.recorded_steps() > step && run.log.has(step, run.needs())
             }
         }
     }
 
-    /// The latents, the timestep and the prompts of the next step's rows.
-    pub(crate) fn inputs(&self) -> Result<(Tensor, usize, Vec<TextContext>)> {
-        let of = |denoising: &Denoising| (denoising.latents.clone(), denoising.timesteps[denoising.step]);
-        Ok(match self {
+    /// The latents, the timestep and the conditionings of the next step's rows.
+    pub(crate) fn inputs(&self) -> Result<(Tensor, f64, Vec<Conditioning>)> {
+        let (input, conditionings) = match self {
             Self::Source(run) => {
-                let (latents, timestep) = of(&run.denoising);
-                let contexts = vec![run.contexts.unconditional.clone(), run.contexts.conditional.clone()];
-                (latents, timestep, contexts)
+                let (negative, prompt) = (run.contexts.unconditional(run.state.step), run.contexts.conditional());
+                (run.state.input()?, row_conditionings(run.state.guidance(), negative, prompt))
             }
             Self::Edit(run) => {
-                let (latents, timestep) = of(&run.denoising);
-                (latents, timestep, vec![run.log.contexts().unconditional.clone(), run.context.clone()])
+                let negative = run.log.contexts().unconditional(run.state.step);
+                (run.state.input()?, row_conditionings(run.state.guidance(), negative, &run.conditioning))
             }
             Self::Replay(run) => {
                 let step = run.next_step().unwrap_or(0);
-                let Some(latents) = run.trajectory.before(step) else {
-                    candle_core::bail!("step {step} of the source cannot be run again yet");
-                };
-                (latents, run.timesteps[step], vec![run.log.contexts().conditional.clone()])
+                (run.input(step)?, vec![run.log.contexts().conditional().clone()])
             }
-        })
+        };
+        Ok((input.0, input.1, conditionings))
     }
 
     /// How the rows attend at the next step, in the order of [`Self::inputs`].
@@ -193,29 +197,48 @@ impl Run {
         Ok(match self {
             Self::Source(run) => {
                 run.recorder.begin(run.needs(), true);
-                vec![RowControl::Free, RowControl::Record(&mut run.recorder)]
+                row_controls(run.state.guidance(), RowControl::Record(&mut run.recorder))
             }
             Self::Replay(run) => {
-                let needs = run.next_step().map_or_else(StepNeeds::default, |step| run.missing.at(step));
+                let needs = run.next_step().map_or(GroupSet::EMPTY, |step| run.missing.at(step));
                 run.recorder.begin(needs, false);
                 vec![RowControl::Record(&mut run.recorder)]
             }
             Self::Edit(run) => {
-                let step = run.denoising.step;
-                let next = (step + 1 < run.denoising.timesteps.len()).then(|| (step + 1, run.needs_at(step + 1)));
-                let attention = run.ahead.step(&run.log, (step, run.needs()), next)?;
+                let step = run.state.step;
+                let next = (step + 1 < run.state.steps()).then(|| (step + 1, run.needs_at(step + 1)));
+                let attention = run.prefetch.step(&run.log, (step, run.needs()), next)?;
                 run.editor.begin(step, attention, run.maps.is_some());
-                vec![RowControl::Free, RowControl::Edit(&mut run.editor)]
+                row_controls(run.state.guidance(), RowControl::Edit(&mut run.editor))
             }
         })
     }
 
     /// Takes the step that the UNet's output `[rows, channels, h, w]` is for.
-    pub(crate) fn advance(&mut self, scheduler: &Ddim, output: &Tensor) -> Result<()> {
+    pub(crate) fn advance(&mut self, output: &Tensor) -> Result<()> {
         match self {
-            Self::Source(run) => run.advance(scheduler, output),
+            Self::Source(run) => run.advance(output),
             Self::Replay(run) => run.advance(),
-            Self::Edit(run) => run.advance(scheduler, output),
+            Self::Edit(run) => run.advance(output),
         }
     }
+}
+
+/// The conditioning of each row.
+fn row_conditionings(guidance: GuidanceMode, negative: &Conditioning, prompt: &Conditioning) -> Vec<Conditioning> {
+    let conditioning = |row: &RowPrompt| match row {
+        RowPrompt::Unconditional => negative.clone(),
+        RowPrompt::Conditional => prompt.clone(),
+    };
+    guidance.rows().iter().map(conditioning).collect()
+}
+
+/// How each row attends: the conditional one as given, the others to themselves.
+fn row_controls(guidance: GuidanceMode, conditional: RowControl<'_>) -> Vec<RowControl<'_>> {
+    let mut conditional = Some(conditional);
+    let control = |row: &RowPrompt| match row {
+        RowPrompt::Unconditional => RowControl::Free,
+        RowPrompt::Conditional => conditional.take().unwrap_or(RowControl::Free),
+    };
+    guidance.rows().iter().map(control).collect()
 }

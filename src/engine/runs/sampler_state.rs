@@ -1,50 +1,92 @@
-//! Latents on their way through a schedule.
+//! A source or an edit on its way from noise to image: the latents, and what the sampler keeps of the run.
+
+use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use crate::diffusion::ModelError;
-use crate::diffusion::samplers::ddim::Ddim;
+use crate::diffusion::samplers::{GuidanceMode, Sampler, StepNoise, Stepper};
+use crate::diffusion::{ModelError, ModelInfo};
+use crate::recordings::Source;
+
+/// How a source is sampled; its edits and its replays are sampled the same way.
+#[derive(Debug, Clone)]
+pub struct Sampling {
+    /// The sampler, for the source's number of steps.
+    pub sampler: Arc<dyn Sampler>,
+    /// How the prompt steers the run.
+    pub guidance: GuidanceMode,
+    /// What a stochastic sampler adds.
+    pub noise: StepNoise,
+}
+
+impl Sampling {
+    /// How a source is sampled on a model.
+    ///
+    /// # Errors
+    /// [`ModelError::Schedule`] where the model's sampler cannot make that many steps.
+    pub fn of(model: &ModelInfo, source: &Source) -> std::result::Result<Self, ModelError> {
+        Ok(Self {
+            sampler: model.sampler(source.sampler, source.steps)?,
+            guidance: guidance_of(source),
+            noise: StepNoise::new(source.seed()),
+        })
+    }
+}
+
+/// How the prompt of a source, and of its edits, steers the run.
+pub fn guidance_of(source: &Source) -> GuidanceMode {
+    GuidanceMode::ClassifierFree { scale: source.guidance_scale }
+}
 
 /// Latents on their way through a schedule.
 #[derive(Debug)]
-pub(crate) struct Denoising {
+pub(crate) struct SamplerState {
     /// `[1, channels, h, w]`.
     pub latents: Tensor,
-    pub timesteps: Vec<usize>,
-    guidance_scale: f64,
+    /// Steps taken.
     pub step: usize,
-    /// What the last step began with and what the model said to it, guided: enough for a preview.
+    sampling: Sampling,
+    stepper: Box<dyn Stepper>,
+    /// The latents before the last step and the guided output there: enough for a preview.
     last: Option<(Tensor, Tensor)>,
 }
 
-impl Denoising {
-    pub fn new(
-        scheduler: &Ddim,
-        noise: &Tensor,
-        steps: usize,
-        guidance_scale: f64,
-    ) -> std::result::Result<Self, ModelError> {
-        let timesteps = scheduler.timesteps(steps)?;
-        Ok(Self { latents: noise.clone(), timesteps, guidance_scale, step: 0, last: None })
+impl SamplerState {
+    /// A run from `latents`, before its first step.
+    pub fn new(sampling: &Sampling, latents: Tensor) -> Self {
+        Self { latents, step: 0, sampling: sampling.clone(), stepper: sampling.sampler.start(), last: None }
     }
 
-    /// Guidance and a scheduler step over the UNet's output `[2, channels, h, w]`, unconditional first.
-    pub fn advance(&mut self, scheduler: &Ddim, output: &Tensor) -> Result<()> {
-        let (unconditional, conditional) = (output.narrow(0, 0, 1)?, output.narrow(0, 1, 1)?);
-        // Classifier-free guidance (Ho and Salimans, arXiv 2207.12598).
-        let guided = (&unconditional + ((conditional - &unconditional)? * self.guidance_scale)?)?;
-        let (timestep, steps) = (self.timesteps[self.step], self.timesteps.len());
-        let next = scheduler.step(&guided, timestep, steps, &self.latents)?;
+    /// Steps of the whole run.
+    pub fn steps(&self) -> usize {
+        self.sampling.sampler.timesteps().len()
+    }
+
+    /// How the prompt steers the run.
+    pub fn guidance(&self) -> GuidanceMode {
+        self.sampling.guidance
+    }
+
+    /// What the UNet reads at the next step: the scaled latents and the timestep.
+    pub fn input(&self) -> Result<(Tensor, f64)> {
+        let sampler = &self.sampling.sampler;
+        Ok((sampler.scale_input(self.step, &self.latents)?, sampler.timesteps()[self.step]))
+    }
+
+    /// Takes the step that the UNet's output `[rows, channels, h, w]` is for.
+    pub fn advance(&mut self, output: &Tensor) -> Result<()> {
+        let guided = self.sampling.guidance.guide(output)?;
+        let next = self.stepper.step(self.step, &guided, &self.latents, &self.sampling.noise)?;
         self.last = Some((std::mem::replace(&mut self.latents, next), guided));
         self.step += 1;
         Ok(())
     }
 
-    /// The sample that the model predicted at the last step.
-    pub fn predicted(&self, scheduler: &Ddim) -> Result<Option<Tensor>> {
+    /// The clean latents that the model predicted at the last step; `None` before the first one.
+    pub fn predicted(&self) -> Result<Option<Tensor>> {
         let Some((latents, guided)) = &self.last else {
             return Ok(None);
         };
-        scheduler.predicted(guided, self.timesteps[self.step - 1], latents).map(Some)
+        self.sampling.sampler.predicted(self.step - 1, guided, latents).map(Some)
     }
 }

@@ -35,7 +35,7 @@ pub struct Finished {
     pub key: RunKey,
     /// The run, at its end or where it failed.
     pub run: Run,
-    /// Its image (none of a replay), or what it failed of.
+    /// Its image (`None` of a replay), or why it failed.
     pub image: Result<Option<Arc<Image>>, EngineError>,
     /// When its last step was taken.
     pub denoised: Instant,
@@ -54,7 +54,7 @@ pub struct Decoded {
     pub took: Duration,
 }
 
-/// What a pass came to.
+/// A pass that was taken.
 #[derive(Debug, Default)]
 pub struct Pass {
     /// The runs that took part.
@@ -103,7 +103,7 @@ impl RunSet {
         self.runs.values().filter(|active| active.failed.is_none()).map(|active| &active.run)
     }
 
-    /// Gives up the runs that nobody wants any more.
+    /// Drops the runs that are not wanted any more.
     pub fn retain(&mut self, is_wanted: impl Fn(RunKey) -> bool) {
         self.runs.retain(|key, _| is_wanted(*key));
     }
@@ -155,7 +155,7 @@ impl RunSet {
         let mut finished: Vec<Finished> = ended
             .into_iter()
             .map(|(key, active)| {
-                let image = active.failed.map_or(Ok(None), |failure| Err(EngineError::Failed(failure.to_string())));
+                let image = active.failed.map_or(Ok(None), |failure| Err(failure.into()));
                 Finished { key, run: active.run, image, denoised, decode: Duration::ZERO }
             })
             .collect();
@@ -241,7 +241,7 @@ pub fn decode(
                 }
             }
             Err(failure @ Failure::Device(_)) => return Err(failure),
-            Err(failure) if some.len() == 1 => images.push(Err(EngineError::Failed(failure.to_string()))),
+            Err(failure) if some.len() == 1 => images.push(Err(failure.into())),
             Err(_) => {
                 for one in some {
                     images.extend(decode(model, key, std::slice::from_ref(one))?);
@@ -258,6 +258,6 @@ fn is_finite(model: &dyn Backend, latents: &Tensor) -> Result<Result<(), EngineE
         Ok(sum) if sum.is_finite() => Ok(Ok(())),
         Ok(_) => Ok(Err(EngineError::Diverged)),
         Err(failure @ Failure::Device(_)) => Err(failure),
-        Err(failure) => Ok(Err(EngineError::Failed(failure.to_string()))),
+        Err(failure) => Ok(Err(failure.into())),
     }
 }

@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use crate::diffusion::ModelError;
-use crate::diffusion::samplers::ddim::Ddim;
-use crate::engine::backend::Backend;
+use crate::diffusion::samplers::Sampler;
 use crate::engine::control::StepRecorder;
-use crate::engine::runs::sampler_state::Denoising;
-use crate::recordings::{AttentionLog, Coverage, SourceContexts, StepNeeds, Trajectory, TrajectoryStep};
+use crate::engine::runs::sampler_state::{SamplerState, Sampling};
+use crate::recordings::{AttentionLog, Coverage, GroupSet, SourceContexts, Trajectory, TrajectoryStep};
 
 /// A source being run for the first time.
 #[derive(Debug)]
 pub struct SourceRun {
-    pub(crate) denoising: Denoising,
+    pub(crate) state: SamplerState,
     pub(crate) trajectory: Arc<Trajectory>,
     pub(crate) contexts: Arc<SourceContexts>,
     /// Where attention goes, and of which steps it is wanted.
@@ -26,7 +24,7 @@ pub struct SourceRun {
 #[derive(Debug)]
 pub struct ReplayRun {
     pub(crate) trajectory: Arc<Trajectory>,
-    pub(crate) timesteps: Vec<usize>,
+    sampler: Arc<dyn Sampler>,
     pub(crate) log: Arc<AttentionLog>,
     pub(crate) missing: Coverage,
     pub(crate) recorder: StepRecorder,
@@ -35,16 +33,14 @@ pub struct ReplayRun {
 impl SourceRun {
     /// A run that writes `trajectory`, and of the steps of a coverage the attention into a log.
     pub fn new(
-        model: &dyn Backend,
-        guidance_scale: f64,
+        sampling: &Sampling,
         trajectory: Arc<Trajectory>,
         contexts: Arc<SourceContexts>,
         log: Option<(Arc<AttentionLog>, Coverage)>,
-    ) -> std::result::Result<Self, ModelError> {
-        let steps = trajectory.total_steps();
-        let denoising = Denoising::new(&model.info().scheduler, trajectory.noise(), steps, guidance_scale)?;
+    ) -> Self {
+        let state = SamplerState::new(sampling, trajectory.start().clone());
         let recorder = StepRecorder::new(trajectory.layout());
-        Ok(Self { denoising, trajectory, contexts, log, recorder })
+        Self { state, trajectory, contexts, log, recorder }
     }
 
     /// What this run writes.
@@ -52,33 +48,35 @@ impl SourceRun {
         &self.trajectory
     }
 
-    pub(crate) fn needs(&self) -> StepNeeds {
-        self.log.as_ref().map_or_else(StepNeeds::default, |(_, wanted)| wanted.at(self.denoising.step))
+    pub(crate) fn needs(&self) -> GroupSet {
+        self.log.as_ref().map_or(GroupSet::EMPTY, |(_, wanted)| wanted.at(self.state.step))
     }
 
-    pub(crate) fn advance(&mut self, scheduler: &Ddim, output: &Tensor) -> Result<()> {
-        let step = self.denoising.step;
+    pub(crate) fn advance(&mut self, output: &Tensor) -> Result<()> {
+        let step = self.state.step;
         let (attention, maps) = self.recorder.finish()?;
-        self.denoising.advance(scheduler, output)?;
+        self.state.advance(output)?;
         if let Some((log, _)) = &self.log {
             log.put(step, attention)?;
         }
-        self.trajectory.push(TrajectoryStep { latents: self.denoising.latents.clone(), maps });
+        self.trajectory.push(TrajectoryStep { latents: self.state.latents.clone(), maps });
         Ok(())
     }
 }
 
 impl ReplayRun {
     /// A run that computes the attention of the steps of `missing` again.
-    pub fn new(
-        model: &dyn Backend,
-        trajectory: Arc<Trajectory>,
-        log: Arc<AttentionLog>,
-        missing: Coverage,
-    ) -> std::result::Result<Self, ModelError> {
-        let timesteps = model.info().scheduler.timesteps(trajectory.total_steps())?;
+    pub fn new(sampling: &Sampling, trajectory: Arc<Trajectory>, log: Arc<AttentionLog>, missing: Coverage) -> Self {
         let recorder = StepRecorder::new(trajectory.layout());
-        Ok(Self { trajectory, timesteps, log, missing, recorder })
+        Self { trajectory, sampler: Arc::clone(&sampling.sampler), log, missing, recorder }
+    }
+
+    /// What the UNet reads at a step: the scaled latents that the source had there, and the timestep.
+    pub(crate) fn input(&self, step: usize) -> Result<(Tensor, f64)> {
+        let Some(latents) = self.trajectory.before(step) else {
+            candle_core::bail!("step {step} of the source cannot be replayed before it is recorded");
+        };
+        Ok((self.sampler.scale_input(step, &latents)?, self.sampler.timesteps()[step]))
     }
 
     /// Adds steps to those that are missing.

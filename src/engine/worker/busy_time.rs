@@ -22,27 +22,27 @@ label! {
     }
 }
 
-/// A clock that is always running for some part; for the engine itself where nobody says otherwise.
+/// Divides the worker's time among its parts. Time that no part claims is the engine's own.
 #[derive(Debug)]
-pub struct PartClock {
+pub struct BusyTime {
     since: Instant,
     metrics: Arc<EngineMetrics>,
 }
 
-impl PartClock {
+impl BusyTime {
     /// Starts now.
     pub fn new(metrics: Arc<EngineMetrics>) -> Self {
         Self { since: Instant::now(), metrics }
     }
 
-    /// Counts the time of `work` to a part, and what has passed before to the engine.
-    pub fn count<T>(&mut self, part: WorkerPart, work: impl FnOnce() -> T) -> (T, Duration) {
+    /// Counts the time of `work` to a part, and the time before it to the engine.
+    pub fn measure<T>(&mut self, part: WorkerPart, work: impl FnOnce() -> T) -> (T, Duration) {
         self.lap(WorkerPart::Engine);
         let done = work();
         (done, self.lap(part))
     }
 
-    /// Counts `of_part` of the time since the last call to a part, and the rest of it to the engine.
+    /// Counts `of_part` of the time since the last call to a part, and the rest to the engine.
     pub fn split(&mut self, part: WorkerPart, of_part: Duration) {
         let passed = self.since.elapsed();
         self.since = Instant::now();
@@ -59,5 +59,30 @@ impl PartClock {
 
     fn add(&self, part: WorkerPart, time: Duration) {
         self.metrics.worker_seconds.of(part).inc_by(time.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::MetricsRegistry;
+
+    #[test]
+    fn no_time_is_counted_twice_or_lost() {
+        let metrics = Arc::new(EngineMetrics::register(&MetricsRegistry::new()).unwrap());
+        let began = Instant::now();
+        let mut busy = BusyTime::new(Arc::clone(&metrics));
+        let (value, took) = busy.measure(WorkerPart::Decode, || std::hint::black_box((0..100_000_u64).sum::<u64>()));
+        assert!(value > 0 && !took.is_zero());
+        // More than has passed cannot be claimed.
+        busy.split(WorkerPart::Unet, Duration::from_secs(3600));
+        busy.split(WorkerPart::Encode, Duration::ZERO);
+        let all: f64 = <WorkerPart as crate::telemetry::labels::Label>::ALL
+            .iter()
+            .map(|part| metrics.worker_seconds.of(*part).get())
+            .sum();
+        let passed = began.elapsed().as_secs_f64();
+        assert!(all <= passed + 1e-9 && all >= took.as_secs_f64(), "{all} of {passed}");
+        assert_eq!(metrics.worker_seconds.of(WorkerPart::Encode).get(), 0.0);
     }
 }

@@ -1,110 +1,116 @@
-//! Taking in what has come from files: a source's trajectory, and steps of its attention. What does not fit its source is
-//! computed again.
+//! Parts of recordings that were read from files: a source's trajectory, and steps of its attention. What is gone,
+//! damaged, or does not fit its source is computed again.
 
 use std::sync::Arc;
 
 use crate::engine::job::EngineError;
-use crate::engine::state::{ActiveSource, SharedLog, TrajectoryState};
+use crate::engine::state::{ActiveSource, SourceState};
 use crate::engine::worker::Worker;
-use crate::engine::worker::start_runs::replayed;
-use crate::recordings::Tier;
+use crate::engine::worker::context::Context;
 use crate::recordings::disk::Part;
 use crate::recordings::disk_queue::{Spooled, Tensors};
-use crate::recordings::{Coverage, SessionId, Trajectory, codec};
+use crate::recordings::{Coverage, SiteGroup, Tier, Trajectory, codec};
 
 impl Worker<'_> {
-    /// Takes what has come from files.
-    pub(crate) fn take_spooled(&mut self, spooled: Spooled) {
+    /// Takes what was read. Nothing waits for it where its jobs have ended meanwhile.
+    pub(super) fn receive_read(&mut self, spooled: Spooled) {
         let Spooled::Read { session, part, tensors } = spooled else {
             return;
         };
-        if part == Part::Trajectory {
-            self.take_trajectory(&session, tensors);
+        let Self { context, sources, .. } = self;
+        let Some(active) = sources.get_mut(&session) else {
+            return;
+        };
+        let received = match part {
+            Part::Trajectory => {
+                context.receive_trajectory(active, tensors);
+                return;
+            }
+            Part::Attention(step, group) => context.receive_attention(active, (step, group), tensors),
+        };
+        if let Err(error) = received {
+            context.fail_all(active.fail_log(), &error);
+            self.drop_unused_sources();
+        }
+    }
+}
+
+impl Context<'_> {
+    fn receive_trajectory(&self, active: &mut ActiveSource, tensors: Option<Tensors>) {
+        let source = active.state_mut();
+        if !source.trajectory.is_reading() {
             return;
         }
-        let Some(active) = self.sources.get(&session) else {
-            return;
-        };
-        let SharedLog::Open { log, .. } = &active.log else {
-            return;
-        };
-        // Of jobs that have left: what nobody waits for any more has no room.
-        if !codec::contains(&log.promised(), part) {
-            return;
-        }
-        let put = |tensors| {
-            let (step, attention) = codec::to_attention(part, &active.layout, tensors)?;
-            log.put(step, attention)
-        };
-        match tensors.map(put) {
-            Some(Ok(())) => {}
-            other => {
-                if let Some(Err(error)) = other {
-                    tracing::warn!(%error, %session, %part, "a recording's file does not fit its source");
-                    self.store().lose_part(&session, part);
+        let read = tensors.map(|tensors| self.read_trajectory(source, tensors));
+        match read {
+            Some(Ok(())) => {
+                self.store().metrics().promotions.of(Tier::Disk).inc();
+                if let Some(trajectory) = source.trajectory.completed() {
+                    self.store().attach_trajectory(&source.id, trajectory);
                 }
-                let mut missing = Coverage::none(active.source.steps);
-                codec::insert(&mut missing, part);
-                if let Some(active) = self.sources.get_mut(&session) {
-                    codec::remove(&mut active.written.attention, part);
+            }
+            lost => {
+                if let Some(Err(error)) = lost {
+                    tracing::warn!(%error, session = %source.id, "a trajectory's file does not fit its source");
+                    self.store().lose_part(&source.id, Part::Trajectory);
                 }
-                self.mark_replayed(&session);
-                if let Err(error) = self.replay(&session, &missing) {
-                    self.fail_edits(&session, &error);
+                if self.store().is_known(&source.id) {
+                    self.store().begin(&source.id, &source.source);
                 }
+                source.written.lose(Part::Trajectory);
+                source.trajectory.lose();
+                active.replayed();
             }
         }
     }
 
-    fn take_trajectory(&mut self, session: &SessionId, tensors: Option<Tensors>) {
-        let Some(mut active) = self.sources.remove(session) else {
-            return;
-        };
-        if matches!(active.trajectory, TrajectoryState::Reading) {
-            match tensors.map(|tensors| self.read_trajectory(&mut active, tensors)) {
-                Some(Ok(trajectory)) => {
-                    self.store().metrics().promotions.of(Tier::Disk).inc();
-                    self.store().attach_trajectory(session, &trajectory);
-                    active.trajectory = TrajectoryState::Ready(trajectory);
-                }
-                other => {
-                    if let Some(Err(error)) = other {
-                        tracing::warn!(%error, %session, "a trajectory's file does not fit its source");
-                        self.store().lose_part(session, Part::Trajectory);
-                    }
-                    if self.store().is_known(session) {
-                        self.store().begin(session, &active.source);
-                    }
-                    active.written.trajectory = false;
-                    active.trajectory = TrajectoryState::Wanted;
-                }
-            }
-        }
-        let is_lost = matches!(active.trajectory, TrajectoryState::Wanted);
-        self.sources.insert(session.clone(), active);
-        if is_lost {
-            self.mark_replayed(session);
-        }
+    /// Completes a source with the trajectory that its file has, where that fits the source.
+    fn read_trajectory(&self, source: &mut SourceState, tensors: Tensors) -> Result<(), EngineError> {
+        let SourceState { source, layout, trajectory, .. } = source;
+        let sampling = self.sampling(source)?;
+        let latents = self.initial_latents(source, &sampling)?;
+        let read = || Ok(codec::to_trajectory(layout, &latents, source.steps, tensors)?);
+        let (steps, image) = self.try_for_job(read)?;
+        trajectory.read(|room| {
+            let trajectory = Trajectory::new(Arc::clone(layout), latents, source.steps, room);
+            steps.into_iter().for_each(|step| trajectory.push(step));
+            trajectory.set_image(Arc::new(image));
+            Arc::new(trajectory)
+        });
+        Ok(())
     }
 
-    /// A trajectory as its file has it, where that fits the source.
-    fn read_trajectory(&self, active: &mut ActiveSource, tensors: Tensors) -> Result<Arc<Trajectory>, EngineError> {
-        let source = &active.source;
-        let noise = self.tried_here(|| Ok(self.model.noise(source.seed, source.height, source.width)?))?;
-        let read = || Ok(codec::to_trajectory(&active.layout, &noise, source.steps, tensors)?);
-        let (steps, image) = self.tried_here(read)?;
-        let Some(reservation) = active.reserved.take() else {
-            return Err(EngineError::Failed("no room was reserved for the source".to_owned()));
+    /// Puts a part of a step's attention into the shared log, or computes it again. The error is that of the replay.
+    fn receive_attention(
+        &mut self,
+        active: &mut ActiveSource,
+        (step, group): (usize, SiteGroup),
+        tensors: Option<Tensors>,
+    ) -> Result<(), EngineError> {
+        let part = Part::Attention(step, group);
+        let source = active.state_mut();
+        // Of jobs that have ended: what no job waits for any more has no room.
+        let waits = |log: &crate::recordings::AttentionLog| log.planned().has_part(part);
+        let Some(log) = source.log.opened().map(|open| Arc::clone(open.log())).filter(|log| waits(log)) else {
+            return Ok(());
         };
-        let trajectory = Trajectory::new(Arc::clone(&active.layout), noise, source.steps, reservation);
-        steps.into_iter().for_each(|step| trajectory.push(step));
-        trajectory.set_image(Arc::new(image));
-        Ok(Arc::new(trajectory))
-    }
-
-    fn mark_replayed(&mut self, session: &SessionId) {
-        for job in self.jobs.iter_mut().filter(|job| job.session == *session) {
-            job.recording_use = replayed(job.recording_use);
+        let put = |tensors| log.put(step, codec::to_attention(group, &source.layout, tensors)?);
+        let lost = match tensors.map(put) {
+            Some(Ok(())) => return Ok(()),
+            lost => lost,
+        };
+        if let Some(Err(error)) = lost {
+            tracing::warn!(%error, session = %source.id, %part, "a recording's file does not fit its source");
+            self.store().lose_part(&source.id, part);
         }
+        let mut missing = Coverage::none(source.source.steps);
+        missing.insert_part(part);
+        source.written.lose(part);
+        let replayed = match source.readable() {
+            Some((mut readable, _)) => self.replay(&mut readable, &log, &missing),
+            None => Ok(()),
+        };
+        active.replayed();
+        replayed
     }
 }

@@ -1,10 +1,9 @@
-//! Whether a worker that has had nothing to do for long still computes: a device may fail while nobody looks, and the next
-//! job should not be what finds out.
+//! Whether a worker that has been idle for long still computes: a device may fail while no job runs, and the next job
+//! should not be the one to find out.
 //!
-//! A probe is the smallest pass that there is. One that fails takes readiness down until one succeeds; one that shows that
-//! the device has failed ends the worker, as any pass would.
+//! A self-test is the smallest pass that there is. One that fails takes readiness down until one succeeds; one that
+//! shows that the device has failed ends the worker, as any pass would.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::engine::runs::forward::Failure;
@@ -13,8 +12,8 @@ use crate::engine::worker::busy_time::WorkerPart;
 use crate::telemetry::labels::label;
 
 label! {
-    /// How a probe of the idle worker ended.
-    ProbeEnd as "outcome" {
+    /// How a self-test of the idle worker ended.
+    SelfTestEnd as "outcome" {
         /// It computes.
         Succeeded = "succeeded",
         /// It does not.
@@ -22,56 +21,96 @@ label! {
     }
 }
 
-/// How soon after a probe that has failed there is another one.
-const AGAIN: Duration = Duration::from_secs(5);
+/// How soon a self-test that failed is repeated.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// When there is to be a probe.
+/// When the next self-test is due.
 #[derive(Debug)]
-pub(crate) struct Probe {
-    after: Duration,
+pub(crate) struct SelfTest {
+    idle_for: Duration,
     /// `None`: never.
-    next: Option<Instant>,
+    due: Option<Instant>,
 }
 
-impl Probe {
-    /// After so long without work.
-    pub fn new(after: Duration) -> Self {
-        Self { after, next: Instant::now().checked_add(after) }
+impl SelfTest {
+    /// A self-test after so long without work, counted from `now`.
+    pub fn new(idle_for: Duration, now: Instant) -> Self {
+        Self { idle_for, due: now.checked_add(idle_for) }
     }
 
-    fn again_after(&mut self, pause: Duration) {
-        self.next = Instant::now().checked_add(pause);
+    /// Whether it is due.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// There was work: the time without it begins anew.
+    pub fn worked(&mut self, now: Instant) {
+        self.due = now.checked_add(self.idle_for);
+    }
+
+    /// A self-test has ended; one that failed is repeated soon.
+    pub fn ended(&mut self, end: SelfTestEnd, now: Instant) {
+        self.due = now.checked_add(match end {
+            SelfTestEnd::Succeeded => self.idle_for,
+            SelfTestEnd::Failed => RETRY_AFTER.min(self.idle_for),
+        });
     }
 }
 
 impl Worker<'_> {
-    /// Makes a probe where it is time for one. The error is the device's.
-    pub(crate) fn probe_when_idle(&mut self, has_moved: bool) -> Result<(), Failure> {
-        if has_moved || !self.queue.is_empty() || !self.jobs.is_empty() {
-            self.probe.again_after(self.probe.after);
+    /// Makes a self-test where one is due. The error is the device's.
+    pub(super) fn test_when_idle(&mut self, has_moved: bool) -> Result<(), Failure> {
+        if has_moved || !self.is_idle() {
+            self.self_test.worked(Instant::now());
             return Ok(());
         }
-        if self.probe.next.is_none_or(|next| Instant::now() < next) {
+        if !self.self_test.is_due(Instant::now()) {
             return Ok(());
         }
-        let model = &*self.model;
-        let (probed, took) =
-            self.clock.count(WorkerPart::Unet, || crate::engine::worker::start_runs::tried(model, || model.probe()));
-        // What the pass took is given back as after a job.
+        let began = Instant::now();
+        let tested = self.context.catch_device_failure(|| self.context.model.probe());
+        let took = began.elapsed();
+        self.context.busy_time.split(WorkerPart::Unet, took);
+        // Its memory is returned to the system as after a job.
         self.has_worked = true;
-        let (end, next) = match probed? {
+        let end = match tested? {
             Ok(()) => {
                 tracing::debug!(?took, "the idle worker still computes");
-                (ProbeEnd::Succeeded, self.probe.after)
+                SelfTestEnd::Succeeded
             }
             Err(error) => {
-                tracing::error!(%error, "the idle worker does not compute, no jobs are taken until it does");
-                (ProbeEnd::Failed, AGAIN.min(self.probe.after))
+                tracing::error!(%error, "the idle worker cannot compute, no jobs are accepted until it can");
+                SelfTestEnd::Failed
             }
         };
-        self.metrics().probes.of(end).inc();
-        self.shared.probe_failed.store(end == ProbeEnd::Failed, Ordering::Release);
-        self.probe.again_after(next);
+        let shared = self.context.shared;
+        shared.metrics.self_tests.of(end).inc();
+        shared.set_self_test_failed(end == SelfTestEnd::Failed);
+        self.self_test.ended(end, Instant::now());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_self_test_is_due_after_a_time_without_work_and_sooner_after_a_failure() {
+        let (start, minute) = (Instant::now(), Duration::from_secs(60));
+        let mut test = SelfTest::new(minute, start);
+        assert!(!test.is_due(start + minute / 2) && test.is_due(start + minute));
+        test.worked(start + minute / 2);
+        assert!(!test.is_due(start + minute));
+        let now = start + minute * 2;
+        test.ended(SelfTestEnd::Failed, now);
+        assert!(!test.is_due(now) && test.is_due(now + RETRY_AFTER));
+        test.ended(SelfTestEnd::Succeeded, now);
+        assert!(!test.is_due(now + RETRY_AFTER) && test.is_due(now + minute));
+        // A failure is not repeated later than a self-test would be anyway.
+        let mut often = SelfTest::new(Duration::from_millis(50), start);
+        often.ended(SelfTestEnd::Failed, start);
+        assert!(often.is_due(start + Duration::from_millis(50)));
+        assert!(!SelfTest::new(Duration::MAX, start).is_due(now), "never");
     }
 }

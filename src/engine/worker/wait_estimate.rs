@@ -1,16 +1,14 @@
-//! What work costs, from what work has cost: seconds of a row of the UNet, of a decoded image, by size.
-//!
-//! It weighs recordings when room is made, and tells clients how long they will wait.
+//! How long jobs will wait, from what work has cost so far: seconds of a row of the UNet and of a decoded image, by size.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::batch::CompatibilityKey;
 
-/// How much of an average a new measurement is.
+/// The weight of a new measurement in the average.
 const NEWEST: f64 = 0.2;
 
-/// An average that follows what is measured.
+/// A moving average.
 #[derive(Debug, Clone, Copy, Default)]
 struct Average(Option<f64>);
 
@@ -22,19 +20,19 @@ impl Average {
 
 /// Measured costs by size of the latents.
 #[derive(Debug, Default)]
-pub struct Estimate {
+pub struct Costs {
     rows: BTreeMap<CompatibilityKey, Average>,
     decodes: BTreeMap<CompatibilityKey, Average>,
 }
 
-impl Estimate {
-    /// Notes a pass of the UNet.
-    pub fn passed(&mut self, key: CompatibilityKey, rows: usize, took: Duration) {
+impl Costs {
+    /// Adds the time of a UNet pass.
+    pub fn add_pass(&mut self, key: CompatibilityKey, rows: usize, took: Duration) {
         self.rows.entry(key).or_default().add(took.as_secs_f64() / as_f64(rows.max(1)));
     }
 
-    /// Notes that images were decoded.
-    pub fn decoded(&mut self, key: CompatibilityKey, images: usize, took: Duration) {
+    /// Adds the time in which images were decoded.
+    pub fn add_decode(&mut self, key: CompatibilityKey, images: usize, took: Duration) {
         self.decodes.entry(key).or_default().add(took.as_secs_f64() / as_f64(images.max(1)));
     }
 
@@ -62,8 +60,8 @@ pub struct Load {
     pub end: f64,
 }
 
-/// When each of a queue is likely to start, first come, first served: all that runs takes one step after the other
-/// with everybody else, and whoever ends makes room for the next while rows are left of `max_rows`.
+/// When each job of a queue is likely to start, first come, first served: all that runs takes its steps together, and
+/// what ends makes room for the next job while rows are left of `max_rows`.
 pub fn start_times(mut running: Vec<Load>, queue: impl Iterator<Item = Load>, max_rows: usize) -> Vec<Duration> {
     let mut now = 0.0;
     let start = |next: Load| {
@@ -85,7 +83,7 @@ pub fn start_times(mut running: Vec<Load>, queue: impl Iterator<Item = Load>, ma
     queue.map(start).collect()
 }
 
-/// The average of this size; of a size never seen, that of the nearest one, in proportion to the positions.
+/// The average of this size; for a size that was never measured, that of the nearest one, in proportion to the positions.
 fn of_size(averages: &BTreeMap<CompatibilityKey, Average>, key: CompatibilityKey) -> f64 {
     let positions = |key: CompatibilityKey| key.height * key.width;
     let wanted = positions(key);
@@ -103,33 +101,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_starts_when_rows_are_free() {
+    fn a_queued_job_starts_when_rows_are_free() {
         let load = |rows, steps| Load { rows, steps, row: 1.0, end: 0.5 };
         let starts = |running: &[Load], queue: &[Load], max_rows| {
             let starts = start_times(running.to_vec(), queue.iter().copied(), max_rows);
             starts.into_iter().map(|start| start.as_secs_f64()).collect::<Vec<_>>()
         };
         assert_eq!(starts(&[], &[load(2, 10), load(2, 10), load(2, 1)], 4), [0.0, 0.0, 40.5 + 0.5]);
-        // One ends after 2 steps of 4 rows; what is left of the other shares with who comes then.
+        // One ends after 2 steps of 4 rows; the rest of the other runs together with the next.
         assert_eq!(starts(&[load(2, 2), load(2, 5)], &[load(2, 9), load(2, 9)], 4), [8.5, 8.5 + 12.5]);
         // Four rows need two of the others to end.
         assert_eq!(starts(&[load(2, 2), load(2, 5)], &[load(4, 9)], 4), [8.5 + 6.5]);
-        // A job that runs nothing waits for nobody.
+        // A job without a run does not wait.
         assert_eq!(starts(&[load(2, 2)], &[load(0, 9)], 2), [0.0]);
     }
 
     #[test]
-    fn what_was_measured_counts_and_sizes_never_seen_follow_the_nearest() {
+    fn measurements_are_averaged_and_unknown_sizes_follow_the_nearest() {
         let key = |side| CompatibilityKey { height: side, width: side };
-        let mut estimate = Estimate::default();
+        let mut estimate = Costs::default();
         assert_eq!(estimate.row(key(8)), 0.0);
-        estimate.passed(key(8), 4, Duration::from_secs(8));
+        estimate.add_pass(key(8), 4, Duration::from_secs(8));
         assert_eq!((estimate.row(key(8)), estimate.row(key(16))), (2.0, 8.0));
         for _ in 0..50 {
-            estimate.passed(key(8), 2, Duration::from_secs(2));
+            estimate.add_pass(key(8), 2, Duration::from_secs(2));
         }
         assert!((estimate.row(key(8)) - 1.0).abs() < 0.01);
-        estimate.decoded(key(8), 2, Duration::from_secs(1));
+        estimate.add_decode(key(8), 2, Duration::from_secs(1));
         assert_eq!(estimate.decode(key(8)), 0.5);
     }
 }

@@ -5,10 +5,10 @@
 
 #![allow(unsafe_code)]
 
-use candle_core::cuda::cudarc::driver::{CudaSlice, CudaView, DeviceRepr, LaunchConfig, PushKernelArg as _};
 use candle_core::cuda::{CudaDType, CudaDevice, CudaStorageSlice, WrapErr as _};
 use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, DType, Result, Storage, Tensor, bail};
+use cudarc::driver::{CudaSlice, CudaView, DeviceRepr, LaunchConfig, PushKernelArg as _};
 
 use crate::kernels::cuda::compiler::{Variant, is_ampere};
 
@@ -83,7 +83,7 @@ impl Sizes {
         let expect = |what: &str, tensor: &Tensor, dims: [usize; 2], dtype: DType| {
             if tensor.dims() != dims || tensor.dtype() != dtype || !tensor.device().same_device(queries.device()) {
                 let (shape, found) = (tensor.dims(), tensor.dtype());
-                bail!("{what}: {shape:?} of {found:?} on {:?} where {dims:?} of {dtype:?} is wanted", tensor.device());
+                bail!("{what}: got {shape:?} of {found:?} on {:?}; expected {dims:?} of {dtype:?}", tensor.device());
             }
             Ok(())
         };
@@ -176,7 +176,7 @@ impl Call<'_> {
         // SAFETY: the arguments are those of the kernel, in its order, each pointer null where it says that it may be.
         // Queries, `out` and `add_to` have positions * channels numbers of the kernel's element, keys and values have
         // tokens * channels, `log_sums` has heads * positions; the kernel stays within these. `out` and `log_sums` are
-        // known to nobody else. All of them are used and given back on the one stream that this is launched on. The
+        // not shared. All of them are used and freed on the one stream that this is launched on. The
         // kernel with tensor cores finds its pointers to be multiples of 16 bytes: allocations are of 256, offsets of
         // 8 numbers of 2 bytes, and rows of multiples of 8 numbers.
         unsafe { launch.launch(config) }.w()?;
@@ -214,7 +214,7 @@ fn add_to_map<T: DeviceRepr>(
         block_dim: (16, 16, 1),
         shared_mem_bytes: 0,
     };
-    // SAFETY: as above; `map` and `out` have positions * tokens numbers, `out` is known to nobody else.
+    // SAFETY: as above; `map` and `out` have positions * tokens numbers, `out` is not shared.
     unsafe { launch.launch(config) }.w()?;
     Ok(tensor(CudaStorage::wrap_cuda_slice(out, device.clone()), (sizes.positions, sizes.tokens)))
 }

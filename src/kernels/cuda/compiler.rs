@@ -6,10 +6,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::cuda::cudarc::driver::CudaFunction;
-use candle_core::cuda::cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 use candle_core::cuda::{CudaDevice, WrapErr as _};
 use candle_core::{DType, Result};
+use cudarc::driver::CudaFunction;
+use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 
 /// The kernels.
 const SOURCE: &str = include_str!("attention.cu");

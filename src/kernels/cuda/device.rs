@@ -14,7 +14,7 @@ use candle_core::{Device, Result};
 /// There is no such GPU, or no driver, or the driver is too old.
 pub fn open(number: usize) -> Result<Device> {
     let device = Device::new_cuda_with_stream(number)?;
-    // SAFETY: what has to hold without events on tensors is that no tensor is read, written or given back on one
+    // SAFETY: what has to hold without events on tensors is that no tensor is read, written or freed on one
     // stream before another is done with it. There is one stream, but for that of `staging`, which takes care of itself.
     // Nothing was allocated yet.
     unsafe { device.as_cuda_device()?.disable_event_tracking() };

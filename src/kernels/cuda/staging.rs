@@ -1,21 +1,21 @@
-//! Copies tensors from main memory to a GPU beside what it computes.
+//! Copies tensors from host memory to a GPU while it computes.
 //!
-//! [`Staging::begin`] copies into page-locked memory, from where the GPU fetches by itself, on a stream of its own;
-//! [`Staged::finish`] lets the device's stream wait for that, not the processor. Tensors are not tracked by events
+//! [`Staging::begin`] copies into page-locked memory, from where the GPU reads on a second stream;
+//! [`Staged::finish`] lets the device's stream wait for that, not the CPU. Tensors are not tracked by events
 //! ([`crate::kernels::cuda::device`]), so everything that keeps the two streams apart stands here:
 //!
-//! - memory on the GPU is allocated, and later given back, on the device's stream; copies begin after the allocation
-//! - nobody has the tensors before the device's stream waits for the copies, neither to read nor to give them back
-//! - page-locked memory is written again, or given back, only when the copies from it are done
+//! - memory on the GPU is allocated, and later freed, on the device's stream; copies begin after the allocation
+//! - the tensors are neither read nor freed before the device's stream waits for the copies
+//! - page-locked memory is written again, or freed, only when the copies from it are done
 
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
 
-use candle_core::cuda::cudarc::driver::{CudaEvent, CudaStream, DeviceRepr, PinnedHostSlice};
 use candle_core::cuda::{CudaDType, CudaDevice, WrapErr as _};
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, CudaStorage, Device, Result, Storage, Tensor, bail};
+use cudarc::driver::{CudaEvent, CudaStream, DeviceRepr, PinnedHostSlice};
 
 /// Buffers that take turns: one is fetched from while the next is filled.
 const BUFFERS: usize = 2;
@@ -50,7 +50,7 @@ impl Staging {
     /// To a GPU.
     ///
     /// # Errors
-    /// The device is none, or has no other stream to give.
+    /// The device is not a CUDA device, or has no second stream.
     pub fn new(device: &Device) -> Result<Self> {
         let device = device.as_cuda_device()?.clone();
         let copies = device.cuda_stream().context().new_stream().w()?;
@@ -74,7 +74,7 @@ impl Staging {
                 Ok(Staged { tensors: on_device, copied, stream: self.device.cuda_stream() })
             }
             Err(error) => {
-                // What was begun ends before its memory, here and there, is given back.
+                // Copies in flight end before the memory on either side is freed.
                 let _ = self.copies.synchronize();
                 Err(error)
             }
@@ -105,7 +105,7 @@ impl Staging {
 
     /// Through the page-locked `part`, which has room for the values.
     fn copy_values<T: CudaDType + DeviceRepr + Copy>(&self, values: &[T], part: &mut [u8]) -> Result<CudaStorage> {
-        // SAFETY: the copy writes all of it, and nobody has it before that is done.
+        // SAFETY: the copy writes all of it before it is handed out.
         let mut on_device = unsafe { self.device.alloc::<T>(values.len())? };
         self.copies.join(&self.device.cuda_stream()).w()?;
         assert!(size_of_val(values) <= part.len() && part.as_ptr().addr().is_multiple_of(align_of::<T>()));
@@ -160,7 +160,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // Tensors that nobody has taken are given back on the device's stream, after the copies into them.
+        // Tensors that were not taken are freed on the device's stream, after the copies into them.
         if !self.tensors.is_empty() && self.stream.wait(&self.copied).is_err() {
             let _ = self.copied.synchronize();
         }

@@ -1,6 +1,6 @@
 //! [`Simd`] on AVX2 with FMA: sixteen lanes are two registers of eight.
 //!
-//! Safety of the whole file: a token of type [`Avx2`] is made only in [`run`], whose caller promises that the processor
+//! Safety of the whole file: a token of type [`Avx2`] is made only in [`run`], whose caller promises that the CPU
 //! has the features. So wherever there is a token, its instructions may be used; pointers are the callers' promise,
 //! said at each method of the trait.
 
@@ -13,7 +13,7 @@ use crate::kernels::simd::{Kernel, LANES, Simd};
 pub struct Avx2(());
 
 /// # Safety
-/// The processor must have the features.
+/// The CPU must have the features.
 #[target_feature(enable = "avx2,fma")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2(()))
@@ -22,7 +22,7 @@ pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 /// The sum of eight lanes: halves added until one is left.
 ///
 /// # Safety
-/// The processor must have AVX.
+/// The CPU must have AVX.
 #[inline(always)]
 pub unsafe fn sum_256(x: __m256) -> f32 {
     unsafe {

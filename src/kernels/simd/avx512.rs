@@ -1,7 +1,7 @@
 //! [`Simd`] on AVX-512.
 //!
 //! Safety of the whole file: a token of type [`Avx512`] is made only in [`run`] and [`run_with_bf16`], whose callers
-//! promise that the processor has the features that these are compiled with. So wherever there is a token, its
+//! promise that the CPU has the features that these are compiled with. So wherever there is a token, its
 //! instructions may be used; pointers are the callers' promise, said at each method of the trait.
 
 use std::arch::x86_64::*;
@@ -13,14 +13,14 @@ use crate::kernels::simd::{Kernel, LANES, Simd};
 pub struct Avx512<const BF16: bool>(());
 
 /// # Safety
-/// The processor must have the features.
+/// The CPU must have the features.
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::<false>(()))
 }
 
 /// # Safety
-/// The processor must have the features.
+/// The CPU must have the features.
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
 pub unsafe fn run_with_bf16<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::<true>(()))

@@ -1,10 +1,10 @@
-//! Sixteen numbers at a time, on whatever the processor has.
+//! Sixteen numbers at a time, on whatever the CPU has.
 //!
-//! A [`Simd`] value is the proof that the processor can do what it names: only [`dispatch`] and [`Isa`] make one, after
-//! asking the processor. A kernel is written once, against this trait, and [`dispatch`] compiles it for AVX-512,
-//! for AVX2 with FMA, and for any processor. Lanes, the order of sums and fused multiplication are the same in the first
-//! two, so in f32 they give the same bytes; the portable one rounds products where the processor has no FMA. Products
-//! of bf16 are rounded as the processor does it.
+//! A [`Simd`] value is the proof that the CPU can do what it names: only [`dispatch`] and [`Isa`] make one, after
+//! asking the CPU. A kernel is written once, against this trait, and [`dispatch`] compiles it for AVX-512,
+//! for AVX2 with FMA, and for any CPU. Lanes, the order of sums and fused multiplication are the same in the first
+//! two, so in f32 they give the same bytes; the portable one rounds products where the CPU has no FMA. Products
+//! of bf16 are rounded as the CPU does it.
 
 #![allow(unsafe_code)]
 
@@ -56,7 +56,7 @@ pub trait Simd: Copy + Send + Sync + std::fmt::Debug {
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// The smaller one.
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
-    /// `a * b + c`, rounded once where the processor can.
+    /// `a * b + c`, rounded once where the CPU can.
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The nearest whole number, ties to even; for numbers below 2^22 in magnitude.
     fn round(self, x: Self::F) -> Self::F;
@@ -109,7 +109,7 @@ pub trait Simd: Copy + Send + Sync + std::fmt::Debug {
 }
 
 /// Something that is computed with [`Simd`]. `run` must be `#[inline(always)]`, and so must be whatever it calls with
-/// vectors: it is compiled for each kind of processor inside of [`dispatch`]. Closures and the adapters of iterators may
+/// vectors: it is compiled for each kind of CPU inside of [`dispatch`]. Closures and the adapters of iterators may
 /// end up outside, where each instruction is a call; loops do not.
 pub trait Kernel {
     /// What comes out.
@@ -118,7 +118,7 @@ pub trait Kernel {
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// What a processor can do.
+/// What a CPU can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
     /// Anything.
@@ -135,7 +135,7 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// All that this processor has, the best one last.
+    /// All that this CPU has, the best one last.
     pub fn available() -> Vec<Self> {
         #[allow(unused_mut)]
         let mut there = vec![Self::Portable];
@@ -157,7 +157,7 @@ impl Isa {
         there
     }
 
-    /// The best that this processor has.
+    /// The best that this CPU has.
     pub fn best() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| Self::available().pop().unwrap_or(Self::Portable))
@@ -169,10 +169,10 @@ thread_local! {
     static FORCED: std::cell::Cell<Option<Isa>> = const { std::cell::Cell::new(None) };
 }
 
-/// Calls `work` with this thread's kernels on something that the processor has.
+/// Calls `work` with this thread's kernels on something that the CPU has.
 ///
 /// # Panics
-/// Where the processor does not have it.
+/// Where the CPU does not have it.
 #[cfg(test)]
 pub fn on<T>(isa: Isa, work: impl FnOnce() -> T) -> T {
     assert!(Isa::available().contains(&isa));
@@ -182,10 +182,10 @@ pub fn on<T>(isa: Isa, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Runs a kernel on the best that the processor has.
+/// Runs a kernel on the best that the CPU has.
 #[inline]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    // SAFETY: both are of those that the processor has.
+    // SAFETY: both are of those that the CPU has.
     #[cfg(test)]
     if let Some(isa) = FORCED.get() {
         return unsafe { dispatch_on(isa, kernel) };
@@ -193,7 +193,7 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     unsafe { dispatch_on(Isa::best(), kernel) }
 }
 
-/// Runs a kernel on something that the processor has.
+/// Runs a kernel on something that the CPU has.
 ///
 /// # Safety
 /// `isa` must be one of [`Isa::available`].
@@ -201,7 +201,7 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
 pub unsafe fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa {
         Isa::Portable => kernel.run(portable::Portable),
-        // SAFETY (each): the processor has the features, as the caller promises; so the tokens may be made.
+        // SAFETY (each): the CPU has the features, as the caller promises; so the tokens may be made.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { avx2::run(kernel) },
         #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! [`Simd`] for any processor: arrays, which the compiler turns into whatever vectors it may assume.
+//! [`Simd`] for any CPU: arrays, which the compiler turns into whatever vectors it may assume.
 
 use crate::kernels::simd::{LANES, Simd};
 
@@ -61,7 +61,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
-        // As the processors' instruction: the second one where they cannot be compared.
+        // As the CPUs' instruction: the second one where they cannot be compared.
         Self::zip(a, b, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]

@@ -7,13 +7,14 @@
 //! - a kept word takes the source word's maps, token by token;
 //! - substituted words take the maps of those they stand for, spread as `AttentionReplace` spreads them, punctuation
 //!   aside;
-//! - added words keep their own maps, and removed words give theirs to nobody;
+//! - added words keep their own maps, and the maps of removed words are not used;
 //! - BOS and EOS take BOS and EOS; padding takes the same position where that is padding in the source too.
 
 use std::ops::Range;
 
+use crate::p2p::align::alignment::{AlignedWords, Alignment, EditType, Relation, spread};
 use crate::p2p::align::matrix::TokenMatrix;
-use crate::p2p::align::{AlignedWords, Alignment, EditType, Relation, identity, spread};
+use crate::p2p::align::reweight::identity;
 use crate::p2p::align::{needleman_wunsch, refine, replace};
 use crate::p2p::prompt::phrase;
 use crate::p2p::prompt::{Prompt, Word};
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
     use crate::p2p::testing::{MAX_TOKENS, prompt};
 
-    fn told(source: &str, target: &str) -> (EditType, Vec<String>) {
+    fn described(source: &str, target: &str) -> (EditType, Vec<String>) {
         let (edit_type, alignment) = auto(&prompt(source), &prompt(target));
         let entries = alignment.words.iter().map(|entry| {
             let (from, to) = (entry.source.as_deref(), entry.target.as_deref());
@@ -194,24 +195,24 @@ mod tests {
 
     #[test]
     fn the_published_rules_hold_where_they_fit() {
-        assert_eq!(told("a cat", "a cat").0, EditType::Reweight);
-        assert_eq!(told("a cat", "a dog").0, EditType::Replace);
-        assert_eq!(told("a cat", "a cat in the snow").0, EditType::Refine);
-        assert_eq!(told("", "a cat").0, EditType::Refine);
-        assert_eq!(told("a cat", "a polar bear").0, EditType::Auto);
+        assert_eq!(described("a cat", "a cat").0, EditType::Reweight);
+        assert_eq!(described("a cat", "a dog").0, EditType::Replace);
+        assert_eq!(described("a cat", "a cat in the snow").0, EditType::Refine);
+        assert_eq!(described("", "a cat").0, EditType::Refine);
+        assert_eq!(described("a cat", "a polar bear").0, EditType::Auto);
     }
 
     #[test]
     fn any_number_of_words_stands_for_any_number() {
-        let (_, entries) = told("a cat", "a polar bear");
+        let (_, entries) = described("a cat", "a polar bear");
         assert_eq!(entries, ["kept a > a", "replaced cat > polar bear"]);
-        let (_, entries) = told("a big red car", "a bus");
+        let (_, entries) = described("a big red car", "a bus");
         assert_eq!(entries, ["kept a > a", "replaced big red car > bus"]);
     }
 
     #[test]
     fn a_phrase_after_a_substitution_is_added() {
-        let (_, entries) = told("a cat", "a dog in snow");
+        let (_, entries) = described("a cat", "a dog in snow");
         let expected = ["kept a > a", "replaced cat > dog", "added - > in", "added - > snow"];
         assert_eq!(entries, expected);
         let alignment = aligned("a cat", "a dog in snow");
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_phrase_after_a_substitution_is_removed() {
-        let (_, entries) = told("a cat on ice here", "a dog here");
+        let (_, entries) = described("a cat on ice here", "a dog here");
         let expected = ["kept a > a", "replaced cat > dog", "removed on > -", "removed ice > -", "kept here > here"];
         assert_eq!(entries, expected);
     }
@@ -240,7 +241,7 @@ mod tests {
     #[test]
     fn punctuation_takes_nothing_from_the_word_before_it() {
         let (source, target) = ("a cat", "a dog, oil painting");
-        let (_, entries) = told(source, target);
+        let (_, entries) = described(source, target);
         assert_eq!(entries, ["kept a > a", "replaced cat > dog,", "added - > oil", "added - > painting"]);
         let alignment = aligned(source, target);
         assert_eq!(alignment.map.column(2).collect::<Vec<_>>()[..3], [0.0, 0.0, 1.0]);
@@ -296,7 +297,7 @@ mod tests {
 
     #[test]
     fn kept_words_are_compared_with_case_and_punctuation_aside() {
-        let (_, entries) = told("a big cat, here", "a Cat here");
+        let (_, entries) = described("a big cat, here", "a Cat here");
         assert_eq!(entries, ["kept a > a", "removed big > -", "kept cat, > Cat", "kept here > here"]);
         let alignment = aligned("a cat here", "a cat, sits here now");
         assert_eq!(alignment.map.get(2, 2), 1.0);

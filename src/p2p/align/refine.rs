@@ -4,9 +4,9 @@
 //! EOS included, aligned globally; a target token with a counterpart takes its map, one without keeps its own;
 //! positions past the target's end map to themselves, even where the source is longer.
 
+use crate::p2p::align::alignment::{AlignedWords, Alignment, Relation, joined, tokens};
 use crate::p2p::align::matrix::TokenMatrix;
 use crate::p2p::align::needleman_wunsch;
-use crate::p2p::align::{AlignedWords, Alignment, Relation, joined, tokens};
 use crate::p2p::prompt::Prompt;
 
 /// Aligns prompts token by token (`AttentionRefine`, section 3.2 of the paper, "adding a new phrase").
@@ -27,7 +27,7 @@ pub fn refine(source: &Prompt, target: &Prompt) -> Alignment {
 /// A target word is kept where any of its tokens has a counterpart; a source word is removed where none has.
 fn words(source: &Prompt, target: &Prompt, pairs: &[(usize, usize)]) -> Vec<AlignedWords> {
     let mut entries = Vec::new();
-    // The first source word that has not been told of. Pairs ascend, so one pass puts removed words at their place.
+    // The first source word without an entry yet. Pairs ascend, so one pass puts removed words at their place.
     let mut next = 0;
     for (at, word) in target.words().iter().enumerate() {
         let used: Vec<usize> = pairs.iter().filter(|(_, to)| word.tokens.contains(to)).map(|&(from, _)| from).collect();
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::p2p::testing::{MAX_TOKENS, prompt};
 
-    fn told(alignment: &Alignment) -> Vec<(&str, Option<&str>, Option<&str>)> {
+    fn described(alignment: &Alignment) -> Vec<(&str, Option<&str>, Option<&str>)> {
         let entries = alignment.words.iter();
         entries.map(|w| (w.relation.as_str(), w.source.as_deref(), w.target.as_deref())).collect()
     }
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(alignment.map.get(3, 4), 1.0);
         assert_eq!(alignment.map.get(5, 5), 1.0);
         assert_eq!(
-            told(&alignment),
+            described(&alignment),
             [("kept", Some("a"), Some("a")), ("added", None, Some("big")), ("kept", Some("cat"), Some("cat")),]
         );
         assert_eq!(alignment.words[2].source_tokens, [2]);
@@ -96,7 +96,7 @@ mod tests {
     fn removed_words_stand_where_they_stood() {
         let alignment = refine(&prompt("a very big cat sits"), &prompt("a cat"));
         assert_eq!(
-            told(&alignment),
+            described(&alignment),
             [
                 ("kept", Some("a"), Some("a")),
                 ("removed", Some("very"), None),
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_word_is_kept_when_part_of_it_is() {
         let alignment = refine(&prompt("a cat"), &prompt("a cat, here"));
-        assert_eq!(told(&alignment)[1], ("kept", Some("cat"), Some("cat,")));
+        assert_eq!(described(&alignment)[1], ("kept", Some("cat"), Some("cat,")));
         assert_eq!(alignment.words[1].target_tokens, [2, 3]);
         assert_eq!(alignment.words[1].source_tokens, [2]);
     }
@@ -127,6 +127,6 @@ mod tests {
     fn a_word_amid_those_that_a_target_word_comes_from_is_removed() {
         let alignment = refine(&prompt("snow a bench,"), &prompt("snow,"));
         let expected = [("removed", Some("a"), None), ("kept", Some("snow bench,"), Some("snow,"))];
-        assert_eq!(told(&alignment), expected);
+        assert_eq!(described(&alignment), expected);
     }
 }

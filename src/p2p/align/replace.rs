@@ -5,8 +5,8 @@
 //! last differing word a target token maps to its own position, not to where its word stood in the source; and where
 //! the target has fewer tokens, the last columns stay zero.
 
+use crate::p2p::align::alignment::{AlignedWords, Alignment, Relation, spread};
 use crate::p2p::align::matrix::TokenMatrix;
-use crate::p2p::align::{AlignedWords, Alignment, Relation, spread};
 use crate::p2p::error::EditError;
 use crate::p2p::prompt::Prompt;
 

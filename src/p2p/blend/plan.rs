@@ -3,11 +3,12 @@
 //! Contract: token positions are those of the padded prompts; at least one of `source_tokens` and `target_tokens` is
 //! not empty, and there is a step at which the blend is applied.
 
-use crate::p2p::align::{AlignedWords, Relation};
+use crate::p2p::align::alignment::{AlignedWords, Relation};
 use crate::p2p::error::{EditError, PromptSide};
+use crate::p2p::field::{BlendPart, Field};
 use crate::p2p::params::{BlendWords, LocalBlendParams};
 use crate::p2p::prompt::{Prompt, WordRef};
-use crate::p2p::schedule::bound;
+use crate::p2p::schedule::window::bound;
 
 /// A local blend, settled for two prompts and a number of steps (`LocalBlend` of the published code).
 #[derive(Debug, Clone, PartialEq)]
@@ -54,11 +55,11 @@ impl BlendPlan {
             BlendWords::Listed { source, target } => (source.as_deref(), target.as_deref()),
         };
         let source_tokens = match listed_source {
-            Some(list) => find_all(source, list, PromptSide::Source, "source_words")?,
+            Some(list) => find_all(source, list, PromptSide::Source, BlendPart::SourceWord)?,
             None => differing(words, Relation::Removed, |entry| &entry.source_tokens),
         };
         let target_tokens = match listed_target {
-            Some(list) => find_all(target, list, PromptSide::Target, "target_words")?,
+            Some(list) => find_all(target, list, PromptSide::Target, BlendPart::TargetWord)?,
             None => differing(words, Relation::Added, |entry| &entry.target_tokens),
         };
         if source_tokens.is_empty() && target_tokens.is_empty() {
@@ -75,14 +76,17 @@ fn differing(words: &[AlignedWords], one_sided: Relation, tokens: impl Fn(&Align
     sorted(differ.flat_map(|entry| tokens(entry).to_vec()).collect())
 }
 
-fn find_all(prompt: &Prompt, list: &[WordRef], side: PromptSide, field: &str) -> Result<Vec<usize>, EditError> {
+fn find_all(
+    prompt: &Prompt,
+    list: &[WordRef],
+    side: PromptSide,
+    part: fn(usize) -> BlendPart,
+) -> Result<Vec<usize>, EditError> {
     let mut tokens = Vec::new();
     for (at, word) in list.iter().enumerate() {
-        let found = prompt.find(word).ok_or_else(|| {
-            let param = format!("local_blend.{field}[{at}]");
-            EditError::word_not_found(word, side, &[prompt], param)
-        })?;
-        tokens.extend(found);
+        let found = prompt.find(word);
+        let field = || Field::LocalBlend(part(at));
+        tokens.extend(found.ok_or_else(|| EditError::word_not_found(word, side, &[prompt], field()))?);
     }
     Ok(sorted(tokens))
 }
@@ -93,9 +97,8 @@ fn excluded(source: &Prompt, target: &Prompt, list: &[WordRef]) -> Result<(Vec<u
     for (at, word) in list.iter().enumerate() {
         let found = (source.find(word), target.find(word));
         if found == (None, None) {
-            let param = format!("local_blend.exclude_words[{at}]");
-            let prompts = [source, target];
-            return Err(EditError::word_not_found(word, PromptSide::Either, &prompts, param));
+            let (field, prompts) = (Field::LocalBlend(BlendPart::ExcludedWord(at)), [source, target]);
+            return Err(EditError::word_not_found(word, PromptSide::Either, &prompts, field));
         }
         in_source.extend(found.0.unwrap_or_default());
         in_target.extend(found.1.unwrap_or_default());
@@ -157,10 +160,10 @@ mod tests {
 
     #[test]
     fn unknown_words_are_named_with_their_field() {
-        let param = |params| plan("a dog on grass", &params).expect_err("unknown").param();
-        assert_eq!(param(listed(&["cat", "dog"], &[], &[])), "local_blend.source_words[1]");
-        assert_eq!(param(listed(&[], &["cat"], &[])), "local_blend.target_words[0]");
-        assert_eq!(param(listed(&[], &[], &["x"])), "local_blend.exclude_words[0]");
+        let field = |params| plan("a dog on grass", &params).expect_err("unknown").field();
+        assert_eq!(field(listed(&["cat", "dog"], &[], &[])), Field::LocalBlend(BlendPart::SourceWord(1)));
+        assert_eq!(field(listed(&[], &["cat"], &[])), Field::LocalBlend(BlendPart::TargetWord(0)));
+        assert_eq!(field(listed(&[], &[], &["x"])), Field::LocalBlend(BlendPart::ExcludedWord(0)));
     }
 
     #[test]
@@ -176,14 +179,13 @@ mod tests {
 
     #[test]
     fn ranges_are_checked() {
-        let code = |threshold, start| {
-            let params = LocalBlendParams { threshold, start, ..LocalBlendParams::default() };
-            plan("a dog on grass", &params).map_err(|error| error.code())
+        let ranged = |threshold, start| {
+            plan("a dog on grass", &LocalBlendParams { threshold, start, ..LocalBlendParams::default() })
         };
-        assert_eq!(code(1.0, 0.2), Err("invalid_threshold"));
-        assert_eq!(code(f32::NAN, 0.2), Err("invalid_threshold"));
-        assert_eq!(code(0.3, 1.0), Err("invalid_start"));
-        assert_eq!(code(0.0, 0.99).map(|plan| plan.start_step), Ok(9));
+        assert_eq!(ranged(1.0, 0.2), Err(EditError::InvalidThreshold { threshold: 1.0 }));
+        assert!(matches!(ranged(f32::NAN, 0.2), Err(EditError::InvalidThreshold { .. })));
+        assert_eq!(ranged(0.3, 1.0), Err(EditError::InvalidStart { start: 1.0 }));
+        assert_eq!(ranged(0.0, 0.99).map(|plan| plan.start_step), Ok(9));
         let last = 1.0 - f64::EPSILON / 2.0;
         let (source, target) = (prompt("a cat"), prompt("a dog"));
         let words = auto(&source, &target).1.words;

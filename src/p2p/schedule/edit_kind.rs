@@ -10,26 +10,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::p2p::align::{AlignedWords, Relation};
+use crate::p2p::align::alignment::{AlignedWords, Relation};
 use crate::p2p::prompt::phrase::is_opener;
 use crate::p2p::prompt::{Prompt, Word};
+use crate::p2p::schedule::relation_kind::{ADDED, REPLACED, REWEIGHTED};
 use crate::p2p::schedule::vocabulary::{OTHER, Vocabulary};
-
-/// The kind of an edit in which a word takes another's place, or goes.
-pub(crate) const REPLACED: &str = "replaced";
-/// The kind of an edit in which a word comes.
-pub(crate) const ADDED: &str = "added";
-/// The kind of an edit that keeps all words.
-pub(crate) const REWEIGHTED: &str = "reweighted";
-/// All kinds that do not go by a vocabulary.
-pub(crate) const RELATIONS: [&str; 3] = [REPLACED, ADDED, REWEIGHTED];
 
 /// What a deciding word says of the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Says<'a> {
     /// The groups of the vocabulary that it is in.
     pub groups: Option<&'a BTreeSet<String>>,
-    /// Its relation, one of [`RELATIONS`].
+    /// Its relation, one of [`RELATIONS`](crate::p2p::schedule::relation_kind::RELATIONS).
     pub relation: &'static str,
 }
 

@@ -10,12 +10,14 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::p2p::align::AlignedWords;
+use crate::p2p::align::alignment::AlignedWords;
 use crate::p2p::prompt::Prompt;
-use crate::p2p::schedule::Window;
 use crate::p2p::schedule::edit_kind;
 use crate::p2p::schedule::edit_kind::Says;
+use crate::p2p::schedule::preset_error::PresetError;
+use crate::p2p::schedule::relation_kind::RELATIONS;
 use crate::p2p::schedule::vocabulary::Vocabulary;
+use crate::p2p::schedule::window::Window;
 
 /// The windows for a kind of edit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -34,54 +36,13 @@ pub struct Presets {
     vocabulary: Vocabulary,
 }
 
-/// What presets come to for an edit.
+/// The windows that presets give an edit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
     /// The windows.
     pub windows: Preset,
     /// The names of the presets that took part, in alphabetical order; none where the windows are the published ones.
     pub presets: Vec<String>,
-}
-
-/// What is wrong with the presets or the vocabulary of a model.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PresetError {
-    /// A preset is named after nothing that there is.
-    #[error("there is no such kind of edit, {} are", kinds.join(", "))]
-    UnknownKind {
-        /// The name.
-        kind: String,
-        /// The names that a preset may have.
-        kinds: Vec<String>,
-    },
-    /// A group of words is named as a relation is.
-    #[error("a group cannot be called so, it is a kind of edit without a vocabulary")]
-    ReservedGroup {
-        /// The name.
-        group: String,
-    },
-    /// An entry of a group is empty, or punctuation only.
-    #[error("{entry:?} has no word")]
-    NoWord {
-        /// The group.
-        group: String,
-        /// The entry's index in it.
-        at: usize,
-        /// The entry.
-        entry: String,
-    },
-}
-
-impl PresetError {
-    /// The path of the key at fault, such as `vocabulary.objects[3]`.
-    #[must_use]
-    pub fn key(&self) -> String {
-        match self {
-            Self::UnknownKind { kind, .. } => format!("presets.{kind}"),
-            Self::ReservedGroup { group } => format!("vocabulary.{group}"),
-            Self::NoWord { group, at, .. } => format!("vocabulary.{group}[{at}]"),
-        }
-    }
 }
 
 impl Preset {
@@ -104,9 +65,9 @@ impl Presets {
     /// # Errors
     /// [`PresetError::UnknownKind`] for a name that is neither a relation nor a group of the vocabulary.
     pub fn new(presets: BTreeMap<String, Preset>, vocabulary: Vocabulary) -> Result<Self, PresetError> {
-        let is_unknown = |kind: &&String| !edit_kind::RELATIONS.contains(&kind.as_str()) && !vocabulary.has_group(kind);
+        let is_unknown = |kind: &&String| !RELATIONS.contains(&kind.as_str()) && !vocabulary.has_group(kind);
         if let Some(kind) = presets.keys().find(is_unknown) {
-            let kinds = edit_kind::RELATIONS.into_iter().chain(vocabulary.groups()).map(str::to_owned).collect();
+            let kinds = RELATIONS.into_iter().chain(vocabulary.groups()).map(str::to_owned).collect();
             return Err(PresetError::UnknownKind { kind: kind.clone(), kinds });
         }
         Ok(Self { presets, vocabulary })
@@ -239,7 +200,7 @@ mod tests {
         let error = Presets::new(animals, vocabulary()).expect_err("no such group");
         assert_eq!(error.key(), "presets.animals");
         let kinds = "replaced, added, reweighted, accessories, colours, objects, other, places, styles, times";
-        assert_eq!(error.to_string(), format!("there is no such kind of edit, {kinds} are"));
+        assert_eq!(error.to_string(), format!("unknown kind of edit; expected one of {kinds}"));
     }
 
     #[test]

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::p2p::prompt::bare_words;
-use crate::p2p::schedule::edit_kind;
-use crate::p2p::schedule::presets::PresetError;
+use crate::p2p::schedule::preset_error::PresetError;
+use crate::p2p::schedule::relation_kind::RELATIONS;
 
 /// The group of words that say nothing by themselves, such as articles and prepositions.
 pub(crate) const OTHER: &str = "other";
@@ -29,7 +29,7 @@ impl Vocabulary {
     pub fn new(groups: &BTreeMap<String, Vec<String>>) -> Result<Self, PresetError> {
         let mut vocabulary = Self::default();
         for (group, entries) in groups {
-            if edit_kind::RELATIONS.contains(&group.as_str()) {
+            if RELATIONS.contains(&group.as_str()) {
                 return Err(PresetError::ReservedGroup { group: group.clone() });
             }
             for (at, entry) in entries.iter().enumerate() {

@@ -2,12 +2,12 @@
 //!
 //! Contract: what a request asks for holds, field by field. For a field that it leaves out, an edit that is aligned by
 //! itself ([`EditType::Auto`]) takes the preset that fits it, and the published edit types keep the published windows.
-//! A window that nobody asked for and that selects none of the steps, because there are very few, is off.
+//! A window that was not requested and that selects none of the steps, because there are very few, is off.
 
-use crate::p2p::align::EditType;
+use crate::p2p::align::alignment::EditType;
 use crate::p2p::params::EditParams;
 use crate::p2p::schedule::presets::{Choice, Preset};
-use crate::p2p::schedule::{CrossReplaceSteps, Window};
+use crate::p2p::schedule::window::{CrossReplaceSteps, Window};
 
 /// When attention is injected.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,9 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// All origins.
+    pub const ALL: [Self; 3] = [Self::Request, Self::Preset, Self::Default];
+
     /// Its name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -48,7 +51,7 @@ impl Origin {
 }
 
 impl Windows {
-    /// The windows of an edit of `steps` steps; `choose` says what presets come to for it.
+    /// The windows of an edit of `steps` steps; `choose` gives the windows of the presets.
     pub(crate) fn new(params: &EditParams, choose: impl FnOnce() -> Choice, steps: usize) -> Self {
         let asked = (&params.cross_replace, params.self_replace);
         let chosen = match (params.edit_type, asked) {
@@ -74,8 +77,8 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::p2p::EditPlan;
     use crate::p2p::testing::{presets, prompt, text};
+    use crate::p2p::{EditError, EditPlan};
 
     const STEPS: usize = 10;
 
@@ -132,6 +135,6 @@ mod tests {
         let asked = EditParams { self_replace: Some(window(0.3)), ..EditParams::default() };
         let (source, target) = (prompt("a cat"), prompt("a dog"));
         let refused = EditPlan::new(&source, &target, &asked, &presets(&[]), 2).expect_err("asked for");
-        assert_eq!(refused.code(), "window_selects_no_step");
+        assert!(matches!(refused, EditError::WindowSelectsNoStep { .. }));
     }
 }

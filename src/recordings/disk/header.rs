@@ -1,7 +1,7 @@
 //! The header of a part's file: what it says of itself, where its tensors lie, and its checksum.
 //!
-//! The form is safetensors: eight bytes of length, a JSON object padded to a multiple of eight bytes, then the tensors'
-//! bytes without gaps. `__metadata__` names the version of this form, the model, the session, the part, and a BLAKE3
+//! The format is safetensors: eight bytes of length, a JSON object padded to a multiple of eight bytes, then the tensors'
+//! bytes without gaps. `__metadata__` names the version of this format, the model, the session, the part, and a BLAKE3
 //! checksum of all of that and of every tensor's name, type, shape and bytes, each with its length.
 //!
 //! There is one order of tensors (wider types first, so that all lie aligned, then by name), so the place of each
@@ -16,24 +16,24 @@ use safetensors::tensor::{Dtype, TensorInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::recordings::SessionId;
-use crate::recordings::disk::error::DiskError;
 use crate::recordings::disk::part::Part;
+use crate::recordings::store::StoreError;
 
-/// The version of the form of all files of a session, and of the arithmetic behind them; files of another version are
-/// foreign. 2: queries and keys by position.
+/// The version of the files of tensors: of their format, of what they hold, and of the arithmetic behind it. Files of another
+/// version are foreign. The source's file has a version of its own. 2: queries and keys by position.
 pub(crate) const VERSION: u32 = 2;
 /// Bytes that say how long the header is.
 pub(crate) const PREFIX_BYTES: usize = 8;
-/// Longer headers are neither written nor read: a thousand steps of a hundred tensors are shorter.
+/// Longer headers are neither written nor read: those of a hundred thousand tensors are shorter.
 pub(crate) const MAX_HEADER_BYTES: usize = 16 << 20;
 
 const METADATA: &str = "__metadata__";
 const CHECKSUM: &str = "checksum";
 const CHECKSUM_CONTEXT: &str = "reprompt recording file, version 1";
 
-/// A tensor before it is there.
+/// What is known of a tensor before its values.
 #[derive(Debug, Clone, Copy)]
-pub struct TensorForm<'a> {
+pub(crate) struct TensorForm<'a> {
     /// Its name, unique in its file.
     pub name: &'a str,
     /// f32, f16, bf16 or u8.
@@ -49,7 +49,7 @@ impl<'a> TensorForm<'a> {
     }
 }
 
-/// Whose file it is.
+/// The address of a file, written into its header.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner<'a> {
     pub(crate) fingerprint: &'a str,
@@ -94,14 +94,14 @@ struct Read {
 
 impl Header {
     /// The header of a file to be written.
-    pub(crate) fn new(owner: &Owner<'_>, forms: &[TensorForm<'_>]) -> Result<Self, DiskError> {
-        let unwritable = |name: &str, detail: &str| DiskError::Unwritable(format!("tensor `{name}` {detail}"));
+    pub(crate) fn new(owner: &Owner<'_>, forms: &[TensorForm<'_>]) -> Result<Self, StoreError> {
+        let unwritable = |name: &str, detail: &str| StoreError::Unwritable(format!("tensor `{name}` {detail}"));
         let mut tensors = BTreeMap::new();
         for &TensorForm { name, dtype, shape } in forms {
             let dtype = stored(dtype)
-                .ok_or_else(|| unwritable(name, &format!("is {}, f32, f16, bf16 or u8 is wanted", dtype.as_str())))?;
+                .ok_or_else(|| unwritable(name, &format!("is {}; expected f32, f16, bf16 or u8", dtype.as_str())))?;
             if name == METADATA || tensors.insert(name.to_owned(), (dtype, shape.to_vec())).is_some() {
-                return Err(unwritable(name, "needs a name of its own"));
+                return Err(unwritable(name, "shares its name with another"));
             }
         }
         let tensors = laid_out(tensors).map_err(|name| unwritable(&name, "is too large"))?;
@@ -110,42 +110,43 @@ impl Header {
     }
 
     /// A header as it was read, without the eight bytes before it, and the checksum that it claims.
-    pub(crate) fn parse(json: &[u8], owner: &Owner<'_>) -> Result<(Self, String), DiskError> {
+    pub(crate) fn parse(json: &[u8], owner: &Owner<'_>) -> Result<(Self, String), StoreError> {
         let Read { mut metadata, tensors: claimed } =
-            serde_json::from_slice(json).map_err(|error| DiskError::damaged(format!("header: {error}")))?;
+            serde_json::from_slice(json).map_err(|error| StoreError::Damaged(format!("header: {error}")))?;
         for (key, wanted) in owner.metadata() {
             match metadata.get(key) {
                 Some(found) if *found == wanted => {}
-                Some(found) => return Err(DiskError::foreign(format!("{key} is `{found}`, `{wanted}` is wanted"))),
-                None => return Err(DiskError::damaged(format!("header: no `{key}`"))),
+                Some(found) => return Err(StoreError::Foreign(format!("expected {key} `{wanted}`, got `{found}`"))),
+                None => return Err(StoreError::Damaged(format!("header: no `{key}`"))),
             }
         }
-        let checksum = metadata.remove(CHECKSUM).ok_or_else(|| DiskError::damaged("header: no checksum"))?;
+        let checksum =
+            metadata.remove(CHECKSUM).ok_or_else(|| StoreError::Damaged("header: no checksum".to_owned()))?;
         if let Some((name, info)) = claimed.iter().find(|(_, info)| loaded(info.dtype).is_none()) {
-            return Err(DiskError::damaged(format!("header: tensor `{name}` is {}", info.dtype)));
+            return Err(StoreError::Damaged(format!("header: tensor `{name}` is {}", info.dtype)));
         }
         let forms = claimed.iter().map(|(name, info)| (name.clone(), (info.dtype, info.shape.clone()))).collect();
         let tensors =
-            laid_out(forms).map_err(|name| DiskError::damaged(format!("header: tensor `{name}` is too large")))?;
+            laid_out(forms).map_err(|name| StoreError::Damaged(format!("header: tensor `{name}` is too large")))?;
         for (name, info) in &tensors {
             if claimed.get(name).is_none_or(|claimed| claimed.data_offsets != info.data_offsets) {
-                return Err(DiskError::damaged(format!("header: tensor `{name}` is out of its place")));
+                return Err(StoreError::Damaged(format!("header: tensor `{name}` has wrong offsets")));
             }
         }
         Ok((Self { metadata, tensors }, checksum))
     }
 
     /// The bytes before the tensors: length, JSON, padding. Their number does not depend on the checksum.
-    pub(crate) fn encode(&self, checksum: &blake3::Hash) -> Result<Vec<u8>, DiskError> {
+    pub(crate) fn encode(&self, checksum: &blake3::Hash) -> Result<Vec<u8>, StoreError> {
         let checksum = checksum.to_hex();
         let mut metadata: BTreeMap<_, _> = self.metadata.iter().map(|(key, value)| (&**key, &**value)).collect();
         metadata.insert(CHECKSUM, checksum.as_str());
         let tensors = self.tensors.iter().map(|(name, info)| (&**name, info)).collect();
         let json = serde_json::to_vec(&Written { metadata, tensors })
-            .map_err(|error| DiskError::Unwritable(format!("header: {error}")))?;
+            .map_err(|error| StoreError::Unwritable(format!("header: {error}")))?;
         let length = json.len().next_multiple_of(PREFIX_BYTES);
         if length > MAX_HEADER_BYTES {
-            return Err(DiskError::Unwritable(format!("its header is longer than {MAX_HEADER_BYTES} bytes")));
+            return Err(StoreError::Unwritable(format!("the header is longer than {MAX_HEADER_BYTES} bytes")));
         }
         let mut bytes = (length as u64).to_le_bytes().to_vec();
         bytes.extend(json);
@@ -154,7 +155,7 @@ impl Header {
     }
 
     /// Bytes of the whole file.
-    pub(crate) fn file_bytes(&self) -> Result<u64, DiskError> {
+    pub(crate) fn file_bytes(&self) -> Result<u64, StoreError> {
         Ok(self.encode(&Self::no_checksum())?.len() as u64 + self.data_bytes())
     }
 
@@ -163,7 +164,7 @@ impl Header {
         self.tensors.last().map_or(0, |(_, info)| info.data_offsets.1 as u64)
     }
 
-    /// Stands where the checksum will stand.
+    /// Keeps the bytes of the checksum until it is known.
     pub(crate) fn no_checksum() -> blake3::Hash {
         blake3::Hash::from_bytes([0; blake3::OUT_LEN])
     }
@@ -201,7 +202,7 @@ fn checksum_part(hasher: &mut blake3::Hasher, bytes: &[u8]) {
     hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
 }
 
-/// The one order of tensors and the place of each; an error names a tensor whose place cannot be counted.
+/// The one order of tensors and the offsets of each; an error names a tensor whose offsets overflow.
 fn laid_out(forms: BTreeMap<String, (Dtype, Vec<usize>)>) -> Result<Vec<(String, TensorInfo)>, String> {
     let mut forms: Vec<_> = forms.into_iter().collect();
     // The sort is stable: names stay in order within a type.

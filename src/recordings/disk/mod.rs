@@ -8,34 +8,35 @@
 //!         trajectory.safetensors, cross-007.safetensors  its parts, see `header` and `part_file`
 //! ```
 //!
-//! - `folder`: the calls; begins here
-//! - `layout`: which name lies where, and which text may become a path
+//! - `folder`: the store; begins here
+//! - `paths`: which name lies where, and which text may become a path
 //! - `part`: the parts and their names
 //! - `header`: what a part's file says of itself, its exact length, its checksum
 //! - `part_file`: parts to bytes and back
 //! - `source_file`: sources to bytes and back
 //! - `scan`: what an earlier process has left
-//! - `error`: what can go wrong
 //!
 //! Files appear whole or not at all: they are written under another name and renamed. Nothing is forced to the device
 //! (fsync), so a killed process leaves nothing wrong, while a power cut may leave a file of the right length with wrong
-//! bytes; [`Folder::read`] finds that by the checksum.
+//! bytes; reading finds that by the checksum.
 //!
-//! Nothing here starts threads, knows budgets, or decides what is worth keeping.
+//! Nothing here starts threads, knows budgets, or decides what is worth keeping; and nothing outside knows that there are
+//! paths and files.
 
-mod error;
 mod folder;
 mod header;
 mod part;
-mod part_file;
+pub(crate) mod part_file;
 mod paths;
 mod scan;
-mod source_file;
+pub(crate) mod source_file;
 #[cfg(test)]
 mod tests;
 
-pub use error::{DiskError, FileFault};
-pub use folder::{Folder, Removed, Writing};
-pub use header::TensorForm;
+pub use folder::Folder;
+#[cfg(test)]
+pub(crate) use header::Owner;
 pub use part::Part;
-pub use scan::{Found, FoundSession};
+
+// The store's errors, as the engine imports them.
+pub use crate::recordings::store::{FileFault, StoreError as DiskError};

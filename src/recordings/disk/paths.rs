@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::recordings::SessionId;
-use crate::recordings::disk::error::DiskError;
 use crate::recordings::disk::part::Part;
+use crate::recordings::store::StoreError;
 
 /// The file that says what the session is.
 pub(crate) const SOURCE: &str = "source.json";
@@ -25,9 +25,9 @@ const ID_DIGITS: usize = 32;
 pub(crate) enum Name {
     Source,
     Part(Part),
-    /// A file that nobody finished.
+    /// A file whose writer was killed.
     Unfinished,
-    /// Nothing of ours.
+    /// Not one of ours.
     Unknown,
 }
 
@@ -42,19 +42,21 @@ impl Name {
 }
 
 /// The folder of one model's recordings.
-pub(crate) fn model_dir(dir: &Path, fingerprint: &str) -> Result<PathBuf, DiskError> {
+pub(crate) fn model_dir(dir: &Path, fingerprint: &str) -> Result<PathBuf, StoreError> {
     match fingerprint.get(..FINGERPRINT_DIGITS) {
         Some(digits) if are_digits(digits) => Ok(dir.join(digits)),
-        _ => Err(DiskError::NotAFingerprint(fingerprint.to_owned())),
+        _ => Err(StoreError::NotAnAddress(format!(
+            "expected a fingerprint of at least {FINGERPRINT_DIGITS} hexadecimal digits, got `{fingerprint}`"
+        ))),
     }
 }
 
 /// The folder of a session within its model's.
-pub(crate) fn session_dir(model_dir: &Path, id: &SessionId) -> Result<PathBuf, DiskError> {
+pub(crate) fn session_dir(model_dir: &Path, id: &SessionId) -> Result<PathBuf, StoreError> {
     if is_session_id(id.as_str()) {
         Ok(model_dir.join(id.as_str()))
     } else {
-        Err(DiskError::NotASessionId(id.to_string()))
+        Err(StoreError::NotAnAddress(format!("expected a session id, got `{id}`")))
     }
 }
 

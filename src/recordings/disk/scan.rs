@@ -1,12 +1,12 @@
-//! What an earlier process has left: found again, cleaned, or refused, without reading a tensor.
+//! What an earlier process has left: listed, cleaned up, or refused, without reading a tensor.
 //!
 //! - Files and folders that a killed process left unfinished are deleted.
 //! - A file whose header or length is wrong is reported and deleted; if it is the source, the whole session is.
-//! - A file that cannot be read is reported and left alone, as the fault may be this process's; so is its session, if
-//!   the file is its source.
-//! - Without a source nobody can ask for the session: it is deleted. Without a trajectory its other parts are of no
-//!   use: they are deleted, and the session is found with its source alone.
-//! - Whatever has another name was put there by somebody else: it is left alone and not counted.
+//! - A file that cannot be read is reported and left alone, as the fault may be this process's; if it is the source, the
+//!   whole session is left alone.
+//! - A session without its source cannot be asked for: it is deleted. Without its trajectory the other parts are of no
+//!   use: they are deleted, and the session is listed with its source alone.
+//! - Files with other names are not ours: they are left alone and not counted.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,76 +14,63 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::recordings::disk::FileFault;
-use crate::recordings::disk::error::DiskError;
 use crate::recordings::disk::header::Owner;
 use crate::recordings::disk::part::Part;
-use crate::recordings::disk::paths;
-use crate::recordings::disk::paths::{LOCK, Name, REMOVED};
+use crate::recordings::disk::paths::{self, LOCK, Name, REMOVED};
 use crate::recordings::disk::{part_file, source_file};
-use crate::recordings::{SessionId, Source};
+use crate::recordings::session_id::SessionId;
+use crate::recordings::source::Source;
+use crate::recordings::store::{FileFault, Listing, StoreError, StoredSession};
 
-/// A session of an earlier process.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FoundSession {
-    /// Its id.
-    pub id: SessionId,
-    /// What it was made from.
-    pub source: Source,
-    /// Bytes of the source's file.
-    pub source_bytes: u64,
-    /// Its parts and the bytes of their files; empty where there is no trajectory.
-    pub parts: BTreeMap<Part, u64>,
-    /// When one of its files was last written or touched.
-    pub last_used: SystemTime,
-}
-
-/// What was there when a folder was opened.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// The longest unused session first.
-    pub sessions: Vec<FoundSession>,
-    /// One a file that was refused.
-    pub refused: Vec<FileFault>,
-}
-
-/// Looks through the folder of a model, which nobody else may use meanwhile.
-pub(crate) fn scan(model_dir: &Path, fingerprint: &str) -> Result<Found, DiskError> {
-    let mut scan = Scan { fingerprint, found: Found::default() };
-    for entry in fs::read_dir(model_dir).map_err(DiskError::io(model_dir))? {
-        let entry = entry.map_err(DiskError::io(model_dir))?;
-        let path = entry.path();
-        let is_dir = entry.file_type().map_err(DiskError::io(&path))?.is_dir();
-        match entry.file_name().to_str() {
-            Some(LOCK) => {}
-            // Its bytes would never be counted, so it must go.
-            Some(name) if is_dir && name.starts_with(REMOVED) => {
-                fs::remove_dir_all(&path).map_err(DiskError::io(&path))?;
-            }
-            Some(name) if is_dir && paths::is_session_id(name) => {
-                scan.session(&path, SessionId::from_client(name));
-            }
-            _ => tracing::warn!(path = %path.display(), "nothing of a recording, left alone"),
-        }
-    }
-    scan.found.sessions.sort_by(|a, b| (a.last_used, &a.id).cmp(&(b.last_used, &b.id)));
-    Ok(scan.found)
-}
-
-struct Scan<'a> {
+/// A pass through a model's folder, or through one session of it.
+#[derive(Debug)]
+pub(crate) struct Scan<'a> {
     fingerprint: &'a str,
-    found: Found,
+    listing: Listing,
 }
 
-impl Scan<'_> {
-    fn session(&mut self, dir: &Path, id: SessionId) {
+impl<'a> Scan<'a> {
+    /// A pass that has found nothing yet.
+    pub(crate) fn new(fingerprint: &'a str) -> Self {
+        Self { fingerprint, listing: Listing::default() }
+    }
+
+    /// What was found, the longest unused session first.
+    pub(crate) fn listing(mut self) -> Listing {
+        self.listing.sessions.sort_by(|a, b| (a.last_used, &a.id).cmp(&(b.last_used, &b.id)));
+        self.listing
+    }
+
+    /// Looks through the folder of a model.
+    pub(crate) fn model(&mut self, model_dir: &Path) -> Result<(), StoreError> {
+        for entry in fs::read_dir(model_dir).map_err(StoreError::io(model_dir))? {
+            let entry = entry.map_err(StoreError::io(model_dir))?;
+            let path = entry.path();
+            let is_dir = entry.file_type().map_err(StoreError::io(&path))?.is_dir();
+            match entry.file_name().to_str() {
+                Some(LOCK) => {}
+                // Its bytes would never be counted, so it must go.
+                Some(name) if is_dir && name.starts_with(REMOVED) => {
+                    fs::remove_dir_all(&path).map_err(StoreError::io(&path))?;
+                }
+                Some(name) if is_dir && paths::is_session_id(name) => {
+                    self.session(&path, SessionId::from_client(name));
+                }
+                _ => tracing::warn!(path = %path.display(), "not part of a recording, left alone"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks through the folder of a session.
+    pub(crate) fn session(&mut self, dir: &Path, id: SessionId) {
         let Some(files) = self.accepted(dir, files(dir)) else { return };
         let Some((source_path, _)) = files.iter().find(|(_, name)| *name == Name::Source) else {
-            tracing::info!(path = %dir.display(), "a recording without its source, removed");
+            tracing::info!(path = %dir.display(), "a recording without its source, deleted");
             return discard(dir, &files);
         };
         let source = read_source(source_path, self.fingerprint, &id);
-        if matches!(source, Err(DiskError::Refused { .. })) {
+        if source.as_ref().is_err_and(StoreError::is_refusal) {
             self.accepted(source_path, source);
             return discard(dir, &files);
         }
@@ -93,7 +80,7 @@ impl Scan<'_> {
         for (path, name) in &files {
             let Name::Part(part) = *name else { continue };
             let checked = check_part(path, &Owner { fingerprint: self.fingerprint, session: &id, part });
-            if matches!(checked, Err(DiskError::Refused { .. })) {
+            if checked.as_ref().is_err_and(StoreError::is_refusal) {
                 remove(path);
             }
             if let Some((bytes, modified)) = self.accepted(path, checked) {
@@ -102,33 +89,33 @@ impl Scan<'_> {
             }
         }
         if !parts.is_empty() && !parts.contains_key(&Part::Trajectory) {
-            tracing::info!(path = %dir.display(), "a recording without its trajectory, its attention removed");
+            tracing::info!(path = %dir.display(), "a recording without its trajectory, its attention deleted");
             for part in std::mem::take(&mut parts).into_keys() {
                 remove(&dir.join(part.to_string()));
             }
         }
-        self.found.sessions.push(FoundSession { id, source, source_bytes, parts, last_used });
+        self.listing.sessions.push(StoredSession { id, source, source_bytes, parts, last_used });
     }
 
     /// The value; what is wrong with it is reported.
-    fn accepted<T>(&mut self, path: &Path, value: Result<T, DiskError>) -> Option<T> {
+    fn accepted<T>(&mut self, path: &Path, value: Result<T, StoreError>) -> Option<T> {
         value
             .map_err(|error| {
-                tracing::warn!(path = %path.display(), %error, "a file of a recording was not taken");
-                self.found.refused.push(error.fault().unwrap_or(FileFault::Unreadable));
+                tracing::warn!(path = %path.display(), %error, "a file of a recording was refused");
+                self.listing.refused.push(error.fault().unwrap_or(FileFault::Unreadable));
             })
             .ok()
     }
 }
 
 /// The source, its bytes, and when it was last written or touched.
-fn read_source(path: &Path, fingerprint: &str, id: &SessionId) -> Result<(Source, u64, SystemTime), DiskError> {
-    let (file, bytes, modified) = open(path).map_err(DiskError::io(path))?;
+fn read_source(path: &Path, fingerprint: &str, id: &SessionId) -> Result<(Source, u64, SystemTime), StoreError> {
+    let (file, bytes, modified) = open(path).map_err(StoreError::io(path))?;
     Ok((source_file::read(file, path, fingerprint, id)?, bytes, modified))
 }
 
-fn check_part(path: &Path, owner: &Owner<'_>) -> Result<(u64, SystemTime), DiskError> {
-    let (file, bytes, modified) = open(path).map_err(DiskError::io(path))?;
+fn check_part(path: &Path, owner: &Owner<'_>) -> Result<(u64, SystemTime), StoreError> {
+    let (file, bytes, modified) = open(path).map_err(StoreError::io(path))?;
     part_file::check(file, bytes, path, owner)?;
     Ok((bytes, modified))
 }
@@ -140,22 +127,22 @@ fn open(path: &Path) -> io::Result<(File, u64, SystemTime)> {
 }
 
 /// The files of a session's folder that are ours and finished; unfinished ones are deleted.
-fn files(dir: &Path) -> Result<Vec<(PathBuf, Name)>, DiskError> {
+fn files(dir: &Path) -> Result<Vec<(PathBuf, Name)>, StoreError> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(DiskError::io(dir))? {
-        let entry = entry.map_err(DiskError::io(dir))?;
+    for entry in fs::read_dir(dir).map_err(StoreError::io(dir))? {
+        let entry = entry.map_err(StoreError::io(dir))?;
         let path = entry.path();
-        let is_file = entry.file_type().map_err(DiskError::io(&path))?.is_file();
+        let is_file = entry.file_type().map_err(StoreError::io(&path))?.is_file();
         match entry.file_name().to_str().map_or(Name::Unknown, Name::of) {
             Name::Unfinished if is_file => remove(&path),
             name @ (Name::Source | Name::Part(_)) if is_file => files.push((path, name)),
-            _ => tracing::warn!(path = %path.display(), "nothing of a recording, left alone"),
+            _ => tracing::warn!(path = %path.display(), "not part of a recording, left alone"),
         }
     }
     Ok(files)
 }
 
-/// Deletes a session's files, and its folder unless somebody else's files are in it.
+/// Deletes a session's files, and its folder unless there are files in it that are not ours.
 fn discard(dir: &Path, files: &[(PathBuf, Name)]) {
     for (path, _) in files {
         remove(path);
@@ -169,6 +156,6 @@ fn remove(path: &Path) {
 
 fn report(path: &Path, removed: io::Result<()>) {
     if let Err(error) = removed {
-        tracing::warn!(path = %path.display(), %error, "could not be removed");
+        tracing::warn!(path = %path.display(), %error, "could not be deleted");
     }
 }

@@ -1,7 +1,7 @@
-//! `source.json`: what a session was made from, as text that people can read.
+//! `source.json`: what a session is made from, as text that people can read.
 //!
 //! The file needs no checksum: the session's id is a hash of everything in it and names the folder. The guidance scale
-//! is kept as text, because JSON readers round numbers, and the last bit of it counts.
+//! is kept as text, because JSON readers round numbers, and its last bit counts.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,10 +9,14 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::recordings::disk::error::DiskError;
-use crate::recordings::disk::header::VERSION;
-use crate::recordings::{SessionId, Source};
+use crate::diffusion::samplers::SamplerName;
+use crate::recordings::session_id::SessionId;
+use crate::recordings::source::{Origin, Source};
+use crate::recordings::store::StoreError;
 
+/// The version of this file alone; files of tensors have their own. Files of another version are foreign. 1 and 2 had
+/// no sampler, and ids of the first derivation.
+pub(crate) const VERSION: u32 = 3;
 /// Longer files are neither written nor read; a request's body is much shorter.
 const MAX_BYTES: u64 = 16 << 20;
 
@@ -30,6 +34,7 @@ struct SourceFile {
     prompt: String,
     negative_prompt: String,
     seed: u64,
+    sampler: String,
     steps: usize,
     guidance_scale: String,
     width: usize,
@@ -38,13 +43,15 @@ struct SourceFile {
 
 /// The text of a source's file.
 pub(crate) fn text(source: &Source, fingerprint: &str) -> String {
-    let Source { prompt, negative_prompt, seed, steps, guidance_scale, width, height } = source;
+    let Source { prompt, negative_prompt, origin, sampler, steps, guidance_scale, width, height } = source;
+    let Origin::Seed(seed) = origin;
     json!({
         "version": VERSION,
         "fingerprint": fingerprint,
         "prompt": prompt,
         "negative_prompt": negative_prompt,
         "seed": seed,
+        "sampler": sampler.as_str(),
         "steps": steps,
         // As few digits as give the same number back.
         "guidance_scale": guidance_scale.to_string(),
@@ -55,41 +62,43 @@ pub(crate) fn text(source: &Source, fingerprint: &str) -> String {
 }
 
 /// The text to be written for the session `id`.
-pub(crate) fn text_of_session(source: &Source, fingerprint: &str, id: &SessionId) -> Result<String, DiskError> {
+pub(crate) fn text_of_session(source: &Source, fingerprint: &str, id: &SessionId) -> Result<String, StoreError> {
     if source.session_id(fingerprint) != *id {
-        return Err(DiskError::Unwritable(format!("the source is not that of {id}")));
+        return Err(StoreError::Unwritable(format!("the source is not that of {id}")));
     }
     let text = text(source, fingerprint);
     if text.len() as u64 > MAX_BYTES {
-        return Err(DiskError::Unwritable(format!("the source is longer than {MAX_BYTES} bytes")));
+        return Err(StoreError::Unwritable(format!("the source is longer than {MAX_BYTES} bytes")));
     }
     Ok(text)
 }
 
 /// Reads a source and verifies that it is that of the session `id`.
-pub(crate) fn read(file: impl Read, path: &Path, fingerprint: &str, id: &SessionId) -> Result<Source, DiskError> {
+pub(crate) fn read(file: impl Read, path: &Path, fingerprint: &str, id: &SessionId) -> Result<Source, StoreError> {
     let mut text = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(DiskError::io(path))?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(StoreError::io(path))?;
     if text.len() as u64 > MAX_BYTES {
-        return Err(DiskError::damaged(format!("it is longer than {MAX_BYTES} bytes")));
+        return Err(StoreError::Damaged(format!("the source is longer than {MAX_BYTES} bytes")));
     }
-    // Another version may have other fields, so the version is asked first.
+    // Another version may have other fields, so the version is read first.
     let Version { version } = serde_json::from_slice(&text).map_err(not_a_source)?;
     if version != VERSION {
-        return Err(DiskError::foreign(format!("its version is {version}, {VERSION} is wanted")));
+        return Err(StoreError::Foreign(format!("expected version {VERSION}, got {version}")));
     }
     let found: SourceFile = serde_json::from_slice(&text).map_err(not_a_source)?;
     if found.fingerprint != fingerprint {
-        return Err(DiskError::foreign(format!("its model is `{}`, `{fingerprint}` is wanted", found.fingerprint)));
+        return Err(StoreError::Foreign(format!("expected the model `{fingerprint}`, got `{}`", found.fingerprint)));
     }
-    let guidance_scale = found
-        .guidance_scale
-        .parse()
-        .map_err(|_| DiskError::damaged(format!("`guidance_scale` is `{}`, not a number", found.guidance_scale)))?;
+    let guidance_scale = found.guidance_scale.parse().map_err(|_| {
+        StoreError::Damaged(format!("`guidance_scale`: expected a number, got `{}`", found.guidance_scale))
+    })?;
+    // A later process may know samplers that this one does not.
+    let sampler = found.sampler.parse::<SamplerName>().map_err(|error| StoreError::Foreign(error.to_string()))?;
     let source = Source {
         prompt: found.prompt,
         negative_prompt: found.negative_prompt,
-        seed: found.seed,
+        origin: Origin::Seed(found.seed),
+        sampler,
         steps: found.steps,
         guidance_scale,
         width: found.width,
@@ -97,10 +106,11 @@ pub(crate) fn read(file: impl Read, path: &Path, fingerprint: &str, id: &Session
     };
     match source.session_id(fingerprint) {
         of_source if of_source == *id => Ok(source),
-        of_source => Err(DiskError::foreign(format!("its source is that of {of_source}, {id} is wanted"))),
+        of_source => Err(StoreError::Foreign(format!("expected the source of {id}, got that of {of_source}"))),
     }
 }
 
-fn not_a_source(error: serde_json::Error) -> DiskError {
-    if error.is_eof() { DiskError::truncated(error.to_string()) } else { DiskError::damaged(error.to_string()) }
+fn not_a_source(error: serde_json::Error) -> StoreError {
+    let kind = if error.is_eof() { StoreError::Truncated } else { StoreError::Damaged };
+    kind(error.to_string())
 }

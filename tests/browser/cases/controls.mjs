@@ -13,7 +13,7 @@ export function controls(world) {
   });
 
   test("a window is the service's until a handle is moved", () => open(async (page) => {
-    assert.match(await page.locator("#window-cross .told").textContent(), /^steps 1 to \d+ of 20, /);
+    assert.match(await page.locator("#window-cross .range-text").textContent(), /^steps 1 to \d+ of 20, /);
     assert.doesNotMatch(await asked(page), /replace_steps/);
     const handle = page.locator('input[aria-label="Self-attention, to"]');
     await handle.focus();
@@ -21,12 +21,12 @@ export function controls(world) {
     assert.match(await asked(page), /"self_replace_steps": 1\b/);
     await page.keyboard.press("Home");
     assert.match(await asked(page), /"self_replace_steps": 0\b/);
-    assert.match(await page.locator("#window-self .told").textContent(), /^off$/);
+    assert.match(await page.locator("#window-self .range-text").textContent(), /^off$/);
     for (let at = 0; at < 12; at++) await page.keyboard.press("ArrowRight");
-    assert.match(await page.locator("#window-self .told").textContent(), /^steps 1 to 12 of 20$/);
+    assert.match(await page.locator("#window-self .range-text").textContent(), /^steps 1 to 12 of 20$/);
     await page.locator('input[aria-label="Cross-attention, from"]').focus();
     for (let at = 0; at < 4; at++) await page.keyboard.press("ArrowRight");
-    assert.match(await page.locator("#window-cross .told").textContent(), /^steps 5 to 16 of 20$/);
+    assert.match(await page.locator("#window-cross .range-text").textContent(), /^steps 5 to 16 of 20$/);
     await run(page, /edit took/);
     await page.screenshot({ path: `${shots}windows.png`, fullPage: true });
     await page.locator("#window-self input[type=checkbox]").check();

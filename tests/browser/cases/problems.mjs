@@ -10,7 +10,7 @@ export function problems(world) {
 
   test("a blend word that is not there", () =>
     open("#from=a+car+in+the+city&seed=7&to=a+bus+in+the+city&blend=picked&into=dgo", async (page) => {
-      await settled(page, /Not done/);
+      await settled(page, /Failed/);
       assert.match(await text(page, "blend"), /has no word "dgo"; its words are: a, bus, in, the, city/);
       assert.match(await page.locator("#alert").textContent(), /has no word "dgo"/);
       await accessible(page, "a problem");
@@ -26,7 +26,7 @@ export function problems(world) {
       await page.locator("#edit-prompt").fill("cat ".repeat(100));
       await page.waitForFunction(() => /102 tokens/.test(document.getElementById("problem-prompt").textContent));
       assert.equal(await page.locator("#edit-prompt").getAttribute("aria-invalid"), "true");
-      await run(page, /Not done/);
+      await run(page, /Failed/);
       assert.match(await text(page, "prompt"), /102 tokens/);
       assert.equal(await page.evaluate(() => document.activeElement.id), "edit-prompt");
       await retype(page, "#edit-prompt", "a bus in the city");
@@ -36,20 +36,20 @@ export function problems(world) {
 
   test("fields of the source, also where they are folded away", () =>
     open("#from=a+car&seed=seven", async (page) => {
-      await settled(page, /Not done/);
-      assert.match(await text(page, "seed"), /a whole number from 0 is wanted, not a string/);
+      await settled(page, /Failed/);
+      assert.match(await text(page, "seed"), /expected a non-negative integer, got a string/);
       await page.locator(".more summary").click();
       await retype(page, "#seed", "7");
       await retype(page, "#guidance", "1000");
       await page.locator(".more summary").click();
-      await run(page, /Not done/);
+      await run(page, /Failed/);
       assert.match(await text(page, "guidance"), /1000 is out of range/);
       assert.equal(await page.locator("#guidance").isVisible(), true);
     }));
 
   test("an equalizer and a rule that cannot be", () =>
     open("#from=a+car&seed=7&to=a+car&words=wheel*2", async (page) => {
-      await settled(page, /Not done/);
+      await settled(page, /Failed/);
       assert.match(await text(page, "equalizer"), /no word "wheel"/);
       await page.locator('button[aria-label="Take out wheel ×2"]').click();
       await page.locator("#type").selectOption("replace");

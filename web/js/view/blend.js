@@ -1,7 +1,7 @@
 // Local blend: where the picture may change.
 //
-// Contract: picking starts from the words that differ. What was picked and is in no prompt any more stays, shown as
-// such, until it is taken out: nothing that goes to the service is hidden.
+// Contract: picking starts from the words that differ. A picked word that is no longer in a prompt stays, marked as
+// lost, until it is removed: nothing that is sent to the service is hidden.
 
 import { byId, el } from "../dom.js";
 import { wordsOf } from "../words.js";
@@ -37,15 +37,15 @@ export function mountBlend(store) {
       ...gone(Object.keys(strengths), state.edit.prompt).map((word) => turned(store, word)),
     ];
     const isEmpty = blend.mode === "picked" && blend.source.length + blend.target.length === 0;
-    const hint = isEmpty ? "Click words above to pick them; until then it is those that change." : "Click words above to pick them.";
-    const told = lost.length > 0 ? "No longer in the prompts:" : "";
-    byId("picked").replaceChildren(blend.mode === "picked" ? hint : "", " ", told, ...lost);
+    const hint = isEmpty ? "Click words above to pick them. Until then, the changed words are used." : "Click words above to pick them.";
+    const label = lost.length > 0 ? "No longer in the prompts:" : "";
+    byId("picked").replaceChildren(blend.mode === "picked" ? hint : "", " ", label, ...lost);
   });
 }
 
 /** @param {State} state */
 function differing({ alignment, source, edit }) {
-  // One of older prompts says nothing about these: without words, the service takes those that differ.
+  // An alignment of older prompts does not apply. Without words the service takes those that differ.
   if (alignment?.source_prompt !== source.prompt || alignment.prompt !== edit.prompt) return {};
   const keys = (/** @type {"source" | "target"} */ side) =>
     alignment.alignment

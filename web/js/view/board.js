@@ -1,8 +1,9 @@
-// The board: source words above, what became of them below, in the target's order.
+// The board: source words above, the target words that replace them below, in the order of the target.
 //
-// Contract: rebuilt when the alignment changes, refreshed otherwise, so that a slider that is being dragged stays.
-// Relations are told by place, glyph, words for readers, and colour. Pointing at a word, or focus on it, sets
-// `state.pointed`; where blend words are picked, a click picks. Prompts that cannot be aligned leave the last board, dim.
+// Contract: rebuilt when the alignment changes, else refreshed, so that a slider stays while it is dragged. Relations
+// are shown by position, glyph, colour, and words for screen readers. Pointing at a word, or focus on it, sets
+// `state.pointed`; while blend words are picked, a click picks. If the prompts cannot be aligned, the last board stays,
+// dimmed.
 
 import { byId, el, spoken } from "../dom.js";
 import { wordsOf } from "../words.js";
@@ -39,7 +40,7 @@ export function mountBoard(store) {
 /**
  * @param {Store} store
  * @param {import("../types.js").Aligned} entry
- * @param {{source: number, target: number}} at  how many words were placed already
+ * @param {{source: number, target: number}} at  number of words placed so far
  * @param {Refresh[]} refreshes
  */
 function pair(store, { source, target, relation }, at, refreshes) {
@@ -54,7 +55,7 @@ function pair(store, { source, target, relation }, at, refreshes) {
   });
   const sign = el("span", { class: "sign" }, el("span", { "aria-hidden": true }, glyph), spoken(says));
   const row = (/** @type {string} */ kind, /** @type {Node[]} */ words) => el("span", { class: kind }, ...words);
-  // Read in the order of a sentence: "cat is replaced by dog", "hat is added".
+  // Read as a sentence: "cat is replaced by dog", "hat is added".
   const children = relation === "added" ? [row("below", below), sign] : [row("above", above), sign, row("below", below)];
   return el("li", { class: `pair ${relation}` }, ...children);
 }
@@ -68,7 +69,7 @@ function pair(store, { source, target, relation }, at, refreshes) {
  */
 function wordButton(store, { text, key }, side, index, refreshes) {
   const point = () => store.set({ pointed: { side, index } });
-  // Words that a scrolling page moves below a pointer at rest are not pointed at.
+  // Ignore words that scroll under a resting pointer.
   const move = (/** @type {PointerEvent} */ event) => {
     const { pointed } = store.state;
     const isNew = pointed?.side !== side || pointed.index !== index;

@@ -42,7 +42,7 @@ export function exampleState({ prompt, seed, edit: to, edit_type: type, cross_re
   const picked = blend && typeof blend === "object" ? { source: words(blend.source_words), target: words(blend.target_words) } : { source: [], target: [] };
   const isPicked = picked.source.length + picked.target.length > 0;
   return {
-    source: { prompt, negative: "", seed: seed === undefined ? "" : String(seed), steps: "", guidance: "", photo: null },
+    source: { prompt, negative: "", seed: seed === undefined ? "" : String(seed), steps: "", guidance: "" },
     edit: {
       ...edit,
       type: type ?? "auto",

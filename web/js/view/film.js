@@ -1,7 +1,7 @@
-// The film: previews on the way from noise to picture, over the same axis of steps as the windows below it.
+// The film: previews from noise to picture, on the same step axis as the windows below it.
 //
-// Contract: while something runs, what came so far; otherwise the film of what is shown. Pointing at a frame, or focus
-// on it, sets `state.frame`.
+// Contract: during a run, the previews so far; otherwise the film of the shown image. Pointing at a frame, or focus on
+// it, sets `state.frame`.
 
 import { PREVIEWS } from "../body.js";
 import { byId, el } from "../dom.js";
@@ -18,13 +18,13 @@ export function mountFilm(store) {
   store.subscribe(["run", "made", "result", "source"], (state) => {
     const steps = state.run.steps || stepsOf(state);
     const frames = framesOf(state, steps);
-    // Pictures that stay are left alone: most steps bring none.
+    // Do not touch unchanged pictures: most steps bring no preview.
     const now = [steps, ...frames.map((frame) => frame.image)];
     if (now.length === drawn.length && now.every((part, at) => part === drawn[at])) return;
     drawn = now;
     const count = Math.min(PREVIEWS, steps - 1) + 1;
     film.style.setProperty("--count", String(count));
-    // The service previews at even distances; a frame stands where its step ends.
+    // Previews are evenly spaced; a frame is placed where its step ends.
     const at = (/** @type {Frame} */ frame) => Math.floor((frame.step * count) / steps) - 1;
     const cells = Array.from({ length: count }, (_, place) => cell(store, frames.find((frame) => at(frame) === place), steps));
     // A frame that has focus keeps it.

@@ -1,6 +1,6 @@
-// The edits of the source that is shown, the newest first, and the source itself; a click goes back to one.
+// The edits of the current source, newest first, and the source itself; a click returns to one.
 //
-// Contract: going back runs nothing: the image, its film and its heat maps are still there.
+// Contract: returning to an edit runs nothing: its image, film and heat maps are kept.
 
 import { byId, el } from "../dom.js";
 import { blankEdit } from "../store.js";

@@ -1,6 +1,6 @@
-// Words to swap in: those of the vocabulary's group that the word at the caret belongs to.
+// Words to swap in: the vocabulary group of the word at the caret.
 //
-// Contract: without a caret in the prompt it is the first word that has a group. A click swaps the word and runs.
+// Contract: without a caret in the prompt, the first word with a group is used. A click swaps the word and runs.
 
 import { byId, el } from "../dom.js";
 import { groupOf, replaceWord, wordAt, wordsOf } from "../words.js";

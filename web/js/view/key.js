@@ -1,7 +1,7 @@
-// Asking for an API key, where the service wants one.
+// The dialog for an API key.
 //
-// Contract: the question comes with the service's own words when a call was refused for want of a key, and from the
-// button, which is there once a key was asked for. What was refused is tried again with the new key.
+// Contract: it opens with the service's message when a call is refused without a valid key, and by the button, which is
+// shown from then on. A refused call is retried with the new key.
 
 import { apiKey, setApiKey } from "../key.js";
 import { byId } from "../dom.js";
@@ -28,7 +28,7 @@ export function mountKey(store, again) {
   byId("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
     if (!setApiKey(field.value)) {
-      ask("A key has letters, digits and signs of ASCII alone, without spaces.");
+      ask("A key contains only ASCII letters, digits and symbols, without spaces.");
       return;
     }
     dialog.close();

@@ -1,7 +1,8 @@
 // A text area whose words can be marked, and that grows with its text.
 //
-// Contract: the marks lie in a copy of the text behind the area, which nobody can reach or hears of; what they mean is
-// told elsewhere in words. Enter submits, as prompts have no lines; shift and Enter breaks one all the same.
+// Contract: the marks are in a copy of the text behind the area, hidden from pointers, keys and screen readers; the
+// page says elsewhere in words what they mean. Enter submits, because prompts are one line; shift and Enter breaks the
+// line.
 
 import { el } from "../dom.js";
 
@@ -43,7 +44,7 @@ export function markedArea(host, { id, describedBy, input, enter }) {
         parts.push(text.slice(at, start), el("span", { class: `mark ${kind}` }, text.slice(start, end)));
         at = end;
       }
-      // Something after a last line break, without which it would have no height.
+      // Something after a final line break; without it the last line would have no height.
       copy.replaceChildren(...parts, text.slice(at), "\u200b");
     },
   };

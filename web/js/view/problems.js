@@ -1,18 +1,17 @@
-// What went wrong, beside the field that the problem names.
+// Problems, beside the field that they name.
 //
-// Contract: the text is the service's own. Fields that are at fault are marked as invalid, for readers too; a problem of
-// no field on the page stands by the button. Whatever is changed takes the problem of the last run away.
+// Contract: the text is the service's own. Invalid fields are marked, for screen readers too. A problem without a field
+// on the page is shown by the button. Any change of the state clears the problem of the last run.
 
 import { byId } from "../dom.js";
 
-/** The field that a path means, and the control that it is entered in. @type {[RegExp, string, string | null][]} */
+/** The field of a path, and its control. @type {[RegExp, string, string | null][]} */
 const FIELDS = [
   [/^source(\.|_)prompt$/, "source.prompt", "source-prompt"],
   [/^source\.seed$/, "source.seed", "seed"],
   [/^source\.num_inference_steps$/, "source.num_inference_steps", "sampling-steps"],
   [/^source\.guidance_scale$/, "source.guidance_scale", "guidance"],
   [/^source\.negative_prompt$/, "source.negative_prompt", "negative"],
-  [/^source\.image/, "source.image", "photo"],
   [/^prompt$/, "prompt", "edit-prompt"],
   [/^equalizer/, "equalizer", null],
   [/^local_blend/, "local_blend", null],
@@ -29,7 +28,7 @@ export function mountProblems(store) {
   store.subscribe(["source", "edit"], () => store.set({ problem: null }));
   store.subscribe(["problem", "alignProblem"], ({ problem, alignProblem }) => {
     const at = new Map();
-    // That of the run, which knows more, has the last word.
+    // The run's problem wins, because it knows more.
     for (const each of [alignProblem, problem]) {
       if (each) at.set(fieldOf(each.param)[0], each.message);
     }

@@ -1,6 +1,6 @@
-// How far a run is, and the button that starts and cancels it.
+// The progress of a run, and the button that starts and cancels it.
 //
-// Contract: steps are seen as they come; readers are told of the beginning, of every quarter, and of the end.
+// Contract: every step is shown; screen readers announce the start, every quarter, and the end.
 
 import { byId, mayMove } from "../dom.js";
 
@@ -24,7 +24,7 @@ export function mountProgress(store, runner) {
     event.preventDefault();
     if (store.state.run.phase !== "idle") return runner.cancel();
     void runner.run();
-    // What is made is to be seen.
+    // Scroll to the picture.
     const stage = byId("stage");
     const { top, height } = stage.getBoundingClientRect();
     if (top < -height / 2) stage.scrollIntoView({ block: "nearest", behavior: mayMove() ? "smooth" : "auto" });
@@ -45,9 +45,9 @@ export function mountProgress(store, runner) {
 /** @param {Run} run */
 function text({ phase, position, step, steps, note }) {
   if (phase === "idle") return note || "Ready.";
-  if (phase === "queued") return position > 0 ? `Waiting, ${position} before this one.` : "Waiting.";
+  if (phase === "queued") return position > 0 ? `Queued, ${position} ahead.` : "Queued.";
   const what = phase === "source" ? "The source" : "The edit";
-  return step > 0 ? `${what}: step ${step} of ${steps}` : `${what} begins.`;
+  return step > 0 ? `${what}: step ${step} of ${steps}` : `${what} is starting.`;
 }
 
 /** @param {Run} run */

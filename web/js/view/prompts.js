@@ -1,6 +1,6 @@
-// The two prompts, their words marked: replaced, added and removed ones, and those that the model does not know.
+// The two prompts with marks on replaced, added, removed and unknown words.
 //
-// Contract: marks of an alignment are shown for the prompts that it is of; unknown words stay marked while one types.
+// Contract: marks of an alignment are shown only for its own prompts; unknown words stay marked while the user types.
 
 import { byId } from "../dom.js";
 import { wordsOf } from "../words.js";
@@ -58,9 +58,9 @@ function warn({ alignment, source, edit }) {
     return (alignment?.warnings ?? []).filter((it) => it.param === param && there.has(it.word.toLowerCase()));
   };
   const ofSource = warnings("source_prompt", source.prompt);
-  // A word that is in both prompts is told of once.
-  const told = new Set(ofSource.map((warning) => warning.word));
-  const ofEdit = warnings("prompt", edit.prompt).filter((warning) => !told.has(warning.word));
+  // Warn once about a word that is in both prompts.
+  const warned = new Set(ofSource.map((warning) => warning.word));
+  const ofEdit = warnings("prompt", edit.prompt).filter((warning) => !warned.has(warning.word));
   byId("warning-source").textContent = ofSource.map(sentence).join(" ");
   byId("warning-prompt").textContent = ofEdit.map(sentence).join(" ");
 }

@@ -1,6 +1,6 @@
-// A range with two handles over the step axis: two sliders of the browser's own on one track.
+// A range with two handles over the step axis: two native sliders on one track.
 //
-// Contract: handles stand between steps, 0 to `steps`, and never pass each other; where they meet, nothing is selected.
+// Contract: handles are between steps, 0 to `steps`, and never cross; if they meet, nothing is selected.
 
 import { el } from "../dom.js";
 
@@ -27,7 +27,7 @@ export function twoHandled({ name, change }) {
       }
       first.setAttribute("aria-valuetext", `after step ${from} of ${steps}`);
       last.setAttribute("aria-valuetext", `to step ${to} of ${steps}`);
-      // Where both stand at the end, the first must be within reach.
+      // If both are at the end, the first must stay reachable.
       first.classList.toggle("on-top", from > steps / 2);
       element.style.setProperty("--steps", String(steps));
       element.style.setProperty("--from", String(from / steps));

@@ -1,7 +1,7 @@
-// Taking it elsewhere: the link, the edit as curl, the image as a file.
+// Sharing: the link, the edit as curl, the image as a file.
 //
-// Contract: a browser gives the clipboard to pages from this machine and to those that came by TLS alone; elsewhere the
-// text is selected, to be copied by hand.
+// Contract: browsers allow clipboard access only on this machine and over TLS; elsewhere the text is selected, to be
+// copied by hand.
 
 import { byId } from "../dom.js";
 import { curl } from "../body.js";
@@ -39,7 +39,7 @@ async function copy(event, text, shown) {
     byId("live").textContent = "Copied.";
   } catch {
     if (shown) getSelection()?.selectAllChildren(shown);
-    button.textContent = shown ? "Selected: copy it" : "Copy the address";
+    button.textContent = shown ? "Selected, please copy" : "Please copy the URL";
   }
   setTimeout(() => (button.textContent = label), 2000);
 }

@@ -21,7 +21,7 @@ export function mountSource(store, run) {
     });
   }
   byId("dice").addEventListener("click", () => {
-    // As many as PyTorch's generator tells apart, and few enough to be read.
+    // As many as PyTorch's generator distinguishes, and short enough to read.
     const [seed] = crypto.getRandomValues(new Uint16Array(1));
     store.setSource({ seed: String(seed) });
     run();

@@ -1,7 +1,7 @@
-// The stage: source and edit under a wiper, or the step, or the heat map, that is looked at.
+// The stage: source and edit with a wiper, or a single step, or a heat map.
 //
-// Contract: the wiper is a slider of the browser's own over the whole picture, so that it has keys, touch and a role.
-// What is being made is shown as it becomes.
+// Contract: the wiper is a native slider over the whole picture, so it has keyboard and touch support and a role.
+// During a run the previews are shown.
 
 import { byId } from "../dom.js";
 import { paint, pointedAt } from "../heat.js";
@@ -9,7 +9,7 @@ import { paint, pointedAt } from "../heat.js";
 /** @typedef {import("../types.js").State} State */
 
 /**
- * What is to be seen.
+ * What the stage shows.
  * @typedef {object} Scene
  * @property {"empty" | "single" | "wipe" | "heat"} view
  * @property {string} [before]
@@ -69,7 +69,7 @@ function sceneOf(state) {
     const note = `where the ${isSource ? "source" : "edit"} attends to “${heat.map.word}”`;
     return { view: "heat", before: isSource ? made?.image : result?.image, note, map: heat.map };
   }
-  const note = state.pointed && made ? "run to see where this word is looked at" : undefined;
+  const note = state.pointed && made ? "run to see the heat map of this word" : undefined;
   if (made && result) return { view: "wipe", before: made.image, after: result.image, note };
   return made ? { view: "single", before: made.image, note } : { view: "empty" };
 }

@@ -1,7 +1,7 @@
-// The strength of a word: an upright slider, as on an equalizer.
+// The strength of a word: a vertical slider, as on an equalizer.
 //
-// Contract: 1 stands in the middle and is left out of the edit. Keys are those of a slider; Delete, or a double
-// click, sets it back to 1.
+// Contract: 1 is in the middle and is omitted from the edit. Keys are those of a slider; Delete, or a double click,
+// resets it to 1.
 
 import { el } from "../dom.js";
 

@@ -3,7 +3,7 @@
 import { wordsOf } from "../words.js";
 
 /**
- * Of an alignment; neighbours that were added or removed are one phrase.
+ * The summary of an alignment; adjacent added or removed words are one phrase.
  * @param {import("../types.js").Aligned[]} alignment
  * @param {import("../types.js").Edit} edit
  * @returns {string}
@@ -26,7 +26,7 @@ export function summary(alignment, edit) {
 }
 
 /**
- * Two prompts aligned by what they have in common at both ends: enough for examples, before the service is asked.
+ * A rough alignment of two prompts, by their common beginning and end: enough for examples, without a request.
  * @param {string} from
  * @param {string} to
  * @returns {import("../types.js").Aligned[]}

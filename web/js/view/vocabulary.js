@@ -1,4 +1,4 @@
-// The words that the model knows, by group; a click puts one into the edited prompt at the caret.
+// The model's vocabulary, by group; a click inserts a word into the edited prompt at the caret.
 
 import { byId, el } from "../dom.js";
 

@@ -1,7 +1,7 @@
-// The windows: at which steps the source's attention leads.
+// The windows: the steps in which the source's attention is injected.
 //
-// Contract: where the edit leaves a window to the service, its choice is shown, which the alignment tells before anything
-// is run, and the answer after it; moving a handle takes the window over, "auto" gives it back.
+// Contract: if the edit does not set a window, the service's choice is shown, from the alignment before a run and from
+// the response after it. Moving a handle sets the window; "auto" unsets it.
 
 import { byId, el } from "../dom.js";
 import { inWords, toSteps, toWindow } from "../windows.js";
@@ -26,7 +26,7 @@ export function mountWindows(store) {
       type: "checkbox",
       onchange: () => store.setEdit({ [kind]: auto.checked ? null : chosen(store.state, field) }),
     });
-    const text = el("span", { class: "told" });
+    const text = el("span", { class: "range-text" });
     byId(`window-${kind}`).replaceChildren(
       el(
         "div",
@@ -45,7 +45,7 @@ export function mountWindows(store) {
       range.show(...selected, steps);
       range.element.classList.toggle("is-auto", own === null);
       auto.checked = own === null;
-      auto.setAttribute("aria-label", `${name}: left to the service`);
+      auto.setAttribute("aria-label", `${name}: chosen by the service`);
       text.textContent = own === null ? `${inWords(selected, steps)}, ${origin(state, field)}` : inWords(selected, steps);
     });
   }
@@ -58,22 +58,22 @@ export function stepsOf({ source, made, model }) {
   return Number.isInteger(typed) && typed > 0 ? typed : (model?.defaults.num_inference_steps ?? known);
 }
 
-/** What the service told of windows: with the edit itself, once it is made, which knows more. @param {State} state */
-const told = ({ alignment, result, edit }) => (result?.edit === edit ? result.windows : alignment?.windows);
+/** The service's windows: of the finished edit, or else of the alignment. @param {State} state */
+const applied = ({ alignment, result, edit }) => (result?.edit === edit ? result.windows : alignment?.windows);
 
 /**
- * What the service takes where the edit says nothing.
+ * The service's window if the edit sets none.
  * @param {State} state
  * @param {"cross_replace_steps" | "self_replace_steps"} field
  * @returns {Window}
  */
 function chosen(state, field) {
-  const window = told(state)?.[field];
+  const window = applied(state)?.[field];
   return Array.isArray(window) ? window : field === "cross_replace_steps" ? [0, 0.8] : [0, 0.4];
 }
 
 /** @param {State} state @param {"cross_replace_steps" | "self_replace_steps"} field */
 function origin(state, field) {
-  const { from, presets } = told(state) ?? { from: null, presets: [] };
+  const { from, presets } = applied(state) ?? { from: null, presets: [] };
   return from?.[field] === "preset" ? `the model's preset for ${presets.join(" and ")}` : "as published";
 }

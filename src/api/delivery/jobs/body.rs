@@ -1,13 +1,17 @@
-//! A job as it is told of.
+//! Jobs rendered as JSON.
 
 use std::time::Duration;
 
-use crate::api::delivery::jobs::{End, Ended, Job};
-use crate::api::delivery::response::unix_seconds;
-use crate::api::wire::{JobResponse, ProgressBody, QueueBody};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use crate::api::delivery::jobs::response::{JobResponse, ProgressBody, QueueBody};
+use crate::api::delivery::jobs::{End, Ended, Job, JobStore};
+use crate::api::operations::bodies::unix_seconds;
+use crate::api::problem::{Problem, ProblemBody};
 use crate::engine::Stage;
 
-/// A place in the queue as it stands in answers.
+/// A position in the queue, as answers have it.
 pub fn queue(position: usize, estimated_wait: Duration) -> QueueBody {
     let estimated_wait_ms = u64::try_from(estimated_wait.as_millis()).unwrap_or(u64::MAX);
     QueueBody { position, estimated_wait_ms }
@@ -15,7 +19,7 @@ pub fn queue(position: usize, estimated_wait: Duration) -> QueueBody {
 
 /// A job without its result. `ttl` is how long it is kept after its end.
 pub fn summary(job: &Job, ttl: Duration) -> JobResponse<'static> {
-    // In this order: what has no stage any more has an end.
+    // In this order: a job without a stage has ended.
     let (stage, ended) = (job.stage(), job.ended());
     describe(job, stage, ended.as_ref(), ttl)
 }
@@ -23,14 +27,24 @@ pub fn summary(job: &Job, ttl: Duration) -> JobResponse<'static> {
 /// All of a job, as JSON.
 ///
 /// # Errors
-/// None that can happen: everything in it can be written.
+/// Where it cannot be serialized.
 pub fn object(job: &Job, ttl: Duration) -> serde_json::Result<Vec<u8>> {
     let (stage, ended) = (job.stage(), job.ended());
     let result = match &ended {
-        Some(Ended { end: End::Succeeded(answer), .. }) => Some(answer.json()),
+        Some(Ended { end: End::Succeeded(answer), .. }) => Some(&answer.body),
         _ => None,
     };
     serde_json::to_vec(&JobResponse { result, ..describe(job, stage, ended.as_ref(), ttl) })
+}
+
+/// The response that shows a job in full.
+///
+/// # Errors
+/// `internal_error` where it cannot be serialized.
+pub(crate) fn job_response(jobs: &JobStore, job: &Job) -> Result<Response, Problem> {
+    let body = object(job, jobs.ttl());
+    let body = body.map_err(|error| Problem::internal("the job could not be serialized", &error))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 fn describe(
@@ -62,7 +76,7 @@ fn describe(
         (Some(End::Succeeded(_)), _) => body.status = "succeeded",
         (Some(End::Failed(problem)), _) => {
             body.status = "failed";
-            body.error = Some(problem.body(&job.origin.request_id));
+            body.error = Some(ProblemBody::new(problem, &job.origin.request_id));
         }
         (Some(End::Canceled(reason)), _) => {
             body.status = "canceled";

@@ -1,4 +1,4 @@
-//! The task that carries a job: from the engine's handles to the job's end.
+//! The task that drives a job: from the engine's jobs to its own end and its webhook.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,67 +6,65 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::api::delivery::job_group::Handles;
 use crate::api::delivery::jobs::waiter::passed;
-use crate::api::delivery::jobs::{End, Job};
+use crate::api::delivery::jobs::{End, Job, JobStore};
 use crate::api::delivery::webhooks::Webhook;
-use crate::api::guard::job_limit::Place;
-use crate::api::operations::operation::Prepared;
+use crate::api::guard::job_limit::JobPermit;
+use crate::api::operations::operation::Operation;
 use crate::api::problem::{Code, Problem};
-use crate::api::state::AppState;
-use crate::engine::CancelReason;
+use crate::engine::{CancelReason, JobGroup};
 
-/// Work that was taken by the engine.
+/// Work that the engine has accepted.
 #[derive(Debug)]
-pub struct Work {
-    /// What was asked for.
-    pub prepared: Prepared,
-    /// The engine's handles.
-    pub handles: Handles,
-    /// When the work is not worth it any more.
+pub(crate) struct JobWork<O> {
+    /// The request.
+    pub operation: O,
+    /// The engine's jobs.
+    pub group: JobGroup,
+    /// When the job is cancelled.
     pub deadline: Option<Instant>,
-    /// Tells to stop.
+    /// Receives a cancellation.
     pub stop: oneshot::Receiver<CancelReason>,
-    /// Who is told of the end.
+    /// Is sent the job when it has ended.
     pub webhook: Option<Webhook>,
-    /// The place among the caller's jobs.
-    pub place: Place,
+    /// The permits among the caller's jobs.
+    pub permit: JobPermit,
 }
 
-/// Carries a job to its end, in a task of its own, and tells of it.
-pub async fn carry(work: Work, job: Arc<Job>, state: Arc<AppState>) {
-    let (id, jobs) = (job.id.clone(), state.jobs.downgrade());
-    // Where the task is dropped, the handles are dropped before the state: the engine waits for work that is not
-    // cancelled.
-    let unfinished = Unfinished { state, job: Some(job) };
-    let Work { prepared, mut handles, deadline, stop, webhook, place } = work;
+/// Drives a job to its end, in a task of its own, and delivers its webhook.
+pub(crate) async fn drive<O: Operation>(work: JobWork<O>, job: Arc<Job>, jobs: Arc<JobStore>) {
+    let (id, kept) = (job.id.clone(), Arc::downgrade(&jobs));
+    let unfinished = Unfinished { jobs, job: Some(job) };
+    // If the task is dropped, the group is dropped before the operation, which may hold the last handle of the engine:
+    // dropping that waits for all work that is not cancelled.
+    let JobWork { operation, mut group, deadline, stop, webhook, permit } = work;
     let answered = async {
-        let outcomes = handles.outcomes().await.map_err(|error| prepared.problem(error))?;
-        prepared.answer(&unfinished.state.engine, &outcomes).await
+        let outcomes = group.outcomes().await.map_err(|error| operation.problem(error))?;
+        operation.respond(outcomes).await
     };
-    let done = bounded(answered, deadline, stop).await;
-    let end = match done {
+    let end = match bounded(answered, deadline, stop).await {
         Ok(answered) => {
-            // Where one of several failed, the others are of no use to anybody.
-            drop(handles);
+            // If one piece of work failed, the rest is cancelled.
+            drop(group);
             answered.map_or_else(End::Failed, |answer| End::Succeeded(Arc::new(answer)))
         }
         Err(reason) => {
-            handles.cancel(reason);
+            group.cancel(reason);
             tracing::info!(job = %id, reason = reason.as_str(), "a job was cancelled");
             End::Canceled(reason)
         }
     };
-    // First: who is told of the end finds the place given back.
-    drop(place);
-    // Nothing of the state is held while the webhook is on its way, which may take minutes.
+    // Before the end is seen: the caller may send its next request then.
+    drop(permit);
     unfinished.finish(end);
+    // Neither engine nor jobs are held while the webhook is delivered, which may take minutes.
+    drop(operation);
     if let Some(webhook) = webhook {
-        webhook.deliver(&id, &jobs).await;
+        webhook.deliver(&id, &kept).await;
     }
 }
 
-/// What the work comes to, or why it was stopped before.
+/// The output of the work, or why it was cancelled before.
 async fn bounded<T>(
     work: impl Future<Output = T>,
     deadline: Option<Instant>,
@@ -74,23 +72,23 @@ async fn bounded<T>(
 ) -> Result<T, CancelReason> {
     tokio::select! {
         biased;
-        // The sender is dropped unused only where the job has ended otherwise.
+        // The sender is dropped without a message only when the job has ended.
         Ok(reason) = stop => Err(reason),
         done = work => Ok(done),
         () = passed(deadline) => Err(CancelReason::Deadline),
     }
 }
 
-/// Sees to it that a job ends, also where its task panics.
+/// Ends its job on drop, so that a job ends also where its task panics.
 struct Unfinished {
-    state: Arc<AppState>,
+    jobs: Arc<JobStore>,
     job: Option<Arc<Job>>,
 }
 
 impl Unfinished {
     fn finish(mut self, end: End) {
         if let Some(job) = self.job.take() {
-            self.state.jobs.finish(&job, end);
+            self.jobs.finish(&job, end);
         }
     }
 }
@@ -99,7 +97,7 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
             let detail = "the job failed; the server's log says more under this request's id";
-            self.state.jobs.finish(&job, End::Failed(Problem::new(Code::Internal, detail)));
+            self.jobs.finish(&job, End::Failed(Problem::new(Code::Internal, detail)));
         }
     }
 }
@@ -110,7 +108,7 @@ mod tests {
     use std::time::Duration;
     use tokio::time::{sleep, timeout};
 
-    /// Work that never ends, up to its deadline; not for ever.
+    /// Work that never ends, until its deadline.
     async fn endless(deadline: Instant) -> Result<(), CancelReason> {
         let (_stop, stopped) = oneshot::channel();
         let work = bounded(std::future::pending(), Some(deadline), stopped);
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_stops_the_work_says_why() {
+    async fn a_cancellation_carries_its_reason() {
         let (stop, stopped) = oneshot::channel();
         stop.send(CancelReason::Deleted).unwrap();
         assert_eq!(bounded(async {}, None, stopped).await, Err(CancelReason::Deleted));

@@ -1,19 +1,19 @@
-//! A job as the API sees it: work that a task of its own carries, and that any number of requests may wait for.
+//! A job as the API sees it: work that a task of its own drives, and that any number of requests may wait for.
 //!
-//! The job is cancelled when the last [`Waiter`] leaves, unless somebody has asked for it to be carried out whether it
-//! is waited for or not ([`Job::detach`]). All of this is decided under one lock, so that nobody joins a job that is
-//! being cancelled.
+//! The job is cancelled when its last [`Waiter`] is dropped, unless a client asked for it to run in any case
+//! ([`Job::detach`]). All of this is decided under one lock, so that no request joins a job that is being cancelled.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use tokio::sync::{oneshot, watch};
 
 use crate::api::delivery::idempotency::IdempotencyKey;
 use crate::api::delivery::jobs::{End, Ended, Waiter};
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::engine::{CancelReason, Progress, Stage};
+use crate::sync::lock;
 
 /// `job_` and 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ impl JobId {
         Self(format!("job_{}", uuid::Uuid::new_v4().simple()))
     }
 
-    /// The id that a client names; whether there is such a job is for the store to say.
+    /// The id that a client names; whether such a job exists is for the store to say.
     pub fn from_client(text: &str) -> Self {
         Self(text.to_owned())
     }
@@ -58,12 +58,12 @@ impl Kind {
     }
 }
 
-/// Who asked for a job.
+/// The request that created a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The id of the request.
     pub request_id: String,
-    /// The name of the caller's API key; without one, the job is everybody's.
+    /// The name of the caller's API key; a job without one is visible to all.
     pub owner: Option<Arc<str>>,
 }
 
@@ -74,30 +74,30 @@ pub struct Job {
     pub id: JobId,
     /// What it makes.
     pub kind: Kind,
-    /// When it was asked for.
+    /// When it was created.
     pub created: SystemTime,
-    /// Who asked for it first.
+    /// The request that created it.
     pub origin: Origin,
-    /// How its images are written.
+    /// How its images are encoded.
     pub output: Output,
-    /// The key that it is found by.
+    /// Its idempotency key.
     pub key: Option<IdempotencyKey>,
     live: Mutex<Live>,
     ended: watch::Sender<Option<Ended>>,
 }
 
-/// What there is of a job until it has ended.
+/// The state of a job until it has ended.
 #[derive(Debug)]
 struct Live {
     progress: Option<watch::Receiver<Progress>>,
-    /// Taken by whoever cancels first, and at the end.
+    /// Taken by the first cancellation, and at the end.
     stop: Option<oneshot::Sender<CancelReason>>,
     waiters: usize,
     is_detached: bool,
 }
 
 impl Job {
-    /// A job whose work has begun, and what tells the work to stop.
+    /// A job whose work was queued, and the receiver that stops its work.
     pub fn new(
         kind: Kind,
         origin: Origin,
@@ -119,7 +119,7 @@ impl Job {
         (Arc::new(job), stopped)
     }
 
-    /// Joins those who wait for the job; `None` where it is being cancelled.
+    /// Adds a waiter; `None` where the job is being cancelled.
     pub fn join(self: &Arc<Self>) -> Option<Waiter> {
         let mut live = self.lock();
         if live.stop.is_none() && self.ended.borrow().is_none() {
@@ -129,13 +129,13 @@ impl Job {
         Some(Waiter::new(Arc::clone(self)))
     }
 
-    /// Joins those who wait for the job, also where there is nothing left of it but its end.
+    /// Adds a waiter, also to a job that is being cancelled.
     pub fn watch(self: &Arc<Self>) -> Waiter {
         self.lock().waiters += 1;
         Waiter::new(Arc::clone(self))
     }
 
-    /// Gives up one waiter's place; the last one's takes the job with it.
+    /// Removes a waiter; removing the last one cancels the job.
     pub(crate) fn leave(&self, reason: CancelReason) {
         let mut live = self.lock();
         live.waiters = live.waiters.saturating_sub(1);
@@ -144,18 +144,18 @@ impl Job {
         }
     }
 
-    /// Has the job carried out whether it is waited for or not. To be called while one is a waiter.
+    /// Lets the job run without waiters. Call it while holding a waiter.
     pub fn detach(&self) {
         self.lock().is_detached = true;
     }
 
-    /// Tells the work to stop, unless it was told already.
+    /// Cancels the job, unless it was cancelled already.
     pub fn cancel(&self, reason: CancelReason) {
         self.lock().cancel(reason);
     }
 
-    /// Ends the job: tells everybody who waits, and gives up what only a job on its way needs.
-    pub fn finish(&self, end: End) {
+    /// Ends the job and wakes its waiters.
+    pub(crate) fn finish(&self, end: End) {
         let mut live = self.lock();
         live.stop = None;
         let progress = live.progress.take();
@@ -163,17 +163,17 @@ impl Job {
             let progress = progress.borrow();
             (progress.step, progress.steps)
         });
-        // Under the lock, so that what has no progress any more has an end.
+        // Under the lock, so that a job without progress has an end.
         self.ended.send_replace(Some(Ended { end, at: SystemTime::now(), step, steps }));
     }
 
     /// How the job ended, if it has.
-    pub fn ended(&self) -> Option<Ended> {
+    pub(crate) fn ended(&self) -> Option<Ended> {
         self.ended.borrow().clone()
     }
 
     /// Waits for the job's end.
-    pub async fn end(&self) -> Ended {
+    pub(crate) async fn end(&self) -> Ended {
         let mut ended = self.ended.subscribe();
         match ended.wait_for(Option::is_some).await.map(|ended| ended.clone()) {
             Ok(Some(ended)) => ended,
@@ -182,12 +182,12 @@ impl Job {
         }
     }
 
-    /// The job's progress, to be watched; `None` once it has ended.
+    /// The progress of the job; `None` once it has ended.
     pub fn progress(&self) -> Option<watch::Receiver<Progress>> {
         self.lock().progress.clone()
     }
 
-    /// Where a job that has not ended stands, with its steps done and its steps to do.
+    /// The stage, the steps done and the steps in all; `None` once it has ended.
     pub fn stage(&self) -> Option<(Stage, usize, usize)> {
         let live = self.lock();
         let progress = live.progress.as_ref()?.borrow();
@@ -195,14 +195,14 @@ impl Job {
     }
 
     fn lock(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.live)
     }
 }
 
 impl Live {
     fn cancel(&mut self, reason: CancelReason) {
         if let Some(stop) = self.stop.take() {
-            // The work may be done at this very moment; then there is nothing to stop.
+            // Fails where the work has just finished.
             let _ = stop.send(reason);
         }
     }

@@ -1,15 +1,15 @@
-//! How long and how much of jobs is kept.
+//! Limits on jobs that have ended.
 
 use std::time::Duration;
 
-/// How long and how much of jobs that have ended is kept. What runs is bounded by the engine's queue.
+/// Limits on jobs that have ended. Running jobs are bounded by the engine's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobLimits {
     /// How long a job is kept after it has ended.
     pub ttl: Duration,
-    /// Jobs that have ended at most; those that ended first go first.
+    /// The most ended jobs that are kept; the oldest are evicted first.
     pub max_jobs: usize,
-    /// Bytes that the results of jobs may take; those that ended first go first.
+    /// The most bytes of results, as JSON; the oldest are evicted first.
     pub max_result_bytes: u64,
 }
 

@@ -1,35 +1,35 @@
-//! Jobs: work that outlives its request, because it was asked for so or because it has an idempotency key.
+//! Jobs: work that may outlive its request.
 //!
-//! - `job`: a job; `end`: how it ended; `waiter`: a request's interest in it; `work`: the task that carries it
-//! - `store`: the jobs that are kept, by id and by key
-//! - [`routes`]: `/v1/jobs`; `object`: a job as it is told of
+//! - `job`: a job; `outcome`: how it ended; `waiter`: a request's interest in it; `drive`: the task that runs it
+//! - `store`, `limits`: the jobs that are kept, by id and by key
+//! - `response`, `body`: jobs as JSON
 
 mod body;
 mod drive;
 mod job;
 mod limits;
 mod outcome;
-pub mod routes;
+pub(crate) mod response;
 mod store;
 #[cfg(test)]
 mod store_tests;
 mod waiter;
 
 use std::ops::Deref;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use prometheus::IntGauge;
 use tokio::task::AbortHandle;
 
-pub use crate::api::delivery::jobs::body::{object, queue, summary};
-pub use crate::api::delivery::jobs::drive::{Work, carry};
+pub(crate) use crate::api::delivery::jobs::body::{job_response, object, queue, summary};
+pub(crate) use crate::api::delivery::jobs::drive::{JobWork, drive};
 pub use crate::api::delivery::jobs::job::{Job, JobId, Kind, Origin};
 pub use crate::api::delivery::jobs::limits::JobLimits;
-pub use crate::api::delivery::jobs::outcome::{End, Ended};
+pub(crate) use crate::api::delivery::jobs::outcome::{End, Ended};
 pub use crate::api::delivery::jobs::store::JobStore;
 pub use crate::api::delivery::jobs::waiter::Waiter;
 
-/// The jobs of a service, and the task that forgets them in time; it ends with them.
+/// The jobs of a service, and the task that removes expired ones; it ends with them.
 #[derive(Debug)]
 pub struct Jobs {
     store: Arc<JobStore>,
@@ -37,7 +37,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// No jobs yet. To be called within a tokio runtime.
+    /// No jobs yet. Call it within a tokio runtime.
     pub fn new(limits: JobLimits, gauge: IntGauge) -> Self {
         let store = Arc::new(JobStore::new(limits, gauge));
         let swept = Arc::clone(&store);
@@ -45,9 +45,9 @@ impl Jobs {
         Self { store, sweeper }
     }
 
-    /// The jobs, for those that may outlive the service.
-    pub fn downgrade(&self) -> Weak<JobStore> {
-        Arc::downgrade(&self.store)
+    /// The store.
+    pub fn store(&self) -> &Arc<JobStore> {
+        &self.store
     }
 }
 

@@ -1,49 +1,49 @@
-//! How jobs end, and what their clients are told.
+//! How jobs end.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::api::delivery::response::Answer;
+use crate::api::delivery::answer::Answer;
 use crate::api::problem::{Code, Problem};
 use crate::engine::CancelReason;
 
 /// How a job ended.
 #[derive(Debug, Clone)]
-pub enum End {
+pub(crate) enum End {
     /// With its answer.
     Succeeded(Arc<Answer>),
-    /// With a problem of its own.
+    /// With a problem.
     Failed(Problem),
-    /// Before its time.
+    /// It was cancelled.
     Canceled(CancelReason),
 }
 
 impl End {
-    /// The answer, or the problem that a client is told of.
+    /// The answer, or the problem for the client.
     ///
     /// # Errors
-    /// Everything but success.
+    /// Where the job did not succeed.
     pub fn answer(&self) -> Result<&Arc<Answer>, Problem> {
         match self {
             Self::Succeeded(answer) => Ok(answer),
             Self::Failed(problem) => Err(problem.clone()),
             Self::Canceled(CancelReason::Deadline) => {
-                Err(Problem::new(Code::DeadlineExceeded, "the time of Cancel-After was up before the job was done"))
+                Err(Problem::new(Code::DeadlineExceeded, "the job did not finish within Cancel-After"))
             }
             Self::Canceled(CancelReason::Draining) => {
-                Err(Problem::new(Code::Draining, "the job was cancelled, the server is shutting down"))
+                Err(Problem::new(Code::Draining, "the job was cancelled because the server is shutting down"))
             }
             Self::Canceled(CancelReason::Deleted) => {
-                Err(Problem::new(Code::JobCanceled, "the job was cancelled by a DELETE"))
+                Err(Problem::new(Code::JobCanceled, "the job was cancelled by a DELETE request"))
             }
             Self::Canceled(CancelReason::Disconnected) => {
-                Err(Problem::new(Code::JobCanceled, "the job was cancelled, all who waited for it had left"))
+                Err(Problem::new(Code::JobCanceled, "the job was cancelled because all its clients disconnected"))
             }
         }
     }
 
-    /// Whether the same request would end in the same way: its key stays with the job then. What was cancelled, or
-    /// went wrong on this side, may be tried again under its key.
+    /// Whether the same request would end in the same way; then its idempotency key stays with the job. Jobs that were
+    /// cancelled or failed on the server may be tried again under their key.
     pub fn is_final(&self) -> bool {
         match self {
             Self::Succeeded(_) => true,
@@ -55,10 +55,10 @@ impl End {
         }
     }
 
-    /// Bytes that it takes to keep.
+    /// Bytes of the result as JSON.
     pub fn bytes(&self) -> u64 {
         match self {
-            Self::Succeeded(answer) => answer.json().get().len() as u64,
+            Self::Succeeded(answer) => answer.json_bytes(),
             Self::Failed(_) | Self::Canceled(_) => 0,
         }
     }
@@ -66,13 +66,13 @@ impl End {
 
 /// A job that has ended.
 #[derive(Debug, Clone)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// How.
     pub end: End,
     /// When.
     pub at: SystemTime,
     /// Steps done.
     pub step: usize,
-    /// Steps that there were to do; 0 where it was not known yet.
+    /// Steps in all; 0 where that was not known yet.
     pub steps: usize,
 }

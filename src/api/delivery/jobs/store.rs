@@ -1,11 +1,11 @@
-//! All jobs that are kept to be asked about: those that run, and those that have ended, for a time and within limits
-//! on their number and on the bytes of their results. Those that ended first go first.
+//! All jobs that are kept: running ones, and ended ones until they expire or are evicted by the limits on their number
+//! and on the bytes of their results, oldest first.
 //!
-//! A job may have an idempotency key, by which the same request finds it again. Keys live as long as their jobs, but
-//! one whose job was cancelled, or failed on this side, is free at once.
+//! A job may have an idempotency key, by which the same request finds it again. Keys live as long as their jobs; the key
+//! of a job that was cancelled or failed on the server is free at once.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use prometheus::IntGauge;
@@ -16,22 +16,23 @@ use crate::api::delivery::idempotency::{Fingerprint, IdempotencyKey};
 use crate::api::delivery::jobs::JobLimits;
 use crate::api::delivery::jobs::{End, Job, JobId, Waiter};
 use crate::api::problem::{Code, Problem};
+use crate::sync::lock;
 
-/// No job is kept for longer, whatever the limits say: what is later than any clock cannot be reckoned with.
+/// Bounds the configured time to live, so that adding it to an instant cannot overflow.
 const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The jobs.
 #[derive(Debug)]
 pub struct JobStore {
     limits: JobLimits,
-    /// How many jobs are kept, for all to see.
+    /// The number of jobs, as a metric.
     gauge: IntGauge,
     inner: Mutex<Inner>,
-    /// What those need to know who wait for something to happen here.
+    /// Wakes the sweeper and those that wait for the store to be idle.
     counts: watch::Sender<Counts>,
 }
 
-/// How many jobs there are.
+/// The number of jobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Counts {
     running: usize,
@@ -46,14 +47,14 @@ struct Inner {
     ended: VecDeque<EndedJob>,
     /// Bytes of their results.
     bytes: u64,
-    /// Jobs so far.
+    /// Jobs inserted so far.
     count: u64,
 }
 
 #[derive(Debug)]
 struct Kept {
     job: Arc<Job>,
-    /// Orders jobs by when they were asked for, where clocks may stand still or jump.
+    /// Orders jobs by their insertion; clocks may stand still or jump.
     number: u64,
 }
 
@@ -76,7 +77,7 @@ impl JobStore {
         self.limits.ttl
     }
 
-    /// Keeps a job that has begun.
+    /// Inserts a running job.
     pub fn insert(&self, job: Arc<Job>) {
         self.insert_into(&mut self.lock(), job);
     }
@@ -84,12 +85,12 @@ impl JobStore {
     /// The job of a key, joined; `None` where the key is free.
     ///
     /// # Errors
-    /// `idempotency_key_reused` where the key was given to another request.
+    /// `idempotency_key_reused` where the key belongs to another request.
     pub fn find(&self, key: &IdempotencyKey, fingerprint: Fingerprint) -> Result<Option<Waiter>, Problem> {
         self.lock().find(key, fingerprint)
     }
 
-    /// The job of a key, joined, and whether it was there; started and kept where the key is free. Of simultaneous
+    /// The job of a key, joined, and whether it existed; started and inserted where the key is free. Of simultaneous
     /// requests one starts it.
     ///
     /// # Errors
@@ -110,16 +111,19 @@ impl JobStore {
         Ok((waiter, false))
     }
 
-    /// Ends a job, kept or not.
-    pub fn finish(&self, job: &Job, end: End) {
-        // Results are given back after the lock.
-        let mut given_up = Vec::new();
+    /// Ends a job, in the store or not.
+    pub(crate) fn finish(&self, job: &Job, end: End) {
+        // Serializing the result takes its time, so it is measured before the lock. A job enters the store before it can
+        // end.
+        let bytes = if self.get(&job.id).is_some() { end.bytes() } else { 0 };
+        // Results are dropped after the lock.
+        let mut evicted = Vec::new();
         let mut inner = self.lock();
         if inner.jobs.contains_key(&job.id) {
             if !end.is_final() {
                 inner.free_key(job);
             }
-            let (bytes, expires) = (end.bytes(), Instant::now() + self.limits.ttl);
+            let expires = Instant::now() + self.limits.ttl;
             inner.bytes += bytes;
             inner.ended.push_back(EndedJob { id: job.id.clone(), bytes, expires });
             while inner.ended.len() > self.limits.max_jobs || inner.bytes > self.limits.max_result_bytes {
@@ -127,15 +131,15 @@ impl JobStore {
                     break;
                 };
                 if oldest.bytes > self.limits.max_result_bytes {
-                    tracing::warn!(job = %oldest.id, bytes = oldest.bytes, "a result is larger than all that may be kept");
+                    tracing::warn!(job = %oldest.id, bytes = oldest.bytes, "a result exceeds the limit on all results and is evicted at once");
                 }
-                given_up.push(inner.give_up(&oldest));
+                evicted.push(inner.release(&oldest));
             }
         }
         job.finish(end);
-        self.tell(&inner);
+        self.update_counts(&inner);
         drop(inner);
-        drop(given_up);
+        drop(evicted);
     }
 
     /// A job by its id.
@@ -151,29 +155,29 @@ impl JobStore {
         kept.into_iter().map(|kept| Arc::clone(&kept.job)).collect()
     }
 
-    /// Forgets a job that has ended.
+    /// Removes a job that has ended.
     pub fn remove(&self, id: &JobId) {
         let mut inner = self.lock();
         let at = inner.ended.iter().position(|ended| ended.id == *id);
         let ended = at.and_then(|at| inner.ended.remove(at));
-        let given_up = ended.map(|ended| inner.give_up(&ended));
-        self.tell(&inner);
+        let removed = ended.map(|ended| inner.release(&ended));
+        self.update_counts(&inner);
         drop(inner);
-        drop(given_up);
+        drop(removed);
     }
 
-    /// Waits until no job runs any more.
+    /// Waits until no job is running.
     pub async fn idle(&self) {
         // The sender lives as long as `self`.
         let _ = self.counts.subscribe().wait_for(|counts| counts.running == 0).await;
     }
 
-    /// Forgets jobs as their time runs out; never ends.
+    /// Removes jobs as they expire; never ends.
     pub async fn sweep(&self) {
         let mut counts = self.counts.subscribe();
         loop {
-            match self.forget_expired() {
-                // Those that end later expire later.
+            match self.remove_expired() {
+                // Jobs that end later expire later.
                 Some(next) => sleep_until(next).await,
                 None => {
                     let _ = counts.wait_for(|counts| counts.ended > 0).await;
@@ -182,34 +186,34 @@ impl JobStore {
         }
     }
 
-    /// Forgets the jobs whose time is up, and tells when that of the next one is.
-    fn forget_expired(&self) -> Option<Instant> {
-        let (now, mut given_up) = (Instant::now(), Vec::new());
+    /// Removes expired jobs; returns when the next one expires.
+    fn remove_expired(&self) -> Option<Instant> {
+        let (now, mut expired) = (Instant::now(), Vec::new());
         let mut inner = self.lock();
         while inner.ended.front().is_some_and(|oldest| oldest.expires <= now) {
-            given_up.extend(inner.ended.pop_front().map(|expired| inner.give_up(&expired)));
+            expired.extend(inner.ended.pop_front().map(|ended| inner.release(&ended)));
         }
-        self.tell(&inner);
+        self.update_counts(&inner);
         let next = inner.ended.front().map(|oldest| oldest.expires);
         drop(inner);
-        drop(given_up);
+        drop(expired);
         next
     }
 
     fn insert_into(&self, inner: &mut Inner, job: Arc<Job>) {
         inner.count += 1;
         inner.jobs.insert(job.id.clone(), Kept { job, number: inner.count });
-        self.tell(inner);
+        self.update_counts(inner);
     }
 
-    fn tell(&self, inner: &Inner) {
+    fn update_counts(&self, inner: &Inner) {
         let ended = inner.ended.len();
         self.counts.send_replace(Counts { running: inner.jobs.len() - ended, ended });
         self.gauge.set(i64::try_from(inner.jobs.len()).unwrap_or(i64::MAX));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 
@@ -219,14 +223,14 @@ impl Inner {
             return Ok(None);
         };
         if *known != fingerprint {
-            let detail = "the key was given to a request with another body or at another address";
+            let detail = "the key was used for a request with another body or at another address";
             return Err(Problem::new(Code::IdempotencyKeyReused, detail).at("Idempotency-Key"));
         }
-        // One that is being cancelled is as good as gone.
+        // A job that is being cancelled cannot be joined.
         Ok(self.jobs.get(id).and_then(|kept| kept.job.join()))
     }
 
-    /// Forgets the key of a job, unless it is another job's by now.
+    /// Frees the key of a job, unless it belongs to another job by now.
     fn free_key(&mut self, job: &Job) {
         if let Some(key) = &job.key
             && self.keys.get(key).is_some_and(|(_, id)| *id == job.id)
@@ -235,8 +239,8 @@ impl Inner {
         }
     }
 
-    /// Forgets a job that was taken from those that have ended.
-    fn give_up(&mut self, ended: &EndedJob) -> Option<Arc<Job>> {
+    /// Removes a job that was taken from those that have ended.
+    fn release(&mut self, ended: &EndedJob) -> Option<Arc<Job>> {
         self.bytes -= ended.bytes;
         let kept = self.jobs.remove(&ended.id)?;
         self.free_key(&kept.job);

@@ -1,19 +1,19 @@
-//! How long and how much of jobs is kept, who finds them by a key, and who cancels them by leaving.
+//! Expiry, eviction, idempotency keys, and cancellation by dropping waiters.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use prometheus::IntGauge;
-use serde_json::{Map, json};
+use serde_json::Map;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
+use crate::api::delivery::answer::testing::answer_of;
 use crate::api::delivery::idempotency::{Fingerprint, IdempotencyKey};
 use crate::api::delivery::jobs::JobLimits;
 use crate::api::delivery::jobs::{End, Job, JobStore, Jobs, Kind, Origin, Waiter};
-use crate::api::delivery::response::{Answer, Files};
-use crate::api::operations::edit_params::Output;
+use crate::api::operations::output::Output;
 use crate::api::problem::{Code, Problem};
 use crate::engine::{CancelReason, Progress};
 
@@ -41,9 +41,8 @@ fn fingerprint(path: &str) -> Fingerprint {
 }
 
 /// An answer whose JSON has this many bytes.
-fn success(bytes: usize) -> End {
-    let text = "x".repeat(bytes - "\"\"".len());
-    End::Succeeded(Answer::new(StatusCode::OK, None, &json!(text), Files::default(), HeaderMap::new()).unwrap().into())
+fn success(bytes: u64) -> End {
+    End::Succeeded(Arc::new(answer_of(bytes)))
 }
 
 /// Starts a job under a key, or joins the one that is there.
@@ -60,18 +59,18 @@ fn start(store: &JobStore, key: &str) -> (Waiter, Option<oneshot::Receiver<Cance
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_has_ended_is_kept_for_its_time_and_forgotten_without_being_asked_for() {
-    let (jobs, gauge) = jobs(10, 1000);
+async fn a_job_that_has_ended_expires_without_being_asked_for() {
+    let (jobs, gauge) = jobs(10, 100_000);
     let ids = std::array::from_fn::<_, 3, _>(|_| {
         let (job, _) = new_job(None);
         jobs.insert(Arc::clone(&job));
         job
     });
     sleep(TTL * 10).await;
-    assert_eq!(gauge.get(), 3, "what runs is kept however long it takes");
-    jobs.finish(&ids[0], success(10));
+    assert_eq!(gauge.get(), 3, "a running job does not expire");
+    jobs.finish(&ids[0], success(1000));
     sleep(TTL / 2).await;
-    jobs.finish(&ids[1], success(10));
+    jobs.finish(&ids[1], success(1000));
     sleep(TTL / 2 - Duration::from_millis(2)).await;
     assert_eq!(gauge.get(), 3);
     sleep(Duration::from_millis(4)).await;
@@ -85,49 +84,49 @@ async fn a_job_that_has_ended_is_kept_for_its_time_and_forgotten_without_being_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_task_that_forgets_ends_with_the_jobs() {
-    let (jobs, _) = jobs(10, 1000);
-    let store = jobs.downgrade();
+async fn the_sweeper_ends_with_the_jobs() {
+    let (jobs, _) = jobs(10, 100_000);
+    let store = Arc::downgrade(jobs.store());
     drop(jobs);
     sleep(Duration::from_millis(1)).await;
     assert!(store.upgrade().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_that_ended_first_make_room() {
-    let (jobs, gauge) = jobs(3, 1000);
+async fn the_oldest_are_evicted_first() {
+    let (jobs, gauge) = jobs(3, 100_000);
     let mut all: Vec<_> = (0..5).map(|_| new_job(None).0).collect();
     for job in &all {
         jobs.insert(Arc::clone(job));
     }
-    assert_eq!(gauge.get(), 5, "what runs does not count");
+    assert_eq!(gauge.get(), 5, "running jobs do not count");
     let newest_first: Vec<_> = all.iter().rev().map(|job| job.id.clone()).collect();
     assert_eq!(jobs.all().iter().map(|job| job.id.clone()).collect::<Vec<_>>(), newest_first);
     all.reverse();
     let is_kept = |at: usize| jobs.get(&all[at].id).is_some();
     for job in &all[..4] {
-        jobs.finish(job, success(100));
+        jobs.finish(job, success(10_000));
     }
     assert_eq!([is_kept(0), is_kept(1), is_kept(2), is_kept(3), is_kept(4)], [false, true, true, true, true]);
-    jobs.finish(&all[4], success(850));
-    assert_eq!([is_kept(1), is_kept(2), is_kept(3), is_kept(4)], [false, false, true, true], "950 bytes are kept");
+    jobs.finish(&all[4], success(85_000));
+    assert_eq!([is_kept(1), is_kept(2), is_kept(3), is_kept(4)], [false, false, true, true], "95 kB are kept");
     jobs.remove(&all[3].id);
     jobs.remove(&all[3].id);
     assert_eq!((is_kept(3), gauge.get()), (false, 1));
     let (small, _) = new_job(None);
     jobs.insert(Arc::clone(&small));
-    jobs.finish(&small, success(150));
-    assert_eq!((is_kept(4), gauge.get()), (true, 2), "what is removed takes no room");
+    jobs.finish(&small, success(15_000));
+    assert_eq!((is_kept(4), gauge.get()), (true, 2), "a removed job takes no bytes");
     let (large, _) = new_job(None);
     jobs.insert(Arc::clone(&large));
-    jobs.finish(&large, success(1001));
+    jobs.finish(&large, success(100_001));
     assert_eq!(gauge.get(), 0, "a result that is too large is not kept");
-    assert!(large.ended().is_some(), "who waits for it gets it all the same");
+    assert!(large.ended().is_some(), "its waiters get it all the same");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_key_is_one_job_until_its_time_is_up() {
-    let (jobs, _) = jobs(10, 1000);
+async fn one_key_is_one_job_until_it_expires() {
+    let (jobs, _) = jobs(10, 100_000);
     let (mut first, stop) = start(&jobs, "key");
     let (mut second, _) = start(&jobs, "key");
     assert_eq!(first.job().id, second.job().id);
@@ -135,7 +134,7 @@ async fn one_key_is_one_job_until_its_time_is_up() {
     assert_eq!((reused.code(), reused.param()), (Code::IdempotencyKeyReused, Some("Idempotency-Key")));
     assert!(jobs.find(&key_of("other"), fingerprint("/b")).unwrap().is_none());
 
-    jobs.finish(first.job(), success(10));
+    jobs.finish(first.job(), success(1000));
     assert!(matches!((first.end().await, second.end().await), (End::Succeeded(_), End::Succeeded(_))));
     let id = first.job().id.clone();
     drop((first, second, stop));
@@ -147,8 +146,8 @@ async fn one_key_is_one_job_until_its_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_is_free_again_where_trying_again_may_help() {
-    let (jobs, gauge) = jobs(10, 1000);
+async fn a_key_is_free_again_where_a_retry_may_help() {
+    let (jobs, gauge) = jobs(10, 100_000);
     let failed = |code| End::Failed(Problem::new(code, ""));
     for (end, is_free) in [
         (failed(Code::Diverged), false),
@@ -162,7 +161,7 @@ async fn a_key_is_free_again_where_trying_again_may_help() {
         let (waiter, _stop) = start(&jobs, "key");
         jobs.finish(waiter.job(), end);
         assert_eq!(jobs.find(&key_of("key"), fingerprint("/a")).unwrap().is_none(), is_free, "{waiter:?}");
-        assert!(jobs.get(&waiter.job().id).is_some(), "the job itself is told of");
+        assert!(jobs.get(&waiter.job().id).is_some(), "the job itself is kept");
         jobs.remove(&waiter.job().id);
         assert!(jobs.find(&key_of("key"), fingerprint("/a")).unwrap().is_none());
     }
@@ -172,8 +171,8 @@ async fn a_key_is_free_again_where_trying_again_may_help() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_who_leaves_cancels() {
-    let (jobs, _) = jobs(10, 1000);
+async fn dropping_the_last_waiter_cancels() {
+    let (jobs, _) = jobs(10, 100_000);
     let (first, stop) = start(&jobs, "key");
     let (second, _) = start(&jobs, "key");
     let mut stop = stop.unwrap();
@@ -182,7 +181,7 @@ async fn the_last_who_leaves_cancels() {
     let id = second.job().id.clone();
     drop(second);
     assert_eq!(stop.await, Ok(CancelReason::Disconnected));
-    // The job has not ended yet, but nobody joins it any more; its end leaves the key to the next one.
+    // The job has not ended yet but cannot be joined; its end leaves the key to the next one.
     let (next, stop) = start(&jobs, "key");
     assert!(stop.is_some() && next.job().id != id);
     jobs.finish(&jobs.get(&id).unwrap(), End::Canceled(CancelReason::Disconnected));
@@ -190,8 +189,8 @@ async fn the_last_who_leaves_cancels() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_somebody_asked_for_asynchronously_outlives_all_who_wait() {
-    let (jobs, _) = jobs(10, 1000);
+async fn a_detached_job_outlives_its_waiters() {
+    let (jobs, _) = jobs(10, 100_000);
     let (first, stop) = start(&jobs, "key");
     let (second, _) = start(&jobs, "key");
     second.job().detach();
@@ -204,8 +203,8 @@ async fn a_job_that_somebody_asked_for_asynchronously_outlives_all_who_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_of_ones_own_ends_the_waiting_and_not_what_others_wait_for() {
-    let (jobs, _) = jobs(10, 1000);
+async fn a_waiters_deadline_ends_its_waiting_and_not_the_job() {
+    let (jobs, _) = jobs(10, 100_000);
     let (first, stop) = start(&jobs, "key");
     let (mut stop, started) = (stop.unwrap(), Instant::now());
     let mut second = start(&jobs, "key").0.until(Some(started + Duration::from_secs(5)));
@@ -217,16 +216,16 @@ async fn a_deadline_of_ones_own_ends_the_waiting_and_not_what_others_wait_for() 
     drop(first);
     last.end().await;
     drop(last);
-    assert_eq!(stop.await, Ok(CancelReason::Deadline), "nobody waits any more");
+    assert_eq!(stop.await, Ok(CancelReason::Deadline), "no waiter is left");
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_is_when_nothing_runs() {
-    let (jobs, _) = jobs(10, 1000);
+    let (jobs, _) = jobs(10, 100_000);
     jobs.idle().await;
     let (job, _) = new_job(None);
     jobs.insert(Arc::clone(&job));
     assert!(tokio::time::timeout(Duration::from_secs(9), jobs.idle()).await.is_err());
-    jobs.finish(&job, success(10));
+    jobs.finish(&job, success(1000));
     jobs.idle().await;
 }

@@ -1,4 +1,4 @@
-//! How far a reader has been told of a job: made up for what it missed, in order, each step once.
+//! Which event a reader gets next, so that it gets each step once and in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::engine::{Progress, Stage};
 use crate::media::Image;
 
-/// What a reader is told of a job's progress.
+/// A step of a job's progress that has an event.
 #[derive(Debug, PartialEq)]
-pub enum Told {
-    /// It waits.
+pub enum Step {
+    /// It is queued at another position.
     Queued {
         /// Jobs before it.
         position: usize,
@@ -18,8 +18,8 @@ pub enum Told {
     },
     /// It has started.
     Started,
-    /// It has taken a step.
-    Step {
+    /// It has done a denoising step.
+    Done {
         /// Steps done.
         step: usize,
         /// Steps in all.
@@ -29,39 +29,39 @@ pub enum Told {
     },
 }
 
-/// What a reader has been told so far.
+/// What a reader has got so far.
 #[derive(Debug, Default)]
 pub struct Cursor {
-    /// Whether the queue is told of in any case, also where the job has left it already.
+    /// Whether the queue is reported in any case, also where the job has left it already.
     announces_queue: bool,
-    /// The place in the queue that was told last.
+    /// The position in the queue that was reported last.
     queued: Option<usize>,
     has_started: bool,
     step: usize,
 }
 
 impl Cursor {
-    /// Nothing told yet, to a reader that has asked for the job and is told of the queue in any case.
+    /// The start of a reader whose request has created the job: the queue is reported in any case.
     pub fn from_the_start() -> Self {
         Self { announces_queue: true, ..Self::default() }
     }
 
-    /// What is to be told next of a job that is this far; `None` where all is told. A job that has succeeded has taken
-    /// all of its steps.
-    pub fn next(&mut self, progress: &Progress, is_success: bool) -> Option<Told> {
-        let place = match progress.stage {
+    /// The next step to report of a job with this progress; `None` where all was reported. A job that has succeeded has
+    /// done all of its steps.
+    pub fn next(&mut self, progress: &Progress, is_success: bool) -> Option<Step> {
+        let queued = match progress.stage {
             Stage::Queued { position, estimated_wait } if !is_success => Some((position, estimated_wait)),
             _ if self.announces_queue && self.queued.is_none() => Some((0, Duration::ZERO)),
             _ => None,
         };
-        if let (false, Some((position, estimated_wait))) = (self.has_started, place) {
-            // The wait alone changes with every step.
+        if let (false, Some((position, estimated_wait))) = (self.has_started, queued) {
+            // The estimate changes with every step; it is no event by itself.
             let is_news = self.queued.replace(position) != Some(position);
-            return is_news.then_some(Told::Queued { position, estimated_wait });
+            return is_news.then_some(Step::Queued { position, estimated_wait });
         }
         if !self.has_started {
             self.has_started = true;
-            return Some(Told::Started);
+            return Some(Step::Started);
         }
         let last = if is_success { progress.steps.max(progress.step) } else { progress.step };
         if self.step >= last {
@@ -70,13 +70,13 @@ impl Cursor {
         self.step += 1;
         let preview = progress.previews.iter().find(|preview| preview.step == self.step);
         let preview = preview.map(|preview| Arc::clone(&preview.image));
-        Some(Told::Step { step: self.step, steps: progress.steps, preview })
+        Some(Step::Done { step: self.step, steps: progress.steps, preview })
     }
 }
 
 impl Cursor {
-    /// As [`Self::next`], of a job of which nothing but its end is known.
-    pub fn next_of_ended(&mut self, is_success: bool) -> Option<Told> {
+    /// As [`Self::next`], of a job that had ended before.
+    pub fn next_of_ended(&mut self, is_success: bool) -> Option<Step> {
         if self.announces_queue { self.next(&Progress::default(), is_success) } else { None }
     }
 }
@@ -100,56 +100,56 @@ mod tests {
         Arc::new(Image { width: step, height: 1, rgb: Vec::new() })
     }
 
-    fn told(cursor: &mut Cursor, progress: &Progress, is_success: bool) -> Vec<Told> {
+    fn steps(cursor: &mut Cursor, progress: &Progress, is_success: bool) -> Vec<Step> {
         std::iter::from_fn(|| cursor.next(progress, is_success)).collect()
     }
 
-    fn step(step: usize) -> Told {
-        Told::Step { step, steps: 5, preview: None }
+    fn done(step: usize) -> Step {
+        Step::Done { step, steps: 5, preview: None }
     }
 
-    fn place(position: usize) -> Told {
-        Told::Queued { position, estimated_wait: Duration::from_secs(position as u64) }
+    fn at(position: usize) -> Step {
+        Step::Queued { position, estimated_wait: Duration::from_secs(position as u64) }
     }
 
     #[test]
     fn a_reader_that_misses_values_gets_every_step_once_with_its_preview() {
         let mut cursor = Cursor::default();
-        assert_eq!(told(&mut cursor, &running(0, &[]), false), [Told::Started]);
-        assert_eq!(told(&mut cursor, &running(1, &[]), false), [step(1)]);
-        assert_eq!(told(&mut cursor, &running(1, &[]), false), []);
-        let second = Told::Step { step: 2, steps: 5, preview: Some(image(2)) };
-        assert_eq!(told(&mut cursor, &running(3, &[2]), false), [second, step(3)]);
-        let fourth = Told::Step { step: 4, steps: 5, preview: Some(image(4)) };
-        assert_eq!(told(&mut cursor, &running(4, &[2, 4]), true), [fourth, step(5)]);
-        assert_eq!(told(&mut cursor, &running(5, &[2, 4]), true), []);
+        assert_eq!(steps(&mut cursor, &running(0, &[]), false), [Step::Started]);
+        assert_eq!(steps(&mut cursor, &running(1, &[]), false), [done(1)]);
+        assert_eq!(steps(&mut cursor, &running(1, &[]), false), []);
+        let second = Step::Done { step: 2, steps: 5, preview: Some(image(2)) };
+        assert_eq!(steps(&mut cursor, &running(3, &[2]), false), [second, done(3)]);
+        let fourth = Step::Done { step: 4, steps: 5, preview: Some(image(4)) };
+        assert_eq!(steps(&mut cursor, &running(4, &[2, 4]), true), [fourth, done(5)]);
+        assert_eq!(steps(&mut cursor, &running(5, &[2, 4]), true), []);
     }
 
     #[test]
-    fn a_job_that_fails_has_taken_no_more_steps_than_it_said() {
+    fn a_job_that_fails_reports_no_more_steps_than_it_has_done() {
         let mut cursor = Cursor::default();
-        assert_eq!(told(&mut cursor, &running(2, &[]), false), [Told::Started, step(1), step(2)]);
+        assert_eq!(steps(&mut cursor, &running(2, &[]), false), [Step::Started, done(1), done(2)]);
     }
 
     #[test]
-    fn places_in_the_queue_are_told_when_they_change() {
+    fn positions_in_the_queue_are_reported_when_they_change() {
         let mut cursor = Cursor::default();
-        assert_eq!(told(&mut cursor, &queued(2), false), [place(2)]);
-        assert_eq!(told(&mut cursor, &queued(2), false), []);
-        assert_eq!(told(&mut cursor, &queued(1), false), [place(1)]);
-        assert_eq!(told(&mut cursor, &running(1, &[]), false), [Told::Started, step(1)]);
+        assert_eq!(steps(&mut cursor, &queued(2), false), [at(2)]);
+        assert_eq!(steps(&mut cursor, &queued(2), false), []);
+        assert_eq!(steps(&mut cursor, &queued(1), false), [at(1)]);
+        assert_eq!(steps(&mut cursor, &running(1, &[]), false), [Step::Started, done(1)]);
     }
 
     #[test]
-    fn who_asked_for_the_job_is_told_of_the_queue_however_fast_it_went() {
+    fn the_reader_that_created_the_job_gets_the_queue_however_fast_it_went() {
         let from_the_start = Cursor::from_the_start;
-        assert_eq!(told(&mut from_the_start(), &running(1, &[]), false), [place(0), Told::Started, step(1)]);
-        assert_eq!(told(&mut from_the_start(), &queued(0), true), [place(0), Told::Started]);
-        assert_eq!(told(&mut from_the_start(), &queued(3), false), [place(3)]);
+        assert_eq!(steps(&mut from_the_start(), &running(1, &[]), false), [at(0), Step::Started, done(1)]);
+        assert_eq!(steps(&mut from_the_start(), &queued(0), true), [at(0), Step::Started]);
+        assert_eq!(steps(&mut from_the_start(), &queued(3), false), [at(3)]);
         let mut ended = from_the_start();
-        let told_of_ended: Vec<_> = std::iter::from_fn(|| ended.next_of_ended(true)).collect();
-        assert_eq!(told_of_ended, [place(0), Told::Started]);
+        let of_ended: Vec<_> = std::iter::from_fn(|| ended.next_of_ended(true)).collect();
+        assert_eq!(of_ended, [at(0), Step::Started]);
         assert_eq!(Cursor::default().next_of_ended(true), None);
-        assert_eq!(told(&mut Cursor::default(), &running(1, &[]), false), [Told::Started, step(1)]);
+        assert_eq!(steps(&mut Cursor::default(), &running(1, &[]), false), [Step::Started, done(1)]);
     }
 }

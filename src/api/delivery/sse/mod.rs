@@ -1,15 +1,19 @@
-//! Server-sent events: a job's way as its reader sees it.
+//! Server-sent events: the progress of a job and its end.
 //!
-//! A stream is pulled: nothing is made before the reader has room for it, so that a slow reader holds nobody up and
-//! costs no more than the job's latest state. Values of that state which a reader missed are made up for: it gets each
-//! step once and in order, with the preview that belongs to it.
+//! A stream is pulled: an event is made when the reader has room for it. So a slow reader delays nothing and costs no
+//! more memory than the latest state of the job. A reader that misses states still gets each step once and in order, with
+//! its preview.
+//!
+//! - `cursor`: which event is next; `events`, `openai`: their data
 
 mod cursor;
+pub(crate) mod events;
+pub(crate) mod openai;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -19,18 +23,16 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tracing::Span;
 
+use crate::api::delivery::answer::{Answer, AnswerBody};
+use crate::api::delivery::encoded_image::{Base64, EncodedImage};
 use crate::api::delivery::jobs::{End, Waiter, queue};
-use crate::api::delivery::response::{encode, unix_seconds};
-use crate::api::delivery::sse::cursor::{Cursor, Told};
-use crate::api::problem::Problem;
-use crate::api::problem::dialect;
-use crate::api::problem::dialect::Dialect;
-use crate::api::wire::{StartedEvent, StepEvent};
+use crate::api::delivery::sse::cursor::{Cursor, Step};
+use crate::api::delivery::sse::events::{StartedEvent, StepEvent};
+use crate::api::delivery::sse::openai::{COMPLETED, CompletedEvent, PARTIAL_IMAGE, PartialImageEvent};
+use crate::api::problem::{Dialect, OpenAiError, Problem, ProblemBody};
 use crate::engine::Progress;
-use crate::media::base64;
 
-/// Comments are sent this often while there is nothing to tell, so that nobody on the way takes the connection for
-/// dead.
+/// The interval of comments while there are no events, so that proxies keep the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The events of a job that has just been queued.
@@ -48,7 +50,7 @@ fn respond(reader: Reader) -> Response {
         let event = reader.next().await?;
         Some((event, reader))
     });
-    // Proxies like nginx hold answers back to fill their buffers, unless told not to.
+    // nginx buffers responses unless this header forbids it.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))];
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     (HeaderMap::from_iter(unbuffered), events).into_response()
@@ -57,13 +59,13 @@ fn respond(reader: Reader) -> Response {
 /// One reader of a job.
 struct Reader {
     waiter: Waiter,
-    /// `None` where the job had ended before: only its end is told.
+    /// `None` where the job had ended before: the reader gets only its end.
     progress: Option<watch::Receiver<Progress>>,
-    /// Whether there may be news of the progress.
+    /// Whether the progress may still change.
     is_open: bool,
     cursor: Cursor,
     dialect: Dialect,
-    /// Previews told so far.
+    /// Previews sent so far.
     previews: usize,
     request_id: String,
     is_done: bool,
@@ -84,16 +86,16 @@ impl Reader {
             return None;
         }
         loop {
-            // The end first: after it there is no more progress than what is read then.
+            // The end first: the progress that is read after it is the last.
             let end = self.waiter.ended();
             let is_success = matches!(end, Some(End::Succeeded(_)));
-            let told = match &mut self.progress {
+            let next = match &mut self.progress {
                 Some(progress) => self.cursor.next(&progress.borrow_and_update(), is_success),
-                // It was done before anybody could look.
+                // The job had ended before the reader came.
                 None => self.cursor.next_of_ended(is_success),
             };
-            match (told, end) {
-                (Some(told), _) => match self.event(told).await {
+            match (next, end) {
+                (Some(step), _) => match self.event(step).await {
                     Ok(Some(event)) => return Some(event),
                     Ok(None) => continue,
                     Err(problem) => return Some(self.last(&End::Failed(problem))),
@@ -101,12 +103,12 @@ impl Reader {
                 (None, Some(end)) => return Some(self.last(&end)),
                 (None, None) => {}
             }
-            self.news().await;
+            self.changed().await;
         }
     }
 
-    /// Waits until there is something new.
-    async fn news(&mut self) {
+    /// Waits for progress or for the end.
+    async fn changed(&mut self) {
         let Self { waiter, progress, is_open, .. } = self;
         match progress {
             Some(progress) if *is_open => tokio::select! {
@@ -119,22 +121,24 @@ impl Reader {
         }
     }
 
-    /// The event of what is told, where the dialect has one.
-    async fn event(&mut self, told: Told) -> Result<Option<Result<Event, axum::Error>>, Problem> {
+    /// The event of a step of the job, where the dialect has one.
+    async fn event(&mut self, step: Step) -> Result<Option<Result<Event, axum::Error>>, Problem> {
         let output = self.waiter.job().output;
-        Ok(Some(match told {
-            Told::Step { preview: Some(image), .. } if self.dialect == Dialect::OpenAi => {
-                let file = base64(&encode(Arc::clone(&image), output, Vec::new()).await?);
-                let (now, index) = (unix_seconds(SystemTime::now()), self.previews);
+        Ok(Some(match (self.dialect, step) {
+            (Dialect::OpenAi, Step::Done { preview: Some(image), .. }) => {
+                let file = EncodedImage::encode(Arc::clone(&image), output, Vec::new()).await?;
+                let data = PartialImageEvent::new(&image, file, output.format, self.previews);
                 self.previews += 1;
-                named(dialect::PARTIAL_IMAGE, &dialect::partial_image(&image, output.format, file, now, index))
+                named(PARTIAL_IMAGE, &data)
             }
-            _ if self.dialect == Dialect::OpenAi => return Ok(None),
-            Told::Queued { position, estimated_wait } => named("queued", &queue(position, estimated_wait)),
-            Told::Started => named("started", &StartedEvent {}),
-            Told::Step { step, steps, preview } => {
+            (Dialect::OpenAi, _) => return Ok(None),
+            (Dialect::Own, Step::Queued { position, estimated_wait }) => {
+                named("queued", &queue(position, estimated_wait))
+            }
+            (Dialect::Own, Step::Started) => named("started", &StartedEvent {}),
+            (Dialect::Own, Step::Done { step, steps, preview }) => {
                 let b64_json = match preview {
-                    Some(image) => Some(base64(&encode(image, output, Vec::new()).await?)),
+                    Some(image) => Some(Base64(EncodedImage::encode(image, output, Vec::new()).await?)),
                     None => None,
                 };
                 let output_format = b64_json.as_ref().map(|_| output.format.as_str());
@@ -146,20 +150,29 @@ impl Reader {
     fn last(&mut self, end: &End) -> Result<Event, axum::Error> {
         self.is_done = true;
         match (end.answer(), self.dialect) {
-            (Ok(answer), Dialect::Own) => Ok(Event::default().event("completed").data(answer.json().get())),
-            (Ok(answer), Dialect::OpenAi) => {
-                named(dialect::COMPLETED, &dialect::completed(answer.json().get()).map_err(axum::Error::new)?)
-            }
-            (Err(problem), Dialect::Own) => named("error", &problem.body(&self.request_id)),
-            (Err(problem), Dialect::OpenAi) => named("error", &dialect::error(&problem)),
+            (Ok(answer), dialect) => completed(answer, dialect),
+            (Err(problem), Dialect::Own) => named("error", &ProblemBody::new(&problem, &self.request_id)),
+            (Err(problem), Dialect::OpenAi) => named("error", &OpenAiError::new(&problem)),
         }
+    }
+}
+
+/// The event of an answer.
+fn completed(answer: &Answer, dialect: Dialect) -> Result<Event, axum::Error> {
+    match (dialect, &answer.body) {
+        (Dialect::OpenAi, AnswerBody::Images(images)) => {
+            // As a value, whose fields are sorted by name: the order that clients have always got.
+            let data = serde_json::to_value(CompletedEvent::from(&**images)).map_err(axum::Error::new)?;
+            named(COMPLETED, &data)
+        }
+        (_, body) => named("completed", body),
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
         if !self.is_done {
-            self.span.in_scope(|| tracing::info!("the client went away before the end of its stream"));
+            self.span.in_scope(|| tracing::info!("the client disconnected before the end of its stream"));
         }
     }
 }

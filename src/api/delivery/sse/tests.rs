@@ -1,25 +1,24 @@
-//! Streams as their readers see them, with time standing still.
+//! Streams as their readers see them, with paused time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use crate::api::delivery::answer::testing;
 use crate::api::delivery::jobs::{End, Job, Kind, Origin};
-use crate::api::delivery::response::{Answer, Files};
 use crate::api::delivery::sse;
-use crate::api::operations::edit_params::Output;
-use crate::api::problem::dialect::Dialect;
+use crate::api::operations::output::Output;
+use crate::api::problem::Dialect;
 use crate::engine::{CancelReason, Preview, Progress, Stage};
 use crate::media::{Image, decode, from_base64};
 
-/// A job, its work's side of it, and what tells the work to stop.
+/// A job, the sender of its progress, and the receiver of its cancellation.
 fn new_job() -> (Arc<Job>, watch::Sender<Progress>, oneshot::Receiver<CancelReason>) {
     let (sender, progress) = watch::channel(Progress::default());
     let origin = Origin { request_id: "first".to_owned(), owner: None };
@@ -32,8 +31,7 @@ fn running(step: usize) -> Progress {
 }
 
 fn success() -> End {
-    let body = json!({"object": "edit"});
-    End::Succeeded(Answer::new(StatusCode::OK, None, &body, Files::default(), HeaderMap::new()).unwrap().into())
+    End::Succeeded(Arc::new(testing::answer()))
 }
 
 /// The next frame of an answer as text; empty at its end.
@@ -55,7 +53,7 @@ fn body(response: Response) -> Body {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_comment_keeps_the_connection_alive_while_there_is_nothing_to_tell() {
+async fn a_comment_keeps_the_connection_alive_while_there_are_no_events() {
     let (job, progress, _stop) = new_job();
     let mut body = body(sse::from_the_start(job.watch(), "mine".to_owned(), Dialect::Own));
     assert_eq!(event(&mut body).await.0, "queued");
@@ -84,11 +82,11 @@ async fn previews_come_with_their_steps_also_where_the_job_ended_long_ago() {
     assert_eq!((&second["step"], &second["output_format"]), (&json!(2), &json!("png")));
     assert_eq!(decode(&from_base64(second["b64_json"].as_str().unwrap()).unwrap()).unwrap(), picture);
     assert_eq!(event(&mut body).await, ("step".to_owned(), json!({"step": 3, "steps": 3})));
-    assert_eq!(event(&mut body).await, ("completed".to_owned(), json!({"object": "edit"})));
+    assert_eq!(event(&mut body).await, ("completed".to_owned(), json!(testing::answer().body)));
     assert_eq!(frame(&mut body).await, "");
 
     let mut late = self::body(sse::of_job(job.watch(), "mine".to_owned()));
-    assert_eq!(event(&mut late).await.0, "completed", "of a job that has ended, its end is told");
+    assert_eq!(event(&mut late).await.0, "completed", "of a job that has ended, the end alone");
     assert_eq!(frame(&mut late).await, "");
 }
 
@@ -109,7 +107,7 @@ async fn a_job_that_is_cancelled_in_the_queue_has_never_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_leaves_takes_a_job_with_it_that_nobody_else_waits_for() {
+async fn the_last_reader_that_disconnects_cancels_the_job() {
     let (job, _progress, stop) = new_job();
     let mut body = body(sse::from_the_start(job.watch(), "mine".to_owned(), Dialect::Own));
     event(&mut body).await;

@@ -1,4 +1,4 @@
-//! Where webhooks may go: hosts that the operator has listed.
+//! The hosts that webhooks may be sent to, as the operator lists them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,10 +16,10 @@ pub struct AllowedHost {
     port: Option<u16>,
 }
 
-/// An entry that is none.
+/// An invalid entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no host for webhooks: hooks.example.com, hooks.example.com:8443, *.example.com and http://127.0.0.1:9000 are"
+    "invalid webhook host {0:?}; expected one such as hooks.example.com, hooks.example.com:8443, *.example.com or http://127.0.0.1:9000"
 )]
 pub struct InvalidHost(String);
 
@@ -33,8 +33,7 @@ impl FromStr for AllowedHost {
             Some(domain) => (true, domain),
             None => (false, authority),
         };
-        // The same parser as for URLs, so that hosts are written alike; what it would take for a path or a user is not
-        // a host.
+        // The same parser as for URLs, so that hosts are normalized alike; paths and users are refused.
         let has_more = authority.contains(['/', '\\', '?', '#', '@', '*', ' ']);
         let url = Url::parse(&format!("{scheme}://{authority}/")).ok().filter(|_| !has_more).ok_or_else(invalid)?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_no_host_is_refused() {
+    fn invalid_entries_are_refused() {
         for entry in [
             "",
             "*",

@@ -1,10 +1,10 @@
-//! Webhooks: a job that has ended is sent to where its client wants it, signed as the Standard Webhooks specification
-//! has it (standardwebhooks.com).
+//! Webhooks: a job that has ended is sent to the URL of its request, signed by the Standard Webhooks specification
+//! (standardwebhooks.com).
 //!
-//! - [`AllowedHost`]: where they may go; [`WebhookSecret`]: how they are signed; `retry`: when they are tried again
+//! - [`AllowedHost`]: permitted hosts; [`WebhookSecret`]: signatures; `retry`: when an attempt is repeated
 //!
-//! A delivery holds the job's id and no more, and reads the job for each attempt: what waits for a receiver that is
-//! down is bounded by what the jobs' store may keep.
+//! A delivery holds the job's id alone and reads the job for each attempt. So memory for receivers that are down is
+//! bounded by the job store.
 
 mod hosts;
 mod retry;
@@ -20,42 +20,42 @@ use reqwest::{Client, StatusCode, Url};
 use tokio::sync::Semaphore;
 
 use crate::api::delivery::jobs::{JobId, JobStore, object};
-use crate::api::delivery::response::unix_seconds;
 pub use crate::api::delivery::webhooks::hosts::{AllowedHost, InvalidHost};
 use crate::api::delivery::webhooks::retry::{Attempt, with_retries};
 pub use crate::api::delivery::webhooks::sign::{InvalidSecret, WebhookSecret};
-use crate::api::metrics::HttpMetrics;
+use crate::api::operations::bodies::unix_seconds;
 use crate::api::problem::{Code, Problem};
 use crate::telemetry::labels::label;
+use crate::telemetry::metrics::Counters;
 use crate::telemetry::trace_context::TraceContext;
 
 label! {
     /// How the delivery of a webhook ended.
     WebhookEnd as "outcome" {
-        /// The receiver took it.
+        /// The receiver accepted it.
         Delivered = "delivered",
-        /// The receiver did not take it, however often it was tried.
+        /// No attempt was accepted.
         GivenUp = "given_up",
     }
 }
 
-/// How long a receiver may take to answer.
+/// How long a receiver may take to respond.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Attempts at once; others wait for their turn.
+/// Concurrent attempts.
 const MAX_AT_ONCE: usize = 16;
-/// Longer URLs are refused.
+/// The longest URL.
 const MAX_URL_BYTES: usize = 2048;
-/// How long the first wait before another attempt is by default.
+/// The default wait before the second attempt.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 
 /// Settings of webhooks.
 #[derive(Debug, Clone)]
 pub struct WebhookConfig {
-    /// Where they may go.
+    /// Permitted hosts.
     pub hosts: Vec<AllowedHost>,
-    /// What they are signed with.
+    /// Signs requests.
     pub secret: WebhookSecret,
-    /// How long the first wait before another attempt is; each one after it takes four times as long.
+    /// The wait before the second attempt; each later one is four times as long.
     pub first_wait: Duration,
 }
 
@@ -72,15 +72,15 @@ pub struct Webhooks {
     config: WebhookConfig,
     client: Client,
     turns: Semaphore,
-    metrics: Arc<HttpMetrics>,
+    ends: Counters<WebhookEnd>,
 }
 
-/// A webhook that was asked for, at an address that is allowed.
+/// The webhook of a request, at a permitted host.
 #[derive(Debug, Clone)]
 pub struct Webhook {
     url: Url,
     webhooks: Arc<Webhooks>,
-    /// The request that asked for it.
+    /// The trace of the request.
     trace: Option<TraceContext>,
 }
 
@@ -88,33 +88,32 @@ impl Webhooks {
     /// Webhooks with these settings.
     ///
     /// # Errors
-    /// Where hosts are to be reached with TLS and this machine has no certificates to trust.
-    pub fn new(config: WebhookConfig, metrics: Arc<HttpMetrics>) -> io::Result<Self> {
-        // Somebody else in this process may have chosen already; one choice is as good as another.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+    /// Where a host needs TLS and this machine trusts no certificates.
+    pub fn new(config: WebhookConfig, ends: Counters<WebhookEnd>) -> io::Result<Self> {
+        crate::tls::install_provider();
         let client = Client::builder()
             .user_agent(concat!("reprompt/", env!("CARGO_PKG_VERSION")))
             .timeout(TIMEOUT)
             .redirect(Policy::none())
-            // What is allowed is a host, not whatever a proxy makes of it.
+            // A proxy could connect to other hosts.
             .no_proxy();
         let is_encrypted = config.hosts.iter().any(AllowedHost::is_encrypted);
-        // Without certificates of its own the client takes the machine's, and fails where there are none.
+        // The client fails to build where this machine has no certificates, so they are loaded only if needed.
         let client = if is_encrypted { client } else { client.tls_certs_only([]) };
         let client = client.build().map_err(io::Error::other)?;
-        Ok(Self { config, client, turns: Semaphore::new(MAX_AT_ONCE), metrics })
+        Ok(Self { config, client, turns: Semaphore::new(MAX_AT_ONCE), ends })
     }
 
     /// One attempt.
     async fn send(&self, Webhook { url, trace, .. }: &Webhook, id: &JobId, jobs: &Weak<JobStore>) -> Attempt {
         let Ok(_turn) = self.turns.acquire().await else {
-            return Attempt::GivenUp("the service ends".to_owned());
+            return Attempt::Rejected("the service is shutting down".to_owned());
         };
         let Some(jobs) = jobs.upgrade() else {
-            return Attempt::GivenUp("the service ends".to_owned());
+            return Attempt::Rejected("the service is shutting down".to_owned());
         };
         let Some(body) = jobs.get(id).and_then(|job| object(&job, jobs.ttl()).ok()) else {
-            return Attempt::GivenUp("the job is not kept any more".to_owned());
+            return Attempt::Rejected("the job has expired or was evicted".to_owned());
         };
         drop(jobs);
         let (id, timestamp) = (id.to_string(), unix_seconds(SystemTime::now()));
@@ -133,9 +132,9 @@ impl Webhooks {
             .await;
         match sent.map(|response| response.status()) {
             Ok(status) if status.is_success() => Attempt::Delivered,
-            Ok(StatusCode::GONE) => Attempt::GivenUp(format!("status {}", StatusCode::GONE)),
+            Ok(StatusCode::GONE) => Attempt::Rejected(format!("status {}", StatusCode::GONE)),
             Ok(status) => Attempt::Failed(format!("status {status}")),
-            // Paths of hooks may hold secrets of their own.
+            // The path of a webhook may hold a secret.
             Err(error) => Attempt::Failed(error.without_url().to_string()),
         }
     }
@@ -145,20 +144,20 @@ impl Webhook {
     /// The webhook at this URL.
     ///
     /// # Errors
-    /// `invalid_value` where it is no URL, `webhook_not_allowed` where its host is not allowed.
+    /// `invalid_value` for an invalid URL, `webhook_not_allowed` where its host is not permitted.
     pub fn new(webhooks: Option<&Arc<Webhooks>>, url: &str) -> Result<Self, Problem> {
         const FIELD: &str = "webhook";
         let invalid = |detail: &str| Problem::new(Code::InvalidValue, detail).at(FIELD);
         if url.len() > MAX_URL_BYTES {
-            return Err(invalid(&format!("the URL has {} bytes, at most {MAX_URL_BYTES} are possible", url.len())));
+            return Err(invalid(&format!("the URL has {} bytes; expected at most {MAX_URL_BYTES}", url.len())));
         }
-        let url = Url::parse(url).map_err(|error| invalid(&format!("an absolute URL is wanted: {error}")))?;
+        let url = Url::parse(url).map_err(|error| invalid(&format!("expected an absolute URL: {error}")))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("a URL without a user and a password is wanted"));
+            return Err(invalid("expected a URL without user and password"));
         }
         let webhooks = webhooks.filter(|webhooks| webhooks.config.hosts.iter().any(|host| host.allows(&url)));
         webhooks.map(Arc::clone).map(|webhooks| Self { url, webhooks, trace: None }).ok_or_else(|| {
-            let detail = "webhooks go to hosts that this server's configuration lists, over https unless it says http";
+            let detail = "the host is not among those that the server's configuration permits, or the URL is not https";
             Problem::new(Code::WebhookNotAllowed, detail).at(FIELD)
         })
     }
@@ -169,7 +168,7 @@ impl Webhook {
         Self { trace: Some(trace.clone()), ..self }
     }
 
-    /// Sends a job that has ended, however often that takes.
+    /// Sends a job that has ended, with retries.
     pub async fn deliver(&self, id: &JobId, jobs: &Weak<JobStore>) {
         let Self { url, webhooks, .. } = self;
         let delivered = with_retries(webhooks.config.first_wait, |_| webhooks.send(self, id, jobs)).await;
@@ -179,10 +178,10 @@ impl Webhook {
                 WebhookEnd::Delivered
             }
             Err(reason) => {
-                tracing::warn!(job = %id, host = url.host_str(), reason, "a webhook was given up");
+                tracing::warn!(job = %id, host = url.host_str(), reason, "a webhook could not be delivered");
                 WebhookEnd::GivenUp
             }
         };
-        webhooks.metrics.webhooks.of(end).inc();
+        webhooks.ends.of(end).inc();
     }
 }

@@ -1,30 +1,30 @@
-//! When a webhook that was not taken is tried again.
+//! Retries of webhooks.
 
 use std::future::Future;
 use std::time::Duration;
 
-/// How often a webhook is tried.
+/// The most attempts.
 pub const ATTEMPTS: u32 = 5;
 /// Each wait is this many times the one before: with 5 s at first, five attempts take some seven minutes.
 const FACTOR: u32 = 4;
-/// Waits are longer or shorter by up to this part of them, so that those who failed together do not come back so.
+/// Waits vary by up to this fraction, so that deliveries that failed together are not retried together.
 const JITTER: f64 = 0.25;
 
-/// What came of an attempt.
+/// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
-    /// The receiver took it.
+    /// The receiver accepted it.
     Delivered,
-    /// It is not to be tried again: why.
-    GivenUp(String),
-    /// It may be tried again: why.
+    /// It must not be retried: why.
+    Rejected(String),
+    /// It may be retried: why.
     Failed(String),
 }
 
-/// Makes attempts until one counts, or there were enough; why it was not delivered, where it was not.
+/// Makes attempts until one is delivered or rejected, or there were [`ATTEMPTS`].
 ///
 /// # Errors
-/// What came of the last attempt.
+/// Why the last attempt failed.
 pub async fn with_retries<F: Future<Output = Attempt>>(
     first_wait: Duration,
     mut attempt: impl FnMut(u32) -> F,
@@ -33,13 +33,13 @@ pub async fn with_retries<F: Future<Output = Attempt>>(
     for number in 1..=ATTEMPTS {
         let reason = match attempt(number).await {
             Attempt::Delivered => return Ok(()),
-            Attempt::GivenUp(reason) => return Err(reason),
+            Attempt::Rejected(reason) => return Err(reason),
             Attempt::Failed(reason) => reason,
         };
         if number == ATTEMPTS {
             return Err(reason);
         }
-        tracing::debug!(number, reason, "a webhook was not taken and is tried again");
+        tracing::debug!(number, reason, "a webhook was not accepted and is retried");
         tokio::time::sleep(wait.mul_f64(1.0 + rand::random_range(-JITTER..=JITTER))).await;
         wait *= FACTOR;
     }
@@ -77,15 +77,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_that_is_taken_ends_it() {
+    async fn the_first_delivery_ends_it() {
         let third = |number| if number == 3 { Attempt::Delivered } else { Attempt::Failed(String::new()) };
         let (result, times) = run(third).await;
         assert_eq!((result, times.len()), (Ok(()), 3));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_gone_is_not_asked_again() {
-        let (result, times) = run(|_| Attempt::GivenUp("status 410".to_owned())).await;
+    async fn a_receiver_that_is_gone_is_not_retried() {
+        let (result, times) = run(|_| Attempt::Rejected("status 410".to_owned())).await;
         assert_eq!((result, times), (Err("status 410".to_owned()), vec![Duration::ZERO]));
     }
 }

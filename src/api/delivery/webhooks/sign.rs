@@ -1,4 +1,4 @@
-//! Signatures as the Standard Webhooks specification has them: HMAC-SHA256 over `{id}.{timestamp}.{body}`.
+//! Signatures by the Standard Webhooks specification: HMAC-SHA256 over `{id}.{timestamp}.{body}`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,9 @@ use sha2::Sha256;
 
 use crate::media::{base64, from_base64};
 
-/// How secrets are marked as such.
+/// The prefix of secrets.
 const PREFIX: &str = "whsec_";
-/// Bytes that the specification asks for.
+/// The bytes that the specification requires.
 const MIN_BYTES: usize = 24;
 const MAX_BYTES: usize = 64;
 
@@ -18,9 +18,9 @@ const MAX_BYTES: usize = 64;
 #[derive(Clone)]
 pub struct WebhookSecret(Hmac<Sha256>);
 
-/// A secret that is none; does not tell it.
+/// An invalid secret; it is not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a secret is {PREFIX} and the base64 of {MIN_BYTES} to {MAX_BYTES} bytes")]
+#[error("expected {PREFIX} and the base64 of {MIN_BYTES} to {MAX_BYTES} bytes")]
 pub struct InvalidSecret;
 
 impl FromStr for WebhookSecret {

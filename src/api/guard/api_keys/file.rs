@@ -1,46 +1,49 @@
-//! The file that keys come from, which is looked at again and again: what is new in it counts without a restart.
+//! The file of API keys, which is read again and again: changes take effect without a restart.
 //!
-//! A file that cannot be read or is wrong changes nothing; the log and a metric say so. What is new counts once it was
-//! seen twice, so that a file that is being written is not taken for what it will be. It is read rather than watched:
-//! mounted secrets are replaced by links, which watching for changes misses.
+//! A file that cannot be read or is invalid changes nothing; the log and a metric say so. A change takes effect once it
+//! was read twice, so that a file is not taken while it is being written. The file is polled rather than watched: mounted
+//! secrets are replaced through links, which file watchers miss.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use prometheus::IntGauge;
+
 use crate::api::guard::api_keys::ring::{InvalidKeys, KeyRing};
-use crate::api::metrics::HttpMetrics;
+use crate::sync::lock;
 use crate::telemetry::labels::label;
+use crate::telemetry::metrics::Counters;
 
 label! {
-    /// What came of a change of the file of API keys.
+    /// How a change of the file of API keys ended.
     KeysReload as "outcome" {
-        /// It counts.
+        /// It is in force.
         Taken = "taken",
-        /// It is wrong, the keys from before count on.
+        /// It is invalid; the keys from before stay in force.
         Refused = "refused",
     }
 }
 
-/// How often the file is looked at.
+/// How often the file is read.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A larger file is not one of keys.
+/// The largest file that is read.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Why there are no keys.
+/// Why a file of API keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// The file cannot be read.
-    #[error("it cannot be read ({0})")]
+    #[error("cannot be read ({0})")]
     Unreadable(#[from] io::Error),
-    /// What is in it is not what should be.
+    /// Its content is invalid.
     #[error(transparent)]
     Invalid(#[from] InvalidKeys),
 }
 
-/// A file of keys and what was read from it.
+/// A file of API keys and the keys that were read from it.
 #[derive(Debug)]
 pub struct KeyFile {
     path: PathBuf,
@@ -50,13 +53,13 @@ pub struct KeyFile {
 #[derive(Debug)]
 struct Inner {
     ring: Arc<KeyRing>,
-    /// What counts, or was found wrong.
+    /// The content in force, or the last that was found invalid.
     known: Seen,
-    /// What was seen last, where that is something else.
+    /// What was read last, where that differs.
     new: Option<Seen>,
 }
 
-/// What a look at the file has shown.
+/// What reading the file has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     Content(blake3::Hash),
@@ -67,7 +70,7 @@ impl KeyFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// Where it cannot be read or holds something else than keys.
+    /// Where it cannot be read or is invalid.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
         let text = read(path)?;
         let ring = parse(&text)?;
@@ -75,9 +78,9 @@ impl KeyFile {
         Ok(Self { path: path.to_owned(), inner: Mutex::new(inner) })
     }
 
-    /// The keys that count now.
+    /// The keys in force.
     pub fn ring(&self) -> Arc<KeyRing> {
-        Arc::clone(&self.lock().ring)
+        Arc::clone(&lock(&self.inner).ring)
     }
 
     /// The file.
@@ -85,9 +88,9 @@ impl KeyFile {
         &self.path
     }
 
-    /// Looks at the file from time to time; never ends.
-    pub async fn watch(self: Arc<Self>, metrics: &HttpMetrics) {
-        metrics.api_keys.set(count(&self.ring()));
+    /// Polls the file; never ends. `keys` is the number of keys in force.
+    pub async fn watch(self: Arc<Self>, keys: &IntGauge, reloads: &Counters<KeysReload>) {
+        keys.set(count(&self.ring()));
         let mut ticks = tokio::time::interval(INTERVAL);
         loop {
             ticks.tick().await;
@@ -96,28 +99,28 @@ impl KeyFile {
                 continue;
             };
             let file = self.path.display();
-            match self.look(content) {
+            match self.observe(content) {
                 None => {}
                 Some(Ok(ring)) => {
-                    metrics.api_keys.set(count(&ring));
-                    metrics.api_keys_reloads.of(KeysReload::Taken).inc();
+                    keys.set(count(&ring));
+                    reloads.of(KeysReload::Taken).inc();
                     tracing::info!(%file, keys = ring.len(), "the API keys have changed");
                 }
                 Some(Err(error)) => {
-                    metrics.api_keys_reloads.of(KeysReload::Refused).inc();
-                    tracing::error!(%file, %error, "the file of API keys is wrong, the keys from before count on");
+                    reloads.of(KeysReload::Refused).inc();
+                    tracing::error!(%file, %error, "the file of API keys is invalid; the keys from before stay in force");
                 }
             }
         }
     }
 
-    /// Takes in what is there now; tells where something else counts from here on, or is wrong.
-    fn look(&self, content: io::Result<Vec<u8>>) -> Option<Result<Arc<KeyRing>, KeyFileError>> {
+    /// Takes in what was read; `Some` where other keys are in force from here on, or a change is invalid.
+    fn observe(&self, content: io::Result<Vec<u8>>) -> Option<Result<Arc<KeyRing>, KeyFileError>> {
         let seen = match &content {
             Ok(text) => Seen::Content(blake3::hash(text)),
             Err(error) => Seen::Unreadable(error.kind()),
         };
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         if seen == inner.known {
             inner.new = None;
             return None;
@@ -133,10 +136,6 @@ impl KeyFile {
             Arc::clone(&inner.ring)
         }))
     }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn count(ring: &KeyRing) -> i64 {
@@ -147,11 +146,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut text)?;
     let is_small = text.len() as u64 <= MAX_BYTES;
-    if is_small { Ok(text) } else { Err(io::Error::other("it is larger than a file of keys")) }
+    if is_small { Ok(text) } else { Err(io::Error::other("it is larger than 1 MiB")) }
 }
 
 fn parse(text: &[u8]) -> Result<KeyRing, KeyFileError> {
-    let text = std::str::from_utf8(text).map_err(|_| io::Error::other("it is no text"))?;
+    let text = std::str::from_utf8(text).map_err(|_| io::Error::other("it is not UTF-8"))?;
     Ok(text.parse()?)
 }
 
@@ -169,12 +168,12 @@ mod tests {
     }
 
     fn look(file: &KeyFile, content: &str) -> Option<Result<usize, String>> {
-        let looked = file.look(Ok(content.as_bytes().to_vec()));
+        let looked = file.observe(Ok(content.as_bytes().to_vec()));
         looked.map(|ring| ring.map(|ring| ring.len()).map_err(|error| error.to_string()))
     }
 
     #[test]
-    fn what_is_new_counts_once_it_was_seen_twice() {
+    fn a_change_takes_effect_once_it_was_read_twice() {
         let file = opened();
         assert_eq!(look(&file, OLD), None);
         let both = format!("{OLD}\n{NEW}");
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_keeps_the_keys_and_is_told_of_once() {
+    fn an_invalid_file_keeps_the_keys_and_is_reported_once() {
         let file = opened();
         for broken in ["", "# none\n", "one two three"] {
             assert_eq!(look(&file, broken), None);
@@ -193,7 +192,7 @@ mod tests {
             assert_eq!(look(&file, broken), None);
             assert!(file.ring().find(OLD.as_bytes()).is_some());
         }
-        let gone = || file.look(Err(io::ErrorKind::NotFound.into()));
+        let gone = || file.observe(Err(io::ErrorKind::NotFound.into()));
         assert!(gone().is_none() && gone().is_some_and(|looked| looked.is_err()) && gone().is_none());
         assert_eq!((look(&file, NEW), look(&file, NEW)), (None, Some(Ok(1))));
         assert!(file.ring().find(OLD.as_bytes()).is_none());

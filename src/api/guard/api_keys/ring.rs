@@ -1,8 +1,8 @@
 //! API keys, as hashes: read from text, found in constant time.
 //!
-//! A line is a key, or a name and a key with white space between them; what follows a `#` at the beginning or after
-//! white space is a comment. A key stands there as it is, or as `sha256:` and the hash of its bytes in hexadecimal. Keys
-//! are long random strings, which nobody guesses: a slow hash would protect nothing more and cost time for every call.
+//! A line is a key, or a name and a key separated by white space; a `#` at the beginning or after white space starts a
+//! comment. A key is written as it is, or as `sha256:` and the hash of its bytes in hexadecimal. Keys are long random
+//! strings that cannot be guessed, so a slow hash would protect nothing more and cost time in every request.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,18 +11,18 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// Marks a key of which only the hash is given.
+/// The prefix of a hashed key.
 const HASHED: &str = "sha256:";
-/// Names longer than this would fill log lines.
+/// The longest name: longer ones would fill log lines.
 const MAX_NAME: usize = 64;
-/// A key shorter than this can be guessed.
+/// Shorter keys can be guessed.
 const SHORT_KEY: usize = 16;
 /// A name longer than this beside a short key is a key beside its name.
 const LONG_NAME: usize = 20;
 
 type Hash = [u8; 32];
 
-/// Keys, of which a call needs one.
+/// The API keys in force.
 #[derive(Clone)]
 pub struct KeyRing {
     keys: Vec<Key>,
@@ -36,41 +36,37 @@ struct Key {
     is_short: bool,
 }
 
-/// What is wrong with a file of keys. It says where and never what is there.
+/// What is wrong with a file of keys. It names the line and never shows its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeys {
-    /// A line is not one.
+    /// A line is invalid.
     #[error("line {line}: {detail}")]
     Line {
         /// The line, from 1.
         line: usize,
-        /// What is wrong there.
+        /// What is wrong.
         detail: String,
     },
-    /// There are none.
-    #[error("there is no key in it")]
+    /// There is no key.
+    #[error("the file has no key")]
     Empty,
 }
 
 impl KeyRing {
-    /// The name of a key; `None` where it is none. How long that takes does not depend on the key.
+    /// The name of a key; `None` for an unknown key. The time does not depend on the key.
     pub fn find(&self, key: &[u8]) -> Option<&Arc<str>> {
         let hash: Hash = Sha256::digest(key).into();
-        // Every key is looked at, also when it was found.
+        // All keys are compared, also after a match.
         self.keys.iter().fold(None, |found, key| if key.hash.ct_eq(&hash).into() { Some(&key.name) } else { found })
     }
 
-    /// How many keys there are.
+    /// The number of keys, one at least.
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there is none, which cannot be.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
-    /// The lines of keys that can be guessed, as far as that can be seen.
+    /// The lines of keys that are short enough to be guessed.
     pub fn short_keys(&self) -> impl Iterator<Item = usize> {
         self.keys.iter().filter(|key| key.is_short).map(|key| key.line)
     }
@@ -95,7 +91,7 @@ impl FromStr for KeyRing {
                 continue;
             };
             if let Some(before) = keys.iter().find(|before| before.hash == key.hash) {
-                return Err(invalid(format!("it is the key of line {} again", before.line)));
+                return Err(invalid(format!("the key of line {} again", before.line)));
             }
             keys.push(key);
         }
@@ -103,28 +99,28 @@ impl FromStr for KeyRing {
     }
 }
 
-/// The key of a line; `None` where there is nothing but a comment.
+/// The key of a line; `None` where it is empty or a comment.
 fn read(content: &str, line: usize) -> Result<Option<Key>, &'static str> {
     let words: Vec<&str> = content.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
     let (name, key) = match words[..] {
         [] => return Ok(None),
         [key] => (None, key),
         [name, key] => (Some(name), key),
-        _ => return Err("a line is a key, or a name and a key; comments begin with #"),
+        _ => return Err("expected a key, or a name and a key; comments begin with #"),
     };
     let (hash, is_short) = match key.strip_prefix(HASHED) {
-        Some(digits) => (hash(digits).ok_or("sha256: is followed by 64 hexadecimal digits")?, false),
+        Some(digits) => (hash(digits).ok_or("expected 64 hexadecimal digits after sha256:")?, false),
         None if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            return Err("a key is visible ASCII: it is sent in a header");
+            return Err("expected a key of visible ASCII characters, because it is sent in a header");
         }
         None => (Sha256::digest(key).into(), key.len() < SHORT_KEY),
     };
     let name = match name {
         // A key in place of a name would be logged.
-        Some(name) if name.len() >= LONG_NAME && is_short => return Err("the name comes before its key"),
+        Some(name) if name.len() >= LONG_NAME && is_short => return Err("expected the name before its key"),
         Some(name) if is_name(name) => name.to_owned(),
-        Some(_) => return Err("a name has up to 64 letters, digits, dots, dashes and underscores"),
-        // A hash of a long random string tells nothing of it.
+        Some(_) => return Err("expected a name of up to 64 letters, digits, dots, dashes and underscores"),
+        // The hash of a long random string reveals nothing.
         None => hash[..4].iter().fold("key-".to_owned(), |name, byte| format!("{name}{byte:02x}")),
     };
     Ok(Some(Key { hash, name: name.into(), line, is_short }))
@@ -176,16 +172,16 @@ mod tests {
     fn a_name_may_have_several_keys_and_a_key_one_line() {
         let ring: KeyRing = "alice old-key-of-alice\nalice new-key-of-alice".parse().unwrap();
         assert_eq!(ring.find(b"old-key-of-alice"), ring.find(b"new-key-of-alice"));
-        assert_eq!(error("alice one-key-for-both\n\nbob one-key-for-both"), "line 3: it is the key of line 1 again");
+        assert_eq!(error("alice one-key-for-both\n\nbob one-key-for-both"), "line 3: the key of line 1 again");
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_its_line_and_not_by_what_it_is() {
-        let secret = "the-secret-that-nobody-may-read";
+    fn errors_name_the_line_and_never_show_its_content() {
+        let secret = "the-secret-that-no-log-may-show";
         for (line, says) in [
             (format!("a b {secret}"), "a name and a key"),
-            (format!("na/me {secret}"), "a name has"),
-            (format!("{secret} alice"), "the name comes before its key"),
+            (format!("na/me {secret}"), "a name of up to"),
+            (format!("{secret} alice"), "expected the name before its key"),
             (format!("alice sha256:{secret}"), "64 hexadecimal digits"),
             (format!("sha256:{}+1", "0".repeat(62)), "64 hexadecimal digits"),
             (format!("{secret}ä"), "visible ASCII"),
@@ -194,11 +190,11 @@ mod tests {
             assert!(error.starts_with("line 2: ") && error.contains(says), "{line}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
-        assert_eq!(error("# nothing\n\n"), "there is no key in it");
+        assert_eq!(error("# nothing\n\n"), "the file has no key");
     }
 
     #[test]
-    fn short_keys_are_told_of_and_nothing_is_shown_of_any() {
+    fn short_keys_are_reported_and_no_key_is_shown() {
         let ring: KeyRing = "alice secret\nbob another-secret-which-is-long".parse().unwrap();
         assert_eq!(ring.short_keys().collect::<Vec<_>>(), [1]);
         assert_eq!(format!("{ring:?}"), "KeyRing { keys: 2 }");

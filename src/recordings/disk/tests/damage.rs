@@ -1,4 +1,4 @@
-//! Bytes that nobody wrote: refused, in the right word, and never a panic.
+//! Bytes that were never written: refused, by the right kind, and never a panic.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use candle_core::Tensor;
 
 use crate::recordings::SessionId;
-use crate::recordings::disk::FileFault;
 use crate::recordings::disk::header::Owner;
 use crate::recordings::disk::tests::{MODEL, OTHER_MODEL, bits, id, tensors};
-use crate::recordings::disk::{DiskError, Part, part_file};
+use crate::recordings::disk::{Part, part_file};
+use crate::recordings::store::{FileFault, StoreError};
 
 fn owner(id: &SessionId) -> Owner<'_> {
-    Owner { fingerprint: MODEL, session: id, part: Part::Cross(3) }
+    Owner { fingerprint: MODEL, session: id, part: Part::cross(3) }
 }
 
 fn written(owner: &Owner<'_>) -> Vec<u8> {
@@ -21,19 +21,19 @@ fn written(owner: &Owner<'_>) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn read(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, DiskError> {
+fn read(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, StoreError> {
     part_file::read(bytes, bytes.len() as u64, Path::new("part"), &owner(&id(1)))
 }
 
 /// What a look at the header alone says.
-fn check(bytes: &[u8]) -> Result<(), DiskError> {
+fn check(bytes: &[u8]) -> Result<(), StoreError> {
     part_file::check(bytes, bytes.len() as u64, Path::new("part"), &owner(&id(1)))
 }
 
-fn fault<T>(result: Result<T, DiskError>) -> Option<FileFault> {
+fn fault<T>(result: Result<T, StoreError>) -> Option<FileFault> {
     match result {
-        Err(DiskError::Refused { fault, .. }) => Some(fault),
-        Err(error) => panic!("refused is wanted: {error}"),
+        Err(error) if error.is_refusal() => error.fault(),
+        Err(error) => panic!("expected a refusal, got: {error}"),
         Ok(_) => None,
     }
 }
@@ -64,7 +64,7 @@ fn every_byte_counts_but_the_padding_of_the_header() {
             let mut bytes = whole.clone();
             bytes[position] ^= flip;
             match read(&bytes) {
-                Err(DiskError::Refused { .. }) => {}
+                Err(error) if error.is_refusal() => {}
                 Err(error) => panic!("byte {position}: {error}"),
                 Ok(found) => {
                     assert!((header_end - padding..header_end).contains(&position), "byte {position}, {flip:#x}");
@@ -106,8 +106,8 @@ fn a_file_of_another_model_session_part_or_version_is_foreign() {
     let owners = [
         Owner { fingerprint: OTHER_MODEL, ..owner(&this) },
         owner(&another),
-        Owner { part: Part::SelfAttention(3), ..owner(&this) },
-        Owner { part: Part::Cross(4), ..owner(&this) },
+        Owner { part: Part::self_attention(3), ..owner(&this) },
+        Owner { part: Part::cross(4), ..owner(&this) },
     ];
     let mut files: Vec<_> = owners.iter().map(written).collect();
     let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
@@ -131,7 +131,7 @@ fn a_length_that_a_file_cannot_have_is_refused_before_anything_is_allocated() {
 }
 
 #[test]
-fn headers_that_are_none_are_damaged() {
+fn what_is_no_header_is_damaged() {
     let nested = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
     let headers: [&[u8]; 9] = [
         b"",

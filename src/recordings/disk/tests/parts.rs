@@ -1,4 +1,4 @@
-//! Parts as files: everything comes back to the last bit, and the length of a file is known before it is there.
+//! Parts as files: everything comes back to the last bit, and the length of a file is known before it is written.
 
 use std::fs;
 
@@ -7,37 +7,17 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::recordings::disk::tests::{bits, file, id, open, temp_dir, tensors};
-use crate::recordings::disk::{DiskError, Part, TensorForm};
-
-#[test]
-fn tensors_of_every_type_come_back_to_the_last_bit_in_the_order_of_their_names() {
-    let dir = temp_dir();
-    let (folder, _) = open(&dir);
-    let written = folder.write(&folder.begin(&id(1)), Part::Cross(7), &tensors()).expect("written");
-    assert_eq!(fs::metadata(file(&dir, 1, "cross-007.safetensors")).expect("a file").len(), written);
-
-    let read = folder.read(&id(1), Part::Cross(7)).expect("read");
-    assert_eq!(bits(&read), bits(&tensors()));
-    assert!(read.is_sorted_by_key(|(name, _)| name.clone()));
-    assert!(read.iter().all(|(_, tensor)| tensor.device().is_cpu()));
-}
-
-#[test]
-fn a_part_may_be_empty() {
-    let dir = temp_dir();
-    let (folder, _) = open(&dir);
-    let written = folder.write(&folder.begin(&id(1)), Part::Trajectory, &[]).expect("written");
-    assert_eq!(written, folder.bytes(&id(1), Part::Trajectory, &[]).expect("bytes"));
-    assert!(folder.read(&id(1), Part::Trajectory).expect("read").is_empty());
-}
+use crate::recordings::disk::Part;
+use crate::recordings::disk::header::{Header, Owner, TensorForm};
+use crate::recordings::disk::tests::{MODEL, bits, file, id, open, temp_dir, tensors};
+use crate::recordings::store::{Content, RecordingStore, StoreError};
 
 #[test]
 fn a_part_is_the_same_file_in_whatever_order_its_tensors_are_given() {
     let dir = temp_dir();
     let (folder, _) = open(&dir);
     let bytes_of = |tensors: &[_]| {
-        folder.write(&folder.begin(&id(1)), Part::Trajectory, tensors).expect("written");
+        folder.put(&id(1), Content::Part(Part::Trajectory, tensors)).expect("written");
         fs::read(file(&dir, 1, "trajectory.safetensors")).expect("bytes")
     };
     let mut reversed = tensors();
@@ -49,7 +29,7 @@ fn a_part_is_the_same_file_in_whatever_order_its_tensors_are_given() {
 fn other_readers_of_safetensors_find_every_tensor_aligned() {
     let dir = temp_dir();
     let (folder, _) = open(&dir);
-    folder.write(&folder.begin(&id(1)), Part::Trajectory, &tensors()).expect("written");
+    folder.put(&id(1), Content::Part(Part::Trajectory, &tensors())).expect("written");
     let bytes = fs::read(file(&dir, 1, "trajectory.safetensors")).expect("bytes");
     let read = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
     assert_eq!(read.len(), tensors().len());
@@ -64,39 +44,28 @@ fn other_readers_of_safetensors_find_every_tensor_aligned() {
 }
 
 #[test]
-fn a_part_that_is_written_again_is_replaced() {
-    let dir = temp_dir();
-    let (folder, _) = open(&dir);
-    let writing = folder.begin(&id(1));
-    folder.write(&writing, Part::Trajectory, &tensors()).expect("written");
-    folder.write(&writing, Part::Trajectory, &tensors()[..1]).expect("written");
-    let read = folder.read(&id(1), Part::Trajectory).expect("read");
-    assert_eq!(bits(&read), bits(&tensors()[..1]));
-}
-
-#[test]
 fn what_has_no_form_in_a_file_is_not_written() {
     let dir = temp_dir();
     let (folder, _) = open(&dir);
     let of = |name: &str, dtype| (name.to_owned(), Tensor::zeros(1, dtype, &Device::Cpu).expect("a tensor"));
     let cases = [
-        (vec![of("a", DType::F64)], "tensor `a` is f64, f32, f16, bf16 or u8 is wanted"),
-        (vec![of("a", DType::U8), of("a", DType::F32)], "tensor `a` needs a name of its own"),
-        (vec![of("__metadata__", DType::U8)], "tensor `__metadata__` needs a name of its own"),
-        (vec![of(&"a".repeat(16 << 20), DType::U8)], "its header is longer than 16777216 bytes"),
+        (vec![of("a", DType::F64)], "tensor `a` is f64; expected f32, f16, bf16 or u8"),
+        (vec![of("a", DType::U8), of("a", DType::F32)], "tensor `a` shares its name with another"),
+        (vec![of("__metadata__", DType::U8)], "tensor `__metadata__` shares its name with another"),
+        (vec![of(&"a".repeat(16 << 20), DType::U8)], "the header is longer than 16777216 bytes"),
     ];
     for (tensors, detail) in cases {
-        let forms: Vec<_> = tensors.iter().map(|(name, tensor)| TensorForm::of(name, tensor)).collect();
-        let reckoned = folder.bytes(&id(1), Part::Trajectory, &forms).expect_err("no length");
-        let written = folder.write(&folder.begin(&id(1)), Part::Trajectory, &tensors).expect_err("not written");
-        for error in [reckoned, written] {
-            assert!(matches!(&error, DiskError::Unwritable(said) if said == detail), "{error}");
+        let content = Content::Part(Part::Trajectory, &tensors);
+        let size = folder.size(&id(1), content).expect_err("no length");
+        let written = folder.put(&id(1), content).expect_err("not written");
+        for error in [size, written] {
+            assert!(matches!(&error, StoreError::Unwritable(said) if said == detail), "{error}");
         }
-        assert!(matches!(folder.read(&id(1), Part::Trajectory), Err(DiskError::Missing)));
+        assert!(matches!(folder.get(&id(1), Part::Trajectory), Err(StoreError::Missing)));
     }
-    let shape = [usize::MAX, 2];
-    let form = TensorForm { name: "a", dtype: DType::U8, shape: &shape };
-    let error = folder.bytes(&id(1), Part::Trajectory, &[form]).expect_err("no length");
+    let owner = Owner { fingerprint: MODEL, session: &id(1), part: Part::Trajectory };
+    let form = TensorForm { name: "a", dtype: DType::U8, shape: &[usize::MAX, 2] };
+    let error = Header::new(&owner, &[form]).expect_err("no length");
     assert_eq!(error.to_string(), "cannot be written: tensor `a` is too large");
 }
 
@@ -108,7 +77,7 @@ fn forms() -> impl Strategy<Value = Vec<(String, DType, Vec<usize>)>> {
 
 fn part() -> impl Strategy<Value = Part> {
     let number = prop_oneof![0usize..2000, Just(usize::MAX)];
-    prop_oneof![Just(Part::Trajectory), number.clone().prop_map(Part::Cross), number.prop_map(Part::SelfAttention)]
+    prop_oneof![Just(Part::Trajectory), number.clone().prop_map(Part::cross), number.prop_map(Part::self_attention)]
 }
 
 proptest! {
@@ -118,10 +87,6 @@ proptest! {
     fn the_length_of_a_file_is_known_before_it_is_written(part in part(), forms in forms()) {
         let dir = temp_dir();
         let (folder, _) = open(&dir);
-        let reckoned: Vec<_> =
-            forms.iter().map(|(name, dtype, shape)| TensorForm { name, dtype: *dtype, shape }).collect();
-        let reckoned = folder.bytes(&id(1), part, &reckoned).expect("bytes");
-
         let made: Vec<_> = forms
             .iter()
             .map(|(name, dtype, shape)| {
@@ -130,8 +95,10 @@ proptest! {
                 (name.clone(), tensor.to_dtype(*dtype).expect("a type"))
             })
             .collect();
-        prop_assert_eq!(folder.write(&folder.begin(&id(1)), part, &made).expect("written"), reckoned);
-        prop_assert_eq!(fs::metadata(file(&dir, 1, &part.to_string())).expect("a file").len(), reckoned);
-        prop_assert_eq!(bits(&folder.read(&id(1), part).expect("read")), bits(&made));
+        let content = Content::Part(part, &made);
+        let size = folder.size(&id(1), content).expect("a size");
+        prop_assert_eq!(folder.put(&id(1), content).expect("written"), size);
+        prop_assert_eq!(fs::metadata(file(&dir, 1, &part.to_string())).expect("a file").len(), size);
+        prop_assert_eq!(bits(&folder.get(&id(1), part).expect("read")), bits(&made));
     }
 }

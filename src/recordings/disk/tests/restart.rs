@@ -1,16 +1,16 @@
-//! A folder that is opened again: what was whole is found, what was not is cleaned or refused.
+//! A folder that is opened again: what was whole is listed, what was not is cleaned up or refused.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::recordings::disk::FileFault;
+use crate::recordings::disk::Part;
 use crate::recordings::disk::tests::{
     MODEL, bits, file, id, names_below, open, record, session_dir, source, temp_dir, tensors,
 };
-use crate::recordings::disk::{DiskError, Part};
+use crate::recordings::store::{Content, FileFault, RecordingStore};
 use crate::recordings::{SessionId, Source};
 
-const PARTS: [Part; 3] = [Part::Trajectory, Part::Cross(0), Part::SelfAttention(0)];
+const PARTS: [Part; 3] = [Part::Trajectory, Part::cross(0), Part::self_attention(0)];
 
 #[test]
 fn sessions_are_found_again_with_the_same_sources_parts_and_bytes() {
@@ -31,18 +31,16 @@ fn sessions_are_found_again_with_the_same_sources_parts_and_bytes() {
         let bytes = |part: &Part| fs::metadata(file(&dir, seed, &part.to_string())).expect("a file").len();
         assert_eq!(session.parts, parts.iter().map(|part| (*part, bytes(part))).collect());
     }
-    assert_eq!(bits(&folder.read(&id(1), Part::SelfAttention(0)).expect("read")), bits(&tensors()));
+    assert_eq!(bits(&folder.get(&id(1), Part::self_attention(0)).expect("read")), bits(&tensors()));
 }
 
 #[test]
-fn a_found_session_can_be_written_on_and_removed() {
+fn a_found_session_can_be_written_to_and_deleted() {
     let dir = temp_dir();
     record(&open(&dir).0, 1, &PARTS[..1]);
     let (folder, _) = open(&dir);
-    let writing = folder.begin(&id(1));
-    folder.write(&writing, Part::Cross(0), &tensors()).expect("written");
-    assert!(folder.remove_session(&id(1)).expect("removed"));
-    assert!(matches!(folder.write(&writing, Part::Cross(0), &tensors()), Err(DiskError::Forgotten)));
+    folder.put(&id(1), Content::Part(Part::cross(0), &tensors())).expect("written");
+    folder.delete(&id(1)).expect("deleted");
     assert_eq!(names_below(&dir.path().join(&MODEL[..16])), [".lock"]);
 }
 
@@ -140,7 +138,7 @@ fn damaged_tensors_are_left_to_be_found_when_they_are_read() {
     fs::write(&path, bytes).expect("written");
     let (folder, found) = open(&dir);
     assert_eq!((found.sessions[0].parts.len(), found.refused.len()), (PARTS.len(), 0));
-    let error = folder.read(&id(1), Part::Trajectory).expect_err("refused");
+    let error = folder.get(&id(1), Part::Trajectory).expect_err("refused");
     assert_eq!(error.fault(), Some(FileFault::Damaged));
 }
 
@@ -164,7 +162,7 @@ fn a_session_whose_source_is_wrong_is_reported_and_deleted() {
     let faults: [(FileFault, Change); 5] = [
         (FileFault::Truncated, |text| text[..text.len() / 2].to_owned()),
         (FileFault::Damaged, |text| text.replace('{', "[")),
-        (FileFault::Foreign, |text| text.replace(r#""version":2"#, r#""version":9"#)),
+        (FileFault::Foreign, |text| text.replace(r#""version":3"#, r#""version":9"#)),
         (FileFault::Foreign, |text| text.replace(MODEL, crate::recordings::disk::tests::OTHER_MODEL)),
         (FileFault::Foreign, |text| text.replace("blurry", "sharp")),
     ];

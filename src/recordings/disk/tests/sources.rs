@@ -4,19 +4,19 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use crate::recordings::disk::FileFault;
+use crate::recordings::disk::source_file;
 use crate::recordings::disk::tests::{MODEL, OTHER_MODEL, id, source};
-use crate::recordings::disk::{DiskError, source_file};
-use crate::recordings::{SessionId, Source};
+use crate::recordings::store::{FileFault, StoreError};
+use crate::recordings::{Origin, SessionId, Source};
 
-fn read(text: &[u8], id: &SessionId) -> Result<Source, DiskError> {
+fn read(text: &[u8], id: &SessionId) -> Result<Source, StoreError> {
     source_file::read(text, Path::new("source.json"), MODEL, id)
 }
 
-fn fault(result: Result<Source, DiskError>) -> FileFault {
+fn fault(result: Result<Source, StoreError>) -> FileFault {
     match result {
-        Err(DiskError::Refused { fault, .. }) => fault,
-        other => panic!("refused is wanted: {other:?}"),
+        Err(error) if error.is_refusal() => error.fault().expect("a fault"),
+        other => panic!("expected a refusal, got {other:?}"),
     }
 }
 
@@ -31,7 +31,8 @@ proptest! {
         width: usize,
         height: usize,
     ) {
-        let source = Source { prompt, negative_prompt, seed, steps, guidance_scale: guidance, width, height };
+        let new = Source::new(prompt, Origin::Seed(seed), steps, (width, height));
+        let source = Source { negative_prompt, guidance_scale: guidance, ..new };
         let read = read(source_file::text(&source, MODEL).as_bytes(), &source.session_id(MODEL)).expect("read");
         prop_assert_eq!(read.guidance_scale.to_bits(), source.guidance_scale.to_bits());
         prop_assert_eq!(read, source);
@@ -41,9 +42,9 @@ proptest! {
 #[test]
 fn the_ends_of_the_numbers_come_back() {
     for guidance_scale in [0.0, -0.0, 0.1 + 0.2, 5e-324, f64::MAX, -f64::MIN_POSITIVE] {
-        let source = Source { guidance_scale, seed: u64::MAX, ..source(0) };
+        let source = Source { guidance_scale, ..source(u64::MAX) };
         let read = read(source_file::text(&source, MODEL).as_bytes(), &source.session_id(MODEL)).expect("read");
-        assert_eq!((read.guidance_scale.to_bits(), read.seed), (guidance_scale.to_bits(), u64::MAX));
+        assert_eq!((read.guidance_scale.to_bits(), read.seed()), (guidance_scale.to_bits(), u64::MAX));
     }
 }
 
@@ -55,7 +56,7 @@ fn a_source_with_any_byte_changed_is_refused_or_still_the_same() {
             let mut text = whole.clone();
             text[position] ^= flip;
             match read(&text, &id(1)) {
-                Err(DiskError::Refused { .. }) => {}
+                Err(error) if error.is_refusal() => {}
                 Err(error) => panic!("byte {position}: {error}"),
                 Ok(found) => assert_eq!(found, source(1), "byte {position}, {flip:#x}"),
             }
@@ -76,14 +77,16 @@ fn a_source_of_another_model_session_or_version_is_foreign() {
     let text = source_file::text(&source(1), MODEL);
     assert_eq!(fault(read(text.as_bytes(), &id(2))), FileFault::Foreign);
     assert_eq!(fault(read(source_file::text(&source(1), OTHER_MODEL).as_bytes(), &id(1))), FileFault::Foreign);
-    let next = text.replace(r#""version":2"#, r#""version":3,"sampler":"ddim""#);
+    let next = text.replace(r#""version":3"#, r#""version":4,"adapters":[]"#);
     assert_eq!(fault(read(next.as_bytes(), &id(1))), FileFault::Foreign);
+    let sampler = text.replace(r#""ddim""#, r#""from_a_later_version""#);
+    assert_eq!(fault(read(sampler.as_bytes(), &id(1))), FileFault::Foreign);
 }
 
 #[test]
 fn a_source_with_what_this_version_does_not_know_is_damaged() {
     let text = source_file::text(&source(1), MODEL);
-    let more = text.replace(r#""version":2"#, r#""version":2,"sampler":"ddim""#);
+    let more = text.replace(r#""version":3"#, r#""version":3,"adapters":[]"#);
     assert_eq!(fault(read(more.as_bytes(), &id(1))), FileFault::Damaged);
     let not_a_number = text.replace(r#""7.5""#, r#""seven""#);
     assert_eq!(fault(read(not_a_number.as_bytes(), &id(1))), FileFault::Damaged);

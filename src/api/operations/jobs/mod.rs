@@ -1,0 +1,100 @@
+//! `/v1/jobs`: jobs of `Prefer: respond-async` or with an idempotency key.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+
+use crate::api::delivery::jobs::response::{JobList, JobResponse};
+use crate::api::delivery::jobs::{Job, JobId, job_response, summary};
+use crate::api::delivery::sse;
+use crate::api::guard::Caller;
+use crate::api::problem::{Code, Problem};
+use crate::api::state::AppState;
+use crate::api::transport::content_negotiation::{Representation, representation_or_events};
+use crate::api::transport::path_id::{IdPath, PathId};
+use crate::api::transport::request_id::Arrival;
+use crate::api::wire::StreamEventSchema;
+use crate::engine::CancelReason;
+
+/// Lists the jobs that are kept, the newest first; those of the API key that asks, where there are keys.
+#[utoipa::path(
+    get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs",
+    responses((status = 200, description = "All jobs, without results", body = JobList))
+)]
+pub async fn list(State(state): State<Arc<AppState>>, Extension(caller): Extension<Caller>) -> Json<JobList> {
+    let all = state.jobs.all();
+    let own = all.iter().filter(|job| job.origin.owner.as_ref() == caller.owner());
+    let data = own.map(|job| summary(job, state.jobs.ttl())).collect();
+    Json(JobList { object: "list", data })
+}
+
+/// Tells of a job; with `Accept: text/event-stream` as events from where it stands, previews so far included.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}", operation_id = "get_job", tag = "jobs",
+    params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
+    responses(
+        (status = 200, description = "The job", content(
+            (JobResponse = "application/json"), (StreamEventSchema = "text/event-stream")
+        )),
+    )
+)]
+pub async fn show(
+    State(state): State<Arc<AppState>>,
+    Extension(arrival): Extension<Arrival>,
+    Extension(caller): Extension<Caller>,
+    IdPath(id): IdPath<JobId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    match representation_or_events(&headers)? {
+        Representation::Events => Ok(sse::of_job(find(&state, &caller, &id)?.watch(), arrival.request_id)),
+        Representation::Json => job_response(&state.jobs, find(&state, &caller, &id)?.as_ref()),
+        Representation::Image(_) => {
+            let detail = "unsupported media type; expected application/json or text/event-stream";
+            Err(Problem::new(Code::NotAcceptable, detail))
+        }
+    }
+}
+
+/// Cancels a job that has not ended, and forgets one that has.
+#[utoipa::path(
+    delete, path = "/v1/jobs/{id}", operation_id = "delete_job", tag = "jobs",
+    params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
+    responses(
+        (status = 200, description = "Cancelled", body = JobResponse),
+        (status = 204, description = "It had ended and is forgotten"),
+    )
+)]
+pub async fn cancel(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    IdPath(id): IdPath<JobId>,
+) -> Result<Response, Problem> {
+    let job = find(&state, &caller, &id)?;
+    if job.ended().is_some() {
+        state.jobs.remove(&id);
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    job.cancel(CancelReason::Deleted);
+    job.end().await;
+    job_response(&state.jobs, &job)
+}
+
+/// A job of the caller: another's are not there for it.
+fn find(state: &AppState, caller: &Caller, id: &JobId) -> Result<Arc<Job>, Problem> {
+    let job = state.jobs.get(id).filter(|job| job.origin.owner.as_ref() == caller.owner());
+    job.ok_or_else(|| {
+        let detail = format!("job {id} does not exist, has expired or was evicted");
+        Problem::new(Code::JobNotFound, detail).at("id")
+    })
+}
+
+impl PathId for JobId {
+    const NOT_FOUND: Code = Code::JobNotFound;
+
+    fn from_client(text: &str) -> Self {
+        Self::from_client(text)
+    }
+}

@@ -1,0 +1,178 @@
+//! `/v1/sessions`: sources that were run and recorded.
+
+mod operation;
+pub(crate) mod request;
+pub(crate) mod response;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde_json::{Map, Value};
+
+use crate::api::delivery::encoded_image::EncodedImage;
+use crate::api::delivery::jobs::response::JobResponse;
+use crate::api::delivery::png_metadata;
+use crate::api::delivery::respond::{Call, respond};
+use crate::api::guard::Caller;
+use crate::api::operations::output::Output;
+use crate::api::operations::sessions::operation::SessionOperation;
+use crate::api::operations::sessions::request::SessionRequest;
+use crate::api::operations::sessions::response::{SessionList, SessionResponse};
+use crate::api::operations::warnings;
+use crate::api::problem::{Code, Problem};
+use crate::api::state::AppState;
+use crate::api::transport::content_negotiation;
+use crate::api::transport::content_negotiation::Representation;
+use crate::api::transport::path_id::{IdPath, PathId};
+use crate::api::wire::{ImageFileSchema, StreamEventSchema, WaitHeaders};
+use crate::engine::{Engine, JobOptions, Work};
+use crate::recordings::{SessionId, Source};
+
+/// Runs and records a source.
+///
+/// The same source again is the same session, and nothing is recomputed.
+#[utoipa::path(
+    post, path = "/v1/sessions", operation_id = "create_session", tag = "sessions",
+    params(WaitHeaders),
+    request_body(content = SessionRequest, example = json!({"source": {"prompt": "a cat on the beach", "seed": 3}})),
+    responses(
+        (status = 201, description = "Recorded; `Location` tells where. Bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
+            (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
+        )),
+        (status = 200, description = "It was recorded already; or events, where a stream is asked for", content(
+            (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
+            (StreamEventSchema = "text/event-stream")
+        )),
+        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
+    )
+)]
+pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
+    let known = Arc::clone(&state);
+    respond(state, call, move |body, representation| prepare(&known, &body, representation)).await
+}
+
+/// The session that a body asks for.
+fn prepare(
+    state: &AppState,
+    body: &Map<String, Value>,
+    representation: Representation,
+) -> Result<SessionOperation, Problem> {
+    let engine = state.models.default_engine();
+    let model = engine.model()?;
+    let SessionRequest { source, place, files } = SessionRequest::read(body)?;
+    let output = files.output()?;
+    let output = if let Representation::Image(format) = representation { output.in_format(format) } else { output };
+    let source = source.resolve(model).map_err(|error| place.problem(error))?;
+    let warnings = warnings::source_bodies(engine.presets()?.vocabulary(), &source, place);
+    Ok(SessionOperation::new(engine, model, Arc::new(source), warnings, output))
+}
+
+/// Lists the sessions, the most recently used first.
+#[utoipa::path(
+    get, path = "/v1/sessions", operation_id = "list_sessions", tag = "sessions",
+    responses((status = 200, description = "All sessions", body = SessionList))
+)]
+pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList>, Problem> {
+    let mut views = Vec::new();
+    for engine in state.models.iter() {
+        let model = engine.model()?;
+        views.extend(engine.sessions().views().into_iter().map(|view| (&model.name, view)));
+    }
+    // Of each engine they are sorted already.
+    views.sort_by_key(|(_, view)| std::cmp::Reverse(view.last_used));
+    let data = views.iter().map(|(model, view)| SessionResponse::new(model, view)).collect();
+    Ok(Json(SessionList { object: "list", data }))
+}
+
+/// Tells of a session.
+#[utoipa::path(
+    get, path = "/v1/sessions/{id}", operation_id = "get_session", tag = "sessions",
+    params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
+    responses(
+        (status = 200, description = "The session", body = SessionResponse),
+    )
+)]
+pub async fn show(
+    State(state): State<Arc<AppState>>,
+    IdPath(id): IdPath<SessionId>,
+) -> Result<Json<SessionResponse>, Problem> {
+    let (engine, _) = known_source(&state, &id)?;
+    let view = engine.sessions().view(&id).ok_or_else(|| not_found(&id))?;
+    Ok(Json(SessionResponse::new(&engine.model()?.name, &view)))
+}
+
+/// The source's image; it is run again if only the source is left of the session.
+#[utoipa::path(
+    get, path = "/v1/sessions/{id}/image", operation_id = "get_session_image", tag = "sessions",
+    params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
+    responses(
+        (status = 200, description = "The image: PNG, or what is accepted", content(
+            (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
+        )),
+    )
+)]
+pub async fn image(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    IdPath(id): IdPath<SessionId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let output = Output::default().in_format(content_negotiation::image(&headers)?);
+    let (engine, source) = known_source(&state, &id)?;
+    let texts = png_metadata::of_source(engine.model()?, &source);
+    let image = match engine.sessions().image(&id) {
+        Some(image) => image,
+        None => {
+            let _permit = state.guard.permit_jobs(&caller, 1, engine.retry_after())?;
+            engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
+        }
+    };
+    Ok(EncodedImage::encode(image, output, texts).await?.into_response())
+}
+
+/// Forgets a session.
+#[utoipa::path(
+    delete, path = "/v1/sessions/{id}", operation_id = "delete_session", tag = "sessions",
+    params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
+    responses(
+        (status = 204, description = "Forgotten"),
+    )
+)]
+pub async fn forget(State(state): State<Arc<AppState>>, IdPath(id): IdPath<SessionId>) -> Result<StatusCode, Problem> {
+    let forgotten = id.clone();
+    // Freeing gigabytes of tensors blocks.
+    let was_known =
+        tokio::task::spawn_blocking(move || state.models.iter().any(|engine| engine.sessions().remove(&forgotten)))
+            .await;
+    if was_known.unwrap_or(false) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
+}
+
+impl PathId for SessionId {
+    const NOT_FOUND: Code = Code::SessionNotFound;
+
+    fn from_client(text: &str) -> Self {
+        Self::from_client(text)
+    }
+}
+
+/// The engine and the source of a session. The session may be evicted at any time, also right after.
+///
+/// # Errors
+/// `session_not_found`; `loading` where an engine that is still loading may have it.
+pub(crate) fn known_source<'a>(state: &'a AppState, id: &SessionId) -> Result<(&'a Arc<Engine>, Arc<Source>), Problem> {
+    let mut loading = None;
+    for engine in state.models.iter() {
+        if let Some(source) = engine.sessions().source(id) {
+            return Ok((engine, source));
+        }
+        loading = loading.or_else(|| engine.model().err());
+    }
+    Err(loading.map_or_else(|| not_found(id), Problem::from))
+}
+
+fn not_found(id: &SessionId) -> Problem {
+    Problem::new(Code::SessionNotFound, format!("session {id} does not exist or was evicted")).at("id")
+}

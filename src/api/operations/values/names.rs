@@ -1,0 +1,151 @@
+//! Values that are one of a few names.
+
+use serde_json::{Value, json};
+
+use crate::api::fields::choice::{self, Choice};
+use crate::api::fields::types::ToJson;
+use crate::api::fields::{Components, FieldType, Node, choices, shape};
+use crate::api::problem::Problem;
+use crate::diffusion::samplers::SamplerName;
+use crate::media::OutputFormat;
+use crate::p2p::EditType;
+
+choices! {
+    EditType as "EditType", "edit type": "How the prompts are aligned.";
+    OutputFormat as "OutputFormat", "output format": "PNG and WebP are lossless, unless WebP is given a quality.";
+    ResponseFormat {
+        /// As base64 in the JSON of the answer.
+        Base64 = "b64_json"
+    } as "ResponseFormat", "response format": "How images are given in an answer.";
+    ImagesResponseFormat {
+        /// As base64 in the JSON of the answer.
+        Base64 = "b64_json",
+        /// As a data URL.
+        Url = "url"
+    } as "ImagesResponseFormat", "response format": "As base64, or as a data URL.";
+    Quality {
+        /// The model's own.
+        Auto = "auto",
+        /// The same.
+        Standard = "standard",
+        /// More steps, in the OpenAI API.
+        Hd = "hd",
+        /// Less work, in the OpenAI API.
+        Low = "low",
+        /// Some more.
+        Medium = "medium",
+        /// The most.
+        High = "high"
+    } as "Quality", "quality": "Names of the OpenAI API.";
+    Style {
+        /// Hyper-real, in the OpenAI API.
+        Vivid = "vivid",
+        /// Less so.
+        Natural = "natural"
+    } as "Style", "style": "Names of the OpenAI API.";
+    Background {
+        /// The model's own, which is opaque.
+        Auto = "auto",
+        /// Opaque.
+        Opaque = "opaque"
+    } as "Background", "background": "Images are opaque.";
+    Moderation {
+        /// The usual.
+        Auto = "auto",
+        /// Less strict.
+        Low = "low"
+    } as "Moderation", "moderation": "Names of the OpenAI API.";
+}
+
+/// Samplers are called schedulers in requests, as in diffusers. Names are read in any case, and by their aliases.
+impl Choice for SamplerName {
+    const WHAT: &'static str = "scheduler";
+
+    fn all() -> &'static [Self] {
+        Self::ALL
+    }
+
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn aliases(self) -> &'static [&'static str] {
+        self.aliases()
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        name.parse().ok()
+    }
+}
+
+impl FieldType for SamplerName {
+    fn read(node: Node<'_>) -> Result<Self, Problem> {
+        choice::read(node)
+    }
+
+    fn schema() -> Value {
+        shape::reference("SchedulerName")
+    }
+
+    fn components(into: &mut Components) {
+        let names = SamplerName::ALL.iter().flat_map(|sampler| {
+            let name = sampler.as_str();
+            [name.to_owned(), name.to_uppercase()].into_iter().chain(sampler.aliases().iter().map(|&a| a.to_owned()))
+        });
+        let description = "The schedulers, in any case, and their names in other programs.";
+        into.add(
+            "SchedulerName",
+            || json!({"type": "string", "enum": names.collect::<Vec<_>>(), "description": description}),
+        );
+    }
+}
+
+impl ToJson for SamplerName {
+    fn to_json(&self) -> Value {
+        self.as_str().into()
+    }
+}
+
+/// The name of a sampler in an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnsweredScheduler;
+
+impl utoipa::PartialSchema for AnsweredScheduler {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        shape::document(choice::schema::<SamplerName>("The schedulers."))
+    }
+}
+
+impl utoipa::ToSchema for AnsweredScheduler {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Scheduler".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::fields::read_value;
+    use crate::api::problem::Code;
+
+    #[test]
+    fn a_sampler_is_read_by_any_of_its_names_and_an_unknown_one_is_refused_with_those_there_are() {
+        for name in ["ddim", "DDIM", "DDIMScheduler"] {
+            assert_eq!(read_value(&json!(name)), Ok(SamplerName::Ddim));
+        }
+        let problem = read_value::<SamplerName>(&json!("euler")).unwrap_err();
+        assert_eq!(problem.code(), Code::InvalidValue);
+        assert_eq!(problem.detail(), "unsupported scheduler \"euler\"; expected \"ddim\"");
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_is_written() {
+        assert_eq!(read_value(&json!("replace")), Ok(EditType::Replace));
+        let detail = |value| read_value::<EditType>(&value).unwrap_err().detail().to_owned();
+        assert_eq!(
+            detail(json!("Swap")),
+            "unsupported edit type \"Swap\"; expected one of \"auto\", \"replace\", \"refine\", \"reweight\""
+        );
+        assert_eq!(detail(json!(3)), "expected a string, got 3");
+    }
+}

@@ -1,0 +1,35 @@
+//! The fields of a body that say how its answer is waited for.
+
+use serde_json::{Map, Value};
+
+use crate::api::fields::{Group, Object, fields};
+use crate::api::problem::Problem;
+
+/// Previews of a job at most.
+pub(crate) const MAX_PREVIEWS: u64 = 16;
+
+fields! {
+    /// How an answer is waited for.
+    struct WaitFields as "WaitOptions", enum WaitField, Default {
+        /// Whether the answer is a stream of events, as with `Accept: text/event-stream`: `queued` (`QueueBody`),
+        /// `started` (`StartedEvent`), `step` (`StepEvent`), and in the end `completed` (the whole answer) or `error`
+        /// (`ProblemBody`).
+        Stream = stream: bool = false;
+        /// Previews on the way, for streams and jobs.
+        PartialImages = partial_images: u64 = 0 => {"maximum": MAX_PREVIEWS};
+        /// A URL on a host that the server allows: the job is sent to it by POST when the job has ended, signed as
+        /// standardwebhooks.com says. Requires `Prefer: respond-async`.
+        Webhook = webhook: Option<String> =>
+            {"format": "uri", "maxLength": 2048, "example": "https://hooks.example.com/reprompt"};
+    }
+}
+
+impl WaitFields {
+    /// The fields of a body; its other fields are read by its call.
+    ///
+    /// # Errors
+    /// The problem of a field that cannot be read.
+    pub(crate) fn of_body(body: &Map<String, Value>) -> Result<Self, Problem> {
+        Self::take(&Object::body(body))
+    }
+}

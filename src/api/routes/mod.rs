@@ -1,0 +1,136 @@
+//! The router: the handler of each endpoint of the [`table`], and the layers around them.
+//!
+//! Layers, from the outside in: which endpoint a request is for; its id, and the rendering of problems; headers for
+//! browsers; CORS; request metrics; panics; the guard.
+
+pub(crate) mod table;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, delete, get, post};
+use axum::{Router, middleware};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::api::assets::{docs, playground};
+use crate::api::guard::Access;
+use crate::api::metrics::Call;
+use crate::api::operations::{align, attention, edits, health, images, jobs, metrics, models, sessions};
+use crate::api::problem::{Code, Dialect, Problem};
+use crate::api::routes::table::{Endpoint, UNKNOWN};
+use crate::api::state::AppState;
+use crate::api::transport::request_id;
+use crate::api::{guard, openapi};
+use crate::sync::panic_message;
+
+/// The service: a router that can be served, or called in a test.
+pub fn router(state: Arc<AppState>) -> Router {
+    // A service without its contract does not start.
+    openapi::check();
+    let endpoints = Endpoint::ALL.iter().copied();
+    let served = endpoints.filter(|endpoint| *endpoint != Endpoint::Metrics || !state.guard.metrics_apart());
+    let unknown = UNKNOWN.iter().fold(Router::new(), |router, (path, _)| router.route(path, any(not_found)));
+    let router = mount(unknown, served).fallback(not_found).method_not_allowed_fallback(|| async {
+        Problem::new(Code::MethodNotAllowed, "this address does not allow this method; see the allow header")
+    });
+    let router = guard::protect(router.with_state(Arc::clone(&state)), &state.guard)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state.metrics), metrics::count));
+    // Outside of the guard: a browser's preflight request has no key.
+    let router = if let Some(cors) = state.guard.cors() { router.layer(cors) } else { router };
+    outermost(router)
+}
+
+/// Metrics and probes at an address of their own, for those who run the service; no key is needed.
+pub fn metrics_router(state: Arc<AppState>) -> Router {
+    let endpoints = [Endpoint::Healthz, Endpoint::Readyz, Endpoint::Metrics];
+    let router = mount(Router::new(), endpoints.into_iter())
+        .fallback(|| async { Problem::new(Code::NotFound, "only /metrics, /healthz and /readyz are served here") });
+    outermost(router.with_state(state))
+}
+
+fn mount(router: Router<Arc<AppState>>, endpoints: impl Iterator<Item = Endpoint>) -> Router<Arc<AppState>> {
+    endpoints.fold(router, |router, endpoint| router.route(endpoint.route().path, handler(endpoint)))
+}
+
+/// The handler of an endpoint. Its method is that of the table: a test calls each of them.
+fn handler(endpoint: Endpoint) -> MethodRouter<Arc<AppState>> {
+    match endpoint {
+        Endpoint::CreateEdit => post(edits::create),
+        Endpoint::CreateSessionEdit => post(edits::create_in_session),
+        Endpoint::Align => post(align::align),
+        Endpoint::CreateImages => post(images::create),
+        Endpoint::CreateSession => post(sessions::create),
+        Endpoint::ListSessions => get(sessions::list),
+        Endpoint::GetSession => get(sessions::show),
+        Endpoint::DeleteSession => delete(sessions::forget),
+        Endpoint::GetSessionImage => get(sessions::image),
+        Endpoint::GetSessionAttention => get(attention::show),
+        Endpoint::ListJobs => get(jobs::list),
+        Endpoint::GetJob => get(jobs::show),
+        Endpoint::DeleteJob => delete(jobs::cancel),
+        Endpoint::ListModels => get(models::list),
+        Endpoint::GetModel => get(models::show),
+        Endpoint::Healthz => get(health::healthz),
+        Endpoint::Readyz => get(health::readyz),
+        Endpoint::Metrics => get(metrics::show),
+        Endpoint::OpenApi => get(openapi::show),
+        Endpoint::Playground => get(playground::page),
+        Endpoint::PlaygroundFile => get(playground::asset),
+        Endpoint::Docs => get(docs::page),
+        Endpoint::DocsFile => get(docs::file),
+    }
+}
+
+/// What surrounds every response, problems included.
+fn outermost(router: Router) -> Router {
+    router
+        .layer(middleware::from_fn(guard::security_headers::put))
+        .layer(middleware::from_fn(request_id::request_id))
+        .layer(middleware::from_fn(identify))
+}
+
+/// Looks up the endpoint of a request. Its dialect, access and metric travel as extensions, so that every layer has
+/// them, also where the request fails before its handler.
+async fn identify(mut request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let call = Endpoint::of(request.method(), path).map_or(Call::Other, |endpoint| endpoint.route().call);
+    let unknown = || UNKNOWN.iter().find(|(below, _)| *below == path).map_or(Dialect::Own, |(_, dialect)| *dialect);
+    // A method that is not allowed is answered as those that are.
+    let (access, dialect) = match Endpoint::at(path).next().map(Endpoint::route) {
+        Some(route) => (route.access, route.dialect),
+        None => (Access::Open, unknown()),
+    };
+    let extensions = request.extensions_mut();
+    extensions.insert(call);
+    extensions.insert(access);
+    extensions.insert(dialect);
+    next.run(request).await
+}
+
+async fn not_found() -> Problem {
+    Problem::new(Code::NotFound, "there is nothing at this address; /openapi.json lists all addresses")
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    tracing::error!(panic = panic_message(&*panic), "a handler panicked");
+    Problem::new(Code::Internal, "the request failed; the server's log says more under this request's id")
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handlers_take_the_methods_of_the_table() {
+        for endpoint in Endpoint::ALL {
+            let (handler, method) = (format!("{:?}", handler(*endpoint)), endpoint.route().method);
+            let taken = format!("{}: ", method.as_str().to_lowercase());
+            assert!(handler.contains(&format!("{taken}BoxedHandler")), "{endpoint:?}: {handler}");
+        }
+    }
+}

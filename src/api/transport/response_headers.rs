@@ -1,0 +1,43 @@
+//! The headers of responses that clients may read: one table for the contract and for CORS.
+
+/// Name, description and example of each.
+pub(crate) const RESPONSE_HEADERS: [(&str, &str, &str); 26] = [
+    (
+        "x-request-id",
+        "The request's id: the client's own if it sent a valid one.",
+        "8f14e45f-ceea-467f-a8b1-0a3d2f6c9b11",
+    ),
+    (
+        "traceparent",
+        "The request's span of its trace (W3C Trace Context).",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ),
+    ("www-authenticate", "How to authenticate, where a key is required.", "Bearer realm=\"reprompt\""),
+    ("ratelimit", "The requests left to the caller, where there is a limit.", "\"requests\";r=59;t=1"),
+    ("ratelimit-policy", "The limit on the caller's requests, where there is one.", "\"requests\";q=60;w=60"),
+    ("location", "The address of the session or the job.", "/v1/sessions/ses_8b1a9953c4611296a827abf8c47804d7"),
+    ("retry-after", "Seconds after which to retry.", "1"),
+    ("preference-applied", "`respond-async`: the answer is a job.", "respond-async"),
+    ("idempotent-replayed", "`true`: an earlier request with the same key made this answer.", "true"),
+    ("x-reprompt-id", "The answer's `id`.", "edit_d3b07384d113edec49eaa6238ad5ff00"),
+    ("x-reprompt-created", "Seconds since 1970.", "1790000000"),
+    ("x-reprompt-model", "The model's name.", "reprompt-demo"),
+    ("x-reprompt-session", "The session's id.", "ses_8b1a9953c4611296a827abf8c47804d7"),
+    ("x-reprompt-recording", "`created`, `hit` or `replayed`.", "hit"),
+    ("x-reprompt-seed", "The seed.", "3"),
+    ("x-reprompt-size", "Width and height in pixels.", "128x128"),
+    ("x-reprompt-edit-type", "What the edit type came down to.", "replace"),
+    ("x-reprompt-alignment", "`alignment` as JSON, where it is short enough for a header.", "[]"),
+    ("x-reprompt-windows", "`windows` as JSON, where it is short enough.", "{}"),
+    ("x-reprompt-warnings", "`warnings` as JSON, where it is short enough.", "[]"),
+    (
+        "x-reprompt-timings-ms",
+        "`timings_ms` as JSON.",
+        "{\"queue\":0.1,\"encode\":1.0,\"denoise\":800.0,\"decode\":20.0,\"total\":822.0}",
+    ),
+    ("x-reprompt-word", "The word.", "cat"),
+    ("x-reprompt-tokens", "Positions of the word's tokens, as JSON.", "[2]"),
+    ("x-reprompt-step", "The step, from 0, or null.", "null"),
+    ("x-reprompt-steps", "Steps of the source.", "20"),
+    ("x-reprompt-max", "The attention that the brightest spot stands for.", "0.23"),
+];

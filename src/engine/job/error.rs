@@ -1,0 +1,81 @@
+//! Why the engine refuses or fails a job.
+//!
+//! Clients see a stable code for each variant; the text of [`EngineError::Internal`] is for logs alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::diffusion::ModelError;
+use crate::engine::runs::forward::Failure;
+
+/// Why the engine refused or failed a job.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EngineError {
+    /// The model is still being loaded.
+    #[error("the model is being loaded")]
+    Loading,
+    /// The process is about to end and accepts no more work.
+    #[error("the server is shutting down")]
+    Draining,
+    /// The worker has taken no turn for long (a step hangs, or the thread has ended), or its last self-test failed.
+    #[error("the worker does not respond")]
+    Stalled,
+    /// The queue has no free slot.
+    #[error("the queue is full, {waiting} jobs wait")]
+    QueueFull {
+        /// Jobs in the queue.
+        waiting: usize,
+        /// When a slot is likely to become free.
+        retry_after: Duration,
+    },
+    /// The source's recording alone is larger than the budget for all recordings.
+    #[error("the recording of this source takes {bytes} bytes, the budget for all recordings is {budget}")]
+    SourceTooLarge {
+        /// Bytes of the recording.
+        bytes: u64,
+        /// Bytes that recordings may take.
+        budget: u64,
+    },
+    /// The device does not compute any more: the process ends, so that it is started anew.
+    #[error("the device failed")]
+    DeviceLost,
+    /// The latents overflowed, because a strength or the guidance scale is far too high.
+    #[error("the latents contain NaN or infinity: a strength or the guidance scale is far too high")]
+    Diverged,
+    /// The job failed through no fault of its request.
+    #[error("the job failed: {0}")]
+    Internal(#[from] InternalError),
+}
+
+/// What went wrong inside. It is shared, because one failure can fail several jobs.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum InternalError {
+    /// The model refused its input, or could not compute with it.
+    #[error(transparent)]
+    Model(Arc<ModelError>),
+    /// Tensor work failed.
+    #[error(transparent)]
+    Compute(Failure),
+    /// The worker's thread ended before it answered.
+    #[error("the worker has ended")]
+    WorkerEnded,
+}
+
+impl PartialEq for InternalError {
+    /// Errors of the libraries below cannot be compared; two failures are the same if they read the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl From<ModelError> for EngineError {
+    fn from(error: ModelError) -> Self {
+        Self::Internal(InternalError::Model(Arc::new(error)))
+    }
+}
+
+impl From<Failure> for EngineError {
+    fn from(failure: Failure) -> Self {
+        Self::Internal(InternalError::Compute(failure))
+    }
+}

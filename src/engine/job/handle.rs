@@ -1,0 +1,147 @@
+//! The two ends of a job: the client's [`JobHandle`] and the worker's [`Ticket`].
+//!
+//! Dropping the handle cancels the job: the worker sees it before its next step. However a job ends, its ticket is
+//! dropped and no longer counts as unfinished.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use prometheus::IntGauge;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+use crate::engine::job::{CancelReason, EngineError, InternalError, JobOptions, Outcome, Progress, Work};
+use crate::engine::trace::JobTrace;
+
+/// Why a job was cancelled, where its client said so; written at most once.
+type Cancelled = OnceLock<CancelReason>;
+
+/// The client's end of a job.
+#[derive(Debug)]
+pub struct JobHandle {
+    result: oneshot::Receiver<Result<Outcome, EngineError>>,
+    progress: watch::Receiver<Progress>,
+    cancelled: Arc<Cancelled>,
+}
+
+impl JobHandle {
+    /// Waits for the job. The future may be dropped and made anew; once it has resolved, it must not be awaited again.
+    ///
+    /// # Errors
+    /// Why the job failed or was refused.
+    pub async fn outcome(&mut self) -> Result<Outcome, EngineError> {
+        (&mut self.result).await.unwrap_or_else(|_| Err(InternalError::WorkerEnded.into()))
+    }
+
+    /// The job's progress, to be watched.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Cancels the job: no step begins for it any more. Dropping the handle cancels too, as
+    /// [`CancelReason::Disconnected`].
+    pub fn cancel(self, reason: CancelReason) {
+        // Consuming the handle, this is the only writer.
+        let _ = self.cancelled.set(reason);
+    }
+}
+
+/// The worker's end of a job.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub work: Work,
+    pub options: JobOptions,
+    pub trace: JobTrace,
+    pub submitted: Instant,
+    pub progress: watch::Sender<Progress>,
+    result: oneshot::Sender<Result<Outcome, EngineError>>,
+    cancelled: Arc<Cancelled>,
+    /// Released when the job starts.
+    slot: Option<QueueSlot>,
+    _unfinished: Unfinished,
+}
+
+impl Ticket {
+    /// Both ends of a job that is submitted now, at this position of the queue.
+    pub fn new(
+        work: Work,
+        options: JobOptions,
+        slot: QueueSlot,
+        unfinished: &watch::Sender<usize>,
+        (position, estimated_wait): (usize, Duration),
+    ) -> (Self, JobHandle) {
+        let (result, result_receiver) = oneshot::channel();
+        let (progress, progress_receiver) = watch::channel(Progress::queued(position, estimated_wait));
+        let cancelled = Arc::default();
+        let handle =
+            JobHandle { result: result_receiver, progress: progress_receiver, cancelled: Arc::clone(&cancelled) };
+        let ticket = Self {
+            trace: JobTrace::new(&work),
+            work,
+            options,
+            submitted: Instant::now(),
+            progress,
+            result,
+            cancelled,
+            slot: Some(slot),
+            _unfinished: Unfinished::new(unfinished),
+        };
+        (ticket, handle)
+    }
+
+    /// Whether the client has dropped its handle.
+    pub fn is_cancelled(&self) -> bool {
+        self.result.is_closed()
+    }
+
+    /// Why it did.
+    pub fn cancel_reason(&self) -> CancelReason {
+        self.cancelled.get().copied().unwrap_or(CancelReason::Disconnected)
+    }
+
+    /// Releases the queue slot: the job starts.
+    pub fn release_slot(&mut self) {
+        self.slot = None;
+    }
+
+    /// Answers. A client that has gone meanwhile is no error.
+    pub fn answer(self, result: Result<Outcome, EngineError>) {
+        let _ = self.result.send(result);
+    }
+}
+
+/// A slot of the queue: counted for as long as it is held.
+#[derive(Debug)]
+pub(crate) struct QueueSlot {
+    _permit: OwnedSemaphorePermit,
+    queued: IntGauge,
+}
+
+impl QueueSlot {
+    pub fn new(permit: OwnedSemaphorePermit, queued: IntGauge) -> Self {
+        queued.inc();
+        Self { _permit: permit, queued }
+    }
+}
+
+impl Drop for QueueSlot {
+    fn drop(&mut self) {
+        self.queued.dec();
+    }
+}
+
+/// Counts a job that was submitted and has not ended.
+#[derive(Debug)]
+struct Unfinished(watch::Sender<usize>);
+
+impl Unfinished {
+    fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|jobs| *jobs += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.send_modify(|jobs| *jobs -= 1);
+    }
+}

@@ -1,0 +1,101 @@
+//! How jobs end: what a successful one delivers, and the words for the other ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::media::Image;
+use crate::recordings::{AttentionMaps, SessionId};
+use crate::telemetry::labels::label;
+
+label! {
+    /// How a job ended.
+    JobEnd as "outcome" {
+        /// With its result.
+        Succeeded = "succeeded",
+        /// With an error of its own.
+        Failed = "failed",
+        /// It was cancelled, see [`CancelReason`].
+        Cancelled = "cancelled",
+    }
+}
+
+label! {
+    /// Why a job was cancelled.
+    CancelReason as "reason" {
+        /// Its client disconnected.
+        Disconnected = "disconnected",
+        /// It was deleted.
+        Deleted = "deleted",
+        /// Its deadline passed.
+        Deadline = "deadline",
+        /// The service is shutting down.
+        Draining = "draining",
+    }
+}
+
+label! {
+    /// Why a job was refused.
+    RefuseReason as "reason" {
+        /// The queue has no free slot.
+        QueueFull = "queue_full",
+        /// The service is shutting down.
+        Draining = "draining",
+        /// The model is being loaded, or the worker has ended.
+        NotReady = "not_ready",
+    }
+}
+
+label! {
+    /// How a job found its source.
+    RecordingUse as "recording" {
+        /// It was run and recorded for this job.
+        Created = "created",
+        /// All that the job reads was recorded, or was being recorded for another job.
+        Hit = "hit",
+        /// It was known, and what was missing of its recording was computed again.
+        Replayed = "replayed",
+    }
+}
+
+impl RecordingUse {
+    /// The same once something had to be computed again.
+    #[must_use]
+    pub(crate) fn replayed(self) -> Self {
+        if self == Self::Hit { Self::Replayed } else { self }
+    }
+}
+
+/// How long the parts of a job took.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Timings {
+    /// Waiting in the queue.
+    pub queue: Duration,
+    /// Encoding prompts.
+    pub encode: Duration,
+    /// Denoising, steps of other runs in between included.
+    pub denoise: Duration,
+    /// From latents to pixels.
+    pub decode: Duration,
+    /// From submission to the answer.
+    pub total: Duration,
+}
+
+/// What a successful job delivers.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The source's session.
+    pub session: SessionId,
+    /// How the source was found.
+    pub recording: RecordingUse,
+    /// The source's image.
+    pub source_image: Arc<Image>,
+    /// The edit's image; `None` for a recording.
+    pub edited_image: Option<Arc<Image>>,
+    /// The source's attention, step by step.
+    pub source_maps: AttentionMaps,
+    /// The edit's attention to its target prompt, summed over all steps; where
+    /// [`JobOptions::attention`](crate::engine::JobOptions::attention) asks for it and the edit is not its source.
+    pub edited_maps: Option<AttentionMaps>,
+    /// How long it took.
+    pub timings: Timings,
+}

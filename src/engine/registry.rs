@@ -1,0 +1,81 @@
+//! Which engine serves which model. A request's model is resolved here before anything else is made of the request.
+//!
+//! A registry is never empty: its first engine is the default, which serves requests that name no model.
+
+use std::sync::Arc;
+
+use crate::engine::Engine;
+
+/// The engines of a process, by the names of their models.
+#[derive(Debug)]
+pub struct ModelRegistry {
+    default: Arc<Engine>,
+    others: Vec<Arc<Engine>>,
+}
+
+/// Why a model cannot be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// A model is still being loaded, so that its name is not known yet.
+    #[error("the model is being loaded")]
+    Loading,
+    /// No engine serves a model of this name.
+    #[error("unknown model {name:?}; expected {}", names(served))]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// The names of the models that are served.
+        served: Vec<String>,
+    },
+}
+
+impl ModelRegistry {
+    /// A registry whose default is `engine`.
+    pub fn new(engine: Engine) -> Self {
+        Self { default: Arc::new(engine), others: Vec::new() }
+    }
+
+    /// Adds an engine for requests that name its model.
+    #[must_use]
+    pub fn with(mut self, engine: Engine) -> Self {
+        self.others.push(Arc::new(engine));
+        self
+    }
+
+    /// The engine of requests that name no model.
+    pub fn default_engine(&self) -> &Arc<Engine> {
+        &self.default
+    }
+
+    /// The engine of the model of that name; of the default model where there is no name.
+    ///
+    /// # Errors
+    /// [`ResolveError::Unknown`] where no model has the name, [`ResolveError::Loading`] where one that is still being
+    /// loaded may turn out to have it.
+    pub fn resolve(&self, name: Option<&str>) -> Result<&Arc<Engine>, ResolveError> {
+        let Some(name) = name else {
+            return Ok(&self.default);
+        };
+        let (mut served, mut is_loading) = (Vec::new(), false);
+        for engine in self.iter() {
+            match engine.model() {
+                Ok(model) if model.name == name => return Ok(engine),
+                Ok(model) => served.push(model.name.clone()),
+                Err(_) => is_loading = true,
+            }
+        }
+        match is_loading {
+            true => Err(ResolveError::Loading),
+            false => Err(ResolveError::Unknown { name: name.to_owned(), served }),
+        }
+    }
+
+    /// All engines, the default first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        std::iter::once(&self.default).chain(&self.others)
+    }
+}
+
+fn names(served: &[String]) -> String {
+    served.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ")
+}

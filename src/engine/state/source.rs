@@ -1,0 +1,376 @@
+//! A source that at least one job reads, and its jobs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::job::{Outcome, Ticket};
+use crate::engine::runs::set::RunKey;
+use crate::engine::state::{FinishedEdit, Job, OpenLog, SharedLog, TrajectoryState};
+use crate::media::Image;
+use crate::recordings::disk::Part;
+use crate::recordings::{Coverage, RecordingLayout, SessionId, Source, Trajectory};
+
+/// A source without its jobs.
+#[derive(Debug)]
+pub(crate) struct SourceState {
+    /// Its session.
+    pub id: SessionId,
+    /// What it is made from.
+    pub source: Arc<Source>,
+    /// What is recorded at its size.
+    pub layout: Arc<RecordingLayout>,
+    /// Its latents, step by step, and its image.
+    pub trajectory: TrajectoryState,
+    /// The attention that all of its edits read.
+    pub log: SharedLog,
+    /// What of it need not be written to files.
+    pub written: Written,
+    /// The run that computes again what is missing of the log.
+    replay: Option<RunKey>,
+}
+
+/// What of a source is in files, or was when the source was found.
+#[derive(Debug)]
+pub(crate) struct Written {
+    trajectory: bool,
+    attention: Coverage,
+}
+
+/// A source whose steps can be read: its trajectory has begun.
+#[derive(Debug)]
+pub(crate) struct Readable<'a> {
+    /// Its session.
+    pub id: &'a SessionId,
+    /// What it is made from.
+    pub source: &'a Arc<Source>,
+    /// What is recorded at its size.
+    pub layout: &'a Arc<RecordingLayout>,
+    /// The trajectory, growing or complete.
+    pub trajectory: &'a Arc<Trajectory>,
+    /// The run that computes again what is missing of the log.
+    pub replay: &'a mut Option<RunKey>,
+}
+
+impl SourceState {
+    /// A source that no run serves yet.
+    pub fn new(
+        id: SessionId,
+        source: Arc<Source>,
+        layout: Arc<RecordingLayout>,
+        (trajectory, log, written): (TrajectoryState, SharedLog, Written),
+    ) -> Self {
+        Self { id, source, layout, trajectory, log, written, replay: None }
+    }
+
+    /// The source, once its steps can be read, and its log, once that is open.
+    pub fn readable(&mut self) -> Option<(Readable<'_>, Option<&mut OpenLog>)> {
+        let Self { id, source, layout, trajectory, log, replay, .. } = self;
+        let readable = Readable { id, source, layout, trajectory: trajectory.begun()?, replay };
+        Some((readable, log.opened_mut()))
+    }
+
+    /// Whether the prompts are needed now: the run begins, or the log is to be opened.
+    pub fn needs_prompts(&self) -> bool {
+        self.trajectory.is_wanted() || self.opens_log()
+    }
+
+    /// Whether the log is to be opened: it is planned, and the source is run or can be read.
+    pub fn opens_log(&self) -> bool {
+        self.log.is_planned() && (self.trajectory.is_wanted() || self.trajectory.begun().is_some())
+    }
+
+    /// The session was forgotten while jobs were at work on it: its files are gone.
+    pub fn forget_files(&mut self) {
+        self.written = Written::nothing(self.source.steps);
+    }
+}
+
+impl Written {
+    /// Nothing of a source of so many steps.
+    pub fn nothing(steps: usize) -> Self {
+        Self { trajectory: false, attention: Coverage::none(steps) }
+    }
+
+    /// These parts of a source of so many steps.
+    pub fn parts(steps: usize, parts: &[Part]) -> Self {
+        let mut written = Self::nothing(steps);
+        written.trajectory = parts.contains(&Part::Trajectory);
+        parts.iter().for_each(|part| written.attention.insert_part(*part));
+        written
+    }
+
+    /// All that is in memory. What was evicted from the files since it was written is not written again and again.
+    pub fn all(attention: Coverage) -> Self {
+        Self { trajectory: true, attention }
+    }
+
+    /// A part's file is gone.
+    pub fn lose(&mut self, part: Part) {
+        match part {
+            Part::Trajectory => self.trajectory = false,
+            part @ Part::Attention(..) => self.attention.remove_part(part),
+        }
+    }
+
+    /// Marks the trajectory as written; whether it was not before.
+    pub fn write_trajectory(&mut self) -> bool {
+        !std::mem::replace(&mut self.trajectory, true)
+    }
+
+    /// What of `present` is not written.
+    pub fn missing(&self, present: &Coverage) -> Coverage {
+        present.minus(&self.attention)
+    }
+
+    /// Marks attention as written.
+    pub fn write_attention(&mut self, new: &Coverage) {
+        self.attention = self.attention.union(new);
+    }
+}
+
+/// A source and the jobs that read it.
+#[derive(Debug)]
+pub(crate) struct ActiveSource {
+    state: SourceState,
+    jobs: Vec<Job>,
+}
+
+impl ActiveSource {
+    /// A source that its first job has opened.
+    pub fn new(state: SourceState, first: Job) -> Self {
+        Self { state, jobs: vec![first] }
+    }
+
+    /// The source.
+    pub fn state(&self) -> &SourceState {
+        &self.state
+    }
+
+    /// The source, to be changed.
+    pub fn state_mut(&mut self) -> &mut SourceState {
+        &mut self.state
+    }
+
+    /// The source and its jobs, to be changed together.
+    pub fn parts_mut(&mut self) -> (&mut SourceState, &mut Vec<Job>) {
+        (&mut self.state, &mut self.jobs)
+    }
+
+    /// Its jobs, in the order in which they started.
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// Each job with the run whose progress it shows.
+    pub fn shown(&self) -> impl Iterator<Item = (&Job, Option<RunKey>)> {
+        self.jobs.iter().map(|job| (job, job.shown_run(&self.state.trajectory)))
+    }
+
+    /// The same, to be changed.
+    pub fn shown_mut(&mut self) -> impl Iterator<Item = (&mut Job, Option<RunKey>)> {
+        let Self { state, jobs } = self;
+        jobs.iter_mut().map(|job| {
+            let run = job.shown_run(&state.trajectory);
+            (job, run)
+        })
+    }
+
+    /// A further job starts.
+    pub fn add(&mut self, job: Job) {
+        self.jobs.push(job);
+    }
+
+    /// Keeps the jobs that are wanted; how many were not.
+    pub fn retain(&mut self, is_wanted: impl Fn(&Job) -> bool) -> usize {
+        let before = self.jobs.len();
+        self.jobs.retain(is_wanted);
+        before - self.jobs.len()
+    }
+
+    /// The run of the source came to its end, with its image.
+    pub fn finish(&mut self, image: Option<Arc<Image>>, measured: (Instant, Duration)) {
+        if self.state.trajectory.finish(image) {
+            self.jobs.iter_mut().for_each(|job| job.source_finished(measured));
+        }
+    }
+
+    /// The run of the source failed, or could not begin: its jobs, which fail with it.
+    pub fn fail(&mut self) -> Vec<Job> {
+        self.state.trajectory.fail();
+        std::mem::take(&mut self.jobs)
+    }
+
+    /// The replay came to its end.
+    pub fn finish_replay(&mut self) {
+        self.state.replay = None;
+    }
+
+    /// What is missing of the shared log cannot be had: the edits that read it, which fail. Later ones try again.
+    pub fn fail_log(&mut self) -> Vec<Job> {
+        self.state.replay = None;
+        if let Some(open) = self.state.log.opened_mut() {
+            open.unschedule_missing();
+        }
+        self.jobs.extract_if(.., |job| job.edit().reads_shared_log()).collect()
+    }
+
+    /// The run of an edit came to its end.
+    pub fn finish_edit(&mut self, run: RunKey, finished: FinishedEdit, measured: (Instant, Duration)) {
+        if let Some(job) = self.job_of(run).and_then(|at| self.jobs.get_mut(at)) {
+            job.finish_edit(run, finished, measured);
+        }
+    }
+
+    /// The job whose own run failed, taken out.
+    pub fn fail_run(&mut self, run: RunKey) -> Option<Job> {
+        self.job_of(run).map(|at| self.jobs.remove(at))
+    }
+
+    /// Part of the recording is computed again.
+    pub fn replayed(&mut self) {
+        self.jobs.iter_mut().for_each(Job::replayed);
+    }
+
+    /// Takes out the jobs that have all they need, with their outcomes.
+    pub fn take_outcomes(&mut self) -> Vec<(Ticket, Outcome)> {
+        let mut outcomes = Vec::new();
+        for job in std::mem::take(&mut self.jobs) {
+            match job.into_outcome(&self.state.id, &self.state.trajectory) {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(unfinished) => self.jobs.push(*unfinished),
+            }
+        }
+        outcomes
+    }
+
+    /// Whether the source's own run is this one.
+    pub fn is_run(&self, run: RunKey) -> bool {
+        self.state.trajectory.run() == Some(run)
+    }
+
+    /// Whether the replay for the shared log is this one.
+    pub fn is_replay(&self, run: RunKey) -> bool {
+        self.state.replay == Some(run)
+    }
+
+    /// The job that a run serves alone.
+    pub fn job_of(&self, run: RunKey) -> Option<usize> {
+        self.jobs.iter().position(|job| job.edit().own_runs().any(|own| own == run))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::job::RecordingUse;
+    use crate::engine::state::testing::{
+        begun, coverage, job, layout, log, open_log, prepared_edit, room, session, source, trajectory,
+    };
+    use crate::engine::state::{AttentionRoom, EditState};
+    use crate::recordings::Tier;
+
+    /// A source whose run is 1, with an open log, and these edits.
+    fn active(edits: impl IntoIterator<Item = EditState>) -> ActiveSource {
+        let mut trajectory_state = TrajectoryState::found(false, room());
+        trajectory_state.open(|| false);
+        trajectory_state.begin(|room| Ok::<_, ()>((1, trajectory(room)))).unwrap();
+        let parts = (trajectory_state, open_log(), Written::nothing(4));
+        let state = SourceState::new(session(), source(), layout(), parts);
+        let mut jobs = edits.into_iter().map(|edit| job(RecordingUse::Created, edit).0);
+        let mut active = ActiveSource::new(state, jobs.next().unwrap());
+        jobs.for_each(|job| active.add(job));
+        active
+    }
+
+    fn running(run: RunKey, own_replay: Option<RunKey>) -> EditState {
+        let room = if own_replay.is_some() { AttentionRoom::Own(room()) } else { AttentionRoom::Shared };
+        let mut edit = EditState::waiting(prepared_edit(), room);
+        edit.begin(open_log().opened_mut(), |_, _| Ok::<_, ()>(begun(run, own_replay))).unwrap();
+        edit
+    }
+
+    fn measured() -> (Instant, Duration) {
+        (Instant::now(), Duration::ZERO)
+    }
+
+    #[test]
+    fn every_run_has_one_owner() {
+        let active = active([EditState::source_only(), running(2, None), running(3, Some(4))]);
+        assert!(active.is_run(1) && !active.is_run(2) && !active.is_replay(1));
+        assert_eq!([1, 2, 3, 4, 5].map(|run| active.job_of(run)), [None, Some(1), Some(2), Some(2), None]);
+        let shown: Vec<_> = active.shown().map(|(_, run)| run).collect();
+        assert_eq!(shown, [Some(1), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn a_source_that_fails_takes_all_of_its_jobs_with_it() {
+        let mut active = active([EditState::source_only(), running(2, None), running(3, Some(4))]);
+        assert_eq!((active.fail().len(), active.jobs().len()), (3, 0));
+        assert!(active.state_mut().readable().is_none() && !active.is_run(1));
+    }
+
+    #[test]
+    fn a_replay_that_fails_takes_the_edits_that_read_its_log() {
+        let mut active = active([EditState::source_only(), running(2, None), running(3, Some(4))]);
+        *active.state_mut().readable().unwrap().0.replay = Some(9);
+        let schedule =
+            |active: &mut ActiveSource| active.state_mut().log.opened_mut().unwrap().schedule(&coverage(0..2));
+        schedule(&mut active);
+        assert!(active.is_replay(9));
+        let failed = active.fail_log();
+        assert_eq!(failed.iter().map(|job| job.edit().run()).collect::<Vec<_>>(), [Some(2)]);
+        assert_eq!((active.jobs().len(), active.is_replay(9)), (2, false));
+        assert_eq!(schedule(&mut active), coverage(0..2), "the next edit does not wait for what will not come");
+    }
+
+    #[test]
+    fn an_edit_that_fails_fails_alone() {
+        let mut active = active([running(2, None), running(3, Some(4))]);
+        assert!(active.fail_run(8).is_none());
+        // By the replay that serves it alone, too.
+        assert_eq!(active.fail_run(4).and_then(|job| job.edit().run()), Some(3));
+        assert_eq!((active.jobs().len(), active.job_of(2)), (1, Some(0)));
+    }
+
+    #[test]
+    fn jobs_are_answered_as_they_become_complete() {
+        use crate::engine::state::testing::image;
+        let mut active = active([EditState::source_only(), running(2, None), EditState::same_as_source()]);
+        assert!(active.take_outcomes().is_empty());
+        active.finish(Some(image()), measured());
+        assert_eq!((active.take_outcomes().len(), active.jobs().len()), (2, 1));
+        active.finish_edit(2, FinishedEdit { image: image(), maps: None }, measured());
+        assert_eq!((active.take_outcomes().len(), active.jobs().len()), (1, 0));
+    }
+
+    #[test]
+    fn prompts_are_needed_to_run_and_to_open_the_log() {
+        let parts = (TrajectoryState::found(true, room()), SharedLog::default(), Written::nothing(4));
+        let mut state = SourceState::new(session(), source(), layout(), parts);
+        assert!(!state.needs_prompts());
+        state.log.plan(Tier::Memory, &Coverage::none(4), room());
+        state.trajectory.open(|| true);
+        assert!(!state.needs_prompts() && !state.opens_log(), "its file is being read");
+        state.trajectory.lose();
+        assert!(state.needs_prompts() && state.opens_log(), "it is to be run");
+        state.log.open(|_, planned, room| log(planned, room));
+        assert!(state.needs_prompts() && !state.opens_log());
+        state.trajectory.begin(|room| Ok::<_, ()>((1, trajectory(room)))).unwrap();
+        assert!(!state.needs_prompts(), "it runs");
+    }
+
+    #[test]
+    fn what_is_written_is_not_written_again_unless_its_file_is_lost() {
+        let part = Part::cross;
+        let mut written = Written::parts(4, &[part(1)]);
+        let present = coverage(0..2);
+        assert!(!written.missing(&present).has_part(part(1)) && written.missing(&present).has_part(part(0)));
+        assert!(written.write_trajectory() && !written.write_trajectory());
+        written.lose(Part::Trajectory);
+        assert!(written.write_trajectory());
+        written.write_attention(&present);
+        assert!(written.missing(&present).is_empty());
+        written.lose(part(0));
+        assert!(!written.missing(&present).is_empty());
+    }
+}

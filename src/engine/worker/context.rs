@@ -1,0 +1,94 @@
+//! What every part of the worker uses besides its sources and jobs: the model, the runs in progress, the store, and what
+//! is measured.
+
+use std::sync::Arc;
+
+use crate::diffusion::ModelError;
+use crate::engine::backend::Backend;
+use crate::engine::batch::CompatibilityKey;
+use crate::engine::conditioning_cache::ConditioningCache;
+use crate::engine::job::{EngineError, JobEnd};
+use crate::engine::runs::forward::{Failure, guarded};
+use crate::engine::runs::recording_layout;
+use crate::engine::runs::set::RunSet;
+use crate::engine::shared::Shared;
+use crate::engine::state::Job;
+use crate::engine::trace::JOB_FAILED;
+use crate::engine::worker::busy_time::BusyTime;
+use crate::engine::worker::wait_estimate::Costs;
+use crate::recordings::{RecordingLayout, SessionStore, Source};
+
+/// The model and what is computed with it.
+pub(crate) struct Context<'a> {
+    pub model: Box<dyn Backend>,
+    pub shared: &'a Shared,
+    pub runs: RunSet,
+    pub conditionings: ConditioningCache,
+    pub costs: Costs,
+    pub busy_time: BusyTime,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(model: Box<dyn Backend>, shared: &'a Shared) -> Self {
+        Self {
+            model,
+            shared,
+            runs: RunSet::default(),
+            conditionings: ConditioningCache::default(),
+            costs: Costs::default(),
+            busy_time: BusyTime::new(Arc::clone(&shared.metrics)),
+        }
+    }
+
+    /// All recordings.
+    pub fn store(&self) -> &'a Arc<SessionStore> {
+        &self.shared.store
+    }
+
+    /// What the runs of a source share a pass with.
+    pub fn key_of(&self, source: &Source) -> CompatibilityKey {
+        let factor = self.model.info().vae_factor;
+        CompatibilityKey { height: source.height / factor, width: source.width / factor }
+    }
+
+    /// What is recorded of a source.
+    pub fn layout_of(&self, source: &Source) -> RecordingLayout {
+        recording_layout(&*self.model, source.height, source.width)
+    }
+
+    /// Work of the model that may fail by itself; the outer error is the device's.
+    pub fn catch_device_failure<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, ModelError>,
+    ) -> Result<Result<T, EngineError>, Failure> {
+        let flat = || match work() {
+            Ok(done) => Ok(Ok(done)),
+            Err(ModelError::Tensor(error)) => Err(error),
+            Err(error) => Ok(Err(error.into())),
+        };
+        match guarded(&*self.model, flat) {
+            Ok(result) => Ok(result),
+            Err(failure @ Failure::Device(_)) => Err(failure),
+            Err(failure) => Ok(Err(failure.into())),
+        }
+    }
+
+    /// The same for work of one job. Should the device fail in it, the job fails; the next pass then shows the failure
+    /// of the device again.
+    pub fn try_for_job<T>(&self, work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, EngineError> {
+        self.catch_device_failure(work)?
+    }
+
+    /// Answers a job that has failed.
+    pub fn fail(&self, job: Job, error: EngineError) {
+        let ticket = job.into_ticket();
+        tracing::error!(target: JOB_FAILED, parent: ticket.trace.job(), %error, "a job failed");
+        self.shared.metrics.jobs.of(JobEnd::Failed).inc();
+        ticket.answer(Err(error));
+    }
+
+    /// Answers jobs that have failed together.
+    pub fn fail_all(&self, jobs: Vec<Job>, error: &EngineError) {
+        jobs.into_iter().for_each(|job| self.fail(job, error.clone()));
+    }
+}

@@ -1,0 +1,45 @@
+//! Previews: the sample that the model predicts at a step, decoded for the jobs that ask for it.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+use crate::engine::batch::CompatibilityKey;
+use crate::engine::job::Preview;
+use crate::engine::runs::forward::{Failure, guarded};
+use crate::engine::runs::set::{RunKey, decode};
+use crate::engine::state::{ActiveSource, Job};
+use crate::engine::worker::Worker;
+use crate::engine::worker::busy_time::WorkerPart;
+
+impl Worker<'_> {
+    /// Makes the previews that are due after a pass of these runs, those of one size together. The error is the
+    /// device's.
+    pub(super) fn make_previews(&mut self, stepped: &[RunKey]) -> Result<(), Failure> {
+        let Self { context, sources, .. } = self;
+        let mut due: BTreeMap<CompatibilityKey, Vec<(&mut Job, usize, Tensor)>> = BTreeMap::new();
+        for (job, key) in sources.iter_mut().flat_map(ActiveSource::shown_mut) {
+            let key = key.filter(|key| stepped.contains(key));
+            let Some(run) = key.and_then(|key| context.runs.get(key)).filter(|run| job.wants_preview(run.step()))
+            else {
+                continue;
+            };
+            if let Ok(Some(latents)) = guarded(&*context.model, || run.predicted()) {
+                due.entry(CompatibilityKey::of(run)).or_default().push((job, run.step(), latents));
+            }
+        }
+        for (key, previews) in due {
+            let latents: Vec<Tensor> = previews.iter().map(|(_, _, latents)| latents.clone()).collect();
+            let model = &*context.model;
+            let (images, took) = context.busy_time.measure(WorkerPart::Decode, || decode(model, key, &latents));
+            context.costs.add_decode(key, latents.len(), took);
+            for ((job, step, _), image) in previews.into_iter().zip(images?) {
+                // A preview that cannot be decoded is left out; if something is wrong, the image itself will fail.
+                if let Ok(image) = image {
+                    job.add_preview(Preview { step, image });
+                }
+            }
+        }
+        Ok(())
+    }
+}

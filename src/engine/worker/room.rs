@@ -1,0 +1,220 @@
+//! Reserving memory for what a job reads, before anything is done for it. What is admitted can finish.
+
+use crate::engine::job::{EngineError, Work};
+use crate::engine::runs::{needs_in, needs_of};
+use crate::engine::state::{AttentionRoom, EditState, SourceState};
+use crate::engine::worker::context::Context;
+use crate::recordings::attention_log::RING_STEPS;
+use crate::recordings::budget::Reservation;
+use crate::recordings::{Coverage, RecordingLayout, Tier};
+
+/// Why something cannot be reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoRoom {
+    /// Other jobs hold it; it becomes free when they end.
+    Now,
+    /// It is more than the budget.
+    Ever {
+        /// Bytes that it takes.
+        bytes: u64,
+        /// Bytes of the budget.
+        budget: u64,
+    },
+}
+
+impl From<NoRoom> for Option<EngineError> {
+    /// The error of a job for which there will never be room.
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Now => None,
+            NoRoom::Ever { bytes, budget } => Some(EngineError::SourceTooLarge { bytes, budget }),
+        }
+    }
+}
+
+impl Context<'_> {
+    /// What a job reads of its source's attention; for a recording, what edits without windows of their own will read.
+    pub(super) fn needs(&self, work: &Work, layout: &RecordingLayout) -> Coverage {
+        match work {
+            Work::Edit { edit, .. } => needs_of(&edit.plan, layout),
+            Work::Record { source } => {
+                let presets = self.shared.model.get().map(|model| &model.presets).into_iter();
+                let windows = presets.flat_map(|presets| presets.steps(source.steps)).map(|(cross, own)| {
+                    needs_in(layout, source.steps, |step| cross.contains(&step), |step| own.contains(&step))
+                });
+                windows.fold(Coverage::none(source.steps), |all, window| all.union(&window))
+            }
+        }
+    }
+
+    /// Reserves what a job reads of its source's attention. `is_first` says that no other job reads the source.
+    pub(super) fn reserve_for(
+        &self,
+        source: &mut SourceState,
+        work: &Work,
+        is_first: bool,
+    ) -> Result<EditState, NoRoom> {
+        match work {
+            Work::Record { .. } => {
+                // Attention is recorded along with the source where there is room; the source is what was asked for.
+                if source.trajectory.has_to_run() {
+                    let needs = self.needs(work, &source.layout);
+                    let _ = self.reserve_shared(source, &needs);
+                }
+                Ok(EditState::source_only())
+            }
+            Work::Edit { edit, .. } if edit.plan.is_identity() => Ok(EditState::same_as_source()),
+            Work::Edit { edit, .. } => {
+                let needs = self.needs(work, &source.layout);
+                let room = self.reserve_attention(source, &needs, is_first)?;
+                Ok(EditState::waiting(edit.clone(), room))
+            }
+        }
+    }
+
+    /// Bytes of a tier. Where other jobs hold them, the caller waits.
+    pub(super) fn reserve(&self, tier: Tier, bytes: u64) -> Result<Reservation, NoRoom> {
+        let budget = self.store().limit(tier);
+        match self.store().reserve(tier, bytes) {
+            Some(reservation) => Ok(reservation),
+            None if bytes > budget => Err(NoRoom::Ever { bytes, budget }),
+            None => Err(NoRoom::Now),
+        }
+    }
+
+    /// Room for the attention that an edit reads: in the shared log, or in a log of its own of a few steps where the
+    /// source is larger than memory.
+    fn reserve_attention(
+        &self,
+        source: &mut SourceState,
+        needs: &Coverage,
+        is_first: bool,
+    ) -> Result<AttentionRoom, NoRoom> {
+        match self.reserve_shared(source, needs) {
+            Ok(()) => return Ok(AttentionRoom::Shared),
+            Err(NoRoom::Now) => return Err(NoRoom::Now),
+            Err(NoRoom::Ever { .. }) => {}
+        }
+        let bytes =
+            source.layout.context_bytes() + source.layout.bytes(&Coverage::all(RING_STEPS, source.layout.groups()));
+        let room = match self.reserve(Tier::Memory, bytes) {
+            Err(NoRoom::Now) if is_first => {
+                // What is kept of this very source may be in the way.
+                self.store().detach_attention(&source.id);
+                source.log.detach();
+                self.reserve(Tier::Memory, bytes)
+            }
+            room => room,
+        };
+        room.map(AttentionRoom::Own)
+    }
+
+    /// Room in the shared log for what is not planned yet, in the best tier that can have it.
+    fn reserve_shared(&self, source: &mut SourceState, needs: &Coverage) -> Result<(), NoRoom> {
+        let (held, more, at) = (source.log.bytes(), source.log.unplanned(needs), source.log.tier());
+        if at.is_some() && more.is_empty() {
+            return Ok(());
+        }
+        let prompts = if at.is_none() { source.layout.context_bytes() } else { 0 };
+        let bytes = source.layout.bytes(&more) + prompts;
+        let tiers: &[Tier] = at.as_ref().map_or(&[Tier::Device, Tier::Memory], std::slice::from_ref);
+        let mut no_room = NoRoom::Ever { bytes, budget: 0 };
+        for &tier in tiers {
+            let budget = self.store().limit(tier);
+            if held + bytes > budget {
+                if no_room != NoRoom::Now {
+                    no_room = NoRoom::Ever { bytes: held + bytes, budget };
+                }
+                continue;
+            }
+            match self.reserve(tier, bytes) {
+                Ok(reservation) => {
+                    source.log.plan(tier, &more, reservation);
+                    return Ok(());
+                }
+                Err(error) => no_room = error,
+            }
+        }
+        Err(no_room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::job::Work;
+    use crate::engine::state::testing::{
+        STEPS, layout_of_one_layer, prepared_edit, room, session, source, work_of_edit,
+    };
+    use crate::engine::state::{SharedLog, TrajectoryState, Written};
+    use crate::engine::worker::testing::{context, shared};
+
+    /// A source of one layer, whose prompts take 20 bytes and each step 8.
+    fn found() -> SourceState {
+        let parts = (TrajectoryState::found(false, room()), SharedLog::default(), Written::nothing(STEPS));
+        SourceState::new(session(), source(), layout_of_one_layer(), parts)
+    }
+
+    /// Bytes that the edit of the tests reads, prompts included.
+    fn bytes() -> u64 {
+        let layout = layout_of_one_layer();
+        let bytes = layout.context_bytes() + layout.bytes(&needs_of(&prepared_edit().plan, &layout));
+        assert!(bytes > 20 + 8 * RING_STEPS as u64, "the edit reads more than a log of its own holds");
+        bytes
+    }
+
+    #[test]
+    fn an_edit_plans_the_shared_log_in_the_best_tier_with_room_and_once() {
+        for (device, memory, tier) in [(1000, 1000, Tier::Device), (bytes() - 1, 1000, Tier::Memory)] {
+            let shared = shared(device, memory);
+            let (context, mut source) = (context(&shared), found());
+            let edit = context.reserve_for(&mut source, &work_of_edit(), true).unwrap();
+            assert!(edit.reads_shared_log());
+            assert_eq!((source.log.tier(), source.log.bytes()), (Some(tier), bytes()));
+            context.reserve_for(&mut source, &work_of_edit(), false).unwrap();
+            assert_eq!(shared.store.used(tier), bytes(), "the second edit reads the same");
+            drop(source);
+            assert_eq!(shared.store.used(tier), 0);
+        }
+    }
+
+    #[test]
+    fn an_edit_waits_for_memory_that_others_hold() {
+        let shared = shared(0, bytes());
+        let (context, mut source) = (context(&shared), found());
+        let held = context.reserve(Tier::Memory, 1).unwrap();
+        assert_eq!(context.reserve_for(&mut source, &work_of_edit(), true).unwrap_err(), NoRoom::Now);
+        assert_eq!((source.log.tier(), shared.store.used(Tier::Memory)), (None, 1));
+        drop(held);
+        assert!(context.reserve_for(&mut source, &work_of_edit(), true).unwrap().reads_shared_log());
+    }
+
+    #[test]
+    fn a_source_larger_than_memory_gets_a_log_of_a_few_steps_or_is_refused() {
+        let ring = 20 + 8 * RING_STEPS as u64;
+        let shared_half = shared(0, bytes() - 1);
+        let (worker, mut source) = (context(&shared_half), found());
+        let edit = worker.reserve_for(&mut source, &work_of_edit(), true).unwrap();
+        assert!(edit.waits_for_own_log() && source.log.tier().is_none());
+        assert_eq!(shared_half.store.used(Tier::Memory), ring);
+        drop(edit);
+        assert_eq!(shared_half.store.used(Tier::Memory), 0);
+
+        let shared_half = shared(0, ring - 1);
+        let no_room = context(&shared_half).reserve_for(&mut source, &work_of_edit(), true).unwrap_err();
+        assert_eq!(no_room, NoRoom::Ever { bytes: ring, budget: ring - 1 });
+        let error = EngineError::SourceTooLarge { bytes: ring, budget: ring - 1 };
+        assert_eq!((Option::from(no_room), Option::<EngineError>::from(NoRoom::Now)), (Some(error), None));
+    }
+
+    #[test]
+    fn a_recording_reserves_no_more_than_there_is() {
+        let shared = shared(0, 0);
+        let (context, mut source) = (context(&shared), found());
+        let record = Work::Record { source: Arc::clone(&source.source) };
+        let edit = context.reserve_for(&mut source, &record, true).unwrap();
+        assert!(edit.is_source() && source.log.tier().is_none(), "without presets it plans nothing it has no room for");
+    }
+}

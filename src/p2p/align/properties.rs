@@ -1,0 +1,227 @@
+//! What holds for any two prompts, however they are aligned.
+//!
+//! Contract: every property stands by itself, as a law or as a naive definition. Agreement with the published code is
+//! a matter of data, in `published_tests`.
+
+use proptest::prelude::*;
+
+use crate::p2p::testing::{MAX_TOKENS, any_prompt, equally_many_words, pure_addition, related};
+use crate::p2p::*;
+
+/// The most pairs that an alignment in order of the first `i` and `j` elements has, at \[i\]\[j\].
+fn most_pairs(x: &[u32], y: &[u32]) -> Vec<Vec<usize>> {
+    let mut most = vec![vec![0; y.len() + 1]; x.len() + 1];
+    for (i, from) in x.iter().enumerate() {
+        for (j, to) in y.iter().enumerate() {
+            let without = most[i][j + 1].max(most[i + 1][j]);
+            most[i + 1][j + 1] = if from == to { most[i][j] + 1 } else { without };
+        }
+    }
+    most
+}
+
+/// A column with a single one.
+fn one_at(row: usize) -> Vec<f32> {
+    (0..MAX_TOKENS).map(|at| if at == row { 1.0 } else { 0.0 }).collect()
+}
+
+/// What a target token takes in all where `from` tokens stand for `to`.
+fn sum_of_spread(from: usize, to: usize) -> f32 {
+    if from == to { 1.0 } else { from as f32 / to as f32 }
+}
+
+/// The tokens of an entry's words without the punctuation around them: the source's and the target's.
+fn core_tokens(entry: &AlignedWords, source: &Prompt, target: &Prompt) -> (Vec<usize>, Vec<usize>) {
+    let of = |prompt: &Prompt, words: &[usize]| -> Vec<usize> {
+        words.iter().flat_map(|&word| prompt.words()[word].core_tokens.clone()).collect()
+    };
+    (of(source, &entry.source_words), of(target, &entry.target_words))
+}
+
+proptest! {
+    #[test]
+    fn replace_is_the_identity_where_words_have_as_many_tokens((source, target) in equally_many_words()) {
+        let alignment = replace(&source, &target).expect("equally many words");
+        let as_many = |(x, y): (&Word, &Word)| x.tokens.len() == y.tokens.len();
+        if source.words().iter().zip(target.words()).all(as_many) {
+            prop_assert!(alignment.map.is_identity());
+        }
+        prop_assert!(alignment.has_source.iter().all(|&has| has));
+    }
+
+    #[test]
+    fn replace_takes_words_for_words_up_to_the_last_that_differs((source, target) in equally_many_words()) {
+        let alignment = replace(&source, &target).expect("equally many words");
+        let last = alignment.words.iter().rposition(|entry| entry.relation == Relation::Replaced);
+        let led = last.map_or(0, |last| last + 1);
+        prop_assert_eq!(alignment.map.column(0).collect::<Vec<_>>(), one_at(0));
+        for entry in &alignment.words[..led] {
+            let (from, to) = (&entry.source_tokens, &entry.target_tokens);
+            for (at, &token) in to.iter().enumerate() {
+                let column: Vec<f32> = alignment.map.column(token).collect();
+                if from.len() == to.len() {
+                    prop_assert_eq!(column, one_at(from[at]));
+                    continue;
+                }
+                for (source, &weight) in column.iter().enumerate() {
+                    let share = if from.contains(&source) { 1.0 / to.len() as f32 } else { 0.0 };
+                    prop_assert_eq!(weight, share);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn replace_keeps_positions_after_the_last_word_that_differs((source, target) in equally_many_words()) {
+        let alignment = replace(&source, &target).expect("equally many words");
+        let replaced = || alignment.words.iter().filter(|entry| entry.relation == Relation::Replaced);
+        let tail = replaced().next_back().and_then(|entry| entry.target_tokens.last()).map_or(0, |last| last + 1);
+        let from: usize = replaced().map(|entry| entry.source_tokens.len()).sum();
+        let to: usize = replaced().map(|entry| entry.target_tokens.len()).sum();
+        // The source comes to its end first where its words had more tokens, and nothing is left for the last columns.
+        let end = MAX_TOKENS - from.saturating_sub(to);
+        for token in tail..MAX_TOKENS {
+            let expected = if token < end { one_at(token) } else { vec![0.0; MAX_TOKENS] };
+            prop_assert_eq!(alignment.map.column(token).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn refine_pairs_equal_tokens_in_order_as_many_and_as_early_as_can_be(
+        source in any_prompt(),
+        target in any_prompt(),
+    ) {
+        let alignment = refine(&source, &target);
+        let mut pairs = Vec::new();
+        for token in 0..target.len() {
+            let from = alignment.map.column(token).position(|weight| weight != 0.0);
+            let expected = from.map_or(vec![0.0; MAX_TOKENS], one_at);
+            prop_assert_eq!(alignment.map.column(token).collect::<Vec<_>>(), expected);
+            prop_assert_eq!(alignment.has_source[token], from.is_some());
+            pairs.extend(from.map(|from| (from, token)));
+        }
+        prop_assert!(pairs.iter().all(|&(from, to)| source.ids()[from] == target.ids()[to]));
+        prop_assert!(pairs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1));
+
+        // The most pairs there can be; of two target tokens for the last pair the earlier one, then of two source
+        // tokens the earlier one, and so on before it.
+        let most = most_pairs(source.ids(), target.ids());
+        prop_assert_eq!(pairs.len(), most[source.len()][target.len()]);
+        let mut end = source.len();
+        for (before, &(from, to)) in pairs.iter().enumerate().rev() {
+            prop_assert_eq!((most[end][to], most[end][to + 1]), (before, before + 1));
+            prop_assert_eq!((most[from][to + 1], most[from + 1][to + 1]), (before, before + 1));
+            end = from;
+        }
+        for token in target.len()..MAX_TOKENS {
+            prop_assert_eq!(alignment.map.column(token).collect::<Vec<_>>(), one_at(token));
+            prop_assert!(alignment.has_source[token]);
+        }
+    }
+
+    #[test]
+    fn refine_tells_of_every_word_once(source in any_prompt(), target in any_prompt()) {
+        let words = refine(&source, &target).words;
+        let listed: Vec<usize> = words.iter().flat_map(|entry| entry.target_words.clone()).collect();
+        prop_assert_eq!(listed, (0..target.words().len()).collect::<Vec<_>>());
+        for word in 0..source.words().len() {
+            let entries = || words.iter().filter(|entry| entry.source_words.contains(&word));
+            let removed = entries().filter(|entry| entry.relation == Relation::Removed).count();
+            // A source word is removed, once, or a part of one or more target words.
+            let once = entries().count() == 1;
+            prop_assert!(once || (removed == 0 && entries().count() > 0));
+        }
+    }
+
+    #[test]
+    fn auto_is_replace_on_equally_many_words((source, target) in equally_many_words()) {
+        let (edit_type, alignment) = auto(&source, &target);
+        if source.ids() == target.ids() {
+            prop_assert_eq!(edit_type, EditType::Reweight);
+            prop_assert!(alignment.map.is_identity());
+        } else {
+            prop_assert_eq!(edit_type, EditType::Replace);
+            prop_assert_eq!(alignment, replace(&source, &target).expect("equally many words"));
+        }
+    }
+
+    #[test]
+    fn auto_is_refine_on_pure_additions((source, target) in pure_addition()) {
+        let (edit_type, alignment) = auto(&source, &target);
+        prop_assert_eq!(edit_type, EditType::Refine);
+        prop_assert_eq!(alignment, refine(&source, &target));
+    }
+
+    #[test]
+    fn word_by_word_gives_every_column_its_sum((source, target) in related()) {
+        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
+        for (token, &has_source) in alignment.has_source.iter().enumerate() {
+            let sum: f32 = alignment.map.column(token).sum();
+            let entry = alignment.words.iter().find(|entry| entry.target_tokens.contains(&token));
+            let replaced = entry.filter(|entry| entry.relation == Relation::Replaced);
+            let expected = match replaced.map(|entry| (entry, core_tokens(entry, &source, &target))) {
+                _ if !has_source => 0.0,
+                Some((_, (from, to))) if !from.is_empty() && to.contains(&token) => sum_of_spread(from.len(), to.len()),
+                Some((entry, (from, to))) if from.is_empty() || to.is_empty() => {
+                    sum_of_spread(entry.source_tokens.len(), entry.target_tokens.len())
+                }
+                _ => 1.0,
+            };
+            prop_assert!((sum - expected).abs() < 1e-5, "{token}: {sum}, not {expected}");
+            if let Some(entry) = entry {
+                let takes = matches!(entry.relation, Relation::Replaced | Relation::Kept);
+                prop_assert!(takes || !has_source);
+            }
+        }
+    }
+
+    #[test]
+    fn substituted_words_take_from_words_and_punctuation_from_the_same_ending((source, target) in related()) {
+        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
+        for entry in alignment.words.iter().filter(|entry| entry.relation == Relation::Replaced) {
+            let (from, to) = core_tokens(entry, &source, &target);
+            let words_on_both_sides = !from.is_empty() && !to.is_empty();
+            for &token in &entry.target_tokens {
+                let takes_from = || (0..MAX_TOKENS).filter(|&source| alignment.map.get(source, token) != 0.0);
+                if !words_on_both_sides || to.contains(&token) {
+                    prop_assert!(alignment.has_source[token]);
+                    prop_assert!(!words_on_both_sides || takes_from().all(|source| from.contains(&source)));
+                    continue;
+                }
+                // A mark has a source exactly where it and all after it end both runs, past the words.
+                let back = entry.target_tokens.iter().filter(|&&after| after >= token).count();
+                let ends = |prompt: &Prompt, tokens: &[usize], core: &[usize]| -> Option<Vec<u32>> {
+                    let ending = &tokens[tokens.len().checked_sub(back)?..];
+                    let past = ending.iter().all(|mark| !core.contains(mark));
+                    past.then(|| ending.iter().map(|&mark| prompt.ids()[mark]).collect())
+                };
+                let of_target = ends(&target, &entry.target_tokens, &to);
+                let common = of_target.is_some() && of_target == ends(&source, &entry.source_tokens, &from);
+                prop_assert_eq!(alignment.has_source[token], common);
+                let expected = common.then(|| entry.source_tokens[entry.source_tokens.len() - back]);
+                prop_assert_eq!(takes_from().collect::<Vec<_>>(), Vec::from_iter(expected));
+            }
+        }
+    }
+
+    #[test]
+    fn word_by_word_tells_of_every_word_once_and_in_order((source, target) in related()) {
+        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
+        let targets: Vec<usize> = alignment.words.iter().flat_map(|w| w.target_words.clone()).collect();
+        let sources: Vec<usize> = alignment.words.iter().flat_map(|w| w.source_words.clone()).collect();
+        prop_assert_eq!(targets, (0..target.words().len()).collect::<Vec<_>>());
+        prop_assert_eq!(sources, (0..source.words().len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn word_by_word_takes_maps_only_from_the_entry_s_source((source, target) in related()) {
+        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
+        for entry in &alignment.words {
+            for &token in &entry.target_tokens {
+                for (from, weight) in alignment.map.column(token).enumerate() {
+                    prop_assert!(weight == 0.0 || entry.source_tokens.contains(&from));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The store's thread: carries out commands, the urgent ones first.
+//!
+//! | order | commands | why |
+//! | --- | --- | --- |
+//! | 1 | deletions | they make room, and a session that begins again must not lose its new files to an old deletion |
+//! | 2 | look-ups and reads | jobs wait for them |
+//! | 3 | sources | small, and what makes a session known to the next process |
+//! | 4 | parts, uses | in the order in which they were asked |
+//!
+//! Bytes in the store are reserved just before they are written, and what is evicted for them is deleted before that. A
+//! write is for one entry of the index: when the session was forgotten meanwhile, nothing of it stays.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+
+use crate::recordings::budget::Reservation;
+use crate::recordings::disk::Part;
+use crate::recordings::entry::Evicted;
+use crate::recordings::index::{Index, Removed};
+use crate::recordings::place::Tier;
+use crate::recordings::queue::messages::{Command, Payload, Read, StoreEvent, Write};
+use crate::recordings::session_id::SessionId;
+use crate::recordings::store::{Content, RecordingStore, StoreError, StoredSession};
+
+/// Makes the calls to a store, and notes in the index what came of them.
+#[derive(Debug)]
+pub(crate) struct StoreDriver {
+    index: Arc<Index>,
+    store: Arc<dyn RecordingStore>,
+}
+
+/// Commands by their order.
+#[derive(Debug, Default)]
+struct Queues {
+    deletions: VecDeque<Command>,
+    reads: VecDeque<Command>,
+    writes: VecDeque<Command>,
+}
+
+impl Queues {
+    fn push(&mut self, command: Command) {
+        match command {
+            Command::Delete { .. } | Command::DeletePart { .. } => self.deletions.push_back(command),
+            Command::LookUp(_) | Command::Read(_) => self.reads.push_back(command),
+            Command::Write(Write { payload: Payload::Source(_), .. }) => self.writes.push_front(command),
+            Command::Write(_) | Command::Touch(_) | Command::Flush(_) => self.writes.push_back(command),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Command> {
+        self.deletions.pop_front().or_else(|| self.reads.pop_front()).or_else(|| self.writes.pop_front())
+    }
+}
+
+impl StoreDriver {
+    /// Drives `store` for `index`.
+    pub(crate) fn new(index: Arc<Index>, store: Arc<dyn RecordingStore>) -> Self {
+        Self { index, store }
+    }
+
+    /// Takes over what the store lists; what there is no room for is deleted there. The number of sessions found.
+    pub(crate) fn take_over(&self) -> Result<usize, StoreError> {
+        let mut listing = self.store.list()?;
+        self.index.lock().is_partial = listing.is_partial;
+        listing.sessions.sort_by_key(|session| session.last_used);
+        let count = listing.sessions.len();
+        for session in listing.sessions {
+            let id = session.id.clone();
+            match self.adopt(session) {
+                Some(left_out) => left_out.into_iter().for_each(|part| self.delete_part(&id, part)),
+                None => self.delete(&id),
+            }
+        }
+        Ok(count)
+    }
+
+    /// Carries out commands until none can come any more.
+    pub(crate) fn run(&self, commands: &Receiver<Command>, is_hurried: &AtomicBool, report: impl Fn(StoreEvent)) {
+        let mut queues = Queues::default();
+        loop {
+            while let Ok(command) = commands.try_recv() {
+                queues.push(command);
+            }
+            let next = queues.pop().or_else(|| commands.recv().ok());
+            let Some(command) = next else { return };
+            report(self.carry_out(command, is_hurried));
+        }
+    }
+
+    fn carry_out(&self, command: Command, is_hurried: &AtomicBool) -> StoreEvent {
+        match command {
+            Command::Delete { removed, done } => {
+                self.delete_removed(removed);
+                // Nobody waits for a session that was evicted or has expired.
+                if let Some(done) = done {
+                    let _ = done.send(());
+                }
+            }
+            Command::DeletePart { session, part, reservation } => {
+                self.delete_part(&session, part);
+                drop(reservation);
+            }
+            Command::LookUp(session) => {
+                let is_found = self.look_up(&session);
+                return StoreEvent::LookedUp { session, is_found };
+            }
+            Command::Read(read) => return self.read(read),
+            Command::Touch(session) => self.touch(&session),
+            Command::Write(write) => {
+                let is_dropped = write.payload.part().is_some() && is_hurried.load(Ordering::Acquire);
+                self.write(write, is_dropped);
+            }
+            Command::Flush(done) => {
+                let _ = done.send(());
+            }
+        }
+        StoreEvent::Nothing
+    }
+
+    /// Takes over a stored session: `None` where there is not even room for its source, else the parts without room.
+    fn adopt(&self, session: StoredSession) -> Option<Vec<Part>> {
+        let source = self.reserve(session.source_bytes)?;
+        let (mut parts, mut left_out) = (Vec::new(), Vec::new());
+        for (part, bytes) in &session.parts {
+            match self.reserve(*bytes) {
+                Some(reservation) => parts.push((*part, reservation)),
+                None => left_out.push(*part),
+            }
+        }
+        let excess = self.index.adopt(session, source, parts);
+        excess.into_iter().for_each(|removed| self.delete_removed(removed));
+        Some(left_out)
+    }
+
+    /// Whether the store has a session, which is in the index from then on.
+    fn look_up(&self, session: &SessionId) -> bool {
+        let found = guarded(|| self.store.find(session)).unwrap_or_else(|error| {
+            tracing::warn!(%error, %session, "a session could not be looked up, it is computed again");
+            Default::default()
+        });
+        let found = found.sessions.into_iter().find(|found| found.id == *session);
+        if let Some(found) = found.filter(|_| !self.index.is_known(session)) {
+            // What there is no room for stays in the store: others may read it.
+            let _ = self.adopt(found);
+        }
+        let mut inner = self.index.lock();
+        inner.looking_up.remove(session);
+        inner.entries.get(session).is_some_and(|entry| entry.is_recorded)
+    }
+
+    fn read(&self, Read { session, part, log }: Read) -> StoreEvent {
+        let is_expected = log.is_none_or(|log| log.upgrade().is_some_and(|log| log.planned().has_part(part)));
+        if !is_expected {
+            return StoreEvent::Nothing;
+        }
+        let tensors = match guarded(|| self.store.get(&session, part)) {
+            Ok(tensors) => Some(tensors),
+            Err(error) => {
+                if !matches!(error, StoreError::Missing) {
+                    tracing::warn!(%error, %session, %part, "a stored part cannot be read, it is computed again");
+                }
+                // What cannot be read now may be read another time.
+                if matches!(error, StoreError::Missing) || error.is_refusal() {
+                    let lost = self.index.lose_part(&session, part);
+                    self.delete_part(&session, part);
+                    drop(lost);
+                }
+                None
+            }
+        };
+        StoreEvent::Read { session, part, tensors }
+    }
+
+    fn write(&self, write: Write, is_dropped: bool) {
+        let Write { session, generation, payload } = write;
+        let (entry, part) = ((&session, generation), payload.part());
+        if !self.index.is_current(&session, generation) {
+            return;
+        }
+        let content = match &payload {
+            Payload::Source(source) => Content::Source(source),
+            Payload::Part { part, tensors, .. } => Content::Part(*part, tensors),
+        };
+        let written = if is_dropped { Ok(None) } else { self.put(&session, content) };
+        let reservation = written.unwrap_or_else(|error| {
+            tracing::warn!(%error, %session, "a recording could not be written to the store");
+            None
+        });
+        let Some(reservation) = reservation else {
+            return self.index.unwritten(entry, part);
+        };
+        // Forgotten while it was written. Nothing of the session that may have begun since is in the store yet.
+        if let Some(reservation) = self.index.written(entry, part, reservation) {
+            self.delete(&session);
+            drop(reservation);
+        }
+    }
+
+    /// Writes a content where there is room for it; its bytes.
+    fn put(&self, session: &SessionId, content: Content<'_>) -> Result<Option<Reservation>, StoreError> {
+        let bytes = guarded(|| self.store.size(session, content))?;
+        let Some(reservation) = self.reserve(bytes) else {
+            return Ok(None);
+        };
+        guarded(|| self.store.put(session, content)).map(|_| Some(reservation))
+    }
+
+    /// Bytes in the store; what is evicted for them is deleted.
+    fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        self.index.reserve_evicting(Tier::Disk, bytes, |session, evicted| {
+            if let Evicted::Parts(parts) = evicted {
+                for (part, reservation) in parts {
+                    self.delete_part(session, part);
+                    drop(reservation);
+                }
+            }
+        })
+    }
+
+    fn delete_removed(&self, removed: Removed) {
+        self.delete(&removed.session);
+        drop(removed);
+    }
+
+    fn delete(&self, session: &SessionId) {
+        if let Err(error) = guarded(|| self.store.delete(session)) {
+            tracing::warn!(%error, %session, "a session could not be deleted from the store");
+        }
+    }
+
+    fn delete_part(&self, session: &SessionId, part: Part) {
+        if let Err(error) = guarded(|| self.store.delete_part(session, part)) {
+            tracing::warn!(%error, %session, %part, "a part could not be deleted from the store");
+        }
+    }
+
+    fn touch(&self, session: &SessionId) {
+        match guarded(|| self.store.touch(session)) {
+            Ok(()) | Err(StoreError::Missing) => {}
+            Err(error) => tracing::warn!(%error, %session, "a session could not be marked as used"),
+        }
+    }
+}
+
+/// A call to the store whose panic is an error: one broken file must not end the thread.
+fn guarded<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(StoreError::Panicked))
+}

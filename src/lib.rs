@@ -17,7 +17,7 @@
 //! | [`kernels`] | operations that candle lacks or does slowly |
 //! | [`media`], [`telemetry`] | image files; logs, traces and metrics. Every room may use them |
 //! | `suggest` | "did you mean" for unknown names |
-//! | `sync`, `tls` | locks without poisoning; the TLS provider |
+//! | `sync` | locks without poisoning |
 
 pub mod api;
 pub mod cli;
@@ -31,4 +31,3 @@ pub mod recordings;
 mod suggest;
 mod sync;
 pub mod telemetry;
-mod tls;

@@ -8,6 +8,7 @@ pub mod metrics;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub(crate) mod register;
+pub(crate) mod tls;
 pub mod trace_context;
 
 use std::io::{self, IsTerminal};

@@ -32,7 +32,7 @@ impl Exporter {
     /// If the HTTP client or the exporter cannot be created.
     pub fn new(endpoint: &str) -> Result<Self, TracesError> {
         let failed = |error: &dyn std::fmt::Display| TracesError(error.to_string());
-        crate::tls::install_provider();
+        crate::telemetry::tls::install_provider();
         let client = reqwest::blocking::Client::builder().no_proxy();
         // Load certificates only if they are needed.
         let client = if endpoint.starts_with("https:") { client } else { client.tls_certs_only([]) };

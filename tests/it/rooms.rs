@@ -39,33 +39,14 @@ const ROOMS: [(&str, &[&str], bool); 12] = [
 ];
 
 /// Folders with files that need each other across them, and why they may.
-const CIRCLES: [(&[&str], &str); 5] = [
+const CIRCLES: [(&[&str], &str); 2] = [
     (
         &["diffusion", "diffusion/nn", "diffusion/unet"],
         "sizes of tensors are reckoned in diffusion/mod.rs, above its users",
     ),
     (
-        &["engine", "engine/runs", "engine/worker"],
+        &["engine", "engine/runs", "engine/state", "engine/worker"],
         "the handle starts the worker, whose errors and states stand beside it",
-    ),
-    (&["api/problem", "api/wire"], "problems are rendered where they are defined"),
-    (
-        &["api/delivery", "api/delivery/jobs", "api/operations"],
-        "operations start deliveries, which call them back for bodies",
-    ),
-    (
-        &[
-            "api",
-            "api/delivery",
-            "api/delivery/jobs",
-            "api/delivery/webhooks",
-            "api/guard",
-            "api/guard/api_keys",
-            "api/operations",
-            "api/problem",
-            "api/transport",
-        ],
-        "AppState holds what every room of the API reads it for",
     ),
 ];
 

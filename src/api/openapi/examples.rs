@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::delivery::sse::openai::{COMPLETED, PARTIAL_IMAGE};
+use crate::api::delivery::sse::names::{COMPLETED, PARTIAL_IMAGE};
 use crate::api::openapi::{object, operation};
 use crate::api::operations::images::response::{BACKGROUND, QUALITY};
 use crate::api::problem::Dialect;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::api::delivery::sse::openai::{COMPLETED, PARTIAL_IMAGE};
+use crate::api::delivery::sse::names::{COMPLETED, PARTIAL_IMAGE};
 use crate::api::fields::shape::document;
 use crate::engine::{CancelReason, RecordingUse};
 use crate::p2p::{Origin, Relation};

@@ -65,7 +65,7 @@ impl Modules {
         let mut mentions = Vec::new();
         for (module, named) in &self.named {
             for path in &named.paths {
-                let Some(names) = self.from_root(module, path, true) else { continue };
+                let Some(names) = self.at_root(module, path, true) else { continue };
                 let target = &self.files[&self.end(&names, 0)];
                 mentions.push(Mention {
                     file: self.files[module].clone(),
@@ -89,7 +89,7 @@ impl Modules {
     }
 
     /// A path from the root on; `None` for one that leads out of the crate or names something of its own file.
-    fn from_root(&self, module: &Module, path: &Path, is_bound: bool) -> Option<Module> {
+    fn at_root(&self, module: &Module, path: &Path, is_bound: bool) -> Option<Module> {
         let mut base = [module.as_slice(), &path.inline].concat();
         let mut rest = path.segments.as_slice();
         match rest.first()?.as_str() {
@@ -110,7 +110,7 @@ impl Modules {
             // A name that a `use` of this file brought: what stands behind it continues that path.
             bound if is_bound => {
                 let mut imports = self.named[module].imports(bound).filter(|other| *other != path);
-                base = imports.find_map(|import| self.from_root(module, import, false))?;
+                base = imports.find_map(|import| self.at_root(module, import, false))?;
                 rest = &rest[1..];
             }
             _ => return None,
@@ -122,7 +122,7 @@ impl Modules {
     fn end(&self, names: &[String], depth: usize) -> Module {
         let mut module = Module::new();
         for (at, name) in names.iter().enumerate() {
-            let child = [module.as_slice(), &[name.clone()]].concat();
+            let child = [module.as_slice(), std::slice::from_ref(name)].concat();
             if self.files.contains_key(&child) {
                 module = child;
             } else if let Some(source) = self.reexport(&module, name).filter(|_| depth < 8) {
@@ -137,7 +137,7 @@ impl Modules {
     /// Where a module takes a name from that it shows as its own.
     fn reexport(&self, module: &Module, name: &str) -> Option<Module> {
         let mut shown = self.named[module].imports(name).filter(|path| path.is_reexport && path.inline.is_empty());
-        shown.find_map(|path| self.from_root(module, path, true))
+        shown.find_map(|path| self.at_root(module, path, true))
     }
 }
 

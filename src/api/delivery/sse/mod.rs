@@ -4,10 +4,11 @@
 //! more memory than the latest state of the job. A reader that misses states still gets each step once and in order, with
 //! its preview.
 //!
-//! - `cursor`: which event is next; `events`, `openai`: their data
+//! - `cursor`: which event is next; `names`, `events`, `openai`: their names and data
 
 mod cursor;
 pub(crate) mod events;
+pub(crate) mod names;
 pub(crate) mod openai;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,8 @@ use crate::api::delivery::encoded_image::{Base64, EncodedImage};
 use crate::api::delivery::jobs::{End, Waiter, queue};
 use crate::api::delivery::sse::cursor::{Cursor, Step};
 use crate::api::delivery::sse::events::{StartedEvent, StepEvent};
-use crate::api::delivery::sse::openai::{COMPLETED, CompletedEvent, PARTIAL_IMAGE, PartialImageEvent};
+use crate::api::delivery::sse::names::{COMPLETED, PARTIAL_IMAGE};
+use crate::api::delivery::sse::openai::{CompletedEvent, PartialImageEvent};
 use crate::api::problem::{Dialect, OpenAiError, Problem, ProblemBody};
 use crate::engine::Progress;
 

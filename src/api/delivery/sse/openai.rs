@@ -6,15 +6,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::delivery::encoded_image::{Base64, EncodedImage};
+use crate::api::delivery::sse::names::{COMPLETED, PARTIAL_IMAGE};
 use crate::api::operations::bodies::{TimingsBody, WarningBody, unix_seconds};
 use crate::api::operations::images::response::{BACKGROUND, GeneratedImage, ImagesResponse, QUALITY};
 use crate::api::wire::OutputFormatSchema;
 use crate::media::{Image, OutputFormat};
-
-/// The event of a preview.
-pub(crate) const PARTIAL_IMAGE: &str = "image_generation.partial_image";
-/// The event of the answer.
-pub(crate) const COMPLETED: &str = "image_generation.completed";
 
 /// The data of the event `image_generation.partial_image`.
 #[derive(Debug, Serialize, ToSchema)]

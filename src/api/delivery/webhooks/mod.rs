@@ -90,7 +90,7 @@ impl Webhooks {
     /// # Errors
     /// Where a host needs TLS and this machine trusts no certificates.
     pub fn new(config: WebhookConfig, ends: Counters<WebhookEnd>) -> io::Result<Self> {
-        crate::tls::install_provider();
+        crate::telemetry::tls::install_provider();
         let client = Client::builder()
             .user_agent(concat!("reprompt/", env!("CARGO_PKG_VERSION")))
             .timeout(TIMEOUT)

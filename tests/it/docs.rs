@@ -9,7 +9,7 @@ fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_the_page_refers_to_is_served_beside_it() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let page = service.get("/docs").await;
     assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
     let html = String::from_utf8(page.body.clone()).unwrap();
@@ -23,7 +23,8 @@ async fn all_that_the_page_refers_to_is_served_beside_it() {
         let kind = match file.rsplit('.').next().unwrap() {
             "js" => "text/javascript; charset=utf-8",
             "css" => "text/css; charset=utf-8",
-            _ => "image/png",
+            "png" => "image/png",
+            other => panic!("{file}: {other} is not served so far"),
         };
         assert_eq!(answer.header("content-type"), kind, "{file}");
         if file.ends_with("start.js") {
@@ -40,7 +41,7 @@ async fn all_that_the_page_refers_to_is_served_beside_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn its_policy_lets_nothing_in_from_elsewhere() {
-    let page = Service::demo().await.get("/docs").await;
+    let page = Service::fake().await.get("/docs").await;
     let policy = page.header("content-security-policy");
     assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'; "), "{policy}");
     assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");

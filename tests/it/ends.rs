@@ -1,15 +1,14 @@
 //! Shutdown of the real binary: accepted jobs finish, new ones are refused, and the exit code says how it ended.
 
-use reprompt::diffusion::weights::embedded;
 use reprompt::recordings::{Origin, Source};
 use serde_json::{Value, json};
 
 use crate::process::{PATIENCE, Process, eventually, reprompt};
-use crate::support::{Service, config};
+use crate::support::Service;
 
 /// A source that takes a while, as a request and as its session's path.
 async fn slow_source(steps: usize) -> (Value, String) {
-    let service = Service::start(embedded::demo(), config()).await;
+    let service = Service::fake().await;
     let source = Source { guidance_scale: 5.0, ..Source::new("a cat", Origin::Seed(1), steps, (128, 128)) };
     let id = source.session_id(&service.state.engine.model().unwrap().fingerprint);
     let body =
@@ -110,7 +109,7 @@ fn a_service_that_cannot_start_exits_with_1_and_says_why_and_a_wrong_flag_with_2
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_is_idle_once_its_last_job_has_ended_however_it_did() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let engine = &service.state.engine;
     tokio::time::timeout(PATIENCE, engine.idle()).await.expect("no job is submitted yet");
     let begin = |steps: u64| {

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use candle_core::{Device, Error, Result, Tensor};
@@ -56,6 +56,23 @@ impl Fake {
         let conditioning = model.condition(&[ConditioningKey::new("")]).unwrap().remove(0);
         Self { info: model.info, conditioning, step_time, encoded, health, never: channel() }
     }
+
+    /// As [`Self::new`], of the embedded model as it was loaded once for all fakes.
+    fn shared(step_time: Duration, encoded: Encoded, health: Health) -> Self {
+        static LOADED: OnceLock<(Arc<ModelInfo>, Conditioning)> = OnceLock::new();
+        let (info, conditioning) = LOADED.get_or_init(|| {
+            let fake = Self::new(Duration::ZERO, Encoded::default(), Health::default());
+            (fake.info, fake.conditioning)
+        });
+        Self {
+            info: Arc::clone(info),
+            conditioning: conditioning.clone(),
+            step_time,
+            encoded,
+            health,
+            never: channel(),
+        }
+    }
 }
 
 /// An engine on the fake, loaded.
@@ -66,13 +83,20 @@ pub async fn engine(step_time: Duration, config: EngineConfig) -> Engine {
 /// An engine on the fake, loaded, and the prompts that it encodes.
 pub async fn engine_that_tells(step_time: Duration, config: EngineConfig) -> (Engine, Encoded) {
     let encoded = Encoded::default();
-    let engine = started(step_time, config, Arc::clone(&encoded), Health::default()).await;
+    let fake = (step_time, Arc::clone(&encoded), Health::default());
+    let engine = started(fake, config, &MetricsRegistry::new()).await;
     (engine, encoded)
 }
 
 /// An engine on a fake whose health the test changes, loaded.
 pub async fn engine_of_health(health: &Health, config: EngineConfig) -> Engine {
-    started(Duration::ZERO, config, Encoded::default(), Arc::clone(health)).await
+    let fake = (Duration::ZERO, Encoded::default(), Arc::clone(health));
+    started(fake, config, &MetricsRegistry::new()).await
+}
+
+/// An engine on the fake, loaded, with its metrics in this registry.
+pub async fn engine_in(registry: &MetricsRegistry, step_time: Duration, config: EngineConfig) -> Engine {
+    started((step_time, Encoded::default(), Health::default()), config, registry).await
 }
 
 /// An engine on a fake whose model has this name, loaded; its metrics have the name as a label.
@@ -89,9 +113,9 @@ pub async fn engine_of_model(name: &str, registry: &MetricsRegistry) -> Engine {
     engine
 }
 
-async fn started(step_time: Duration, config: EngineConfig, encoded: Encoded, health: Health) -> Engine {
-    let load = move |_: &EngineConfig| Ok(Box::new(Fake::new(step_time, encoded, health)) as Box<dyn Backend>);
-    let (engine, loaded) = Engine::start_with(config, &MetricsRegistry::new(), load).unwrap();
+async fn started(fake: (Duration, Encoded, Health), config: EngineConfig, registry: &MetricsRegistry) -> Engine {
+    let load = move |_: &EngineConfig| Ok(Box::new(Fake::shared(fake.0, fake.1, fake.2)) as Box<dyn Backend>);
+    let (engine, loaded) = Engine::start_with(config, registry, load).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }

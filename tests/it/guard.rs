@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use crate::process::{Process, eventually, reprompt};
-use crate::support::{Service, config};
+use crate::support::{STEP, Service, config};
 use crate::waiting::{ASYNC, events, long, names, swap, until, until_given_up, with};
 
 const ALICE: &str = "the-long-random-key-of-alice";
@@ -35,12 +35,16 @@ fn key_file() -> NamedTempFile {
 }
 
 async fn guarded(guard: GuardConfig) -> Service {
-    Service::with_api(embedded::demo(), config(), ApiConfig { guard, ..ApiConfig::default() }).await
+    Service::fake_with(STEP, config(), ApiConfig { guard, ..ApiConfig::default() }).await
 }
 
 async fn with_keys(guard: GuardConfig) -> Service {
+    guarded(keyed(guard)).await
+}
+
+fn keyed(guard: GuardConfig) -> GuardConfig {
     let keys = Some(Arc::new(KeyFile::open(key_file().path()).unwrap()));
-    guarded(GuardConfig { keys, ..guard }).await
+    GuardConfig { keys, ..guard }
 }
 
 fn bearer(key: &str) -> String {
@@ -202,7 +206,9 @@ async fn a_caller_has_so_many_jobs_and_no_more() {
 async fn pages_of_the_origins_that_are_listed_may_call_and_read_our_headers() {
     let app = "https://app.example.com";
     let cors_origins = vec![app.to_owned(), "http://localhost:3000".to_owned()];
-    let service = with_keys(GuardConfig { cors_origins, ..GuardConfig::default() }).await;
+    // Attention is among what is asked for, and the fake has none.
+    let guard = keyed(GuardConfig { cors_origins, ..GuardConfig::default() });
+    let service = Service::with_api(embedded::demo(), config(), ApiConfig { guard, ..ApiConfig::default() }).await;
     let preflight = async |origin: &str| {
         let request = Request::options("/v1/edits").header("origin", origin);
         let request = request.header("access-control-request-method", "POST");
@@ -230,6 +236,7 @@ async fn pages_of_the_origins_that_are_listed_may_call_and_read_our_headers() {
     let session = edit.header("x-reprompt-session");
     let attention = get(&format!("/v1/sessions/{session}/attention?word=cat"), &headers[..]);
     let attention = service.send(attention).await;
+    assert_eq!(attention.status, 200, "{}", String::from_utf8_lossy(&attention.body));
     for name in attention.headers.keys().filter(|name| name.as_str().starts_with("x-re")) {
         assert!(exposed.split(',').any(|exposed| exposed == name.as_str()), "{name} is not exposed: {exposed}");
     }

@@ -48,7 +48,7 @@ async fn images_are_those_of_sessions_with_seeds_that_follow_one_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_out_or_null_is_the_models_own() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let nulls = json!({"prompt": "a cat", "n": null, "size": null, "model": null, "quality": null, "style": null,
                        "response_format": null, "output_compression": null, "user": null, "stream": null, "seed": null,
                        "background": null, "moderation": null, "steps": 1});
@@ -63,7 +63,7 @@ async fn what_is_left_out_or_null_is_the_models_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_comes_as_base64_as_a_data_url_or_bare() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let plain = service.post(PATH, &body()).await.json();
     let url = service.post(PATH, &with(body(), "response_format", "url")).await.json();
     let text = url["data"][0]["url"].as_str().unwrap();
@@ -99,7 +99,7 @@ async fn an_image_comes_as_base64_as_a_data_url_or_bare() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_has_the_events_of_that_api() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let streamed = with(with(body(), "stream", true), "partial_images", 2);
     let events = events(&service.post(PATH, &streamed).await);
     let plain = service.post(PATH, &body()).await.json();
@@ -126,7 +126,7 @@ async fn a_stream_has_the_events_of_that_api() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_are_those_of_that_api() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     #[rustfmt::skip]
     let cases = [
         (422, "missing_field", "prompt", json!({"n": 1})),
@@ -159,7 +159,7 @@ async fn errors_are_those_of_that_api() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_images_are_one_job() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let accepted = service.post_with(PATH, &with(body(), "n", 2), &[ASYNC]).await;
     assert_eq!(accepted.status, 202);
     let done = until_ended(&service, accepted.header("location")).await;

@@ -13,7 +13,7 @@ use crate::waiting::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_asked_about_until_it_has_its_result() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let prefer = [("prefer", "wait=5, respond-async"), ("x-request-id", "mine")];
     let answer = service.post_with("/v1/edits", &with(swap(1, 4), "partial_images", 2), &prefer).await;
     let accepted = answer.json();
@@ -66,7 +66,7 @@ async fn a_job_that_fails_tells_its_problem() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_cancelled_by_deleting_it() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let accepted = service.post_with("/v1/edits", &long(1), &[ASYNC]).await;
     let path = accepted.header("location");
     until_running(&service).await;
@@ -81,7 +81,7 @@ async fn a_job_is_cancelled_by_deleting_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_streams_from_where_it_stands_and_readers_that_leave_do_not_matter() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let accepted = service.post_with("/v1/edits", &swap(1, 30), &[ASYNC]).await;
     let path = accepted.header("location");
     let stream = || Request::get(path).header("accept", "text/event-stream").body(Body::empty()).unwrap();
@@ -104,7 +104,7 @@ async fn a_job_streams_from_where_it_stands_and_readers_that_leave_do_not_matter
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_is_the_same_job_and_gives_the_same_bytes() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let key = ("idempotency-key", "one");
     let seedless = json!({"source": {"prompt": "a cat", "steps": 4, "size": "64x64"}, "prompt": "a dog"});
     let first = tokio::spawn({
@@ -144,7 +144,7 @@ async fn the_same_key_is_the_same_job_and_gives_the_same_bytes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_holds_for_sessions_and_what_became_of_them_does_not_matter() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let key = [("idempotency-key", "one")];
     let source = json!({"source": {"prompt": "a cat", "seed": 1, "steps": 3, "size": "64x64"}});
     let created = service.post_with("/v1/sessions", &source, &key).await;
@@ -164,7 +164,7 @@ async fn a_key_holds_for_sessions_and_what_became_of_them_does_not_matter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_with_a_key_goes_on_while_anybody_waits_and_is_run_again_when_it_was_cancelled() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let key = ("idempotency-key", "one");
     let send = || {
         let service = service.clone();
@@ -190,7 +190,7 @@ async fn a_job_with_a_key_goes_on_while_anybody_waits_and_is_run_again_when_it_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_was_asked_for_asynchronously_outlives_those_who_wait_for_it() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let key = ("idempotency-key", "one");
     let waiting = service.clone();
     let plain = tokio::spawn(async move { waiting.post_with("/v1/edits", &swap(1, 8), &[key]).await });

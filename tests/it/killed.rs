@@ -25,7 +25,7 @@ async fn a_process_killed_twenty_times_while_it_records_gives_right_bytes_every_
     let mut wanted: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut random = StdRng::seed_from_u64(11);
     let mut answered = Vec::new();
-    for life in 0..LIVES {
+    for life in 0..=LIVES {
         let mut process = Process::ready(&["--recordings-dir", folder]).await;
         let (_, sessions) = process.call("GET", "/v1/sessions", None).unwrap();
         let sessions = sessions["data"].as_array().unwrap().clone();
@@ -37,6 +37,10 @@ async fn a_process_killed_twenty_times_while_it_records_gives_right_bytes_every_
         }
         for session in &sessions {
             let id = session["id"].as_str().unwrap();
+            // Files are written once: what was right is looked at again at the end, when it has seen all the kills.
+            if wanted.contains_key(id) && life < LIVES {
+                continue;
+            }
             if !wanted.contains_key(id) {
                 let body = json!({"source": source(session["source"]["seed"].as_u64().unwrap()), "prompt": "a dog"});
                 wanted.insert(id.to_owned(), image(&reference.post("/v1/edits", &body).await.json(), "edit"));
@@ -46,6 +50,9 @@ async fn a_process_killed_twenty_times_while_it_records_gives_right_bytes_every_
             assert_eq!(status, 200, "{edit}");
             assert!(image(&edit, "edit") == wanted[id], "{id} in life {life}");
         }
+        if life == LIVES {
+            break;
+        }
         let (status, session) = process.call("POST", "/v1/sessions", Some(&source(life))).unwrap();
         assert_eq!(status, 201, "{session}");
         answered.push(session["id"].as_str().unwrap().to_owned());
@@ -54,4 +61,5 @@ async fn a_process_killed_twenty_times_while_it_records_gives_right_bytes_every_
         process.signal("KILL");
         process.ended().await;
     }
+    assert!(wanted.len() >= answered.len(), "every session that was answered was looked at");
 }

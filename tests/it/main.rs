@@ -23,6 +23,8 @@ mod heat;
 mod images;
 mod jobs;
 mod killed;
+#[cfg(target_os = "linux")]
+mod memory;
 mod metrics;
 mod model;
 mod observing;

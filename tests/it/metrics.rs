@@ -18,7 +18,7 @@ async fn value(service: &Service, series: &str) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_series_is_served_from_the_start_in_the_text_format() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let answer = service.get("/metrics").await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "text/plain; version=0.0.4"));
     let text = String::from_utf8(answer.body).unwrap();
@@ -30,7 +30,7 @@ async fn every_series_is_served_from_the_start_in_the_text_format() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_counted_by_call_and_answer() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let align = json!({"source_prompt": "a cat", "prompt": "a dog"});
     for _ in 0..3 {
         assert_eq!(service.post("/v1/align", &align).await.status, 200);
@@ -59,7 +59,7 @@ async fn requests_are_counted_by_call_and_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_is_counted_as_gone() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let body = json!({"source": {"prompt": "a cat", "steps": 500}});
     let request = service.post("/v1/sessions", &body);
     assert!(tokio::time::timeout(Duration::from_millis(50), request).await.is_err(), "500 steps take longer");
@@ -69,7 +69,7 @@ async fn a_client_that_goes_away_is_counted_as_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ready_is_1_until_the_service_drains() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     assert_eq!(value(&service, "reprompt_ready").await, 1.0);
     service.state.engine.drain();
     assert_eq!(value(&service, "reprompt_ready").await, 0.0);
@@ -77,7 +77,7 @@ async fn ready_is_1_until_the_service_drains() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_head_of_the_metrics_is_served_too() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let head = service.send(Request::head("/metrics").body(Body::empty()).unwrap()).await;
     assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
 }

@@ -190,7 +190,7 @@ fn the_page_about_metrics_has_all_of_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_goes_on_in_the_trace_that_it_comes_from() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let ask = async |headers: &[(&str, &str)]| {
         let request =
             headers.iter().fold(Request::get("/healthz"), |request, (name, value)| request.header(*name, *value));

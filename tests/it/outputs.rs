@@ -84,7 +84,7 @@ async fn requests_that_mean_the_same_make_the_same_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_of_any_script_stand_in_the_file() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let mut body = swap(1, 3);
     body["prompt"] = "a 猫 on the beach".into();
     let (parameters, recipe) = texts(&service.post_accepting("/v1/edits", &body, "image/png").await.body);
@@ -117,7 +117,7 @@ async fn quality_counts_for_jpeg_and_webp() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_accepted_goes_before_the_format_that_is_asked_for() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let body = with(swap(1, 3), "output_format", "jpeg");
     let of = async |accept: &str| service.post_accepting("/v1/edits", &body, accept).await;
     let kind = |answer: &Answer| answer.header("content-type").to_owned();

@@ -3,12 +3,7 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
 
-use crate::support::{Service, config, fixture_model};
-
-/// The page needs no model.
-async fn service() -> Service {
-    Service::start(fixture_model("tiny-sd1"), config()).await
-}
+use crate::support::Service;
 
 /// What an attribute of the page says, each time it is there.
 fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
@@ -18,7 +13,7 @@ fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_and_all_that_it_names_are_served() {
-    let service = service().await;
+    let service = Service::fake().await;
     let page = service.get("/").await;
     assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
     let text = String::from_utf8(page.body.clone()).unwrap();
@@ -31,7 +26,8 @@ async fn the_page_and_all_that_it_names_are_served() {
         let wanted = match address.rsplit_once('.').unwrap().1 {
             "js" => "text/javascript; charset=utf-8",
             "css" => "text/css; charset=utf-8",
-            _ => "image/svg+xml",
+            "svg" => "image/svg+xml",
+            other => panic!("{address}: {other} is not served so far"),
         };
         assert_eq!(answer.header("content-type"), wanted, "{address}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
@@ -40,7 +36,7 @@ async fn the_page_and_all_that_it_names_are_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_has_a_file_is_told_so() {
-    let service = service().await;
+    let service = Service::fake().await;
     for path in ["/", "/assets/js/main.js"] {
         let first = service.get(path).await;
         assert_eq!(first.header("cache-control"), "no-cache", "{path}");
@@ -56,7 +52,7 @@ async fn a_client_that_has_a_file_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_allows_what_is_served_here_and_nothing_within_the_markup() {
-    let service = service().await;
+    let service = Service::fake().await;
     let page = service.get("/").await;
     let policy = page.header("content-security-policy");
     for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"] {
@@ -71,7 +67,7 @@ async fn the_policy_allows_what_is_served_here_and_nothing_within_the_markup() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_file_of_the_page_is_a_problem() {
-    let service = service().await;
+    let service = Service::fake().await;
     for path in ["/assets/js/none.js", "/assets/../Cargo.toml", "/assets/%2e%2e/Cargo.toml", "/assets/"] {
         let answer = service.get(path).await;
         assert_eq!(

@@ -108,7 +108,7 @@ async fn every_mistake_has_its_problem() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_word_is_told_with_the_words_there_are() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let body = edit_and("equalizer", json!([{"word": "dgo", "strength": 2}]));
     let problem = service.post("/v1/edits", &body).await.json();
     let detail = problem["detail"].as_str().unwrap();
@@ -117,7 +117,7 @@ async fn a_missing_word_is_told_with_the_words_there_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_json_object_is_refused_before_it_is_read() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let post = |content_type: Option<&'static str>, body: Vec<u8>| {
         let mut request = Request::post("/v1/edits");
         if let Some(content_type) = content_type {
@@ -148,7 +148,7 @@ async fn what_is_no_json_object_is_refused_before_it_is_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_methods_and_sessions_that_are_not_there() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let unknown = service.post("/v1/sessions/ses_0/edits", &json!({"prompt": "a dog"})).await;
     assert_eq!((unknown.status, unknown.json()["code"].as_str()), (StatusCode::NOT_FOUND, Some("session_not_found")));
     for path in ["/v1/sessions/ses_0", "/v1/sessions/ses_0/image", "/v1/sessions/%ff", "/v1/sessions/%ff/image"] {
@@ -172,7 +172,7 @@ async fn addresses_methods_and_sessions_that_are_not_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_keeps_its_own_id_if_it_has_a_sensible_one() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let id = |value: &str| {
         let request = Request::get("/healthz").header("x-request-id", value).body(Body::empty()).unwrap();
         service.send(request)

@@ -4,12 +4,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::Value;
 
-/// Time that nothing should need.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub use crate::support::PATIENCE;
+use crate::support::until;
 
 /// A running `reprompt serve`; killed where a test fails.
 pub struct Process {
@@ -113,6 +112,14 @@ impl Process {
         std::thread::spawn(move || call(&address, method, path, Some(&body)))
     }
 
+    /// Memory that the process holds, as its kernel counts it.
+    #[cfg(target_os = "linux")]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    }
+
     pub fn signal(&self, signal: &str) {
         let kill = format!("kill -{signal} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
@@ -160,11 +167,7 @@ fn exchange(address: &str, method: &str, path: &str, headers: &str, body: &str) 
     Ok(answer)
 }
 
+/// [`until`], of what is asked without waiting.
 pub async fn eventually(what: &str, mut happens: impl FnMut() -> bool) {
-    let waiting = async {
-        while !happens() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what}: it does not");
+    until(what, async || happens()).await;
 }

@@ -1,17 +1,16 @@
 //! Ways to wait: plain, as events, up to a deadline; and what becomes of the work when nobody waits any more.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::Response;
 use http_body_util::BodyExt;
-use reprompt::diffusion::weights::embedded;
+use reprompt::api::ApiConfig;
 use reprompt::engine::EngineConfig;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, Service, config, image, post};
+pub use crate::support::until;
+use crate::support::{Answer, STEP, Service, config, image, post};
 
 pub const ASYNC: (&str, &str) = ("prefer", "respond-async");
 
@@ -22,7 +21,7 @@ pub fn swap(seed: u64, steps: usize) -> Value {
     })
 }
 
-/// Work that takes far longer than any test waits for it.
+/// Work that no test sees the end of: 9 seconds of a slow fake.
 pub fn long(seed: u64) -> Value {
     swap(seed, 900)
 }
@@ -51,16 +50,6 @@ pub fn names(events: &[(String, Value)]) -> Vec<&str> {
 pub async fn next_event(response: &mut Response<Body>) -> (String, Value) {
     let data = response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
     event(std::str::from_utf8(&data).unwrap()).unwrap()
-}
-
-/// Waits until something is so, within what a slow machine may take.
-pub async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(60), async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("{what} did not come"));
 }
 
 /// A source that is run holds memory for its recording; work that is given up holds none, work that is done does.
@@ -99,7 +88,7 @@ fn post_bytes(path: &str, body: &Value, more: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_cancels_its_job() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let address = service.listen().await;
     for (seed, more) in [(1, ""), (2, "accept: text/event-stream\r\n"), (3, "idempotency-key: k\r\n")] {
         let mut socket = TcpStream::connect(address).await.unwrap();
@@ -117,7 +106,7 @@ async fn a_client_that_hangs_up_cancels_its_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_tells_every_step_in_order_and_then_what_the_plain_call_answers() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let plain = service.post("/v1/edits", &swap(1, 4)).await.json();
     let answer = service.post("/v1/edits", &with(swap(1, 4), "stream", true)).await;
     assert_eq!(answer.status, 200);
@@ -139,7 +128,7 @@ async fn a_stream_tells_every_step_in_order_and_then_what_the_plain_call_answers
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_calls_that_run_something_stream() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let stream = [("accept", "text/event-stream")];
     let source = json!({"prompt": "a cat on the beach", "seed": 1, "steps": 3, "size": "64x64"});
     for body in [with(source.clone(), "stream", true), json!({"source": source, "partial_images": 0, "stream": true})] {
@@ -157,7 +146,7 @@ async fn all_calls_that_run_something_stream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_reads_late_misses_nothing_and_holds_nobody_up() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let mut late = service.open(post("/v1/edits", &with(swap(1, 4), "stream", true), &[])).await;
     // A job that was queued behind it is done, so it is done itself.
     assert_eq!(service.post("/v1/edits", &swap(1, 5)).await.status, 200);
@@ -171,7 +160,8 @@ async fn a_reader_that_reads_late_misses_nothing_and_holds_nobody_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_before_a_job_is_queued_is_no_stream() {
-    let service = Service::start(embedded::demo(), EngineConfig { queue_limit: 0, ..config() }).await;
+    let config = EngineConfig { queue_limit: 0, ..config() };
+    let service = Service::fake_with(STEP, config, ApiConfig::default()).await;
     let stream = with(swap(1, 4), "stream", true);
     for (status, code, body) in
         [(429, "queue_full", stream.clone()), (422, "missing_field", with(stream, "prompt", Value::Null))]
@@ -195,7 +185,7 @@ async fn what_goes_wrong_on_the_way_is_the_streams_last_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_cancels_the_job_however_it_is_waited_for() {
-    let service = Service::demo().await;
+    let service = Service::slow().await;
     let soon = ("cancel-after", "300ms");
     let plain = service.post_with("/v1/edits", &long(1), &[soon]).await;
     assert_eq!((plain.status.as_u16(), &plain.json()["code"]), (504, &json!("deadline_exceeded")));
@@ -217,7 +207,7 @@ async fn a_deadline_cancels_the_job_however_it_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wishes_that_cannot_be_met_are_refused_by_name() {
-    let service = Service::demo().await;
+    let service = Service::fake().await;
     let edit = swap(1, 3);
     let field = |name: &str, value: Value| with(edit.clone(), name, value);
     let image = ("accept", "image/png");

@@ -12,12 +12,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use reprompt::api::delivery::webhooks::WebhookEnd;
 use reprompt::api::delivery::webhooks::{WebhookConfig, WebhookSecret};
 use reprompt::api::{ApiConfig, JobLimits};
-use reprompt::diffusion::weights::embedded;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::support::{Answer, Service, config};
+use crate::support::{Answer, PATIENCE, STEP, Service, config, until};
 
 /// The bytes behind the secret, and the secret.
 const KEY: [u8; 32] = *b"thirty-two bytes of a random key";
@@ -67,8 +66,8 @@ async fn service(origin: &str, jobs: JobLimits) -> Service {
     let secret: WebhookSecret = SECRET.parse().unwrap();
     let hosts = vec![origin.parse().unwrap()];
     let webhooks = WebhookConfig { first_wait: Duration::from_millis(2), ..WebhookConfig::new(hosts, secret) };
-    Service::with_api(embedded::demo(), config(), ApiConfig { jobs, webhooks: Some(webhooks), ..ApiConfig::default() })
-        .await
+    let api = ApiConfig { jobs, webhooks: Some(webhooks), ..ApiConfig::default() };
+    Service::fake_with(STEP, config(), api).await
 }
 
 async fn submit(service: &Service, webhook: &str) -> Answer {
@@ -79,17 +78,12 @@ async fn submit(service: &Service, webhook: &str) -> Answer {
 }
 
 async fn next(receiver: &mut Receiver) -> Got {
-    tokio::time::timeout(Duration::from_secs(60), receiver.recv()).await.expect("a webhook comes").unwrap()
+    tokio::time::timeout(PATIENCE, receiver.recv()).await.expect("a webhook comes").unwrap()
 }
 
 async fn until_counted(service: &Service, end: WebhookEnd) {
     let counter = service.state.metrics.webhooks.of(end);
-    let counted = tokio::time::timeout(Duration::from_secs(60), async {
-        while counter.get() == 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    });
-    counted.await.expect("the delivery ends");
+    until("the delivery to end", async || counter.get() > 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

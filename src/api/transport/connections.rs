@@ -132,13 +132,18 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// A server that is slow to answer at `/slow` and quick elsewhere.
+    /// Calls of `/slow` on their way: each reports that it was received, and is answered once it is released.
+    static RECEIVED: Semaphore = Semaphore::const_new(0);
+    static RELEASED: Semaphore = Semaphore::const_new(0);
+
+    /// A server that holds `/slow` until it is released and answers everything else at once.
     async fn server(connections: usize, head: Duration) -> (SocketAddr, IntGauge, oneshot::Sender<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, open) = (listener.local_addr().unwrap(), IntGauge::new("open", "open").unwrap());
         let (close, closed) = oneshot::channel::<()>();
         let slow = || async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            RECEIVED.add_permits(1);
+            RELEASED.acquire().await.unwrap().forget();
             "slow"
         };
         let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
@@ -172,7 +177,7 @@ mod tests {
         }
         let closed = async {
             while open.get() > 0 {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         timeout(PATIENCE, closed).await.expect("no connection is counted");
@@ -198,8 +203,16 @@ mod tests {
         let (address, _open, close) = server(8, PATIENCE).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         ask(&mut stream, "/slow").await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        timeout(PATIENCE, RECEIVED.acquire()).await.expect("the call is received").unwrap().forget();
         drop(close);
+        // The listener is closed first: by then the server knows that it is to end.
+        let refused = async {
+            while TcpStream::connect(address).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, refused).await.expect("no more connections");
+        RELEASED.add_permits(1);
         let mut rest = String::new();
         timeout(PATIENCE, stream.read_to_string(&mut rest)).await.expect("it is closed").unwrap();
         assert!(rest.contains("200 OK") && rest.ends_with("slow"), "{rest}");

@@ -1,0 +1,24 @@
+//! The memory of the real binary: what its budgets do not allow is given back.
+
+use serde_json::json;
+
+use crate::process::Process;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_does_not_grow_with_the_number_of_sessions() {
+    let budgets = ["--recordings-memory-bytes", "4MiB", "--recordings-trajectory-bytes", "1MiB"];
+    let process = Process::ready(&budgets).await;
+    let edit = |seed: u64| {
+        let source = json!({"prompt": "a cat", "seed": seed, "steps": 2, "size": "64x64"});
+        let (status, answer) =
+            process.call("POST", "/v1/edits", Some(&json!({"source": source, "prompt": "a dog"}))).unwrap();
+        assert_eq!((status, &answer["session"]["recording"]), (200, &json!("created")), "{answer}");
+    };
+    (0..20).for_each(edit);
+    let before = process.resident_bytes();
+    (20..80).for_each(edit);
+    let grown = process.resident_bytes().saturating_sub(before);
+    println!("grown by {grown} bytes from {before}");
+    // Sixty recordings of 800 kB each would be three times as much.
+    assert!(grown < 16 << 20, "{grown} bytes more after 60 edits");
+}

@@ -28,6 +28,12 @@ pub(crate) struct Property {
 pub(crate) struct Shape(Vec<Property>);
 
 impl Components {
+    /// All schemas, by name.
+    #[cfg(test)]
+    pub(crate) fn schemas(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.iter()
+    }
+
     /// Adds a schema, unless there is one of this name.
     pub(crate) fn add(&mut self, name: &str, make: impl FnOnce() -> Value) {
         if !self.0.contains_key(name) {

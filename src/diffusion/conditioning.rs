@@ -5,13 +5,42 @@
 //! architecture reads beside the text (a pooled vector and time ids) becomes a field of [`Conditioning`], and what that
 //! depends on (the image size) a field of the key.
 
-use crate::diffusion::unet::TextContext;
+use crate::diffusion::unet::KeyValue;
 
 /// All that a conditioning depends on, beside the model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConditioningKey {
     /// The prompt.
     pub prompt: String,
+}
+
+/// What cross-attention reads of a prompt: keys and values for every layer, computed once.
+#[derive(Debug, Clone, Default)]
+pub struct TextContext {
+    /// By the sites' indices; `None` at self-attention layers.
+    key_values: Vec<Option<KeyValue>>,
+}
+
+impl TextContext {
+    /// Of the keys and values by the sites' indices.
+    pub(crate) fn new(key_values: Vec<Option<KeyValue>>) -> Self {
+        Self { key_values }
+    }
+
+    /// Keys and values of all layers, by the sites' indices.
+    pub(crate) fn all(&self) -> &[Option<KeyValue>] {
+        &self.key_values
+    }
+
+    /// Keys and values at a cross-attention layer.
+    pub fn at(&self, site: usize) -> Option<&KeyValue> {
+        self.key_values.get(site)?.as_ref()
+    }
+
+    /// Bytes that the tensors take.
+    pub fn bytes(&self) -> u64 {
+        self.key_values.iter().flatten().map(|kv| kv.keys.bytes() + kv.values.bytes()).sum()
+    }
 }
 
 /// What the UNet reads of a prompt; the same at every step.

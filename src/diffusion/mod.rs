@@ -28,7 +28,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor};
 
 pub use architecture::{ArchitectureProfile, SiteGrouping};
-pub use conditioning::{Conditioning, ConditioningKey};
+pub use conditioning::{Conditioning, ConditioningKey, TextContext};
 pub use error::ModelError;
 use nn::Compute;
 pub use profile::{Hints, SamplingDefaults};
@@ -38,9 +38,6 @@ use text::tokenizer::Tokenizer;
 use unet::{AttentionSite, UNet};
 use vae::Vae;
 pub use weights::files::ModelFiles;
-
-/// Sides of the latents of Stable Diffusion 1, where the UNet's file does not say.
-const DEFAULT_SAMPLE_SIZE: usize = 64;
 
 /// What the program knows of a loaded model without touching the device.
 #[derive(Debug)]
@@ -127,7 +124,7 @@ impl Model {
             default_sampler,
             defaults,
             hints,
-            native_size: unet.config().sample_size.unwrap_or(DEFAULT_SAMPLE_SIZE) * vae_factor,
+            native_size: unet.config().sample_size.unwrap_or(unet::DEFAULT_SAMPLE_SIZE) * vae_factor,
             vae_factor,
             min_side: vae_factor << (unet.config().levels.len() - 1),
             latent_channels: unet.config().in_channels,
@@ -201,11 +198,6 @@ impl Model {
     fn latent_size(&self, height: usize, width: usize) -> (usize, usize) {
         (height / self.info.vae_factor, width / self.info.vae_factor)
     }
-}
-
-/// Bytes that a tensor's values take.
-pub fn tensor_bytes(tensor: &Tensor) -> u64 {
-    (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64
 }
 
 fn check_widths(unet: &UNet, vae: &Vae, text_width: usize) -> std::result::Result<(), ModelError> {

@@ -4,10 +4,34 @@ use prometheus::{CounterVec, Gauge, Histogram, IntCounter, IntGauge};
 
 use crate::engine::job::{CancelReason, JobEnd, JobKind, RecordingUse, RefuseReason};
 use crate::engine::runs::RowKind;
-use crate::engine::worker::busy_time::WorkerPart;
-use crate::engine::worker::self_test::SelfTestEnd;
-use crate::telemetry::labels::Family;
+use crate::telemetry::labels::{Family, label};
 use crate::telemetry::metrics::{Counters, Histograms, ROWS, SECONDS, metrics};
+
+label! {
+    /// What the worker's time is spent on.
+    WorkerPart as "part" {
+        /// Passes of the UNet, attention under control included.
+        Unet = "unet",
+        /// Text encoder.
+        Encode = "encode",
+        /// Latents to images, previews included.
+        Decode = "decode",
+        /// Waiting for something to do.
+        Idle = "idle",
+        /// Everything else: the engine itself.
+        Engine = "engine",
+    }
+}
+
+label! {
+    /// How a self-test of the idle worker ended.
+    SelfTestEnd as "outcome" {
+        /// It computes.
+        Succeeded = "succeeded",
+        /// It does not.
+        Failed = "failed",
+    }
+}
 
 metrics! {
     /// The metrics of one engine.

@@ -36,10 +36,8 @@ pub use self::job::{
     PrepareError, PreparedEdit, Preview, Progress, RecordingUse, RefuseReason, Stage, Timings, Work, tokenize,
 };
 pub use self::loading::{LoadError, load};
-pub use self::metrics::EngineMetrics;
+pub use self::metrics::{EngineMetrics, SelfTestEnd, WorkerPart};
 pub use self::presets::presets;
 pub use self::registry::{ModelRegistry, ResolveError};
 pub use self::shared::LoadedModel;
 pub use self::trace::JOB_FAILED;
-pub use self::worker::busy_time::WorkerPart;
-pub use self::worker::self_test::SelfTestEnd;

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use reprompt::api::operations::EditRequest;
-use reprompt::diffusion::{ConditioningKey, Model, ModelFiles, tensor_bytes};
+use reprompt::diffusion::nn::tensor_bytes;
+use reprompt::diffusion::{ConditioningKey, Model, ModelFiles};
 use reprompt::engine::PreparedEdit;
 use reprompt::engine::runs::forward::{denoise, forward};
 use reprompt::engine::runs::{EditRun, Run, Sampling, SourceRun, needs_of, recording_layout};

@@ -7,7 +7,6 @@ mod modules;
 mod paths;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -36,18 +35,6 @@ const ROOMS: [(&str, &[&str], bool); 12] = [
     ("api", &["diffusion", "engine", "p2p", "recordings"], true),
     ("config", &["api", "diffusion", "engine", "p2p", "recordings"], true),
     ("cli", &["api", "config", "diffusion", "engine", "kernels", "p2p", "recordings"], true),
-];
-
-/// Folders with files that need each other across them, and why they may.
-const CIRCLES: [(&[&str], &str); 2] = [
-    (
-        &["diffusion", "diffusion/nn", "diffusion/unet"],
-        "sizes of tensors are reckoned in diffusion/mod.rs, above its users",
-    ),
-    (
-        &["engine", "engine/runs", "engine/state", "engine/worker"],
-        "the handle starts the worker, whose errors and states stand beside it",
-    ),
 ];
 
 /// Our own `src`.
@@ -122,17 +109,7 @@ fn a_room_names_only_rooms_below_it() {
 fn files_of_different_folders_do_not_need_each_other() {
     let circles = circles(&needs(&SRC));
     let across: Vec<_> = circles.iter().filter(|circle| folders(circle).len() > 1).collect();
-    let is_in =
-        |circle: &BTreeSet<PathBuf>, known: &[&str]| folders(circle).iter().all(|folder| known.contains(folder));
-
-    let mut faults = String::new();
-    for circle in across.iter().filter(|circle| !CIRCLES.iter().any(|(known, _)| is_in(circle, known))) {
-        writeln!(faults, "these files need each other: {circle:?}").unwrap();
-    }
-    for (known, _) in CIRCLES.iter().filter(|(known, _)| !across.iter().any(|circle| is_in(circle, known))) {
-        writeln!(faults, "CIRCLES lists {known:?}, which are a circle no longer").unwrap();
-    }
-    assert!(faults.is_empty(), "{faults}");
+    assert!(across.is_empty(), "these files need each other: {across:#?}");
 }
 
 /// A crate of two rooms, with `text` in a file of the method.

@@ -9,7 +9,6 @@ use candle_core::{DType, Result, Tensor};
 use candle_nn::ops::softmax_last_dim;
 
 use crate::diffusion::nn::Compute;
-use crate::diffusion::tensor_bytes;
 use crate::kernels::attention as kernel;
 use crate::kernels::buffer::as_slice;
 
@@ -222,4 +221,9 @@ fn attend_term(term: &Term, heads: usize, sum: Option<&Tensor>, wants_map: bool)
     let attended = Tensor::cat(&attended, 1)?.transpose(0, 1)?.flatten_from(D::Minus2)?.contiguous()?;
     let attended = sum.map_or_else(|| Ok(attended.clone()), |sum| sum + &attended)?;
     Ok((attended, wants_map.then(|| Tensor::cat(&map, 0)).transpose()?))
+}
+
+/// Bytes that a tensor's values take.
+pub fn tensor_bytes(tensor: &Tensor) -> u64 {
+    (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64
 }

@@ -15,7 +15,7 @@ mod resnet;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-pub use attention::{Attended, Keys, RowTerms, Term, Values, attend, key_value_bytes};
+pub use attention::{Attended, Keys, RowTerms, Term, Values, attend, key_value_bytes, tensor_bytes};
 pub use conv::{Conv2d, ConvInput};
 pub use linear::{Geglu, Linear};
 pub use norm::{GroupNorm, LayerNorm};

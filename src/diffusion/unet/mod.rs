@@ -19,7 +19,7 @@ pub use attention::{
 };
 pub use config::UNetConfig;
 
-use crate::diffusion::conditioning::Conditioning;
+use crate::diffusion::conditioning::{Conditioning, TextContext};
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Compute, Conv2d, ConvInput, GroupNorm, Linear, ResnetOptions, SAME};
 use crate::diffusion::unet::attention::{AskedInTurn, PartOfBatch};
@@ -32,28 +32,12 @@ use crate::kernels::pool::{for_each, threads};
 
 const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
 
+/// Sides of the latents of Stable Diffusion 1, where the UNet's file does not say.
+pub(crate) const DEFAULT_SAMPLE_SIZE: usize = 64;
+
 /// Rows that go through the network together on the CPU, where threads share each operation. Larger batches are slower:
 /// the activations of more than two rows do not fit the cache.
 const CPU_ROWS: usize = 2;
-
-/// What cross-attention reads of a prompt: keys and values for every layer, computed once.
-#[derive(Debug, Clone, Default)]
-pub struct TextContext {
-    /// By [`AttentionSite::index`]; `None` at self-attention layers.
-    key_values: Vec<Option<KeyValue>>,
-}
-
-impl TextContext {
-    /// Keys and values at a cross-attention layer.
-    pub fn at(&self, site: usize) -> Option<&KeyValue> {
-        self.key_values.get(site)?.as_ref()
-    }
-
-    /// Bytes that the tensors take.
-    pub fn bytes(&self) -> u64 {
-        self.key_values.iter().flatten().map(|kv| kv.keys.bytes() + kv.values.bytes()).sum()
-    }
-}
 
 /// A latent, a timestep and a conditioning for each row.
 struct Batch<'a> {
@@ -85,7 +69,7 @@ impl UNet {
         // Of the blocks, the coarsest level's and the feed-forward layers are not sensitive.
         let root = whole.precise();
         let (first, last) = (config.levels[0].channels, config.levels.len() - 1);
-        let side = config.sample_size.unwrap_or(crate::diffusion::DEFAULT_SAMPLE_SIZE);
+        let side = config.sample_size.unwrap_or(DEFAULT_SAMPLE_SIZE);
         let resnet = |level: usize| ResnetOptions {
             groups: config.norm_num_groups,
             eps: config.norm_eps,
@@ -167,7 +151,7 @@ impl UNet {
         for transformer in self.transformers() {
             transformer.key_values(embeddings, &mut key_values)?;
         }
-        Ok(Conditioning { context: TextContext { key_values } })
+        Ok(Conditioning { context: TextContext::new(key_values) })
     }
 
     /// `latents` `[rows, channels, h, w]`, a timestep and a conditioning for each row -> the model's output of the same
@@ -232,8 +216,7 @@ impl UNet {
         conditionings: &[&Conditioning],
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor> {
-        let text: Vec<&[Option<KeyValue>]> =
-            conditionings.iter().map(|of_row| of_row.context.key_values.as_slice()).collect();
+        let text: Vec<&[Option<KeyValue>]> = conditionings.iter().map(|of_row| of_row.context.all()).collect();
         let time = self.timestep_embedding.forward(timesteps)?;
         let mut h = self.conv_in.forward(&latents.permute((0, 2, 3, 1))?.contiguous()?)?;
         let mut skips = vec![h.clone()];

@@ -3,24 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::EngineMetrics;
-use crate::telemetry::labels::label;
-
-label! {
-    /// What the worker's time is spent on.
-    WorkerPart as "part" {
-        /// Passes of the UNet, attention under control included.
-        Unet = "unet",
-        /// Text encoder.
-        Encode = "encode",
-        /// Latents to images, previews included.
-        Decode = "decode",
-        /// Waiting for something to do.
-        Idle = "idle",
-        /// Everything else: the engine itself.
-        Engine = "engine",
-    }
-}
+use crate::engine::metrics::{EngineMetrics, WorkerPart};
 
 /// Divides the worker's time among its parts. Time that no part claims is the engine's own.
 #[derive(Debug)]

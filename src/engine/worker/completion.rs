@@ -1,13 +1,13 @@
 //! The end of runs and jobs: finished runs are taken out, recordings kept, and complete jobs answered.
 
 use crate::engine::job::JobEnd;
+use crate::engine::metrics::WorkerPart;
 use crate::engine::runs::Run;
 use crate::engine::runs::forward::Failure;
 use crate::engine::runs::set::Finished;
 use crate::engine::state::{ActiveSource, FinishedEdit, RunOwner};
 use crate::engine::trace::JobPart;
 use crate::engine::worker::Worker;
-use crate::engine::worker::busy_time::WorkerPart;
 use crate::engine::worker::context::Context;
 use crate::recordings::AttentionMaps;
 

@@ -6,11 +6,11 @@ use candle_core::Tensor;
 
 use crate::engine::batch::CompatibilityKey;
 use crate::engine::job::Preview;
+use crate::engine::metrics::WorkerPart;
 use crate::engine::runs::forward::{Failure, guarded};
 use crate::engine::runs::set::{RunKey, decode};
 use crate::engine::state::{ActiveSource, Job};
 use crate::engine::worker::Worker;
-use crate::engine::worker::busy_time::WorkerPart;
 
 impl Worker<'_> {
     /// Makes the previews that are due after a pass of these runs, those of one size together. The error is the

@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::diffusion::samplers::GuidanceMode;
 use crate::engine::batch::CompatibilityKey;
 use crate::engine::job::Stage;
+use crate::engine::metrics::WorkerPart;
 use crate::engine::runs::forward::Failure;
 use crate::engine::runs::set::Pass;
 use crate::engine::runs::{Run, guidance_of};
 use crate::engine::state::ActiveSource;
 use crate::engine::trace::JobPart;
 use crate::engine::worker::Worker;
-use crate::engine::worker::busy_time::WorkerPart;
 use crate::engine::worker::wait_estimate::{Load, start_times};
 use crate::recordings::Source;
 

@@ -6,20 +6,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::engine::metrics::{SelfTestEnd, WorkerPart};
 use crate::engine::runs::forward::Failure;
 use crate::engine::worker::Worker;
-use crate::engine::worker::busy_time::WorkerPart;
-use crate::telemetry::labels::label;
-
-label! {
-    /// How a self-test of the idle worker ended.
-    SelfTestEnd as "outcome" {
-        /// It computes.
-        Succeeded = "succeeded",
-        /// It does not.
-        Failed = "failed",
-    }
-}
 
 /// How soon a self-test that failed is repeated.
 const RETRY_AFTER: Duration = Duration::from_secs(5);

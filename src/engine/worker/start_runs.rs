@@ -7,12 +7,12 @@ use candle_core::{Device, Tensor};
 
 use crate::diffusion::ConditioningKey;
 use crate::engine::job::{EngineError, PreparedEdit};
+use crate::engine::metrics::WorkerPart;
 use crate::engine::runs::forward::Failure;
 use crate::engine::runs::set::RunKey;
 use crate::engine::runs::{EditRun, ReplayRun, Run, Sampling, SourceRun, needs_of};
 use crate::engine::state::{Attention, Begun, EditBegan, Job, OpenLog, Readable, SourceState};
 use crate::engine::worker::Worker;
-use crate::engine::worker::busy_time::WorkerPart;
 use crate::engine::worker::context::Context;
 use crate::engine::worker::encode::Encoded;
 use crate::recordings::budget::Reservation;

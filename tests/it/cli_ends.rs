@@ -93,13 +93,13 @@ fn an_edit_that_fails_fails_alone_and_is_named() {
     let output = run(&[&flags[..], &["--equalizer", "bus=1e38", "--to", "a blue car", "--json"]].concat());
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
-    assert!(stderr.starts_with("reprompt: edit 1 (--to \"a red bus\"): the latents are not numbers"), "{stderr}");
+    assert!(stderr.starts_with("reprompt: edit 1 (--to \"a red bus\"): the latents contain NaN"), "{stderr}");
     let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((told["object"].as_str(), told["data"].as_array().map(Vec::len)), (Some("list"), Some(1)));
     assert_eq!(told["data"][0]["prompt"], "a blue car");
     assert!(folder.path().join("edited-2.png").is_file() && !folder.path().join("edited.png").exists());
     let alone = refused(&[&flags[..], &["--equalizer", "bus=1e38", "--json"]].concat(), 1);
-    assert!(alone.starts_with("reprompt: the latents are not numbers"), "{alone}");
+    assert!(alone.starts_with("reprompt: the latents contain NaN"), "{alone}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn refuse(key: &'static str, value: impl ToString, expected: impl Into<String>) 
 
 fn check_computing(settings: &Settings) -> Result<(), ConfigError> {
     if settings.max_batch_rows < GuidanceMode::MAX_ROWS {
-        let expected = format!("at least {}, the rows of one image, are needed", GuidanceMode::MAX_ROWS);
+        let expected = format!("expected at least {}, the rows of one image", GuidanceMode::MAX_ROWS);
         return refuse("max_batch_rows", settings.max_batch_rows, expected);
     }
     let has_cuda = cfg!(feature = "cuda");

@@ -85,9 +85,10 @@ pub fn open_log() -> SharedLog {
 }
 
 pub fn prepared_edit() -> PreparedEdit {
-    let prompt = |text: &str| Arc::new(Prompt::new(text, vec![1, 5, 6, 2], vec![0..0, 0..1, 2..5, 0..0], 77));
+    let prompt =
+        |text: &str, noun: u32| Arc::new(Prompt::new(text, vec![1, 5, noun, 2], vec![0..0, 0..1, 2..5, 0..0], 77));
     let params = EditParams::default();
-    PreparedEdit::from_prompts(&Presets::default(), prompt("a cat"), prompt("a dog"), &params, STEPS).unwrap()
+    PreparedEdit::from_prompts(&Presets::default(), prompt("a cat", 6), prompt("a dog", 7), &params, STEPS).unwrap()
 }
 
 pub fn work_of_edit() -> Work {

@@ -54,7 +54,8 @@ async fn the_deadline_cuts_draining_short_and_logs_how_many_jobs_were_aborted() 
     process.signal("INT");
     let (code, log) = process.ended().await;
     assert_eq!(code, Some(0), "{log}");
-    let warning = log.lines().find(|line| line.contains("jobs are aborted")).unwrap_or_else(|| panic!("no warning: {log}"));
+    let warning =
+        log.lines().find(|line| line.contains("jobs are aborted")).unwrap_or_else(|| panic!("no warning: {log}"));
     assert!(warning.contains("WARN") && warning.contains("jobs=1") && warning.contains("deadline"), "{warning}");
     assert_eq!(job.join().unwrap().unwrap().1["code"], "draining", "the client gets an answer");
 }

@@ -14,6 +14,8 @@ pub(crate) struct Invalid<F> {
     pub code: Code,
     /// The field at fault.
     pub field: F,
+    /// Where inside the field, as a path such as `[1].word`; empty for the whole of it.
+    pub inside: String,
     /// What is wrong.
     pub detail: String,
 }
@@ -26,13 +28,19 @@ impl<F: FieldName> Invalid<F> {
 
     /// Any other problem of a field.
     pub(crate) fn new(code: Code, field: F, detail: impl Into<String>) -> Self {
-        Self { code, field, detail: detail.into() }
+        Self { code, field, inside: String::new(), detail: detail.into() }
+    }
+
+    /// The same, of a part of the field.
+    #[must_use]
+    pub(crate) fn inside(self, path: impl Into<String>) -> Self {
+        Self { inside: path.into(), ..self }
     }
 }
 
 /// The problem of a field at the top of the body.
 impl<F: FieldName> From<Invalid<F>> for Problem {
-    fn from(Invalid { code, field, detail }: Invalid<F>) -> Self {
-        Self::new(code, detail).at(field.name())
+    fn from(Invalid { code, field, inside, detail }: Invalid<F>) -> Self {
+        Self::new(code, detail).at(format!("{}{inside}", field.name()))
     }
 }

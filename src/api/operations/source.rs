@@ -62,7 +62,7 @@ impl SourcePlace {
     }
 
     /// The problem of a source's field.
-    pub(crate) fn problem(self, Invalid { code, field, detail }: Invalid<SourceField>) -> Problem {
+    pub(crate) fn problem(self, Invalid { code, field, detail, .. }: Invalid<SourceField>) -> Problem {
         Problem::new(code, detail).at(self.path(field))
     }
 }

@@ -100,7 +100,20 @@ impl EditFields {
         })
     }
 
+    /// The factors, one for each word.
     fn equalizer(&self) -> Result<Vec<Equalize>, Invalid<EditField>> {
+        let factors = self.factors()?;
+        for (at, Equalize { word, .. }) in factors.iter().enumerate() {
+            if factors[..at].iter().any(|earlier| earlier.word == *word) {
+                let detail = format!("the word {word} has two strengths; give it one");
+                return Err(Invalid::value(EditField::Equalizer, detail).inside(format!("[{at}].word")));
+            }
+        }
+        Ok(factors)
+    }
+
+    /// The factors as they are given, in either form.
+    fn factors(&self) -> Result<Vec<Equalize>, Invalid<EditField>> {
         // Strengths are checked where the plan is made: beyond f32 they are infinite there.
         #[allow(clippy::cast_possible_truncation)]
         let factor = |word: &WordRef, strength: f64| Equalize { word: word.clone(), strength: strength as f32 };

@@ -107,12 +107,12 @@ codes! {
 #[test]
 fn every_code_has_one_test_and_one_snapshot() {
     let names = |codes: &[Code]| codes.iter().map(|code| code.as_str().to_owned()).collect::<BTreeSet<_>>();
-    assert_eq!(names(TESTED), names(&Code::ALL), "a code is tested by the table above");
+    assert_eq!(names(TESTED), names(Code::ALL), "a code is tested by the table above");
     assert_eq!(TESTED.len(), Code::ALL.len());
     let files = std::fs::read_dir(root().join("tests/it/codes")).unwrap();
     let files = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let snapshots: BTreeSet<_> = files.filter_map(|name| name.strip_suffix(".snap").map(str::to_owned)).collect();
-    assert_eq!(snapshots, names(&Code::ALL));
+    assert_eq!(snapshots, names(Code::ALL));
 }
 
 /// Holds an answer to the snapshot of its code, and the contract's example to the answer.

@@ -128,6 +128,7 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
     use tokio::time::timeout;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -137,7 +138,7 @@ mod tests {
     static RELEASED: Semaphore = Semaphore::const_new(0);
 
     /// A server that holds `/slow` until it is released and answers everything else at once.
-    async fn server(connections: usize, head: Duration) -> (SocketAddr, IntGauge, oneshot::Sender<()>) {
+    async fn server(connections: usize, head: Duration) -> (SocketAddr, IntGauge, oneshot::Sender<()>, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, open) = (listener.local_addr().unwrap(), IntGauge::new("open", "open").unwrap());
         let (close, closed) = oneshot::channel::<()>();
@@ -149,10 +150,10 @@ mod tests {
         let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
         let router = Router::new().route("/slow", get(slow)).route("/peer", get(peer));
         let limits = ConnectionLimits { connections, head };
-        tokio::spawn(serve(listener, router, limits, open.clone(), async {
+        let served = tokio::spawn(serve(listener, router, limits, open.clone(), async {
             let _ = closed.await;
         }));
-        (address, open, close)
+        (address, open, close, served)
     }
 
     async fn ask(stream: &mut TcpStream, path: &str) {
@@ -167,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn headers_that_do_not_arrive_and_long_pauses_close_the_connection() {
-        let (address, open, _close) = server(8, Duration::from_millis(100)).await;
+        let (address, open, _close, _) = server(8, Duration::from_millis(100)).await;
         for begin in ["", "GET /peer HTTP/1.1\r\nhost: a\r\nx-slow:", "GET /peer HTTP/1.1\r\nhost: a\r\n\r\n"] {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(begin.as_bytes()).await.unwrap();
@@ -185,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_beyond_the_limit_waits_until_another_closes() {
-        let (address, open, _close) = server(1, PATIENCE).await;
+        let (address, open, _close, _) = server(1, PATIENCE).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         ask(&mut first, "/peer").await;
         assert!(answer(&mut first).await.contains("200 OK"));
@@ -200,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn shutdown_answers_open_requests() {
-        let (address, _open, close) = server(8, PATIENCE).await;
+        let (address, _open, close, served) = server(8, PATIENCE).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         ask(&mut stream, "/slow").await;
         timeout(PATIENCE, RECEIVED.acquire()).await.expect("the call is received").unwrap().forget();
@@ -212,9 +213,11 @@ mod tests {
             }
         };
         timeout(PATIENCE, refused).await.expect("no more connections");
+        assert!(!served.is_finished(), "it waits for the open request");
         RELEASED.add_permits(1);
         let mut rest = String::new();
         timeout(PATIENCE, stream.read_to_string(&mut rest)).await.expect("it is closed").unwrap();
         assert!(rest.contains("200 OK") && rest.ends_with("slow"), "{rest}");
+        timeout(PATIENCE, served).await.expect("nothing is left to wait for").unwrap();
     }
 }

@@ -14,10 +14,11 @@ async fn memory_does_not_grow_with_the_number_of_sessions() {
             process.call("POST", "/v1/edits", Some(&json!({"source": source, "prompt": "a dog"}))).unwrap();
         assert_eq!((status, &answer["session"]["recording"]), (200, &json!("created")), "{answer}");
     };
-    (0..8).for_each(edit);
+    // The allocator reaches its working size first.
+    (0..20).for_each(edit);
     let before = process.resident_bytes();
-    (8..28).for_each(edit);
+    (20..100).for_each(edit);
     let grown = process.resident_bytes().saturating_sub(before);
-    // Were they all kept, these twenty would take about 5 MB.
-    assert!(grown < 2 << 20, "{grown} bytes more after 20 edits");
+    // Were they all kept, these eighty would take about 20 MB. The allocator's own drift is one or two.
+    assert!(grown < 8 << 20, "{grown} bytes more after 80 edits");
 }

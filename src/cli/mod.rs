@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use crate::cli::error::CliError;
+pub(crate) use crate::cli::error::CliError;
 use crate::config::{Options, Settings, unknown_variables};
 
 const EXAMPLES: &str = "\

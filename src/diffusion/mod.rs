@@ -13,10 +13,10 @@
 
 mod architecture;
 mod conditioning;
-pub mod error;
+pub(crate) mod error;
 pub mod nn;
 pub mod noise;
-pub mod profile;
+pub(crate) mod profile;
 pub mod samplers;
 pub mod text;
 pub mod unet;
@@ -27,11 +27,12 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-pub use architecture::{ArchitectureProfile, SiteGrouping};
-pub use conditioning::{Conditioning, ConditioningKey, TextContext};
+pub(crate) use architecture::ArchitectureProfile;
+pub use architecture::SiteGrouping;
+pub use conditioning::{Conditioning, ConditioningKey};
 pub use error::ModelError;
 use nn::Compute;
-pub use profile::{Hints, SamplingDefaults};
+pub(crate) use profile::{Hints, SamplingDefaults};
 use samplers::{NoiseSchedule, Sampler, SamplerName};
 use text::encoders::TextEncoders;
 use text::tokenizer::Tokenizer;

@@ -14,8 +14,8 @@ use image::codecs::webp::WebPEncoder;
 use image::error::{EncodingError, ImageFormatHint};
 use image::{ExtendedColorType, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits};
 
-pub use contact_sheet::{Captioned, contact_sheet};
-pub use heat::heat_overlay;
+pub(crate) use contact_sheet::{Captioned, contact_sheet};
+pub(crate) use heat::heat_overlay;
 
 /// An RGB image in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]

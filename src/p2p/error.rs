@@ -9,7 +9,6 @@ use crate::p2p::prompt::{Prompt, WordRef};
 /// Why an edit cannot be planned.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-#[expect(missing_docs, reason = "each message says what its fields are")]
 pub enum EditError {
     /// A word is not in the prompt that it is looked up in.
     #[error("{prompt} {word}; {} {}", prompt.listing(), words.join(", "))]

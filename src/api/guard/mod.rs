@@ -6,13 +6,13 @@
 //! [`rate`]; jobs are counted by [`job_limit`]. Keys are neither logged nor kept: [`api_keys`] holds their hashes.
 
 pub mod address;
-pub mod admit;
+pub(crate) mod admit;
 pub mod api_keys;
-pub mod caller;
-pub mod cors;
-pub mod job_limit;
-pub mod rate;
-pub mod security_headers;
+pub(crate) mod caller;
+pub(crate) mod cors;
+pub(crate) mod job_limit;
+pub(crate) mod rate;
+pub(crate) mod security_headers;
 pub mod timeouts;
 
 use std::num::NonZeroU32;
@@ -25,7 +25,7 @@ use tokio::task::AbortHandle;
 
 use crate::api::guard::address::Proxies;
 use crate::api::guard::api_keys::file::{KeyFile, KeysReload};
-pub use crate::api::guard::caller::Caller;
+pub(crate) use crate::api::guard::caller::Caller;
 use crate::api::guard::job_limit::{JobLimiter, JobPermit};
 use crate::api::guard::rate::Rate;
 use crate::api::guard::timeouts::TimeLimits;

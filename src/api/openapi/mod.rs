@@ -8,7 +8,7 @@
 mod answers;
 mod examples;
 mod problems;
-pub mod security;
+pub(crate) mod security;
 
 use std::sync::LazyLock;
 

@@ -19,14 +19,6 @@ pub enum Representation {
 /// Media types of an answer.
 const ANSWERS: &str = "application/json, image/png, image/jpeg, image/webp";
 
-/// The representation that the `Accept` header prefers where there are no events; JSON without one.
-///
-/// # Errors
-/// `not_acceptable`.
-pub fn representation(headers: &HeaderMap) -> Result<Representation, Problem> {
-    representation_or(headers, Representation::Json)
-}
-
 /// The representation that the `Accept` header prefers; `otherwise` without one, and where any is as good as another.
 ///
 /// # Errors
@@ -109,12 +101,12 @@ mod tests {
     fn of(accept: &'static str) -> Result<Representation, Code> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-        representation(&headers).map_err(|problem| problem.code())
+        representation_or(&headers, Representation::Json).map_err(|problem| problem.code())
     }
 
     #[test]
     fn json_unless_an_image_has_a_higher_weight() {
-        assert_eq!(representation(&HeaderMap::new()), Ok(Representation::Json));
+        assert_eq!(representation_or(&HeaderMap::new(), Representation::Json), Ok(Representation::Json));
         assert_eq!(of("*/*"), Ok(Representation::Json));
         assert_eq!(of("image/png"), Ok(Representation::Image(Some(OutputFormat::Png))));
         assert_eq!(of("image/webp, application/json;q=0.5"), Ok(Representation::Image(Some(OutputFormat::Webp))));
@@ -155,7 +147,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("Text/Event-Stream, application/json;q=0.5"));
         assert_eq!(representation_or_events(&headers), Ok(Representation::Events));
-        assert_eq!(representation(&headers), Ok(Representation::Json));
+        assert_eq!(representation_or(&headers, Representation::Json), Ok(Representation::Json));
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/*"));
         assert_eq!(representation_or_events(&headers).map_err(|problem| problem.code()), Err(Code::NotAcceptable));
     }

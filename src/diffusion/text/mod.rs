@@ -1,5 +1,5 @@
 //! Prompts: tokenizers and text encoders.
 
-pub mod encoder;
+pub(crate) mod encoder;
 pub(crate) mod encoders;
 pub mod tokenizer;

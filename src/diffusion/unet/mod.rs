@@ -14,10 +14,9 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Result, Tensor};
 
-pub use attention::{
-    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Found, KeyValue, NoControl, PlannedTerm, RowPlan,
-};
-pub use config::UNetConfig;
+pub use attention::{AttentionControl, AttentionKind, AttentionSite, NoControl};
+pub(crate) use attention::{AttentionRow, Found, KeyValue, PlannedTerm, RowPlan};
+pub(crate) use config::UNetConfig;
 
 use crate::diffusion::conditioning::{Conditioning, TextContext};
 use crate::diffusion::error::ModelError;

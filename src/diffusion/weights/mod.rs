@@ -5,7 +5,7 @@
 //! device computes in.
 
 pub mod embedded;
-pub mod files;
+pub(crate) mod files;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

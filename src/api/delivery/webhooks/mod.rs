@@ -20,9 +20,10 @@ use reqwest::{Client, StatusCode, Url};
 use tokio::sync::Semaphore;
 
 use crate::api::delivery::jobs::{JobId, JobStore, object};
-pub use crate::api::delivery::webhooks::hosts::{AllowedHost, InvalidHost};
+pub(crate) use crate::api::delivery::webhooks::hosts::AllowedHost;
 use crate::api::delivery::webhooks::retry::{Attempt, with_retries};
-pub use crate::api::delivery::webhooks::sign::{InvalidSecret, WebhookSecret};
+pub(crate) use crate::api::delivery::webhooks::sign::InvalidSecret;
+pub use crate::api::delivery::webhooks::sign::WebhookSecret;
 use crate::api::operations::bodies::unix_seconds;
 use crate::api::problem::{Code, Problem};
 use crate::telemetry::labels::label;

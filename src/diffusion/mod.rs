@@ -52,8 +52,6 @@ pub struct ModelInfo {
     pub tokenizer: Tokenizer,
     /// The noise schedule that it was trained with.
     pub schedule: NoiseSchedule,
-    /// The samplers that it is served with.
-    pub samplers: &'static [SamplerName],
     /// The one of a request that names none.
     pub default_sampler: SamplerName,
     /// Which of its attention editing is about.
@@ -121,7 +119,6 @@ impl Model {
             tokenizer,
             architecture: ArchitectureProfile::of(unet.config()),
             schedule,
-            samplers: SamplerName::ALL,
             default_sampler,
             defaults,
             hints,

@@ -121,11 +121,6 @@ impl AttentionLog {
         &self.layout
     }
 
-    /// Where its tensors lie.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
     /// What there is of a step.
     pub fn step(&self, step: usize) -> StepAttention {
         self.read().steps.get(step).cloned().unwrap_or_default()

@@ -289,7 +289,7 @@ fn report(rounds: &[BTreeMap<&str, f64>], engine: &Engine, options: &Options) ->
     }
     let company = median_of(&|round| round["8 edits at once"] / round["8 edits in a row"]).0;
     let parts: BTreeMap<_, _> =
-        WorkerPart::ALL.iter().map(|part| (part.as_str(), engine.metrics().worker_seconds.of(*part).get())).collect();
+        WorkerPart::ALL.iter().map(|part| (part.as_str(), engine.metrics().worker_seconds.with(*part).get())).collect();
     let busy: f64 = parts.iter().filter(|(part, _)| **part != WorkerPart::Idle.as_str()).map(|(_, time)| time).sum();
     let overhead = parts[WorkerPart::Engine.as_str()] / busy;
     println!("\n8 edits at once against 8 in a row: {company:.2}");

@@ -107,7 +107,7 @@ fn tell_address(what: &str, listener: &TcpListener) -> Result<(), CliError> {
 
 /// Serves metrics and probes for as long as there is a runtime, also while the service drains.
 async fn serve_operations(listener: TcpListener, state: Arc<AppState>, head: Duration) {
-    let open = state.metrics.connections.of(Listener::Metrics);
+    let open = state.metrics.connections.with(Listener::Metrics);
     let limits = ConnectionLimits { connections: OPERATIONS_CONNECTIONS, head };
     connections::serve(listener, api::metrics_router(state), limits, open, std::future::pending()).await;
 }
@@ -124,7 +124,7 @@ async fn serve(
     let limits = ConnectionLimits { connections: settings.max_connections, head: settings.header_timeout };
     let metrics = &state.metrics;
     metrics.connections_limit.set(i64::try_from(limits.connections).unwrap_or(i64::MAX));
-    let (router, open) = (api::router(Arc::clone(state)), metrics.connections.of(Listener::Api));
+    let (router, open) = (api::router(Arc::clone(state)), metrics.connections.with(Listener::Api));
     let mut server = tokio::spawn(connections::serve(listener, router, limits, open, async {
         // A sender that is gone closes too.
         let _ = closed.await;

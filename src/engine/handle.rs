@@ -2,7 +2,7 @@
 //!
 //! When the handle is dropped, the worker finishes the jobs that it has and its thread ends.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::engine::{EngineConfig, EngineMetrics, worker};
 use crate::kernels::pool::Pool;
 use crate::p2p::Presets;
 use crate::recordings::{Folder, RecordingMetrics, RecordingStore, Recordings, StoreError};
+use crate::sync::lock;
 use crate::telemetry::metrics::MetricsRegistry;
 
 /// A worker that has taken no turn for this long is not ready. It takes one after every step of a batch, and the largest
@@ -211,12 +212,12 @@ impl Engine {
         let metrics = &self.shared.metrics;
         self.readiness().inspect_err(|error| {
             let is_draining = *error == EngineError::Draining;
-            metrics.jobs_refused.of(if is_draining { RefuseReason::Draining } else { RefuseReason::NotReady }).inc();
+            metrics.jobs_refused.with(if is_draining { RefuseReason::Draining } else { RefuseReason::NotReady }).inc();
         })?;
         let permit = match Arc::clone(&self.shared.queue_slots).try_acquire_owned() {
             Ok(permit) => permit,
             Err(TryAcquireError::NoPermits) => {
-                metrics.jobs_refused.of(RefuseReason::QueueFull).inc();
+                metrics.jobs_refused.with(RefuseReason::QueueFull).inc();
                 let waiting = self.shared.queue_limit;
                 return Err(EngineError::QueueFull { waiting, retry_after: self.retry_after() });
             }
@@ -229,7 +230,7 @@ impl Engine {
         let estimated_wait = self.shared.new_starts_in();
         let (ticket, handle) = Ticket::new(work, options, slot, &self.shared.unfinished, (position, estimated_wait));
         self.events.send(Event::Job(Box::new(ticket))).map_err(|_| self.failure())?;
-        metrics.jobs_taken.of(kind).inc();
+        metrics.jobs_taken.with(kind).inc();
         Ok(handle)
     }
 
@@ -252,7 +253,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         // A worker that has ended already does not receive it.
         let _ = self.events.send(Event::End);
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = lock(&self.worker).take();
         if let Some(worker) = worker
             && worker.join().is_err()
         {

@@ -40,7 +40,7 @@ impl Recordings {
     /// The same with budgets that are made elsewhere.
     pub fn with_budgets(limits: SessionLimits, budgets: Budgets, metrics: Arc<RecordingMetrics>) -> Self {
         for (tier, budget) in budgets.iter() {
-            metrics.recording_budget_bytes.of(tier).set(as_gauge(budget.limit()));
+            metrics.recording_budget_bytes.with(tier).set(as_gauge(budget.limit()));
         }
         Self { index: Arc::new(Index::new(limits, budgets, metrics)), queue: OnceLock::new() }
     }
@@ -147,9 +147,9 @@ impl Recordings {
         let tiers = self.index.all_recorded(|_, entry| entry.tier());
         for tier in Tier::ALL.iter().copied() {
             let count = tiers.iter().filter(|found| **found == tier).count();
-            metrics.sessions.of(tier).set(i64::try_from(count).unwrap_or(i64::MAX));
-            metrics.recording_bytes.of(tier).set(as_gauge(self.used(tier)));
-            metrics.recording_peak_bytes.of(tier).set(as_gauge(self.peak(tier)));
+            metrics.sessions.with(tier).set(i64::try_from(count).unwrap_or(i64::MAX));
+            metrics.recording_bytes.with(tier).set(as_gauge(self.used(tier)));
+            metrics.recording_peak_bytes.with(tier).set(as_gauge(self.peak(tier)));
         }
     }
 

@@ -57,7 +57,7 @@ async fn a_job_that_panics_or_fails_fails_alone() {
         engine.readiness().unwrap();
     }
     idle(&engine).await;
-    assert_eq!(engine.metrics().jobs.of(JobEnd::Failed).get(), 2);
+    assert_eq!(engine.metrics().jobs.with(JobEnd::Failed).get(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +99,7 @@ async fn two_hundred_clients_that_leave_at_random_steps_leave_nothing_behind() {
     let late = engine.metrics().step_seconds.get_sample_count() - steps;
     assert!(late <= 2, "the worker took {late} steps for no job");
     let metrics = engine.metrics();
-    let ended = [JobEnd::Succeeded, JobEnd::Cancelled, JobEnd::Failed].map(|end| metrics.jobs.of(end).get());
+    let ended = [JobEnd::Succeeded, JobEnd::Cancelled, JobEnd::Failed].map(|end| metrics.jobs.with(end).get());
     assert_eq!((ended[0] + ended[1], ended[2]), (200, 0), "{ended:?}");
     // Sources that came to their end are kept; of the others not a byte is left.
     let kept: u64 = engine.sessions().views().iter().map(|view| view.bytes[Tier::Trajectory]).sum();
@@ -148,7 +148,7 @@ async fn ten_times_more_load_than_the_queue_holds_is_refused_with_a_time_to_retr
     }
     // Four run, eight wait.
     assert_eq!((accepted.len(), refused), (12, 68));
-    assert_eq!(engine.metrics().jobs_refused.of(RefuseReason::QueueFull).get(), 68);
+    assert_eq!(engine.metrics().jobs_refused.with(RefuseReason::QueueFull).get(), 68);
     let Err(EngineError::QueueFull { retry_after, .. }) = engine.submit(record(99, 5), JobOptions::default()) else {
         panic!("the queue is full");
     };
@@ -207,7 +207,7 @@ async fn aborting_answers_running_jobs_within_a_step_and_leaves_nothing() {
     engine.abort();
     assert_eq!(within(running.outcome()).await.unwrap_err(), EngineError::Draining);
     idle(&engine).await;
-    assert_eq!(engine.metrics().jobs_cancelled.of(CancelReason::Draining).get(), 1);
+    assert_eq!(engine.metrics().jobs_cancelled.with(CancelReason::Draining).get(), 1);
     assert_eq!([Tier::Memory, Tier::Trajectory].map(|tier| engine.sessions().used(tier)), [0, 0]);
 }
 
@@ -263,7 +263,7 @@ async fn an_idle_worker_shows_that_it_still_computes() {
     let health = fake::Health::default();
     let engine =
         fake::engine_of_health(&health, EngineConfig { self_test_after: Duration::from_millis(50), ..config() }).await;
-    let self_tests = |end| engine.metrics().self_tests.of(end).get();
+    let self_tests = |end| engine.metrics().self_tests.with(end).get();
     until("a self-test", async || self_tests(SelfTestEnd::Succeeded) > 1).await;
     assert_eq!((engine.readiness(), self_tests(SelfTestEnd::Failed)), (Ok(()), 0));
     health.store(fake::FAILS, Ordering::Relaxed);

@@ -36,7 +36,7 @@ async fn edited(engine: &Engine) -> (Vec<u8>, RecordingUse, u64) {
     let source = Arc::new(Source { guidance_scale: 5.0, ..new });
     let (model, presets) = (engine.model().unwrap(), engine.presets().unwrap());
     let edit = PreparedEdit::new(model, presets, &source, "a dog on the beach", &EditParams::default()).unwrap();
-    let replayed = || engine.metrics().rows.of(RowKind::Replay).get();
+    let replayed = || engine.metrics().rows.with(RowKind::Replay).get();
     let before = replayed();
     let outcome = engine.submit(Work::Edit { source, edit }, JobOptions::default()).unwrap().outcome().await.unwrap();
     (outcome.edited_image.unwrap().rgb.clone(), outcome.recording, replayed() - before)

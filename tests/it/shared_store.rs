@@ -179,7 +179,7 @@ async fn an_edit_of_a_session_that_lies_only_in_a_slow_shared_store_is_served_fr
     assert!(*outcome.edited_image.unwrap() == *wanted, "the bytes are others");
     assert_eq!(outcome.recording, RecordingUse::Hit);
     assert_eq!(store.state().gets, parts, "all of it was read");
-    assert_eq!(engine.sessions().metrics().hits.of(Tier::Disk).get(), 1);
+    assert_eq!(engine.sessions().metrics().hits.with(Tier::Disk).get(), 1);
     let views = engine.sessions().views();
     assert_eq!((views.len(), views[0].hits), (1, 1));
     // What was read is not written again.

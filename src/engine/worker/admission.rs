@@ -44,7 +44,7 @@ impl Worker<'_> {
                 }
                 Err(NotStarted::Failed(ticket, error)) => {
                     tracing::warn!(parent: ticket.trace.job(), %error, "a job could not be started");
-                    self.context.shared.metrics.jobs.of(JobEnd::Failed).inc();
+                    self.context.shared.metrics.jobs.with(JobEnd::Failed).inc();
                     ticket.answer(Err(error));
                     changed = true;
                 }
@@ -204,7 +204,7 @@ impl Context<'_> {
         };
         match log.moved_to(self.model.device(), reservation) {
             Ok(moved) => {
-                store.metrics().promotions.of(Tier::Memory).inc();
+                store.metrics().promotions.with(Tier::Memory).inc();
                 let moved = Arc::new(moved);
                 source.pins.log = store.attach_attention(&source.id, Place::Device, &moved);
                 open.move_to(Place::Device, moved);

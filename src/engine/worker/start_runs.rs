@@ -142,7 +142,7 @@ impl Context<'_> {
         }
         let recomputed = missing.minus(&read);
         if found == Tier::Disk {
-            store.metrics().promotions.of(Tier::Disk).inc();
+            store.metrics().promotions.with(Tier::Disk).inc();
         }
         if !recomputed.is_empty() {
             self.replay(source, open.log(), &recomputed)?;

@@ -182,6 +182,6 @@ impl Webhook {
                 WebhookEnd::GivenUp
             }
         };
-        webhooks.ends.of(end).inc();
+        webhooks.ends.with(end).inc();
     }
 }

@@ -150,7 +150,7 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
     match &mut folder {
         None => {
             let texts = plan.edits.first().map_or(&[][..], |edit| &edit.texts);
-            console::print_bytes(&files::encode(write::edited(first), plan.output, texts, "the image")?)?;
+            console::print_bytes(&files::encode(first.image(), plan.output, texts, "the image")?)?;
         }
         Some(folder) => {
             let source = write::source(folder, &plan, first)?;

@@ -50,6 +50,8 @@ impl Worker<'_> {
                 }
             }
         }
+        // Now and not after the next step, which may take long: a started job has left the queue's gauge.
+        self.show_running_jobs();
         changed
     }
 
@@ -139,7 +141,6 @@ impl Context<'_> {
         }
         let job = Job::new(ticket, recording_use, edit);
         self.shared.metrics.queue_seconds.observe(job.queued_for().as_secs_f64());
-        self.shared.metrics.running_jobs.inc();
         job
     }
 

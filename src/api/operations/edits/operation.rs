@@ -95,10 +95,8 @@ impl Operation for EditOperation {
             let image = EncodedImage::encode(Arc::clone(&outcome.source_image), *output, texts).await?;
             body.data.push(ImageData::new("source", image));
         }
-        // An edit without an image of its own is its source.
-        let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
         let texts = png_metadata::of_edit(model, source, edit, params);
-        let image = EncodedImage::encode(Arc::clone(edited), *output, texts.clone()).await?;
+        let image = EncodedImage::encode(Arc::clone(outcome.image()), *output, texts.clone()).await?;
         body.data.push(ImageData::new("edit", image.clone()));
         let body = AnswerBody::Edit(Box::new(body));
         Ok(Answer { status: StatusCode::OK, location: None, body, image, output: *output, texts, headers })

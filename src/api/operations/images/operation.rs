@@ -48,7 +48,7 @@ impl ImagesOperation {
 
     async fn encode(&self, source: &Source, outcome: &Outcome) -> Result<(EncodedImage, Vec<Text>), Problem> {
         let texts = png_metadata::of_source(&self.model, source);
-        let image = EncodedImage::encode(Arc::clone(&outcome.source_image), self.output, texts.clone()).await?;
+        let image = EncodedImage::encode(Arc::clone(outcome.image()), self.output, texts.clone()).await?;
         Ok((image, texts))
     }
 

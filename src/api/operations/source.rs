@@ -12,11 +12,10 @@ use crate::api::problem::{Code, Problem, prompt_problem};
 use crate::diffusion::ModelInfo;
 use crate::diffusion::samplers::SamplerName;
 use crate::engine::max_pixels;
+use crate::media::MAX_SIDE;
 use crate::recordings::{Origin, Source};
 
 const MAX_GUIDANCE: f64 = 100.0;
-/// WebP has no longer sides, whatever the model can do.
-const MAX_SIDE: usize = 16_383;
 
 fields! {
     /// What an image is made from. Only the prompt is required; the rest defaults to the model's own.
@@ -184,7 +183,7 @@ impl SourceFields {
                 return unsupported(field, detail);
             }
         }
-        let max_side = |(_, side): &(_, usize)| *side > MAX_SIDE;
+        let max_side = |(_, side): &(_, usize)| *side > usize::from(MAX_SIDE);
         if let Some((field, _)) = fields.into_iter().zip([width, height]).find(max_side) {
             let detail = format!("unsupported size {width}x{height}; a side may have at most {MAX_SIDE} pixels");
             return unsupported(field, detail);

@@ -106,7 +106,7 @@ impl Model {
         let vae = Vae::load(files, compute)?;
         check_widths(&unet, &vae, text_encoders.width())?;
         let vae_factor = vae.config().factor();
-        let (schedule, default_sampler) = (NoiseSchedule::load(files)?, SamplerName::default());
+        let (schedule, default_sampler) = (NoiseSchedule::load(files)?, SamplerName::Ddim);
         let (defaults, hints) = profile::load(files)?;
         if let Err(error) = samplers::sampler(&schedule, default_sampler, defaults.num_inference_steps) {
             return Err(ModelError::config(profile::PROFILE_FILE, format!("`num_inference_steps`: {error}")));

@@ -24,7 +24,7 @@ use reprompt::diffusion::weights::embedded;
 use reprompt::diffusion::{ConditioningKey, Model, ModelFiles};
 use reprompt::engine::WorkerPart;
 use reprompt::engine::runs::Sampling;
-use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
+use reprompt::engine::{Engine, EngineConfig, EngineParts, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::Tier;
 use reprompt::recordings::{Origin, SessionLimits, Source};
@@ -108,7 +108,8 @@ impl Options {
             sessions,
             self_test_after: Duration::MAX,
         };
-        let (engine, loaded) = Engine::start(self.files.clone(), config, &MetricsRegistry::new()).unwrap();
+        let parts = EngineParts::new(&MetricsRegistry::new(), &config.sessions).unwrap();
+        let (engine, loaded) = Engine::start(self.files.clone(), config, parts).unwrap();
         loaded.await.unwrap().unwrap();
         engine
     }

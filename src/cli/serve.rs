@@ -13,15 +13,16 @@ use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
 use crate::api;
+use crate::api::operations::models::check_examples;
 use crate::api::transport::connections;
 use crate::api::transport::connections::ConnectionLimits;
 use crate::api::transport::connections::Listener;
 use crate::api::{ApiConfig, AppState};
 use crate::cli::CliError;
-use crate::cli::settings::{api_config, engine_config, model_files, prepare};
+use crate::cli::settings::{api_config, engine_config, engine_parts, model_files, prepare};
 use crate::cli::signals::Signals;
 use crate::config::{Settings, unknown_variables};
-use crate::engine::{Engine, LoadError, Loaded};
+use crate::engine::{Engine, EngineConfig, Loaded, load};
 use crate::telemetry;
 use crate::telemetry::metrics::MetricsRegistry;
 
@@ -61,8 +62,7 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
     let operations = settings.metrics_listen.map(|address| listen("metrics_listen", address)).transpose()?;
     let registry = MetricsRegistry::new().with_process_metrics().map_err(std::io::Error::other);
     let registry = registry.map_err(CliError::io("cannot register metrics"))?;
-    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?, &registry)
-        .map_err(CliError::io("cannot start the worker"))?;
+    let (engine, loaded) = start_engine(settings, &registry)?;
     let config = api_config(settings)?;
     tell_who_may_call(settings, &config);
     let state = {
@@ -80,6 +80,19 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
     // Tasks go before the engine: they hold jobs, and the engine waits for its worker, which waits for jobs.
     drop(runtime);
     result
+}
+
+/// Starts the engine. A model is loaded once its examples are checked too, so that a service with wrong examples is never
+/// ready.
+fn start_engine(settings: &Settings, registry: &MetricsRegistry) -> Result<(Engine, Loaded), CliError> {
+    let (files, config) = (model_files(settings), engine_config(settings)?);
+    let parts = engine_parts(registry, &config)?;
+    let load = move |config: &EngineConfig| {
+        let model = load(&files, config)?;
+        check_examples(model.info())?;
+        Ok(model)
+    };
+    Engine::start_with(config, parts, load).map_err(CliError::io("cannot start the worker"))
 }
 
 /// Says once how far the service is open.
@@ -184,9 +197,6 @@ async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration)
 async fn failure(loaded: Loaded, engine: &Engine) -> CliError {
     if let Ok(Err(error)) = loaded.await {
         return error.into();
-    }
-    if let Err(error) = api::operations::models::check_examples(engine) {
-        return LoadError::from(error).into();
     }
     engine.ended().await;
     engine.failure().into()

@@ -8,18 +8,16 @@ use std::time::Duration;
 
 use tokio::sync::{TryAcquireError, oneshot, watch};
 
-use crate::diffusion::nn::Compute;
 use crate::diffusion::{ModelFiles, ModelInfo};
 use crate::engine::backend::Backend;
 use crate::engine::job::{EngineError, JobHandle, JobOptions, QueueSlot, RefuseReason, Ticket, Work};
 use crate::engine::loading::{LoadError, load, prepare};
 use crate::engine::shared::{Event, LoadedModel, Shared};
-use crate::engine::{EngineConfig, EngineMetrics, worker};
+use crate::engine::{EngineConfig, EngineMetrics, EngineParts, worker};
 use crate::kernels::pool::Pool;
 use crate::p2p::Presets;
-use crate::recordings::{Folder, RecordingMetrics, RecordingStore, Recordings, StoreError};
+use crate::recordings::{Folder, RecordingStore, Recordings, StoreError};
 use crate::sync::lock;
-use crate::telemetry::metrics::MetricsRegistry;
 
 /// A worker that has taken no turn for this long is not ready. It takes one after every step of a batch, and the largest
 /// step of a large model on a slow CPU takes minutes.
@@ -46,19 +44,12 @@ pub fn max_pixels(model: &ModelInfo) -> usize {
 }
 
 impl Engine {
-    /// Starts the worker, which loads the model; jobs are taken once it has. The engine's metrics are registered in
-    /// `registry`.
+    /// Starts the worker, which loads the model; jobs are taken once it has.
     ///
     /// # Errors
-    /// Where no thread can be started, or the registry has the metrics of another engine.
-    pub fn start(
-        files: ModelFiles,
-        config: EngineConfig,
-        registry: &MetricsRegistry,
-    ) -> std::io::Result<(Self, Loaded)> {
-        Self::start_with(config, registry, move |config| {
-            load(&files, &Compute { device: config.device.clone(), dtype: config.dtype })
-        })
+    /// Where no thread can be started.
+    pub fn start(files: ModelFiles, config: EngineConfig, parts: EngineParts) -> std::io::Result<(Self, Loaded)> {
+        Self::start_with(config, parts, move |config| load(&files, config))
     }
 
     /// Starts the worker with a model that `load` makes on the worker's thread.
@@ -67,11 +58,11 @@ impl Engine {
     /// Those of [`Self::start`].
     pub fn start_with(
         config: EngineConfig,
-        registry: &MetricsRegistry,
+        parts: EngineParts,
         load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError> + Send + 'static,
     ) -> std::io::Result<(Self, Loaded)> {
         let dir = config.sessions.dir.clone();
-        Self::start_with_store(config, registry, load, move |model| match dir {
+        Self::start_with_store(config, parts, load, move |model| match dir {
             Some(dir) => Ok(Some(Arc::new(Folder::open(&dir, &model.fingerprint)?))),
             None => Ok(None),
         })
@@ -84,14 +75,13 @@ impl Engine {
     /// Those of [`Self::start`].
     pub fn start_with_store(
         config: EngineConfig,
-        registry: &MetricsRegistry,
+        parts: EngineParts,
         load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError> + Send + 'static,
         open: impl FnOnce(&ModelInfo) -> Result<Option<Arc<dyn RecordingStore>>, StoreError> + Send + 'static,
     ) -> std::io::Result<(Self, Loaded)> {
-        let metrics = Arc::new(EngineMetrics::register(registry).map_err(std::io::Error::other)?);
-        let recordings = Arc::new(RecordingMetrics::register(registry).map_err(std::io::Error::other)?);
+        let EngineParts { metrics, recording_metrics, budgets } = parts;
         metrics.queue_limit.set(i64::try_from(config.queue_limit).unwrap_or(i64::MAX));
-        let store = Arc::new(Recordings::new(config.sessions.clone(), recordings));
+        let store = Arc::new(Recordings::with_budgets(config.sessions.clone(), budgets, recording_metrics));
         let shared = Arc::new(Shared::new(store, metrics, config.queue_limit));
         let (events, incoming) = mpsc::channel();
         let (loaded, loaded_receiver) = oneshot::channel();

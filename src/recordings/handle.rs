@@ -31,13 +31,14 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// No recordings yet, within these limits.
+    /// No recordings yet, within these limits and budgets that are made of them.
     pub fn new(limits: SessionLimits, metrics: Arc<RecordingMetrics>) -> Self {
         let budgets = Budgets::new(&limits);
         Self::with_budgets(limits, budgets, metrics)
     }
 
-    /// The same with budgets that are made elsewhere.
+    /// The same with budgets that are made elsewhere, whatever bytes the limits say. No other recordings may share them:
+    /// only what is recorded here is evicted to make room.
     pub fn with_budgets(limits: SessionLimits, budgets: Budgets, metrics: Arc<RecordingMetrics>) -> Self {
         for (tier, budget) in budgets.iter() {
             metrics.recording_budget_bytes.with(tier).set(as_gauge(budget.limit()));

@@ -13,12 +13,12 @@ use reprompt::diffusion::unet::{AttentionControl, AttentionSite};
 use reprompt::diffusion::weights::embedded;
 use reprompt::diffusion::{Conditioning, ConditioningKey, Model, ModelError, ModelInfo};
 use reprompt::engine::backend::Backend;
-use reprompt::engine::{Engine, EngineConfig, PreparedEdit, Work};
+use reprompt::engine::{Engine, EngineConfig, EngineParts, PreparedEdit, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::{Origin, Source, ValueBytes};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
-use crate::support::config;
+use crate::support::parts;
 
 /// A source of this seed makes every pass panic that it takes part in.
 pub const PANICS: u64 = 1_000_001;
@@ -99,23 +99,23 @@ pub async fn engine_in(registry: &MetricsRegistry, step_time: Duration, config: 
     started((step_time, Encoded::default(), Health::default()), config, registry).await
 }
 
-/// An engine on a fake whose model has this name, loaded; its metrics have the name as a label.
-pub async fn engine_of_model(name: &str, registry: &MetricsRegistry) -> Engine {
+/// An engine on a fake whose model has this name, loaded.
+pub async fn engine_of_model(name: &str, config: EngineConfig, parts: EngineParts) -> Engine {
     let name = name.to_owned();
-    let registry = registry.with_label("model", &name);
     let load = move |_: &EngineConfig| {
         let mut fake = Fake::new(Duration::ZERO, Encoded::default(), Health::default());
         Arc::get_mut(&mut fake.info).expect("the only one").name = name;
         Ok(Box::new(fake) as Box<dyn Backend>)
     };
-    let (engine, loaded) = Engine::start_with(config(), &registry, load).unwrap();
+    let (engine, loaded) = Engine::start_with(config, parts, load).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }
 
 async fn started(fake: (Duration, Encoded, Health), config: EngineConfig, registry: &MetricsRegistry) -> Engine {
     let load = move |_: &EngineConfig| Ok(Box::new(Fake::shared(fake.0, fake.1, fake.2)) as Box<dyn Backend>);
-    let (engine, loaded) = Engine::start_with(config, registry, load).unwrap();
+    let parts = parts(registry, &config);
+    let (engine, loaded) = Engine::start_with(config, parts, load).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }

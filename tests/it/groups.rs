@@ -13,7 +13,7 @@ use reprompt::p2p::EditParams;
 use reprompt::recordings::{Origin, SessionLimits, Source};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
-use crate::support::config;
+use crate::support::{config, parts};
 
 const STEPS: usize = 4;
 
@@ -24,8 +24,9 @@ async fn engine(grouping: SiteGrouping, dir: Option<&Path>) -> Engine {
         Arc::get_mut(&mut model.info).unwrap().architecture.grouping = grouping;
         Ok(Box::new(model) as Box<dyn Backend>)
     };
-    let (engine, loaded) =
-        Engine::start_with(EngineConfig { sessions, ..config() }, &MetricsRegistry::new(), load).unwrap();
+    let config = EngineConfig { sessions, ..config() };
+    let parts = parts(&MetricsRegistry::new(), &config);
+    let (engine, loaded) = Engine::start_with(config, parts, load).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::weights::embedded;
 use reprompt::engine::{
     CancelReason, Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Stage, Work, load,
@@ -15,7 +14,7 @@ use reprompt::recordings::store::{Content, Listing, StoredSession, Tensors};
 use reprompt::recordings::{Origin, Part, RecordingStore, SessionId, SessionLimits, Source, StoreError, Tier};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
-use crate::support::config;
+use crate::support::{config, parts};
 use crate::waiting::until;
 
 const STEPS: usize = 4;
@@ -127,12 +126,11 @@ async fn replica(store: &Remote) -> Engine {
     // Only to have a budget for what is stored: the folder is never opened.
     let sessions = SessionLimits { dir: Some("unused".into()), ..SessionLimits::default() };
     let config = EngineConfig { sessions, ..config() };
-    let load = |config: &EngineConfig| {
-        load(&embedded::demo(), &Compute { device: config.device.clone(), dtype: config.dtype })
-    };
+    let load = |config: &EngineConfig| load(&embedded::demo(), config);
     let store: Arc<dyn RecordingStore> = Arc::new(store.clone());
     let open = move |_: &_| Ok(Some(store));
-    let (engine, loaded) = Engine::start_with_store(config, &MetricsRegistry::new(), load, open).unwrap();
+    let parts = parts(&MetricsRegistry::new(), &config);
+    let (engine, loaded) = Engine::start_with_store(config, parts, load, open).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }

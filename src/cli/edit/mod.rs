@@ -34,7 +34,7 @@ use crate::cli::edit::progress::{Lines, follow};
 use crate::cli::edit::scopes::{Scope, scopes};
 use crate::cli::edit::write::Written;
 use crate::cli::settings;
-use crate::cli::settings::{engine_config, model_files, prepare};
+use crate::cli::settings::{engine_config, engine_parts, model_files, prepare};
 use crate::cli::{CliError, console, flags};
 use crate::config::{LogFormat, Settings};
 use crate::engine::{Engine, EngineError, JOB_FAILED, JobOptions, Outcome, Work};
@@ -121,8 +121,10 @@ fn is_stdout(output: &Path) -> bool {
 async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<(), CliError> {
     let lines = Lines::default();
     let loading = lines.waiting("loading the model");
-    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?, &MetricsRegistry::new())
-        .map_err(CliError::io("cannot start the worker"))?;
+    let config = engine_config(settings)?;
+    let parts = engine_parts(&MetricsRegistry::new(), &config)?;
+    let (engine, loaded) =
+        Engine::start(model_files(settings), config, parts).map_err(CliError::io("cannot start the worker"))?;
     loaded.await.map_err(|_| EngineError::Stalled)??;
     loading.finish_and_clear();
     let model = engine.model()?;

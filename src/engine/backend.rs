@@ -43,7 +43,7 @@ pub trait Backend {
     /// The smallest pass, from a prompt to an image's bytes: checks that everything computes.
     fn probe(&self) -> std::result::Result<(), ModelError> {
         let side = self.info().min_side;
-        let conditionings = self.condition(&[ConditioningKey::new("")])?;
+        let conditionings = self.condition(&[self.info().conditioning_key("")?])?;
         let conditionings: Vec<_> = conditionings.iter().collect();
         let output = self.forward(&self.noise(0, side, side)?, &[0.0], &conditionings, &mut NoControl)?;
         self.decode(&output)?;

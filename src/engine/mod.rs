@@ -33,7 +33,8 @@ pub use self::config::{EngineConfig, EngineParts};
 pub use self::handle::{Engine, Loaded, max_pixels};
 pub use self::job::{
     CancelReason, EngineError, InternalError, JobEnd, JobGroup, JobHandle, JobKind, JobOptions, Outcome, Outcomes,
-    PrepareError, PreparedEdit, Preview, Progress, RecordingUse, RefuseReason, Stage, Timings, Work, tokenize,
+    PrepareError, PreparedEdit, PreparedSource, Preview, Progress, RecordingUse, RefuseReason, Stage, Timings, Work,
+    tokenize,
 };
 pub use self::loading::{LoadError, load};
 pub use self::metrics::{EngineMetrics, SelfTestEnd, WorkerPart};

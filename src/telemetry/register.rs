@@ -5,7 +5,7 @@ use prometheus::{
     CounterVec, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
 
-use crate::telemetry::labels::{LabeledMetric, Label, SeriesVec};
+use crate::telemetry::labels::{Label, LabeledMetric, SeriesVec};
 use crate::telemetry::metrics::MetricsRegistry;
 
 /// A metric that can be created and registered.

@@ -333,7 +333,7 @@ async fn two_engines_in_one_process_keep_to_budgets_of_their_own() {
     assert_eq!((of_small.used(), of_small.peak()), (bytes, bytes), "the second recording evicted the first");
     assert_eq!(of_large.used(), 2 * bytes, "the other engine keeps both");
 
-    [&large, &small].map(Engine::refresh_metrics);
+    [&large, &small].into_iter().for_each(Engine::refresh_metrics);
     let text = metrics.text();
     for (series, value) in [
         ("reprompt_recordings_budget_bytes{model=\"large\",tier=\"trajectory\"}", 1 << 30),

@@ -8,7 +8,7 @@ use reprompt::diffusion::weights::embedded;
 use reprompt::diffusion::{Model, SiteGrouping};
 use reprompt::engine::backend::Backend;
 use reprompt::engine::runs::RowKind;
-use reprompt::engine::{Engine, EngineConfig, JobOptions, PreparedEdit, RecordingUse, Work};
+use reprompt::engine::{Engine, EngineConfig, JobOptions, PreparedEdit, PreparedSource, RecordingUse, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::{Origin, SessionLimits, Source};
 use reprompt::telemetry::metrics::MetricsRegistry;
@@ -34,8 +34,8 @@ async fn engine(grouping: SiteGrouping, dir: Option<&Path>) -> Engine {
 /// The pixels of an edit, how it found its source, and the rows that were replayed for it.
 async fn edited(engine: &Engine) -> (Vec<u8>, RecordingUse, u64) {
     let new = Source::new("a cat on the beach", Origin::Seed(5), STEPS, (128, 128));
-    let source = Arc::new(Source { guidance_scale: 5.0, ..new });
     let (model, presets) = (engine.model().unwrap(), engine.presets().unwrap());
+    let source = PreparedSource::new(model, Source { guidance_scale: 5.0, ..new }).unwrap();
     let edit = PreparedEdit::new(model, presets, &source, "a dog on the beach", &EditParams::default()).unwrap();
     let replayed = || engine.metrics().rows.with(RowKind::Replay).get();
     let before = replayed();

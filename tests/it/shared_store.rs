@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use reprompt::diffusion::weights::embedded;
 use reprompt::engine::{
-    CancelReason, Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Stage, Work, load,
+    CancelReason, Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, PreparedSource, RecordingUse, Stage, Work,
+    load,
 };
 use reprompt::media::Image;
 use reprompt::p2p::EditParams;
@@ -135,13 +136,13 @@ async fn replica(store: &Remote) -> Engine {
     engine
 }
 
-fn source() -> Arc<Source> {
+fn source(engine: &Engine) -> PreparedSource {
     let new = Source::new("a cat on the beach", Origin::Seed(1), STEPS, (64, 64));
-    Arc::new(Source { guidance_scale: 5.0, ..new })
+    PreparedSource::new(engine.model().unwrap(), Source { guidance_scale: 5.0, ..new }).unwrap()
 }
 
 fn edit(engine: &Engine) -> Work {
-    let (model, presets, source) = (engine.model().unwrap(), engine.presets().unwrap(), source());
+    let (model, presets, source) = (engine.model().unwrap(), engine.presets().unwrap(), source(engine));
     let edit = PreparedEdit::new(model, presets, &source, "a dog on the beach", &EditParams::default()).unwrap();
     Work::Edit { source, edit }
 }
@@ -189,7 +190,7 @@ async fn an_edit_of_a_session_that_lies_only_in_a_slow_shared_store_is_served_fr
 async fn a_recording_that_is_asked_for_is_found_in_the_shared_store() {
     let (store, _) = recorded().await;
     let engine = replica(&store).await;
-    let outcome = run(&engine, Work::Record { source: source() }).await;
+    let outcome = run(&engine, Work::Record { source: source(&engine) }).await;
     assert_eq!(outcome.recording, RecordingUse::Hit);
     assert_eq!(store.state().gets, 1, "the trajectory alone");
     assert_eq!(engine.sessions().views()[0].hits, 1);

@@ -15,12 +15,10 @@ mod request;
 mod scopes;
 mod write;
 
-use std::io::IsTerminal;
-use std::path::Path;
-use std::sync::Arc;
-
 use clap::ArgMatches;
 use serde_json::{Value, json};
+use std::io::IsTerminal;
+use std::path::Path;
 use tokio::task::JoinSet;
 
 use crate::api::operations::bodies::alignment;
@@ -202,12 +200,12 @@ async fn compute(
     for (at, edit) in plan.edits.iter().enumerate() {
         let name = if plan.edits.len() > 1 { format!("edit {}", at + 1) } else { "edit".to_owned() };
         let line = lines.steps(name, edit.caption.clone(), steps);
-        let work = Work::Edit { source: Arc::clone(source), edit: edit.prepared.clone() };
+        let work = Work::Edit { source: source.clone(), edit: edit.prepared.clone() };
         let handle = engine.submit(work, JobOptions { previews: 0, attention: !edit.heat.is_empty() })?;
         jobs.spawn(async move { (Some(at), follow(handle, line).await) });
         if at == 0 {
             // After the first edit, which says what of the source is to be recorded; it is there for its line.
-            let handle = engine.submit(Work::Record { source: Arc::clone(source) }, JobOptions::default())?;
+            let handle = engine.submit(Work::Record { source: source.clone() }, JobOptions::default())?;
             let line = source_line.clone();
             jobs.spawn(async move { (None, follow(handle, line).await) });
         }
@@ -253,7 +251,7 @@ fn answer<'a>(
     };
     let body = serde_json::to_value(edit.response(model, plan, outcome));
     let mut body = body.map_err(|error| CliError::io("cannot write JSON")(error.into()))?;
-    body["source"] = json!(SourceBody::from(&*plan.source));
+    body["source"] = json!(SourceBody::from(&**plan.source));
     body["prompt"] = json!(edit.prepared.prompt.text());
     body["data"] = files.map(Written::json).collect();
     Ok(body)

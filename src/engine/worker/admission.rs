@@ -6,7 +6,7 @@
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use crate::engine::job::{EngineError, JobEnd, RecordingUse, Ticket, Work};
+use crate::engine::job::{EngineError, JobEnd, PreparedSource, RecordingUse, Ticket, Work};
 use crate::engine::runs::{ROWS_PER_REPLAY, guidance_of};
 use crate::engine::state::{
     ActiveSource, EditState, Job, Opened, Pins, SharedLog, SourceState, Stored, TrajectoryState,
@@ -14,7 +14,7 @@ use crate::engine::state::{
 use crate::engine::worker::context::Context;
 use crate::engine::worker::room::NoRoom;
 use crate::engine::worker::{Queued, Worker};
-use crate::recordings::{Coverage, Lookup, Place, Recording, SessionId, Source, Tier};
+use crate::recordings::{Coverage, Lookup, Place, Recording, SessionId, Tier};
 
 /// Why a job does not start.
 enum NotStarted {
@@ -151,7 +151,7 @@ impl Context<'_> {
     }
 
     /// A source as it is found, with room for its trajectory; nothing is done for it yet.
-    fn find_source(&self, id: &SessionId, source: &Arc<Source>) -> Result<SourceState, NoRoom> {
+    fn find_source(&self, id: &SessionId, source: &PreparedSource) -> Result<SourceState, NoRoom> {
         let layout = Arc::new(self.layout_of(source));
         let (recording, stored) = match self.store().look_up(id) {
             Lookup::Known(recording) if recording.is_trajectory_stored => (Some(recording), Stored::Yes),
@@ -173,7 +173,7 @@ impl Context<'_> {
                 (TrajectoryState::found(stored, room), SharedLog::default(), Pins::default())
             }
         };
-        Ok(SourceState::new(id.clone(), Arc::clone(source), layout, parts))
+        Ok(SourceState::new(id.clone(), source.clone(), layout, parts))
     }
 
     /// Begins to have a source, once there is room for all that its job holds: it is looked up, read, or run.

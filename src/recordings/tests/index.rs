@@ -105,7 +105,8 @@ fn gauges_follow_budgets_and_tiers_when_they_are_shown() {
     recordings.show_counts();
     let metrics = recordings.metrics();
     let gauges = |tier| {
-        [&metrics.sessions, &metrics.recording_bytes, &metrics.recording_budget_bytes].map(|gauge| gauge.with(tier).get())
+        [&metrics.sessions, &metrics.recording_bytes, &metrics.recording_budget_bytes]
+            .map(|gauge| gauge.with(tier).get())
     };
     assert_eq!(gauges(Tier::Trajectory), [1, 200, 300]);
     assert_eq!(gauges(Tier::Memory), [1, 100, 200]);

@@ -17,16 +17,15 @@ use crate::api::operations::operation::{Operation, Works};
 use crate::api::operations::output::Output;
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Engine, Outcome, Outcomes, PreparedEdit, Work};
+use crate::engine::{Engine, Outcome, Outcomes, PreparedEdit, PreparedSource, Work};
 use crate::p2p::EditParams;
-use crate::recordings::Source;
 
 /// An edit of a source.
 #[derive(Debug)]
 pub(super) struct EditOperation {
     engine: Arc<Engine>,
     model: Arc<ModelInfo>,
-    source: Arc<Source>,
+    source: PreparedSource,
     edit: PreparedEdit,
     fields: EditFields,
     params: EditParams,
@@ -39,7 +38,7 @@ impl EditOperation {
     pub(super) fn new(
         engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,
-        source: Arc<Source>,
+        source: PreparedSource,
         edit: PreparedEdit,
         (fields, params): (EditFields, EditParams),
         warnings: Vec<WarningBody>,
@@ -73,7 +72,7 @@ impl Operation for EditOperation {
     }
 
     fn works(&self) -> Works {
-        let work = Work::Edit { source: Arc::clone(&self.source), edit: self.edit.clone() };
+        let work = Work::Edit { source: self.source.clone(), edit: self.edit.clone() };
         Works { attention: self.fields.attention, ..Works::one(work) }
     }
 

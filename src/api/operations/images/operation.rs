@@ -16,7 +16,7 @@ use crate::api::operations::operation::{Operation, Works};
 use crate::api::operations::output::Output;
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Engine, Outcome, Outcomes, Work};
+use crate::engine::{Engine, Outcome, Outcomes, PreparedSource, Work};
 use crate::media::Text;
 use crate::recordings::Source;
 
@@ -25,8 +25,8 @@ use crate::recordings::Source;
 pub(super) struct ImagesOperation {
     engine: Arc<Engine>,
     model: Arc<ModelInfo>,
-    before: Vec<Arc<Source>>,
-    last: Arc<Source>,
+    before: Vec<PreparedSource>,
+    last: PreparedSource,
     as_url: bool,
     warnings: Vec<WarningBody>,
     output: Output,
@@ -37,8 +37,8 @@ impl ImagesOperation {
     pub(super) fn new(
         engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,
-        before: Vec<Arc<Source>>,
-        last: Arc<Source>,
+        before: Vec<PreparedSource>,
+        last: PreparedSource,
         as_url: bool,
         warnings: Vec<WarningBody>,
         output: Output,
@@ -72,7 +72,7 @@ impl Operation for ImagesOperation {
     }
 
     fn works(&self) -> Works {
-        let record = |source: &Arc<Source>| Work::Record { source: Arc::clone(source) };
+        let record = |source: &PreparedSource| Work::Record { source: source.clone() };
         Works { before: self.before.iter().map(record).collect(), ..Works::one(record(&self.last)) }
     }
 

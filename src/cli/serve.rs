@@ -13,15 +13,16 @@ use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
 use crate::api;
+use crate::api::operations::models::check_examples;
 use crate::api::transport::connections;
 use crate::api::transport::connections::ConnectionLimits;
 use crate::api::transport::connections::Listener;
 use crate::api::{ApiConfig, AppState};
 use crate::cli::CliError;
-use crate::cli::settings::{api_config, engine_config, model_files, prepare};
+use crate::cli::settings::{api_config, engine_config, engine_parts, model_files, prepare};
 use crate::cli::signals::Signals;
 use crate::config::{Settings, unknown_variables};
-use crate::engine::{Engine, LoadError, Loaded};
+use crate::engine::{Engine, EngineConfig, Loaded, load};
 use crate::telemetry;
 use crate::telemetry::metrics::MetricsRegistry;
 
@@ -61,8 +62,7 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
     let operations = settings.metrics_listen.map(|address| listen("metrics_listen", address)).transpose()?;
     let registry = MetricsRegistry::new().with_process_metrics().map_err(std::io::Error::other);
     let registry = registry.map_err(CliError::io("cannot register metrics"))?;
-    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?, &registry)
-        .map_err(CliError::io("cannot start the worker"))?;
+    let (engine, loaded) = start_engine(settings, &registry)?;
     let config = api_config(settings)?;
     tell_who_may_call(settings, &config);
     let state = {
@@ -80,6 +80,19 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
     // Tasks go before the engine: they hold jobs, and the engine waits for its worker, which waits for jobs.
     drop(runtime);
     result
+}
+
+/// Starts the engine. A model is loaded once its examples are checked too, so that a service with wrong examples is never
+/// ready.
+fn start_engine(settings: &Settings, registry: &MetricsRegistry) -> Result<(Engine, Loaded), CliError> {
+    let (files, config) = (model_files(settings), engine_config(settings)?);
+    let parts = engine_parts(registry, &config)?;
+    let load = move |config: &EngineConfig| {
+        let model = load(&files, config)?;
+        check_examples(model.info())?;
+        Ok(model)
+    };
+    Engine::start_with(config, parts, load).map_err(CliError::io("cannot start the worker"))
 }
 
 /// Says once how far the service is open.
@@ -107,7 +120,7 @@ fn tell_address(what: &str, listener: &TcpListener) -> Result<(), CliError> {
 
 /// Serves metrics and probes for as long as there is a runtime, also while the service drains.
 async fn serve_operations(listener: TcpListener, state: Arc<AppState>, head: Duration) {
-    let open = state.metrics.connections.of(Listener::Metrics);
+    let open = state.metrics.connections.with(Listener::Metrics);
     let limits = ConnectionLimits { connections: OPERATIONS_CONNECTIONS, head };
     connections::serve(listener, api::metrics_router(state), limits, open, std::future::pending()).await;
 }
@@ -124,7 +137,7 @@ async fn serve(
     let limits = ConnectionLimits { connections: settings.max_connections, head: settings.header_timeout };
     let metrics = &state.metrics;
     metrics.connections_limit.set(i64::try_from(limits.connections).unwrap_or(i64::MAX));
-    let (router, open) = (api::router(Arc::clone(state)), metrics.connections.of(Listener::Api));
+    let (router, open) = (api::router(Arc::clone(state)), metrics.connections.with(Listener::Api));
     let mut server = tokio::spawn(connections::serve(listener, router, limits, open, async {
         // A sender that is gone closes too.
         let _ = closed.await;
@@ -184,9 +197,6 @@ async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration)
 async fn failure(loaded: Loaded, engine: &Engine) -> CliError {
     if let Ok(Err(error)) = loaded.await {
         return error.into();
-    }
-    if let Err(error) = api::operations::models::check_examples(engine) {
-        return LoadError::from(error).into();
     }
     engine.ended().await;
     engine.failure().into()

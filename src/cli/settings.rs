@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::api::{ApiConfig, JobLimits};
-use crate::cli::device;
+use crate::cli::{CliError, device};
 use crate::config::{ConfigError, DeviceChoice, DtypeChoice, Options, Settings};
 use crate::diffusion::ModelFiles;
 use crate::diffusion::weights::embedded;
-use crate::engine::EngineConfig;
+use crate::engine::{EngineConfig, EngineParts};
 use crate::recordings::SessionLimits;
+use crate::telemetry::metrics::MetricsRegistry;
 
 /// A worker without work shows once a minute that it could do some.
 const SELF_TEST_AFTER: Duration = Duration::from_secs(60);
@@ -89,6 +90,12 @@ pub fn engine_config(settings: &Settings) -> Result<EngineConfig, ConfigError> {
         },
         self_test_after: SELF_TEST_AFTER,
     })
+}
+
+/// The engine's metrics in `registry`, and its budgets: all bytes that the settings allow, as it is the only engine.
+pub fn engine_parts(registry: &MetricsRegistry, config: &EngineConfig) -> Result<EngineParts, CliError> {
+    let parts = EngineParts::new(registry, &config.sessions).map_err(std::io::Error::other);
+    parts.map_err(CliError::io("cannot register metrics"))
 }
 
 /// What the HTTP API is started with.

@@ -78,6 +78,14 @@ impl ModelInfo {
     pub fn sampler(&self, name: SamplerName, steps: usize) -> std::result::Result<Arc<dyn Sampler>, ModelError> {
         samplers::sampler(&self.schedule, name, steps)
     }
+
+    /// The key of a prompt's conditioning.
+    ///
+    /// # Errors
+    /// Those of [`Tokenizer::encode_prompt`].
+    pub fn conditioning_key(&self, prompt: &str) -> std::result::Result<ConditioningKey, ModelError> {
+        Ok(ConditioningKey::new(&self.tokenizer.encode_prompt(prompt)?.ids))
+    }
 }
 
 /// A model on its device.
@@ -105,7 +113,7 @@ impl Model {
         let vae = Vae::load(files, compute)?;
         check_widths(&unet, &vae, text_encoders.width())?;
         let vae_factor = vae.config().factor();
-        let (schedule, default_sampler) = (NoiseSchedule::load(files)?, SamplerName::default());
+        let (schedule, default_sampler) = (NoiseSchedule::load(files)?, SamplerName::Ddim);
         let (defaults, hints) = profile::load(files)?;
         if let Err(error) = samplers::sampler(&schedule, default_sampler, defaults.num_inference_steps) {
             return Err(ModelError::config(profile::PROFILE_FILE, format!("`num_inference_steps`: {error}")));
@@ -148,10 +156,14 @@ impl Model {
     /// What the UNet reads of each prompt, encoded in one pass; a conditioning does not depend on the others.
     ///
     /// # Errors
-    /// [`ModelError::PromptTooLong`], or a failed tensor operation.
+    /// [`ModelError::PromptTooLong`], or a failed tensor operation, such as on ids that are not the model's.
     pub fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
-        let tokens = keys.iter().map(|key| self.info.tokenizer.encode_prompt(&key.prompt));
-        let ids = tokens.map(|tokens| Ok(tokens?.ids)).collect::<std::result::Result<Vec<_>, ModelError>>()?;
+        let limit = self.info.tokenizer.max_tokens();
+        // Padding to the limit would cut a longer prompt.
+        if let Some(key) = keys.iter().find(|key| key.ids().len() > limit) {
+            return Err(ModelError::PromptTooLong { tokens: key.ids().len(), limit });
+        }
+        let ids: Vec<_> = keys.iter().map(|key| key.ids().to_vec()).collect();
         let embeddings = self.text_embeddings(&ids)?;
         let conditionings = (0..keys.len()).map(|row| self.unet.condition(&embeddings.get(row)?));
         Ok(conditionings.collect::<Result<_>>()?)

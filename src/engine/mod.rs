@@ -2,7 +2,7 @@
 //!
 //! | part | what it is |
 //! | --- | --- |
-//! | [`Engine`] (`handle`), `config`, `shared` | the handle that submits jobs, its limits, what it shares with the worker |
+//! | [`Engine`] (`handle`), `config`, `shared` | the handle that submits jobs, what it is started with, what it shares with the worker |
 //! | [`ModelRegistry`] (`registry`) | which engine serves which model |
 //! | [`job`] | what can be asked for, and what comes back |
 //! | `state` | a source, its attention log and its jobs: states whose transitions are methods |
@@ -29,12 +29,12 @@ mod state;
 mod trace;
 mod worker;
 
-pub use self::config::EngineConfig;
+pub use self::config::{EngineConfig, EngineParts};
 pub use self::handle::Engine;
 pub(crate) use self::handle::{Loaded, max_pixels};
 pub use self::job::{
-    CancelReason, EngineError, JobEnd, JobHandle, JobOptions, Outcome, PreparedEdit, Progress, RecordingUse,
-    RefuseReason, Stage, Work,
+    CancelReason, EngineError, JobEnd, JobHandle, JobOptions, Outcome, PreparedEdit, PreparedSource, Progress,
+    RecordingUse, RefuseReason, Stage, Work,
 };
 pub(crate) use self::job::{JobGroup, Outcomes, PrepareError, Timings, tokenize};
 pub use self::loading::{LoadError, load};

@@ -8,7 +8,7 @@
 //! done. Nothing is dropped under its lock: giving back gigabytes of tensors takes its time.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use crate::recordings::attention_log::AttentionLog;
@@ -24,6 +24,7 @@ use crate::recordings::session_id::SessionId;
 use crate::recordings::source::Source;
 use crate::recordings::store::StoredSession;
 use crate::recordings::trajectory::Trajectory;
+use crate::sync::lock;
 
 /// All sessions.
 #[derive(Debug)]
@@ -130,7 +131,7 @@ impl Index {
         let detached = inner.entries.get_mut(id).and_then(Entry::take_attention);
         drop(inner);
         if let Some((place, log)) = detached {
-            self.metrics.demotions.of(Tier::of(Substance::Attention, place)).inc();
+            self.metrics.demotions.with(Tier::of(Substance::Attention, place)).inc();
             drop(log);
         }
     }
@@ -138,7 +139,7 @@ impl Index {
     /// Counts a use of a session; as a hit where all that was wanted of it was found, in `tier` at the lowest.
     pub(crate) fn count_use(&self, id: &SessionId, found_in: Option<Tier>) {
         if let Some(tier) = found_in {
-            self.metrics.hits.of(tier).inc();
+            self.metrics.hits.with(tier).inc();
         }
         let mut inner = self.lock();
         let (tick, clocks) = inner.tick();
@@ -254,7 +255,7 @@ impl Index {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

@@ -82,7 +82,7 @@ async fn next(receiver: &mut Receiver) -> Got {
 }
 
 async fn until_counted(service: &Service, end: WebhookEnd) {
-    let counter = service.state.metrics.webhooks.of(end);
+    let counter = service.state.metrics.webhooks.with(end);
     until("the delivery to end", async || counter.get() > 0).await;
 }
 

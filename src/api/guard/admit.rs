@@ -51,7 +51,7 @@ pub async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: 
             next.run(request).await
         }
         Err((reason, response)) => {
-            guard.metrics.refused.of(reason).inc();
+            guard.metrics.refused.with(reason).inc();
             response
         }
     };

@@ -128,7 +128,7 @@ impl Guard {
         retry_after: Duration,
     ) -> Result<JobPermit, Problem> {
         self.jobs.acquire(caller, count).ok_or_else(|| {
-            self.metrics.refused.of(RequestRefusal::TooManyConcurrent).inc();
+            self.metrics.refused.with(RequestRefusal::TooManyConcurrent).inc();
             let detail = format!("a caller may have at most {} jobs queued and running", self.jobs.limit());
             Problem::new(Code::TooManyConcurrent, detail).with_retry_after(retry_after)
         })

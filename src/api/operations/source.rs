@@ -1,4 +1,5 @@
-//! The fields of a source, and the [`Source`] that they make on a model: defaults filled in, sizes and prompts checked.
+//! The fields of a source, and the [`PreparedSource`] that they make on a model: defaults filled in, sizes checked,
+//! prompts tokenized.
 //!
 //! Contract: a source is given as an object `source`, or by `source_prompt` with its other fields beside those of the
 //! call. Problems name the field as if it stood in the object, wherever it stood.
@@ -11,12 +12,11 @@ use crate::api::operations::values::prompt::{MAX_PROMPT_BYTES, PromptText, check
 use crate::api::problem::{Code, Problem, prompt_problem};
 use crate::diffusion::ModelInfo;
 use crate::diffusion::samplers::SamplerName;
-use crate::engine::max_pixels;
+use crate::engine::{PreparedSource, max_pixels, tokenize};
+use crate::media::MAX_SIDE;
 use crate::recordings::{Origin, Source};
 
 const MAX_GUIDANCE: f64 = 100.0;
-/// WebP has no longer sides, whatever the model can do.
-const MAX_SIDE: usize = 16_383;
 
 fields! {
     /// What an image is made from. Only the prompt is required; the rest defaults to the model's own.
@@ -125,17 +125,18 @@ impl SourceFields {
     ///
     /// # Errors
     /// The first field that the model cannot have.
-    pub(crate) fn resolve(self, model: &ModelInfo) -> Result<Source, Invalid<SourceField>> {
+    pub(crate) fn resolve(self, model: &ModelInfo) -> Result<PreparedSource, Invalid<SourceField>> {
         use SourceField as Field;
         check_length(&self.negative_prompt)
             .map_err(|error| Invalid::new(error.code(), Field::NegativePrompt, error.to_string()))?;
-        let prompts = [(self.prompt.as_str(), Field::Prompt), (&self.negative_prompt, Field::NegativePrompt)];
-        for (prompt, field) in prompts {
-            model.tokenizer.encode_prompt(prompt).map_err(|error| {
+        let tokens = |prompt: &str, field: Field| {
+            tokenize(model, prompt).map_err(|error| {
                 let problem = prompt_problem(&error, field.name());
                 Invalid::new(problem.code(), field, problem.detail())
-            })?;
-        }
+            })
+        };
+        let prompt = tokens(self.prompt.as_str(), Field::Prompt)?;
+        let negative_prompt = tokens(&self.negative_prompt, Field::NegativePrompt)?;
         let steps = self.num_inference_steps.unwrap_or(model.defaults.num_inference_steps);
         let sampler = self.scheduler.unwrap_or(model.default_sampler);
         if let Err(error) = model.sampler(sampler, steps) {
@@ -149,9 +150,10 @@ impl SourceFields {
         let (width, height) = self.size(model)?;
         // A seed is 32 bits in PyTorch's CPU generator, and stays exact in a JavaScript client.
         let seed = self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-        let source = Source::new(self.prompt.as_str(), Origin::Seed(seed), steps, (width, height));
+        let source = Source::new(String::new(), Origin::Seed(seed), steps, (width, height));
         // -0 and 0 are one source.
-        Ok(Source { negative_prompt: self.negative_prompt, sampler, guidance_scale: guidance_scale + 0.0, ..source })
+        let source = Source { sampler, guidance_scale: guidance_scale + 0.0, ..source };
+        Ok(PreparedSource::from_prompts(prompt, &negative_prompt, source))
     }
 
     fn size(&self, model: &ModelInfo) -> Result<(usize, usize), Invalid<SourceField>> {
@@ -184,7 +186,7 @@ impl SourceFields {
                 return unsupported(field, detail);
             }
         }
-        let max_side = |(_, side): &(_, usize)| *side > MAX_SIDE;
+        let max_side = |(_, side): &(_, usize)| *side > usize::from(MAX_SIDE);
         if let Some((field, _)) = fields.into_iter().zip([width, height]).find(max_side) {
             let detail = format!("unsupported size {width}x{height}; a side may have at most {MAX_SIDE} pixels");
             return unsupported(field, detail);

@@ -15,12 +15,10 @@ mod request;
 mod scopes;
 mod write;
 
-use std::io::IsTerminal;
-use std::path::Path;
-use std::sync::Arc;
-
 use clap::ArgMatches;
 use serde_json::{Value, json};
+use std::io::IsTerminal;
+use std::path::Path;
 use tokio::task::JoinSet;
 
 use crate::api::operations::bodies::alignment;
@@ -34,7 +32,7 @@ use crate::cli::edit::progress::{Lines, follow};
 use crate::cli::edit::scopes::{Scope, scopes};
 use crate::cli::edit::write::Written;
 use crate::cli::settings;
-use crate::cli::settings::{engine_config, model_files, prepare};
+use crate::cli::settings::{engine_config, engine_parts, model_files, prepare};
 use crate::cli::{CliError, console, flags};
 use crate::config::{LogFormat, Settings};
 use crate::engine::{Engine, EngineError, JOB_FAILED, JobOptions, Outcome, Work};
@@ -121,8 +119,10 @@ fn is_stdout(output: &Path) -> bool {
 async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<(), CliError> {
     let lines = Lines::default();
     let loading = lines.waiting("loading the model");
-    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?, &MetricsRegistry::new())
-        .map_err(CliError::io("cannot start the worker"))?;
+    let config = engine_config(settings)?;
+    let parts = engine_parts(&MetricsRegistry::new(), &config)?;
+    let (engine, loaded) =
+        Engine::start(model_files(settings), config, parts).map_err(CliError::io("cannot start the worker"))?;
     loaded.await.map_err(|_| EngineError::Stalled)??;
     loading.finish_and_clear();
     let model = engine.model()?;
@@ -150,7 +150,7 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
     match &mut folder {
         None => {
             let texts = plan.edits.first().map_or(&[][..], |edit| &edit.texts);
-            console::print_bytes(&files::encode(write::edited(first), plan.output, texts, "the image")?)?;
+            console::print_bytes(&files::encode(first.image(), plan.output, texts, "the image")?)?;
         }
         Some(folder) => {
             let source = write::source(folder, &plan, first)?;
@@ -200,12 +200,12 @@ async fn compute(
     for (at, edit) in plan.edits.iter().enumerate() {
         let name = if plan.edits.len() > 1 { format!("edit {}", at + 1) } else { "edit".to_owned() };
         let line = lines.steps(name, edit.caption.clone(), steps);
-        let work = Work::Edit { source: Arc::clone(source), edit: edit.prepared.clone() };
+        let work = Work::Edit { source: source.clone(), edit: edit.prepared.clone() };
         let handle = engine.submit(work, JobOptions { previews: 0, attention: !edit.heat.is_empty() })?;
         jobs.spawn(async move { (Some(at), follow(handle, line).await) });
         if at == 0 {
             // After the first edit, which says what of the source is to be recorded; it is there for its line.
-            let handle = engine.submit(Work::Record { source: Arc::clone(source) }, JobOptions::default())?;
+            let handle = engine.submit(Work::Record { source: source.clone() }, JobOptions::default())?;
             let line = source_line.clone();
             jobs.spawn(async move { (None, follow(handle, line).await) });
         }
@@ -251,7 +251,7 @@ fn answer<'a>(
     };
     let body = serde_json::to_value(edit.response(model, plan, outcome));
     let mut body = body.map_err(|error| CliError::io("cannot write JSON")(error.into()))?;
-    body["source"] = json!(SourceBody::from(&*plan.source));
+    body["source"] = json!(SourceBody::from(&**plan.source));
     body["prompt"] = json!(edit.prepared.prompt.text());
     body["data"] = files.map(Written::json).collect();
     Ok(body)

@@ -6,7 +6,7 @@
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use crate::engine::job::{EngineError, JobEnd, RecordingUse, Ticket, Work};
+use crate::engine::job::{EngineError, JobEnd, PreparedSource, RecordingUse, Ticket, Work};
 use crate::engine::runs::{ROWS_PER_REPLAY, guidance_of};
 use crate::engine::state::{
     ActiveSource, EditState, Job, Opened, Pins, SharedLog, SourceState, Stored, TrajectoryState,
@@ -14,7 +14,7 @@ use crate::engine::state::{
 use crate::engine::worker::context::Context;
 use crate::engine::worker::room::NoRoom;
 use crate::engine::worker::{Queued, Worker};
-use crate::recordings::{Coverage, Lookup, Place, Recording, SessionId, Source, Tier};
+use crate::recordings::{Coverage, Lookup, Place, Recording, SessionId, Tier};
 
 /// Why a job does not start.
 enum NotStarted {
@@ -44,12 +44,14 @@ impl Worker<'_> {
                 }
                 Err(NotStarted::Failed(ticket, error)) => {
                     tracing::warn!(parent: ticket.trace.job(), %error, "a job could not be started");
-                    self.context.shared.metrics.jobs.of(JobEnd::Failed).inc();
+                    self.context.shared.metrics.jobs.with(JobEnd::Failed).inc();
                     ticket.answer(Err(error));
                     changed = true;
                 }
             }
         }
+        // Now and not after the next step, which may take long: a started job has left the queue's gauge.
+        self.show_running_jobs();
         changed
     }
 
@@ -139,7 +141,6 @@ impl Context<'_> {
         }
         let job = Job::new(ticket, recording_use, edit);
         self.shared.metrics.queue_seconds.observe(job.queued_for().as_secs_f64());
-        self.shared.metrics.running_jobs.inc();
         job
     }
 
@@ -150,7 +151,7 @@ impl Context<'_> {
     }
 
     /// A source as it is found, with room for its trajectory; nothing is done for it yet.
-    fn find_source(&self, id: &SessionId, source: &Arc<Source>) -> Result<SourceState, NoRoom> {
+    fn find_source(&self, id: &SessionId, source: &PreparedSource) -> Result<SourceState, NoRoom> {
         let layout = Arc::new(self.layout_of(source));
         let (recording, stored) = match self.store().look_up(id) {
             Lookup::Known(recording) if recording.is_trajectory_stored => (Some(recording), Stored::Yes),
@@ -172,7 +173,7 @@ impl Context<'_> {
                 (TrajectoryState::found(stored, room), SharedLog::default(), Pins::default())
             }
         };
-        Ok(SourceState::new(id.clone(), Arc::clone(source), layout, parts))
+        Ok(SourceState::new(id.clone(), source.clone(), layout, parts))
     }
 
     /// Begins to have a source, once there is room for all that its job holds: it is looked up, read, or run.
@@ -204,7 +205,7 @@ impl Context<'_> {
         };
         match log.moved_to(self.model.device(), reservation) {
             Ok(moved) => {
-                store.metrics().promotions.of(Tier::Memory).inc();
+                store.metrics().promotions.with(Tier::Memory).inc();
                 let moved = Arc::new(moved);
                 source.pins.log = store.attach_attention(&source.id, Place::Device, &moved);
                 open.move_to(Place::Device, moved);

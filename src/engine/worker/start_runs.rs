@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
-use crate::diffusion::ConditioningKey;
 use crate::engine::job::{EngineError, PreparedEdit};
 use crate::engine::metrics::WorkerPart;
 use crate::engine::runs::forward::Failure;
@@ -92,7 +91,7 @@ impl Context<'_> {
         };
         let id = source.id.clone();
         let began = job.begin_edit(shared, encode, |edit, attention| {
-            let target = self.conditioning(encoded, ConditioningKey::new(edit.prompt.text()))?;
+            let target = self.conditioning(encoded, &edit.conditioning_key())?;
             let sampling = self.sampling(source.source)?;
             let (log, own_replay, found) = match attention {
                 Attention::Shared(open) => {
@@ -142,7 +141,7 @@ impl Context<'_> {
         }
         let recomputed = missing.minus(&read);
         if found == Tier::Disk {
-            store.metrics().promotions.of(Tier::Disk).inc();
+            store.metrics().promotions.with(Tier::Disk).inc();
         }
         if !recomputed.is_empty() {
             self.replay(source, open.log(), &recomputed)?;

@@ -71,7 +71,7 @@ impl Context<'_> {
         let read = found.map(|found| self.read_trajectory(source, found));
         match read {
             Some(Ok(())) => {
-                self.store().metrics().promotions.of(Tier::Disk).inc();
+                self.store().metrics().promotions.with(Tier::Disk).inc();
                 if let Some(trajectory) = source.trajectory.completed() {
                     source.pins.trajectory = self.store().attach_trajectory(&source.id, trajectory);
                 }

@@ -183,6 +183,6 @@ impl Webhook {
                 WebhookEnd::GivenUp
             }
         };
-        webhooks.ends.of(end).inc();
+        webhooks.ends.with(end).inc();
     }
 }

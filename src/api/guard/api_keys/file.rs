@@ -103,11 +103,11 @@ impl KeyFile {
                 None => {}
                 Some(Ok(ring)) => {
                     keys.set(count(&ring));
-                    reloads.of(KeysReload::Taken).inc();
+                    reloads.with(KeysReload::Taken).inc();
                     tracing::info!(%file, keys = ring.len(), "the API keys have changed");
                 }
                 Some(Err(error)) => {
-                    reloads.of(KeysReload::Refused).inc();
+                    reloads.with(KeysReload::Refused).inc();
                     tracing::error!(%file, %error, "the file of API keys is invalid; the keys from before stay in force");
                 }
             }

@@ -18,7 +18,7 @@ use crate::api::operations::attention::request::AttentionQuery;
 use crate::api::operations::attention::response::{AttentionAnswer, AttentionList, AttentionResponse, WordAttention};
 use crate::api::operations::output::Output;
 use crate::api::operations::sessions::known_source;
-use crate::api::problem::{Code, Problem, prompt_problem};
+use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::blocking::blocking;
 use crate::api::transport::content_negotiation;
@@ -26,7 +26,7 @@ use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::IdPath;
 use crate::api::transport::query::QueryObject;
 use crate::api::wire::ImageFileSchema;
-use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
+use crate::engine::{JobOptions, Outcome, PreparedEdit, PreparedSource, Work};
 use crate::media;
 use crate::media::Image;
 use crate::p2p::{HeatMap, NamedWord, all_words, heat_map, named_word, sum_steps};
@@ -55,8 +55,8 @@ pub async fn show(
     let representation = content_negotiation::representation_or(&headers, Representation::Image(None))?;
     let query = AttentionQuery::of_query(&query)?;
     let (engine, source) = known_source(&state, &id)?;
-    let model = engine.model()?;
-    let prompt = tokenize(model, &source.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
+    let source = PreparedSource::new(engine.model()?, source)?;
+    let prompt = Arc::clone(source.tokenized_prompt());
     let word = query.word.as_deref().map(|word| named_word(&prompt, word)).transpose()?;
     let step = query.step_of(source.steps)?;
     if word.is_none() && representation != Representation::Json {

@@ -25,8 +25,8 @@ use crate::api::state::AppState;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::IdPath;
 use crate::api::wire::{ImageFileSchema, StreamEventSchema, WaitHeaders};
-use crate::engine::{Engine, PreparedEdit};
-use crate::recordings::{SessionId, Source};
+use crate::engine::{Engine, PreparedEdit, PreparedSource};
+use crate::recordings::SessionId;
 
 /// Edits a source by its prompt, in one call.
 ///
@@ -53,7 +53,7 @@ pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Re
         let source = source.resolve(engine.model()?).map_err(|error| SourcePlace::Nested.problem(error))?;
         let vocabulary = engine.presets()?.vocabulary();
         let warnings = warnings::source_bodies(vocabulary, &source, SourcePlace::Nested);
-        prepare(engine, Arc::new(source), warnings, edit, &files, representation)
+        prepare(engine, source, warnings, edit, &files, representation)
     })
     .await
 }
@@ -80,6 +80,7 @@ pub async fn create_in_session(
     respond(state, call, move |body, representation| {
         let (engine, source) = known_source(&known, &id)?;
         let SessionEditRequest { edit, files } = SessionEditRequest::read(&body)?;
+        let source = PreparedSource::new(engine.model()?, source)?;
         // The answer to the session's own request had the warnings of its source.
         prepare(engine, source, Vec::new(), edit, &files, representation)
     })
@@ -89,7 +90,7 @@ pub async fn create_in_session(
 /// The edit of a source that a request asks for; `warnings` are those of the source.
 fn prepare(
     engine: &Arc<Engine>,
-    source: Arc<Source>,
+    source: PreparedSource,
     mut warnings: Vec<WarningBody>,
     edit: EditFields,
     files: &FileFields,

@@ -14,8 +14,8 @@ use crate::api::operations::values::prompt::PromptText;
 use crate::api::operations::waiting::WaitFields;
 use crate::api::problem::{Code, Problem};
 use crate::diffusion::ModelInfo;
+use crate::engine::PreparedSource;
 use crate::p2p::{BlendWords, CrossReplaceSteps, EditParams, EditType, Equalize, LocalBlendParams, Window, WordRef};
-use crate::recordings::Source;
 
 fields! {
     /// A factor on the attention that a word gets.
@@ -200,7 +200,7 @@ impl EditRequest {
     ///
     /// # Errors
     /// The problem of the first field that the model or the method cannot have.
-    pub fn resolve(self, model: &ModelInfo) -> Result<(Source, String, EditParams), Problem> {
+    pub fn resolve(self, model: &ModelInfo) -> Result<(PreparedSource, String, EditParams), Problem> {
         let params = self.edit.params()?;
         let source = self.source.resolve(model).map_err(|error| SourcePlace::Nested.problem(error))?;
         let prompt = self.edit.prompt.map_or_else(|| source.prompt.clone(), |prompt| prompt.as_str().to_owned());

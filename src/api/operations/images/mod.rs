@@ -23,7 +23,7 @@ use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::wire::{ImageFileSchema, ImageStreamEventSchema, WaitHeaders};
-use crate::recordings::{Origin, Source};
+use crate::recordings::Origin;
 
 /// Generates images of a prompt.
 ///
@@ -70,7 +70,7 @@ fn prepare(
             let detail = format!("the seed of the last of {count} images from {} on is too large", source.seed());
             Problem::new(Code::InvalidValue, detail).at("seed")
         })?;
-        Ok(Arc::new(Source { origin: Origin::Seed(seed), ..source.clone() }))
+        Ok(source.with_origin(Origin::Seed(seed)))
     };
     let before = (0..count - 1).map(source_at).collect::<Result<_, Problem>>()?;
     Ok(ImagesOperation::new(engine, model, before, source_at(count - 1)?, as_url, warnings, output))

@@ -28,7 +28,7 @@ use crate::api::transport::content_negotiation;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::{IdPath, PathId};
 use crate::api::wire::{ImageFileSchema, StreamEventSchema, WaitHeaders};
-use crate::engine::{Engine, JobOptions, Work};
+use crate::engine::{Engine, JobOptions, PreparedSource, Work};
 use crate::recordings::{SessionId, Source};
 
 /// Runs and records a source.
@@ -67,7 +67,7 @@ fn prepare(
     let output = if let Representation::Image(format) = representation { output.in_format(format) } else { output };
     let source = source.resolve(model).map_err(|error| place.problem(error))?;
     let warnings = warnings::source_bodies(engine.presets()?.vocabulary(), &source, place);
-    Ok(SessionOperation::new(engine, model, Arc::new(source), warnings, output))
+    Ok(SessionOperation::new(engine, model, source, warnings, output))
 }
 
 /// Lists the sessions, the most recently used first.
@@ -127,6 +127,7 @@ pub async fn image(
         Some(image) => image,
         None => {
             let _permit = state.guard.permit_jobs(&caller, 1, engine.retry_after())?;
+            let source = PreparedSource::new(engine.model()?, source)?;
             engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
         }
     };

@@ -5,7 +5,6 @@ use utoipa::ToSchema;
 
 use crate::api::operations::bodies::{ImageData, TimingsBody, WarningBody, size, unix_seconds};
 use crate::api::wire::{RecordingSchema, SchedulerSchema, TierSchema};
-use crate::diffusion::samplers::SamplerName;
 use crate::recordings::{SessionView, Source, Tier};
 
 /// A recorded source.
@@ -102,7 +101,7 @@ impl From<&Source> for SourceBody {
             guidance_scale: source.guidance_scale,
             width: source.width,
             height: source.height,
-            scheduler: SamplerName::default().as_str(),
+            scheduler: source.sampler.as_str(),
         }
     }
 }

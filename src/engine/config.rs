@@ -1,4 +1,5 @@
-//! Limits of an engine: what its worker computes with, and how much work and how many recordings it takes.
+//! The configuration of an engine: where and in what its worker computes, and limits on batches, the queue and
+//! recordings.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -7,12 +8,12 @@ use candle_core::{DType, Device};
 
 use crate::recordings::SessionLimits;
 
-/// Limits of one engine.
+/// The configuration of one engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// Where tensors live.
+    /// The device of the tensors.
     pub device: Device,
-    /// The numbers that are computed with.
+    /// The type of the numbers.
     pub dtype: DType,
     /// Threads that kernels share their work among.
     pub threads: NonZeroUsize,
@@ -20,7 +21,7 @@ pub struct EngineConfig {
     pub max_batch_rows: usize,
     /// The most jobs that wait in the queue.
     pub queue_limit: usize,
-    /// How many bytes of recordings are kept, and where.
+    /// Limits on recordings and sessions.
     pub sessions: SessionLimits,
     /// A worker that has been idle for this long tests whether it still computes.
     pub self_test_after: Duration,

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{Result, Tensor};
 
 pub use attention::{
-    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Found, KeyValue, NoControl, PlannedTerm, RowPlan,
+    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Captured, KeyValue, NoControl, PlannedTerm, RowPlan,
 };
 pub use config::UNetConfig;
 
@@ -176,7 +176,8 @@ impl UNet {
         }
         let batch = Batch { latents, timesteps, conditionings };
         let (rows, threads) = (timesteps.len(), threads());
-        // As many rows as threads go through the network beside each other: a thread with a row of its own hardly waits.
+        // As many rows as threads go through the network beside each other: a thread with a row of its own hardly
+        // waits.
         let beside = if threads > 1 { rows / threads * threads } else { 0 };
         let done: Vec<Mutex<Option<Result<Tensor>>>> = (0..beside).map(|_| Mutex::default()).collect();
         let in_turn = Mutex::new(control);

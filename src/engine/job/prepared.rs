@@ -1,4 +1,5 @@
-//! An edit whose words were found and whose plan is settled: bad prompts and words fail here, before anything is queued.
+//! A prepared edit: its prompts are tokenized, its words are found and its plan is made. Invalid prompts and words fail
+//! here, before anything is queued.
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ impl PreparedEdit {
     /// Tokenizes both prompts and prepares the edit of `source` towards `prompt`.
     ///
     /// # Errors
-    /// Where a prompt cannot be tokenized, and those of [`Self::from_prompts`].
+    /// If a prompt cannot be tokenized, and those of [`Self::from_prompts`].
     pub fn new(
         model: &ModelInfo,
         presets: &Presets,
@@ -62,8 +63,8 @@ impl PreparedEdit {
         Ok(Self::from_prompts(presets, from, to, params, source.steps)?)
     }
 
-    /// Prepares the edit of a source of so many steps towards `prompt`, with the windows of `presets` where `params` has
-    /// none.
+    /// Prepares the edit of a source of so many steps towards `prompt`, with the windows of `presets` where `params`
+    /// has none.
     ///
     /// # Errors
     /// Where the method cannot carry out the edit.

@@ -1,4 +1,4 @@
-//! What the engine asks of a model. Tests implement it with a fast or a faulty one.
+//! What the engine needs of a model, as a trait. [`Model`] is the implementation; tests have fast and faulty ones.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::recordings::ValueBytes;
 
 /// A model on its device, as the worker's thread uses it.
 pub trait Backend {
-    /// What other threads may read.
+    /// What other threads may know of it.
     fn info(&self) -> &Arc<ModelInfo>;
 
-    /// Where tensors live.
+    /// The device of its tensors.
     fn device(&self) -> &Device;
 
     /// The attention layers at an image size in pixels.
@@ -25,7 +25,7 @@ pub trait Backend {
     /// What the UNet reads of each prompt, encoded in one pass.
     fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError>;
 
-    /// The noise that a seed stands for, `[1, channels, h, w]` for sides in pixels.
+    /// The noise of a seed, `[1, channels, h, w]` for sides in pixels.
     fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor>;
 
     /// The UNet: `latents` `[rows, channels, h, w]`, a timestep and a conditioning for each row -> the same shape.
@@ -40,7 +40,7 @@ pub trait Backend {
     /// `latents` `[images, channels, h, w]` -> each image's bytes, row by row, RGB.
     fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>>;
 
-    /// The smallest pass, from a prompt to an image's bytes: checks that everything computes.
+    /// The smallest pass, from a prompt to an image's bytes, at one step: checks that everything computes.
     fn probe(&self) -> std::result::Result<(), ModelError> {
         let side = self.info().min_side;
         let conditionings = self.condition(&[self.info().conditioning_key("")?])?;
@@ -50,13 +50,13 @@ pub trait Backend {
         Ok(())
     }
 
-    /// Whether an error says that the device itself has failed, so that no later work can succeed.
+    /// Whether an error means that the device has failed, so that no later work can succeed.
     fn is_device_failure(&self, error: &Error) -> bool {
         is_of_device(error)
     }
 }
 
-/// A device whose memory is full has not failed: the job is too large, the next one may not be.
+/// Full memory is no failure of the device: a smaller job may succeed.
 const OUT_OF_MEMORY: &str = "OUT_OF_MEMORY";
 
 fn is_of_device(error: &Error) -> bool {

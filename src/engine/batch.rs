@@ -1,8 +1,12 @@
 //! Which runs share a forward pass.
+//!
+//! Contract: the rows of a batch have one [`CompatibilityKey`] and fit into the limit; a single run with more rows than
+//! that is a batch of its own. No run waits for ever, because the one that has waited longest is always in the next
+//! batch.
 
 use crate::engine::runs::Run;
 
-/// What rows of one batch must have in common; everything else (prompt, timestep, schedule, guidance) is a row's own.
+/// What the rows of one batch must have in common. Prompt, timestep, schedule and guidance may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CompatibilityKey {
     /// Height of the latents.
@@ -22,18 +26,18 @@ impl CompatibilityKey {
 /// A run that could take a step.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate {
-    /// The caller's name for the run.
+    /// The run's key.
     pub run: u64,
-    /// What it can share a pass with.
+    /// Its compatibility key.
     pub key: CompatibilityKey,
     /// Rows that it adds.
     pub rows: usize,
-    /// When it last took a step; smaller is longer ago.
+    /// The tick of its last step; a smaller one is longer ago.
     pub last_tick: u64,
 }
 
-/// The runs of the next batch: the run that has waited longest, and of those of its key, in the order in which they
-/// wait, all that fit into `max_rows` with it. Smaller runs may overtake one that does not fit, until it has
+/// The runs of the next batch: the run that has waited longest and, from the longest wait to the shortest, all runs of
+/// the same key that still fit into `max_rows`. A run that does not fit may be overtaken by smaller ones until it has
 /// waited longest.
 pub fn next_batch(candidates: &[Candidate], max_rows: usize) -> Vec<u64> {
     let mut waiting = candidates.to_vec();

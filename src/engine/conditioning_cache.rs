@@ -1,5 +1,5 @@
-//! The conditionings that were used last, so that a prompt of several jobs is encoded once: the negative prompt, which
-//! nearly all of them share, and the prompt of a source that is edited again.
+//! A cache of conditionings, so that a prompt of several jobs is encoded once: the negative prompt, which nearly all
+//! jobs share, and the prompt of a source that is edited again.
 
 use std::num::NonZeroUsize;
 
@@ -7,7 +7,7 @@ use lru::LruCache;
 
 use crate::diffusion::{Conditioning, ConditioningKey};
 
-/// Conditionings that are kept. One takes about 1 MB of the embedded model, 10 MB of Stable Diffusion 1.5.
+/// The most conditionings that are cached. One takes about 1 MB on the embedded model, 10 MB on Stable Diffusion 1.5.
 const CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 /// A cache that evicts the least recently used conditioning.
@@ -21,7 +21,7 @@ impl Default for ConditioningCache {
 }
 
 impl ConditioningCache {
-    /// A conditioning, where it is cached.
+    /// A conditioning, if it is cached.
     pub fn get(&mut self, key: &ConditioningKey) -> Option<Conditioning> {
         self.0.get(key).cloned()
     }

@@ -10,12 +10,12 @@ use crate::engine::EngineMetrics;
 use crate::recordings::{Budgets, RecordingMetrics, SessionLimits};
 use crate::telemetry::metrics::MetricsRegistry;
 
-/// Limits of one engine.
+/// The configuration of one engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// Where tensors live.
+    /// The device of the tensors.
     pub device: Device,
-    /// The numbers that are computed with.
+    /// The type of the numbers.
     pub dtype: DType,
     /// Threads that kernels share their work among.
     pub threads: NonZeroUsize,

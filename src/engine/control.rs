@@ -1,7 +1,8 @@
-//! Attention under control: what the conditional row of a source records, and what that of an edit takes from it.
+//! Controlled attention: what the conditional row of a source records, and what the conditional row of an edit takes
+//! from the recording.
 //!
 //! An edit's cross-attention is `SDPA(Qs, Ks, A Vt) + SDPA(Qt, Kt, B Vt)` with the token-axis matrices A and B of its
-//! plan; where a term is zero, its queries and probabilities are never computed. Unconditional rows are left alone.
+//! plan; if a term is zero, its queries and probabilities are not computed. Unconditional rows attend freely.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use candle_core::{Result, Tensor};
 use crate::diffusion::Conditioning;
 use crate::diffusion::nn::{Keys, Values};
 use crate::diffusion::unet::{
-    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Found, KeyValue, PlannedTerm, RowPlan,
+    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Captured, KeyValue, PlannedTerm, RowPlan,
 };
 use crate::p2p::{CrossInjection, EditPlan, TokenMatrix};
 use crate::recordings::{
@@ -27,11 +28,11 @@ pub struct BatchControl<'a> {
 /// How one row attends.
 #[derive(Debug)]
 pub enum RowControl<'a> {
-    /// To itself: the unconditional row of every run.
+    /// Without control: the unconditional row of every run.
     Free,
-    /// To itself, while queries, keys and maps are kept: a source's conditional row, run for the first time or again.
+    /// Without control, while queries, keys and maps are recorded: the conditional row of a source or of a replay.
     Record(&'a mut StepRecorder),
-    /// As the plan of an edit says: an edit's conditional row.
+    /// By the plan of an edit: the conditional row of an edit.
     Edit(&'a mut StepEditor),
 }
 
@@ -52,10 +53,10 @@ impl AttentionControl for BatchControl<'_> {
         }
     }
 
-    fn take(&mut self, row: &AttentionRow<'_>, found: Found) -> Result<()> {
+    fn take(&mut self, row: &AttentionRow<'_>, captured: Captured) -> Result<()> {
         match self.rows.get_mut(row.row) {
-            Some(RowControl::Record(recorder)) => recorder.take(&row.site, found),
-            Some(RowControl::Edit(editor)) => editor.take(found),
+            Some(RowControl::Record(recorder)) => recorder.take(&row.site, captured),
+            Some(RowControl::Edit(editor)) => editor.take(captured),
             Some(RowControl::Free) | None => Ok(()),
         }
     }
@@ -74,7 +75,7 @@ impl MapSum {
         Self { layout: Arc::clone(layout), sum: None }
     }
 
-    /// Whether a layer's map is wanted.
+    /// Whether a layer's map belongs to the sum.
     fn wants(&self, site: &AttentionSite) -> bool {
         self.layout.is_blend_site(site)
     }
@@ -88,7 +89,7 @@ impl MapSum {
         Ok(())
     }
 
-    /// The mean, `[positions * tokens]`; empty where nothing was added.
+    /// The mean, `[positions * tokens]`; empty if nothing was added.
     fn finish(&mut self) -> Result<Vec<f32>> {
         match self.sum.take() {
             Some(sum) => (sum / self.layout.blend_maps() as f64)?.flatten_all()?.to_vec1(),
@@ -101,7 +102,7 @@ impl MapSum {
 #[derive(Debug)]
 pub struct StepRecorder {
     layout: Arc<RecordingLayout>,
-    /// `None` where maps are not wanted.
+    /// `None` if maps are not wanted.
     maps: Option<MapSum>,
     /// The groups that are wanted of the step, and their layers so far.
     groups: BTreeMap<SiteGroup, GroupRecord>,
@@ -113,8 +114,8 @@ impl StepRecorder {
         Self { layout: Arc::clone(layout), maps: None, groups: BTreeMap::new() }
     }
 
-    /// Prepares a step of which the groups `needs`, and the mean maps if `maps`, are to be kept. Discards what a step that
-    /// failed half way has left.
+    /// Prepares a step: the groups `needs` are recorded and, if `maps`, the mean maps. Discards what a failed step has
+    /// left.
     pub fn begin(&mut self, needs: GroupSet, maps: bool) {
         self.maps = maps.then(|| MapSum::new(&self.layout));
         self.groups = needs.iter().map(|group| (group, GroupRecord::new())).collect();
@@ -134,18 +135,18 @@ impl StepRecorder {
         self.layout.group_of(site).is_some_and(|group| self.groups.contains_key(&group))
     }
 
-    fn take(&mut self, site: &AttentionSite, found: Found) -> Result<()> {
-        if let (Some(maps), Some(map)) = (&mut self.maps, found.map) {
+    fn take(&mut self, site: &AttentionSite, captured: Captured) -> Result<()> {
+        if let (Some(maps), Some(map)) = (&mut self.maps, captured.map) {
             maps.add(map)?;
         }
         let group = self.layout.group_of(site).and_then(|group| self.groups.get_mut(&group));
-        if let (Some(group), Some(queries)) = (group, found.queries) {
-            group.insert(site.index, LayerRecord { queries, keys: found.keys });
+        if let (Some(group), Some(queries)) = (group, captured.queries) {
+            group.insert(site.index, LayerRecord { queries, keys: captured.keys });
         }
         Ok(())
     }
 
-    /// The attention that was wanted of the step, and the mean maps, empty where they were not.
+    /// The recorded attention of the step and its mean maps, which are empty if they were not wanted.
     pub fn finish(&mut self) -> Result<(StepAttention, Arc<[f32]>)> {
         let maps = self.maps.as_mut().map(MapSum::finish).transpose()?.unwrap_or_default();
         Ok((std::mem::take(&mut self.groups).into_iter().collect(), maps.into()))
@@ -156,9 +157,9 @@ impl StepRecorder {
 #[derive(Debug)]
 struct InjectedValues {
     phase: usize,
-    /// `A Vt`, `None` where A is zero.
+    /// `A Vt`; `None` if A is zero.
     from_source: Option<Values>,
-    /// `B Vt`, `None` where B is zero.
+    /// `B Vt`; `None` if B is zero.
     own: Option<Values>,
 }
 
@@ -183,11 +184,11 @@ impl InjectedValues {
 pub struct StepEditor {
     layout: Arc<RecordingLayout>,
     plan: Arc<EditPlan>,
-    /// One entry a phase of the plan.
+    /// One entry per phase of the plan.
     injections: Vec<CrossInjection>,
-    /// By layer, for the phase in which the layer was last.
+    /// By layer, for the phase in which the layer last ran.
     values: Vec<Option<InjectedValues>>,
-    /// The target's own maps of this step, where they are wanted.
+    /// The target's own maps of this step, if they are wanted.
     maps: Option<MapSum>,
     step: usize,
     attention: StepAttention,
@@ -209,7 +210,7 @@ impl StepEditor {
         }
     }
 
-    /// Prepares a step; `attention` is what the source did there, `maps` whether the target's maps are wanted.
+    /// Prepares a step with the source's `attention` at it; `maps` says whether the target's maps are wanted.
     pub fn begin(&mut self, step: usize, attention: StepAttention, maps: bool) {
         self.step = step;
         self.attention = attention;
@@ -234,11 +235,11 @@ impl StepEditor {
             candle_core::bail!("cross-attention without a prompt at layer {}", site.index);
         };
         let values = match self.values.get_mut(site.index) {
-            Some(known) => match known.take().filter(|known| known.phase == phase) {
-                Some(same) => known.insert(same),
-                None => known.insert(InjectedValues::new(phase, &self.injections[phase], text)?),
+            Some(cached) => match cached.take().filter(|values| values.phase == phase) {
+                Some(same_phase) => cached.insert(same_phase),
+                None => cached.insert(InjectedValues::new(phase, &self.injections[phase], text)?),
             },
-            None => candle_core::bail!("the recording knows no attention layer {}", site.index),
+            None => candle_core::bail!("the recording has no attention layer {}", site.index),
         };
         let mut terms = Vec::with_capacity(2);
         if let Some(values) = &values.from_source {
@@ -267,8 +268,8 @@ impl StepEditor {
         Ok(RowPlan { terms: vec![PlannedTerm { queries, keys, values: None }], ..RowPlan::default() })
     }
 
-    fn take(&mut self, found: Found) -> Result<()> {
-        match (&mut self.maps, found.map) {
+    fn take(&mut self, captured: Captured) -> Result<()> {
+        match (&mut self.maps, captured.map) {
             (Some(maps), Some(map)) => maps.add(map),
             _ => Ok(()),
         }
@@ -283,7 +284,7 @@ impl StepEditor {
     }
 }
 
-/// What the source did at a layer.
+/// The source's recorded attention at a layer.
 fn source_layer<'a>(
     attention: &'a StepAttention,
     layout: &RecordingLayout,

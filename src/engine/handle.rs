@@ -1,6 +1,6 @@
-//! The handle of an engine: starts its worker, takes jobs, and says whether it can serve them.
+//! The handle of an engine: starts its worker, submits jobs to it, and reports whether the engine is ready.
 //!
-//! When the handle is dropped, the worker finishes the jobs that it has and its thread ends.
+//! Dropping the handle waits for the worker: it finishes the jobs that it has, and then its thread ends.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
@@ -19,8 +19,8 @@ use crate::p2p::Presets;
 use crate::recordings::{Folder, RecordingStore, Recordings, StoreError};
 use crate::sync::lock;
 
-/// A worker that has taken no turn for this long is not ready. It takes one after every step of a batch, and the largest
-/// step of a large model on a slow CPU takes minutes.
+/// A worker that has not taken a turn for this long is not ready. It takes one after every step of a batch, and the
+/// largest step of a large model on a slow CPU takes minutes.
 const STALLED_AFTER: Duration = Duration::from_secs(600);
 /// An image may have this many times the pixels that the model was trained on: the cost of attention is their square.
 const MAX_PIXELS_SCALE: usize = 4;
@@ -81,8 +81,8 @@ impl Engine {
     ) -> std::io::Result<(Self, Loaded)> {
         let EngineParts { metrics, recording_metrics, budgets } = parts;
         metrics.queue_limit.set(i64::try_from(config.queue_limit).unwrap_or(i64::MAX));
-        let store = Arc::new(Recordings::with_budgets(config.sessions.clone(), budgets, recording_metrics));
-        let shared = Arc::new(Shared::new(store, metrics, config.queue_limit));
+        let recordings = Arc::new(Recordings::with_budgets(config.sessions.clone(), budgets, recording_metrics));
+        let shared = Arc::new(Shared::new(recordings, metrics, config.queue_limit));
         let (events, incoming) = mpsc::channel();
         let (loaded, loaded_receiver) = oneshot::channel();
         let pool = Arc::new(Pool::new(config.threads)?);
@@ -106,7 +106,7 @@ impl Engine {
         self.shared.model.get().ok_or(EngineError::Loading)
     }
 
-    /// What [`Self::loaded`] says of the model itself.
+    /// The loaded model's name, tokenizer, schedule and sizes.
     ///
     /// # Errors
     /// [`EngineError::Loading`] before it is loaded.
@@ -127,9 +127,9 @@ impl Engine {
         self.shared.queue_limit
     }
 
-    /// The sessions.
+    /// The recordings of this engine, by session.
     pub fn sessions(&self) -> &Arc<Recordings> {
-        &self.shared.store
+        &self.shared.recordings
     }
 
     /// The metrics of this engine.
@@ -139,15 +139,15 @@ impl Engine {
 
     /// Sets the gauges that are computed when they are read; to be called before a scrape.
     pub fn refresh_metrics(&self) {
-        self.shared.store.show_counts();
+        self.shared.recordings.show_counts();
         self.shared.metrics.ready.set(i64::from(self.readiness().is_ok()));
     }
 
-    /// Whether jobs are accepted: the model is loaded, the worker takes its turns and still computes, and the engine
-    /// does not drain.
+    /// Whether jobs are accepted: the model is loaded, the worker takes its turns, its last self-test succeeded, and
+    /// the engine does not drain.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason if jobs are not accepted.
     pub fn readiness(&self) -> Result<(), EngineError> {
         self.loaded()?;
         if *self.shared.ended.borrow() {
@@ -160,7 +160,8 @@ impl Engine {
         if is_stalled { Err(EngineError::Stalled) } else { Ok(()) }
     }
 
-    /// Waits for the worker's thread to end. It ends by itself only when it has failed; [`Self::failure`] says why.
+    /// Waits for the worker's thread to end. Before the engine is dropped it ends only if it has failed; see
+    /// [`Self::failure`].
     pub async fn ended(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.shared.ended.subscribe().wait_for(|ended| *ended).await;
@@ -171,12 +172,12 @@ impl Engine {
         if self.shared.is_device_lost() { EngineError::DeviceLost } else { EngineError::Stalled }
     }
 
-    /// Accepts no more jobs: running ones finish, queued ones are refused.
+    /// Stops accepting jobs: running ones finish, queued ones are refused.
     pub fn drain(&self) {
         self.shared.drain();
     }
 
-    /// Waits until no job is queued or running. Unless the engine drains, new ones may be submitted meanwhile.
+    /// Waits until no job is queued or running. Unless the engine drains, new jobs may be submitted meanwhile.
     pub async fn idle(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.shared.unfinished.subscribe().wait_for(|jobs| *jobs == 0).await;
@@ -187,11 +188,11 @@ impl Engine {
         *self.shared.unfinished.borrow()
     }
 
-    /// Cancels running jobs as soon as the step in progress is done, and writes to files that have not begun. Jobs are
-    /// answered as when draining.
+    /// Drains and cancels running jobs: no step begins any more. Writes of recordings that have not begun are dropped.
+    /// Jobs are answered with [`EngineError::Draining`].
     pub fn abort(&self) {
         self.shared.abort();
-        self.shared.store.abandon_writes();
+        self.shared.recordings.abandon_writes();
     }
 
     /// Queues a job.
@@ -215,7 +216,7 @@ impl Engine {
         };
         let kind = work.kind();
         let slot = QueueSlot::new(permit, metrics.queue_jobs.clone());
-        // The jobs before this one. The worker corrects it as soon as it has received the job.
+        // The queued jobs before this one. The worker updates it once it has received the job.
         let position = usize::try_from(metrics.queue_jobs.get()).unwrap_or(0).saturating_sub(1);
         let estimated_wait = self.shared.new_starts_in();
         let (ticket, handle) = Ticket::new(work, options, slot, &self.shared.unfinished, (position, estimated_wait));
@@ -224,7 +225,7 @@ impl Engine {
         Ok(handle)
     }
 
-    /// When a queue slot is likely to become free: when the first of the running jobs is likely to end.
+    /// The estimated time until a queue slot becomes free, as a refused client is told to wait; a second at least.
     pub fn retry_after(&self) -> Duration {
         self.shared.next_free_in().max(SHORTEST_RETRY)
     }

@@ -1,4 +1,5 @@
-//! The worker's start: the model is loaded and warmed up, and recordings of earlier processes are found.
+//! The start of a worker: the model is loaded and warmed up, its presets are parsed, and its recordings of earlier
+//! processes are found in the store. Then the engine is ready, or `Loaded` reports the error.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,10 +32,10 @@ pub enum LoadError {
     },
 }
 
-/// Loads a model and takes the last step of its smallest image, so that the first job finds everything warm.
+/// Loads a model and runs its smallest pass once ([`Backend::probe`]), so that the first job does not pay for it.
 ///
 /// # Errors
-/// What is wrong with the model's files.
+/// An invalid file of the model, or a pass that fails.
 pub fn load(files: &ModelFiles, config: &EngineConfig) -> Result<Box<dyn Backend>, LoadError> {
     let started = Instant::now();
     let model = Model::load_as(files, &Compute { device: config.device.clone(), dtype: config.dtype })?;
@@ -44,7 +45,7 @@ pub fn load(files: &ModelFiles, config: &EngineConfig) -> Result<Box<dyn Backend
     Ok(Box::new(model))
 }
 
-/// Makes everything ready and reports it to `loaded`; `None` where that failed.
+/// Loads the model, opens the store and reports the result to `loaded`. `None` if anything failed.
 pub(crate) fn prepare(
     config: &EngineConfig,
     shared: &Shared,
@@ -62,7 +63,7 @@ pub(crate) fn prepare(
             let _ = events.send(Event::Stored(event));
         };
         let opened = open(model.info()).and_then(|store| match store {
-            Some(store) => shared.store.open(store, on_event),
+            Some(store) => shared.recordings.open(store, on_event),
             None => Ok(()),
         });
         let dir = || config.sessions.dir.clone().unwrap_or_default();

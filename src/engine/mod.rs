@@ -5,11 +5,11 @@
 //! | [`Engine`] (`handle`), `config`, `shared` | the handle that submits jobs, what it is started with, what it shares with the worker |
 //! | [`ModelRegistry`] (`registry`) | which engine serves which model |
 //! | [`job`] | what can be asked for, and what comes back |
-//! | `state` | a source, its attention log and its jobs: states whose transitions are methods |
+//! | `state` | sources, their attention logs and their jobs: states whose transitions are methods |
 //! | `worker` | the loop on the thread: admission, start of runs, steps, completion |
-//! | [`runs`], [`batch`], [`control`] | a source, a replay or an edit step by step; which of them share a UNet pass; attention as recorded and edited |
-//! | [`backend`] | what the engine asks of a model |
-//! | `loading`, `presets` | the model's start, and the windows that suit it |
+//! | [`runs`], [`batch`], [`control`] | a source, a replay or an edit step by step; which of them share a UNet pass; attention as it is recorded and edited |
+//! | [`backend`], `conditioning_cache` | what the engine needs of a model; encoded prompts |
+//! | `loading`, `presets` | loading the model, and the windows that suit it |
 //! | `metrics`, `trace` | what is counted, and a job's spans |
 
 pub mod backend;

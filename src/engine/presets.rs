@@ -1,4 +1,4 @@
-//! The presets of a model, parsed from its profile file.
+//! The presets and the vocabulary of a model, parsed from its profile file.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
-//! Which engine serves which model. A request's model is resolved here before anything else is made of the request.
+//! Which engine serves which model.
 //!
-//! A registry is never empty: its first engine is the default, which serves requests that name no model.
+//! Contract: a registry is never empty. Its default engine serves the calls whose requests cannot name a model, and
+//! requests that name none; [`ModelRegistry::resolve`] finds the engine of a named model.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub struct ModelRegistry {
 /// Why a model cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// A model is still being loaded, so that its name is not known yet.
+    /// No loaded model has this name, and a model is still being loaded, which may have it.
     #[error("the model is being loaded")]
     Loading,
     /// No engine serves a model of this name.
@@ -42,16 +43,16 @@ impl ModelRegistry {
         self
     }
 
-    /// The engine of requests that name no model.
+    /// The default engine.
     pub fn default_engine(&self) -> &Arc<Engine> {
         &self.default
     }
 
-    /// The engine of the model of that name; of the default model where there is no name.
+    /// The engine whose model has this name; the default engine without a name.
     ///
     /// # Errors
-    /// [`ResolveError::Unknown`] where no model has the name, [`ResolveError::Loading`] where one that is still being
-    /// loaded may turn out to have it.
+    /// [`ResolveError::Unknown`] if no model has the name, [`ResolveError::Loading`] if a model that is still being
+    /// loaded may have it.
     pub fn resolve(&self, name: Option<&str>) -> Result<&Arc<Engine>, ResolveError> {
         let Some(name) = name else {
             return Ok(&self.default);

@@ -1,4 +1,5 @@
-//! What the worker's thread and the engine's handle share: counters, flags and the loaded model.
+//! What the worker's thread and the engine's handle share: messages to the worker, counters, flags, the recordings and
+//! the loaded model.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,9 +17,9 @@ use crate::recordings::{Recordings, StoreEvent};
 pub(crate) enum Event {
     /// A job was submitted.
     Job(Box<Ticket>),
-    /// The store has done something.
+    /// The store has answered, or has done its work.
     Stored(StoreEvent),
-    /// The engine was dropped: no job will follow.
+    /// The engine was dropped: no more jobs will come.
     End,
 }
 
@@ -31,11 +32,11 @@ pub struct LoadedModel {
     pub presets: Presets,
 }
 
-/// The state that both sides read.
+/// The state that the handle and the worker share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub model: OnceLock<LoadedModel>,
-    pub store: Arc<Recordings>,
+    pub recordings: Arc<Recordings>,
     pub metrics: Arc<EngineMetrics>,
     /// One permit for each job that may wait.
     pub queue_slots: Arc<Semaphore>,
@@ -58,10 +59,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub fn new(store: Arc<Recordings>, metrics: Arc<EngineMetrics>, queue_limit: usize) -> Self {
+    pub fn new(recordings: Arc<Recordings>, metrics: Arc<EngineMetrics>, queue_limit: usize) -> Self {
         Self {
             model: OnceLock::new(),
-            store,
+            recordings,
             metrics,
             queue_slots: Arc::new(Semaphore::new(queue_limit)),
             queue_limit,
@@ -78,7 +79,7 @@ impl Shared {
         }
     }
 
-    /// Notes that the worker took a turn.
+    /// Notes that the worker takes a turn.
     pub fn beat(&self) {
         self.heartbeat.store(self.millis(Duration::ZERO), Ordering::Relaxed);
     }
@@ -88,23 +89,23 @@ impl Shared {
         self.started.elapsed().saturating_sub(Duration::from_millis(self.heartbeat.load(Ordering::Relaxed)))
     }
 
-    /// Notes how long it takes until the first queued job starts, and until one that is submitted now does.
+    /// Sets the estimates of when the first queued job starts, and when a job that is submitted now does.
     pub fn set_starts(&self, first: Duration, new: Duration) {
         self.next_free_at.store(self.millis(first), Ordering::Relaxed);
         self.new_starts_at.store(self.millis(new), Ordering::Relaxed);
     }
 
-    /// How long it is until a queue slot is likely to become free.
+    /// The estimated time until a queue slot becomes free.
     pub fn next_free_in(&self) -> Duration {
         self.until(&self.next_free_at)
     }
 
-    /// How long a job that is submitted now is likely to wait.
+    /// The estimated wait of a job that is submitted now.
     pub fn new_starts_in(&self) -> Duration {
         self.until(&self.new_starts_at)
     }
 
-    /// Queued jobs are refused from now on, running ones finish.
+    /// From now on queued and new jobs are refused, and running ones finish.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
     }
@@ -113,7 +114,7 @@ impl Shared {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Running jobs are cancelled too.
+    /// As [`Self::drain`], but running jobs are cancelled too.
     pub fn abort(&self) {
         self.drain();
         self.aborting.store(true, Ordering::Release);
@@ -123,7 +124,7 @@ impl Shared {
         self.aborting.load(Ordering::Acquire)
     }
 
-    /// Notes that the device has failed for good.
+    /// Notes that the device has failed.
     pub fn lose_device(&self) {
         self.device_lost.store(true, Ordering::Release);
     }
@@ -145,7 +146,7 @@ impl Shared {
         Duration::from_millis(moment.load(Ordering::Relaxed)).saturating_sub(self.started.elapsed())
     }
 
-    /// Milliseconds from the start until `later` than now.
+    /// Milliseconds from the start to `later` after now.
     fn millis(&self, later: Duration) -> u64 {
         u64::try_from(self.started.elapsed().saturating_add(later).as_millis()).unwrap_or(u64::MAX)
     }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `job` | its submission, within the request's span | its answer |
 //! | `queue` | its submission | its start |
-//! | `encode` | its start | its first step: prompts are encoded, and its recording is found or awaited |
+//! | `encode` | its start | its first step: prompts are encoded, and its recording is read or awaited |
 //! | `denoise` | its first step | its last one; each step is an event at debug level |
 //! | `decode` | its last step | its image |
 
@@ -15,7 +15,7 @@ use tracing::Span;
 use crate::engine::Outcome;
 use crate::engine::job::Work;
 
-/// The target of the event that a job failed. Commands that report failures by other means filter it out.
+/// The target of the event of a failed job. Commands that report failures themselves filter it out.
 pub const JOB_FAILED: &str = "reprompt::engine::job_failed";
 
 /// The part of a job that is in progress.
@@ -56,7 +56,7 @@ impl JobTrace {
         &self.job
     }
 
-    /// A part begins, and the one before it ends.
+    /// Begins a part and ends the one before; no change if the part is in progress.
     pub fn is_at(&mut self, part: JobPart) {
         if self.part == part {
             return;

@@ -45,6 +45,7 @@ pub(crate) mod trajectory;
 
 pub use attention_log::{AttentionLog, SourceContexts};
 pub(crate) use attention_log::{GroupRecord, LayerRecord, StepAttention};
+pub use budget::Budgets;
 pub(crate) use coverage::Coverage;
 pub(crate) use disk::Folder;
 pub use handle::Recordings;

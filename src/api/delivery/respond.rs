@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::api::delivery::idempotency::{Fingerprint, IDEMPOTENT_REPLAYED, IdempotencyKey};
-use crate::api::delivery::jobs::{Job, JobWork, Origin, Waiter, drive, job_response};
+use crate::api::delivery::jobs::{JobRecord, JobWork, Origin, Waiter, drive, job_response};
 use crate::api::delivery::sse;
 use crate::api::delivery::webhooks::Webhook;
 use crate::api::guard::Caller;
@@ -105,7 +105,7 @@ pub(crate) async fn respond<O: Operation>(
         let permit = state.guard.permit_jobs(&caller, works.len(), operation.engine().retry_after())?;
         let group = works.submit(operation.engine(), previews)?;
         let origin = Origin { request_id: arrival.request_id.clone(), owner: caller.owner().cloned() };
-        let (job, stop) = Job::new(operation.kind(), origin, operation.output(), key.clone(), group.progress());
+        let (job, stop) = JobRecord::new(operation.kind(), origin, operation.output(), key.clone(), group.progress());
         let waiter = job.watch();
         let work = JobWork { operation, group, deadline, stop, webhook, permit };
         // Before the task can end the job. A job with a key is inserted by the store itself.

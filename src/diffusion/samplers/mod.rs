@@ -27,7 +27,7 @@ use candle_core::{Result, Tensor};
 use crate::diffusion::error::ModelError;
 pub use crate::diffusion::samplers::guidance::GuidanceMode;
 pub(crate) use crate::diffusion::samplers::guidance::RowPrompt;
-pub(crate) use crate::diffusion::samplers::name::SamplerName;
+pub use crate::diffusion::samplers::name::SamplerName;
 pub(crate) use crate::diffusion::samplers::schedule::NoiseSchedule;
 pub use crate::diffusion::samplers::step_noise::StepNoise;
 

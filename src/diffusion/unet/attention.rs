@@ -88,9 +88,9 @@ pub struct PlannedTerm {
     pub values: Option<Values>,
 }
 
-/// What a row's plan wanted.
+/// What is handed to the control after a layer: what the row's plan asked for.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Captured {
     /// `[positions, channels]`
     pub queries: Option<Tensor>,
     /// `[positions, channels]`
@@ -99,14 +99,14 @@ pub struct Found {
     pub map: Option<Tensor>,
 }
 
-/// Decides how each row of a batch attends at each layer. Rows go through the network on different threads, so calls about
-/// one row come in the order of the layers, and between them calls about others.
+/// Decides how each row of a batch attends at each layer. Rows go through the network on different threads, so calls
+/// about one row come in the order of the layers, and between them calls about others.
 pub trait AttentionControl: std::fmt::Debug + Send {
     /// How a row attends, asked of every row of a layer before anything is computed there.
     fn plan(&mut self, row: &AttentionRow<'_>) -> Result<RowPlan>;
 
-    /// Takes what a plan has wanted.
-    fn take(&mut self, row: &AttentionRow<'_>, found: Found) -> Result<()>;
+    /// Takes what a row's plan asked for.
+    fn take(&mut self, row: &AttentionRow<'_>, captured: Captured) -> Result<()>;
 }
 
 /// Leaves every row to itself: plain generation.
@@ -118,7 +118,7 @@ impl AttentionControl for NoControl {
         Ok(RowPlan::own())
     }
 
-    fn take(&mut self, _: &AttentionRow<'_>, _: Found) -> Result<()> {
+    fn take(&mut self, _: &AttentionRow<'_>, _: Captured) -> Result<()> {
         Ok(())
     }
 }
@@ -135,8 +135,8 @@ impl AttentionControl for PartOfBatch<'_> {
         self.control.plan(&AttentionRow { row: self.first + row.row, ..*row })
     }
 
-    fn take(&mut self, row: &AttentionRow<'_>, found: Found) -> Result<()> {
-        self.control.take(&AttentionRow { row: self.first + row.row, ..*row }, found)
+    fn take(&mut self, row: &AttentionRow<'_>, captured: Captured) -> Result<()> {
+        self.control.take(&AttentionRow { row: self.first + row.row, ..*row }, captured)
     }
 }
 
@@ -149,8 +149,8 @@ impl AttentionControl for AskedInTurn<'_, '_> {
         lock(self.0).plan(row)
     }
 
-    fn take(&mut self, row: &AttentionRow<'_>, found: Found) -> Result<()> {
-        lock(self.0).take(row, found)
+    fn take(&mut self, row: &AttentionRow<'_>, captured: Captured) -> Result<()> {
+        lock(self.0).take(row, captured)
     }
 }
 
@@ -237,7 +237,7 @@ impl Attention {
             if plan.wants_queries || plan.wants_keys || plan.wants_map {
                 let own = std::mem::take(&mut own[row]);
                 let queries = own.queries.filter(|_| plan.wants_queries);
-                control.take(&row_of(row), Found { queries, keys: own.keys.filter(|_| plan.wants_keys), map })?;
+                control.take(&row_of(row), Captured { queries, keys: own.keys.filter(|_| plan.wants_keys), map })?;
             }
         }
         self.to_out.forward_added(&attended.values, residual)

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use candle_core::{Result, Tensor};
 
 pub use attention::{AttentionControl, AttentionKind, AttentionSite, NoControl};
-pub(crate) use attention::{AttentionRow, Found, KeyValue, PlannedTerm, RowPlan};
+pub(crate) use attention::{AttentionRow, Captured, KeyValue, PlannedTerm, RowPlan};
 pub(crate) use config::UNetConfig;
 
 use crate::diffusion::conditioning::{Conditioning, TextContext};
@@ -176,7 +176,8 @@ impl UNet {
         }
         let batch = Batch { latents, timesteps, conditionings };
         let (rows, threads) = (timesteps.len(), threads());
-        // As many rows as threads go through the network beside each other: a thread with a row of its own hardly waits.
+        // As many rows as threads go through the network beside each other: a thread with a row of its own hardly
+        // waits.
         let beside = if threads > 1 { rows / threads * threads } else { 0 };
         let done: Vec<Mutex<Option<Result<Tensor>>>> = (0..beside).map(|_| Mutex::default()).collect();
         let in_turn = Mutex::new(control);

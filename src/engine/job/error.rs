@@ -17,7 +17,8 @@ pub enum EngineError {
     /// The process is about to end and accepts no more work.
     #[error("the server is shutting down")]
     Draining,
-    /// The worker has taken no turn for long (a step hangs, or the thread has ended), or its last self-test failed.
+    /// The worker has not completed a turn for too long (a step hangs), its thread has ended, or its last self-test
+    /// failed.
     #[error("the worker does not respond")]
     Stalled,
     /// The queue has no free slot.
@@ -36,7 +37,7 @@ pub enum EngineError {
         /// Bytes that recordings may take.
         budget: u64,
     },
-    /// The device does not compute any more: the process ends, so that it is started anew.
+    /// The device has failed. The process exits, so that it is started again.
     #[error("the device failed")]
     DeviceLost,
     /// The latents overflowed, because a strength or the guidance scale is far too high.
@@ -47,7 +48,7 @@ pub enum EngineError {
     Internal(#[from] InternalError),
 }
 
-/// What went wrong inside. It is shared, because one failure can fail several jobs.
+/// An internal error. It is cheap to clone, because one failure can fail several jobs.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum InternalError {
     /// The model refused its input, or could not compute with it.

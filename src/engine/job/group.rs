@@ -7,8 +7,8 @@ use crate::engine::job::{CancelReason, EngineError, JobHandle, Outcome, Progress
 
 /// The handles of one or more jobs that were submitted together.
 ///
-/// Jobs start in the order of their submission and none takes more steps than another, so the last one's progress
-/// stands for all, unless its source was recorded before.
+/// Jobs start in the order of their submission and have equally many steps, so the last job's progress is shown as the
+/// group's. It runs ahead of the others only if the last job's source was recorded before.
 #[derive(Debug)]
 pub struct JobGroup {
     first: Vec<JobHandle>,

@@ -1,7 +1,9 @@
 //! The two ends of a job: the client's [`JobHandle`] and the worker's [`Ticket`].
 //!
-//! Dropping the handle cancels the job: the worker sees it before its next step. However a job ends, its ticket is
-//! dropped and no longer counts as unfinished.
+//! Client and worker talk through these two alone. The client watches the job's progress, awaits its outcome and
+//! cancels it through the handle; the worker holds the ticket from submission to the answer, first in its queue and
+//! then in a running job. Dropping the handle cancels the job: the worker sees it before its next step. However a job
+//! ends, its ticket is dropped, and the job no longer counts as unfinished.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use crate::engine::job::{CancelReason, EngineError, InternalError, JobOptions, Outcome, Progress, Work};
 use crate::engine::trace::JobTrace;
 
-/// Why a job was cancelled, where its client said so; written at most once.
+/// Why the client cancelled its job, if it gave a reason; written at most once.
 type Cancelled = OnceLock<CancelReason>;
 
 /// The client's end of a job.
@@ -45,7 +47,7 @@ impl JobHandle {
     }
 }
 
-/// The worker's end of a job.
+/// The worker's end of a job: what is asked for, and the channels to the client.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub work: Work,
@@ -93,7 +95,7 @@ impl Ticket {
         self.result.is_closed()
     }
 
-    /// Why it did.
+    /// Why the client cancelled; [`CancelReason::Disconnected`] if it gave no reason.
     pub fn cancel_reason(&self) -> CancelReason {
         self.cancelled.get().copied().unwrap_or(CancelReason::Disconnected)
     }
@@ -103,7 +105,7 @@ impl Ticket {
         self.slot = None;
     }
 
-    /// Answers. A client that has gone meanwhile is no error.
+    /// Sends the result to the client. It is no error if the client has disconnected.
     pub fn answer(self, result: Result<Outcome, EngineError>) {
         let _ = self.result.send(result);
     }

@@ -1,4 +1,8 @@
 //! Jobs: what can be asked of the worker, what comes back, and the two ends of a job in between.
+//!
+//! - `request`, `prepared`: the work and the options of a job; an edit that is checked and planned
+//! - `handle`: the client's end and the worker's end; `group`: several jobs of one request
+//! - `progress`, `outcome`, `error`: how far a job is, how it ends, why it fails
 
 mod error;
 mod group;

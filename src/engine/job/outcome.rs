@@ -1,4 +1,4 @@
-//! How jobs end: what a successful one delivers, and the words for the other ends.
+//! How jobs end: the outcome of a successful job, and the labels of all endings for metrics and answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ label! {
         Created = "created",
         /// All that the job reads was recorded, or was being recorded for another job.
         Hit = "hit",
-        /// It was known, and what was missing of its recording was computed again.
+        /// Its session existed, and what was missing of its recording was computed again.
         Replayed = "replayed",
     }
 }
@@ -64,9 +64,9 @@ impl RecordingUse {
         if self == Self::Hit { Self::Replayed } else { self }
     }
 
-    /// The same once the recording was found in the store after all.
+    /// The same once the store was found to have the recording.
     #[must_use]
-    pub(crate) fn found(self) -> Self {
+    pub(crate) fn found_in_store(self) -> Self {
         if self == Self::Created { Self::Hit } else { self }
     }
 }
@@ -76,13 +76,14 @@ impl RecordingUse {
 pub struct Timings {
     /// Waiting in the queue.
     pub queue: Duration,
-    /// Encoding prompts.
+    /// Encoding prompts, including those of other jobs that are encoded in the same pass.
     pub encode: Duration,
-    /// Denoising, steps of other runs in between included.
+    /// From the start to the last step, without `encode`. It includes waiting for the source's recording, and the steps
+    /// of other runs.
     pub denoise: Duration,
-    /// From latents to pixels.
+    /// Decoding latents to pixels, including other images of the same batch.
     pub decode: Duration,
-    /// From submission to the answer.
+    /// From submission to the outcome. Image files are encoded later.
     pub total: Duration,
 }
 

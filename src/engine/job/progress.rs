@@ -42,7 +42,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a job that waits.
+    /// The progress of a job that waits in the queue.
     pub(crate) fn queued(position: usize, estimated_wait: Duration) -> Self {
         Self { stage: Stage::Queued { position, estimated_wait }, step: 0, steps: 0, previews: Vec::new() }
     }

@@ -1,4 +1,4 @@
-//! What can be asked of the worker.
+//! What can be asked of the worker: the work of a job, and what it delivers besides.
 
 use crate::engine::job::{PreparedEdit, PreparedSource};
 use crate::telemetry::labels::label;

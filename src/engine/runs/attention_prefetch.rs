@@ -1,6 +1,5 @@
-//! A source's attention is prefetched from host memory to a GPU: a step's is copied while the step before it is computed.
-//!
-//! On the CPU, and for recordings on the device, nothing is copied.
+//! Prefetching a source's attention from host memory to a GPU: a step's attention is copied while the step before it is
+//! computed. On the CPU, and for recordings on the device, nothing is copied.
 
 use candle_core::{Device, Result};
 
@@ -25,7 +24,7 @@ impl Prefetch {
         }
     }
 
-    /// A step's attention on the device. Starts to prefetch what the step after it needs, if that is recorded already.
+    /// A step's attention on the device. Begins to prefetch what the next step needs, if that is recorded already.
     pub fn step(
         &mut self,
         log: &AttentionLog,
@@ -37,14 +36,14 @@ impl Prefetch {
         }
         #[cfg(feature = "cuda")]
         if log.device().is_cpu() {
-            let found = match self.in_flight.take(step)? {
+            let attention = match self.in_flight.take(step)? {
                 Some(attention) => attention,
                 None => log.step(step).only(needs).on_device(&self.device)?,
             };
             if let Some((step, needs)) = next.filter(|(step, needs)| !needs.is_empty() && log.has(*step, *needs)) {
                 self.in_flight.begin(&self.device, step, log.step(step).only(needs));
             }
-            return Ok(found);
+            return Ok(attention);
         }
         let _ = next;
         log.step(step).only(needs).on_device(&self.device)
@@ -64,7 +63,7 @@ struct InFlight {
 
 #[cfg(feature = "cuda")]
 impl InFlight {
-    /// The attention of a step, where its copy is in flight.
+    /// The attention of a step, if its copy is in flight.
     fn take(&mut self, step: usize) -> Result<Option<StepAttention>> {
         let Some((_, attention, staged)) = self.step.take().filter(|(in_flight, ..)| *in_flight == step) else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! An edit's run: it reads its source step by step, and blends where that is asked for.
+//! An edit's run: it reads its source step by step, and applies the local blend if the plan has one.
 
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ pub(crate) struct SummedMaps {
 }
 
 impl EditRun {
-    /// An edit towards the prompt of `conditioning`. It starts from the source's latents and is sampled as the source was.
-    /// `keeps_maps` sums up the target's attention.
+    /// An edit towards the prompt of `conditioning`. It starts from the source's initial latents and is sampled as the
+    /// source was. `keeps_maps` sums the target's maps.
     pub fn new(
         model: &dyn Backend,
         sampling: &Sampling,
@@ -66,7 +66,7 @@ impl EditRun {
         self.log.layout()
     }
 
-    /// The target's maps, summed over the steps so far, where they are kept.
+    /// The target's maps, summed over the steps so far, if they are kept.
     pub fn summed_maps(&self) -> Option<&[f32]> {
         self.maps.as_ref().map(|maps| maps.target.as_slice())
     }
@@ -83,7 +83,7 @@ impl EditRun {
     pub(crate) fn advance(&mut self, output: &Tensor) -> Result<()> {
         let step = self.state.step;
         let Some(source) = self.trajectory.step(step) else {
-            candle_core::bail!("step {step} of the source is not there yet");
+            candle_core::bail!("step {step} of the source is not recorded yet");
         };
         self.state.advance(output)?;
         self.editor.end();
@@ -91,7 +91,8 @@ impl EditRun {
         self.blend(&source)
     }
 
-    /// Puts the source's latents back outside the mask (`LocalBlend.__call__`).
+    /// Adds the step to the summed maps and, once the blend begins, restores the source's latents outside the mask
+    /// (`LocalBlend.__call__`).
     fn blend(&mut self, source: &TrajectoryStep) -> Result<()> {
         let Some(maps) = self.maps.as_mut() else {
             return Ok(());

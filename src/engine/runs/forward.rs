@@ -1,4 +1,5 @@
-//! One step of several runs with one pass of the UNet; errors and panics of it become failures.
+//! One step of several runs with one pass of the UNet. Errors and panics become [`Failure`]s, which say whether the
+//! device has failed or this work alone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use crate::engine::runs::Run;
 /// Why tensor work failed. Errors are shared, because one failure can fail several jobs.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
-    /// It concerns this work alone.
+    /// This work failed.
     #[error(transparent)]
     Work(Arc<Error>),
-    /// It panicked with this message, and concerns this work alone.
+    /// This work panicked with this message.
     #[error("panic: {0}")]
     Panic(String),
     /// The device has failed: no later work can succeed.
@@ -24,12 +25,12 @@ pub enum Failure {
     Device(#[source] Arc<Error>),
 }
 
-/// Whether a run took its step, or why not.
+/// Whether a run took its step.
 pub type StepResult = std::result::Result<(), Failure>;
 
-/// Runs tensor work; errors and panics of it become failures.
+/// Does tensor work; its errors and panics become failures.
 pub fn guarded<T>(model: &dyn Backend, work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Failure> {
-    // After a panic the run is either dropped, or its next step starts by resetting what the last one left.
+    // After a panic the run is dropped, or its next step resets what this one left.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) if model.is_device_failure(&error) => Err(Failure::Device(Arc::new(error))),
@@ -59,8 +60,8 @@ pub fn forward(model: &dyn Backend, runs: &mut [&mut Run]) -> Result<Tensor> {
     model.forward(&Tensor::cat(&latents, 0)?, &timesteps, &conditionings, &mut BatchControl::new(rows))
 }
 
-/// Takes one step of every run with one pass of the UNet, and returns how long the pass took. The outer error is the
-/// pass's and concerns all of them: no run has advanced. The inner ones are each run's own.
+/// Takes one step of every run with one pass of the UNet, and returns how long the pass took. The outer error is a
+/// failure of the pass: no run has advanced. The inner errors are those of single runs.
 pub fn denoise(
     model: &dyn Backend,
     runs: &mut [&mut Run],

@@ -1,15 +1,17 @@
-//! Runs: a source, a replay of a source, or an edit, one step at a time.
+//! Runs: the sampling of a source, a replay or an edit, one step at a time.
 //!
 //! | run | rows a step | reads | writes |
 //! | --- | --- | --- | --- |
-//! | source | as its guidance says: unconditional and conditional | | the trajectory, and the attention that is wanted of it |
+//! | source | as its guidance says: unconditional and conditional | | the trajectory, and the attention that jobs have asked for |
 //! | replay | 1, conditional | the trajectory | attention that is missing |
 //! | edit | as its source's guidance says | the trajectory, attention | its own latents |
 //!
-//! A run reads a step once it is written. So an edit follows a source or a replay one step behind, and reads a complete
-//! recording without waiting; there is no other rule. [`crate::engine::runs::forward`] takes one step of several runs with one
-//! pass of the UNet; they may be at different steps of different schedules and prompts, as long as their latents have
-//! one shape.
+//! A run reads a step once it is written ([`Run::is_ready`]). So an edit follows its source or its replay one step
+//! behind, and reads a complete recording without waiting. A replay that fills a streamed log also waits for the log's
+//! reader ([`crate::recordings::AttentionLog::admits`]), because that log holds only a few steps.
+//!
+//! [`forward`] takes one step of several runs with one pass of the UNet. They may be at different steps of different
+//! schedules and prompts, as long as their latents have one shape. [`set`] holds the runs in progress.
 
 mod attention_prefetch;
 mod edit;
@@ -43,14 +45,14 @@ label! {
     RowKind as "kind" {
         /// Of sources.
         Source = "source",
-        /// Of sources that are run again from their trajectory.
+        /// Of replays.
         Replay = "replay",
         /// Of edits.
         Edit = "edit",
     }
 }
 
-/// Rows that a replay adds to a forward pass: the conditional one, whatever the guidance.
+/// Rows of a replay: the conditional one, whatever the guidance.
 pub const ROWS_PER_REPLAY: usize = 1;
 
 /// Which layers of a model are recorded for images of this size in pixels.
@@ -90,7 +92,7 @@ pub(crate) fn needs_in(
 pub enum Run {
     /// A source.
     Source(SourceRun),
-    /// A source again.
+    /// A replay of a source.
     Replay(ReplayRun),
     /// An edit.
     Edit(EditRun),
@@ -106,7 +108,7 @@ impl Run {
         }
     }
 
-    /// Rows of a pass.
+    /// Rows that it adds to a pass.
     pub fn rows(&self) -> usize {
         match self {
             Self::Source(SourceRun { state, .. }) | Self::Edit(EditRun { state, .. }) => state.guidance().rows().len(),
@@ -142,12 +144,12 @@ impl Run {
         }
     }
 
-    /// Whether there is nothing left to do.
+    /// Whether no step is left.
     pub fn is_done(&self) -> bool {
         self.steps_left() == 0
     }
 
-    /// Final or present latents, `[1, channels, h, w]`; of a replay the source's noise.
+    /// The latents so far, `[1, channels, h, w]`; of a replay the source's initial ones.
     pub fn latents(&self) -> &Tensor {
         match self {
             Self::Source(SourceRun { state, .. }) | Self::Edit(EditRun { state, .. }) => &state.latents,
@@ -160,7 +162,7 @@ impl Run {
         self.state().map_or(Ok(None), SamplerState::predicted)
     }
 
-    /// Whether the next step can be taken: what it reads is there.
+    /// Whether the next step can be taken: what it reads is written, and its log admits what it writes.
     pub fn is_ready(&self) -> bool {
         match self {
             _ if self.is_done() => false,
@@ -235,7 +237,7 @@ fn row_conditionings(guidance: GuidanceMode, negative: &Conditioning, prompt: &C
     guidance.rows().iter().map(conditioning).collect()
 }
 
-/// How each row attends: the conditional one as given, the others to themselves.
+/// How each row attends: the conditional one as given, the others without control.
 fn row_controls(guidance: GuidanceMode, conditional: RowControl<'_>) -> Vec<RowControl<'_>> {
     let mut conditional = Some(conditional);
     let control = |row: &RowPrompt| match row {

@@ -1,4 +1,4 @@
-//! A source or an edit on its way from noise to image: the latents, and what the sampler keeps of the run.
+//! The sampling of a source or an edit: its latents, its step, and what its sampler keeps between steps.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub fn guidance_of(source: &Source) -> GuidanceMode {
     GuidanceMode::ClassifierFree { scale: source.guidance_scale }
 }
 
-/// Latents on their way through a schedule.
+/// The state of a run of a sampler.
 #[derive(Debug)]
 pub(crate) struct SamplerState {
     /// `[1, channels, h, w]`.
@@ -47,7 +47,7 @@ pub(crate) struct SamplerState {
     pub step: usize,
     sampling: Sampling,
     stepper: Box<dyn Stepper>,
-    /// The latents before the last step and the guided output there: enough for a preview.
+    /// The latents before the last step and its guided output, from which a preview is computed.
     last: Option<(Tensor, Tensor)>,
 }
 

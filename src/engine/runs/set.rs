@@ -1,4 +1,5 @@
-//! The runs in progress: added by jobs, stepped batch by batch, taken out when they are done or have failed.
+//! The runs in progress: the worker adds them, steps them batch by batch, and takes them out when they are done or have
+//! failed. A pass that fails is repeated run by run, so that a run that fails takes no other with it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use crate::engine::runs::Run;
 use crate::engine::runs::forward::{Failure, denoise, guarded};
 use crate::media::Image;
 
-/// Names a run for as long as the worker lives.
+/// Identifies a run; never used again by the same worker.
 pub type RunKey = u64;
 
-/// Pixels of the images that are decoded in one pass at most, to bound its memory.
+/// The most pixels that are decoded in one pass, to bound its memory.
 const MAX_DECODED_PIXELS: usize = 512 * 512;
 
 #[derive(Debug)]
@@ -31,15 +32,15 @@ struct Active {
 /// A run that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its name.
+    /// Its key.
     pub key: RunKey,
     /// The run, at its end or where it failed.
     pub run: Run,
-    /// Its image (`None` of a replay), or why it failed.
+    /// Its image, which a replay does not have, or why it failed.
     pub image: Result<Option<Arc<Image>>, EngineError>,
-    /// When its last step was taken.
+    /// When it was taken out, right after its last step.
     pub denoised: Instant,
-    /// How long decoding took, others of its batch included.
+    /// How long decoding took, including others of the same batch.
     pub decode: Duration,
 }
 
@@ -59,7 +60,7 @@ pub struct Decoded {
 pub struct Pass {
     /// The runs that took part.
     pub runs: Vec<RunKey>,
-    /// Their size; `None` where nothing was run.
+    /// Their size; `None` if no run was ready.
     pub key: Option<CompatibilityKey>,
     /// Rows of the pass.
     pub rows: usize,
@@ -76,7 +77,7 @@ pub struct RunSet {
 }
 
 impl RunSet {
-    /// Rows that the runs add to a forward pass of all of them.
+    /// Rows of all runs together.
     pub fn rows(&self) -> usize {
         self.runs.values().map(|active| active.run.rows()).sum()
     }
@@ -113,8 +114,8 @@ impl RunSet {
         self.runs.values().any(|active| active.failed.is_none() && active.run.is_ready())
     }
 
-    /// Takes one step of the runs whose turn it is, of at most `max_rows` rows together. A pass that fails is tried
-    /// again run by run, so that a failing run fails alone; the error is the device's.
+    /// Takes one step of the next batch, of at most `max_rows` rows. A pass that fails is repeated run by run, so that
+    /// a failing run fails alone. The error is a failure of the device.
     pub fn step(&mut self, model: &dyn Backend, max_rows: usize, metrics: &EngineMetrics) -> Result<Pass, Failure> {
         let candidates: Vec<_> = self
             .runs
@@ -147,7 +148,8 @@ impl RunSet {
         Ok(pass)
     }
 
-    /// Takes out the runs that have ended, and decodes those that came to their end, several of one size in one pass.
+    /// Takes out the runs that are done or have failed, and decodes those that are done, several of one size in one
+    /// pass.
     pub fn take_finished(&mut self, model: &dyn Backend) -> Result<(Vec<Finished>, Vec<Decoded>), Failure> {
         let denoised = Instant::now();
         let ended: Vec<_> =
@@ -173,7 +175,7 @@ fn step_members(model: &dyn Backend, members: &mut [&mut Active]) -> Result<Dura
                 only.failed = Some(failure);
                 return Ok(Duration::ZERO);
             }
-            tracing::warn!(error = %failure, runs = members.len(), "a batch failed and is tried again run by run");
+            tracing::warn!(error = %failure, runs = members.len(), "a batch failed and is repeated run by run");
         }
     }
     let mut took = Duration::ZERO;
@@ -221,8 +223,8 @@ fn decode_finished(model: &dyn Backend, finished: &mut [Finished]) -> Result<Vec
     Ok(decoded)
 }
 
-/// Decodes latents `[1, channels, h, w]` of one size, as many in a pass as memory allows. What fails together is tried
-/// again one by one; the error is the device's.
+/// Decodes latents `[1, channels, h, w]` of one size, in passes of at most [`MAX_DECODED_PIXELS`]. A pass that fails is
+/// repeated image by image. The outer error is a failure of the device, the inner one of this image alone.
 pub fn decode(
     model: &dyn Backend,
     key: CompatibilityKey,

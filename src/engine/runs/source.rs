@@ -1,4 +1,4 @@
-//! A source's run, and a source's conditional row run again: what writes what edits read.
+//! The runs that write what edits read: the run of a source, and the replay of a source's conditional row.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::engine::control::StepRecorder;
 use crate::engine::runs::sampler_state::{SamplerState, Sampling};
 use crate::recordings::{AttentionLog, Coverage, GroupSet, SourceContexts, Trajectory, TrajectoryStep};
 
-/// A source being run for the first time.
+/// The run of a source.
 #[derive(Debug)]
 pub struct SourceRun {
     pub(crate) state: SamplerState,
     pub(crate) trajectory: Arc<Trajectory>,
     pub(crate) contexts: Arc<SourceContexts>,
-    /// Where attention goes, and of which steps it is wanted.
+    /// The log that attention is written to, and the groups and steps that are wanted.
     log: Option<(Arc<AttentionLog>, Coverage)>,
     pub(crate) recorder: StepRecorder,
 }
 
-/// A source's conditional row being run again, for the attention of the steps that are missing.
+/// The replay of a source: its conditional row, for the attention that is missing.
 #[derive(Debug)]
 pub struct ReplayRun {
     pub(crate) trajectory: Arc<Trajectory>,
@@ -31,7 +31,7 @@ pub struct ReplayRun {
 }
 
 impl SourceRun {
-    /// A run that writes `trajectory`, and of the steps of a coverage the attention into a log.
+    /// A run that writes `trajectory` and, if there is a log, the attention of a coverage into it.
     pub fn new(
         sampling: &Sampling,
         trajectory: Arc<Trajectory>,
@@ -60,13 +60,13 @@ impl SourceRun {
 }
 
 impl ReplayRun {
-    /// A run that computes the attention of the steps of `missing` again.
+    /// A run that computes the attention of `missing` again and writes it into `log`.
     pub fn new(sampling: &Sampling, trajectory: Arc<Trajectory>, log: Arc<AttentionLog>, missing: Coverage) -> Self {
         let recorder = StepRecorder::new(trajectory.layout());
         Self { trajectory, sampler: Arc::clone(&sampling.sampler), log, missing, recorder }
     }
 
-    /// What the UNet reads at a step: the scaled latents that the source had there, and the timestep.
+    /// What the UNet reads at a step: the source's latents before it, scaled, and the timestep.
     pub(crate) fn input(&self, step: usize) -> Result<(Tensor, f64)> {
         let Some(latents) = self.trajectory.before(step) else {
             candle_core::bail!("step {step} of the source cannot be replayed before it is recorded");

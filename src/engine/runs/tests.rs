@@ -1,5 +1,5 @@
-//! Recordings in groups of layers, on the embedded model: what is missing is replayed and nothing else, and images do not
-//! depend on the grouping.
+//! Recordings in groups of layers, on the embedded model: what is missing is replayed and nothing else, and images do
+//! not depend on the grouping.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ struct Fixture {
     contexts: Arc<SourceContexts>,
     trajectory: Arc<Trajectory>,
     plan: Arc<EditPlan>,
-    store: Recordings,
+    recordings: Recordings,
 }
 
 impl Fixture {
@@ -42,16 +42,16 @@ impl Fixture {
         let params = EditParams::default();
         let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, TARGET, &params).unwrap();
         let metrics = RecordingMetrics::register(&MetricsRegistry::new()).unwrap();
-        let store = Recordings::new(SessionLimits::default(), Arc::new(metrics));
+        let recordings = Recordings::new(SessionLimits::default(), Arc::new(metrics));
         let layout = Arc::new(recording_layout(&model, SIDE, SIDE));
-        let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(STEPS)).unwrap();
+        let reservation = recordings.reserve(Tier::Trajectory, layout.trajectory_bytes(STEPS)).unwrap();
         let noise = model.noise(source.seed(), SIDE, SIDE).unwrap();
-        let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, STEPS, room));
+        let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, STEPS, reservation));
         let mut conditionings = model.condition(&source.conditioning_keys().map(Clone::clone)).unwrap();
         let (unconditional, conditional) = (conditionings.pop().unwrap(), conditionings.pop().unwrap());
         let contexts = Arc::new(SourceContexts::new(conditional, unconditional));
         let sampling = Sampling::of(&model.info, &source).unwrap();
-        Self { model, layout, sampling, contexts, trajectory, plan: edit.plan, store }
+        Self { model, layout, sampling, contexts, trajectory, plan: edit.plan, recordings }
     }
 
     fn needs(&self) -> Coverage {
@@ -60,9 +60,10 @@ impl Fixture {
 
     fn log(&self) -> Arc<AttentionLog> {
         let needs = self.needs();
-        let room = self.store.reserve(Tier::Memory, self.layout.context_bytes() + self.layout.bytes(&needs)).unwrap();
+        let reservation =
+            self.recordings.reserve(Tier::Memory, self.layout.context_bytes() + self.layout.bytes(&needs)).unwrap();
         let (layout, contexts) = (Arc::clone(&self.layout), Arc::clone(&self.contexts));
-        Arc::new(AttentionLog::kept(layout, contexts, needs, STEPS, (Device::Cpu, room)))
+        Arc::new(AttentionLog::kept(layout, contexts, needs, STEPS, (Device::Cpu, reservation)))
     }
 
     /// Takes all steps of a run.

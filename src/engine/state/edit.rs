@@ -1,12 +1,13 @@
 //! The edit of a job.
 //!
 //! ```text
-//! source only                    (a recording: the source's image is all that is asked for)
+//! source only                    (the job records a source and has no edit)
 //! same as source                 (an edit that changes nothing: its image is the source's)
 //! waiting ──begin──> running ──finish──> done
 //! ```
-//! An edit waits until its source has begun and its attention can be read: from the log that all edits of the source
-//! share, or from one of its own, which a replay of its own fills.
+//! An edit waits until its source has begun and the source's attention can be read, either from the log that all edits
+//! of the source share, or from a log of its own, which a replay of its own fills. An edit whose run cannot be made is
+//! `failed`; its job is answered with the error.
 
 use std::mem;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ enum State {
     SameAsSource,
     Waiting {
         edit: PreparedEdit,
-        room: AttentionRoom,
+        log: LogChoice,
     },
     Running {
         run: RunKey,
@@ -38,25 +39,25 @@ enum State {
         image: Arc<Image>,
         maps: Option<AttentionMaps>,
     },
-    /// It could not begin; its job is about to be answered.
+    /// Its run could not be made; its job is about to be answered.
     Failed,
 }
 
-/// Where an edit that waits will read its source's attention.
+/// The log from which a waiting edit will read its source's attention.
 #[derive(Debug)]
-pub(crate) enum AttentionRoom {
-    /// In the log that all edits of the source share.
+pub(crate) enum LogChoice {
+    /// The log that all edits of the source share.
     Shared,
-    /// In a log of its own of a few steps, as the source is larger than memory. This is the room for it.
+    /// A log of its own of a few steps, because the source's attention exceeds the budget; with the bytes for it.
     Own(Reservation),
 }
 
-/// Where an edit that begins reads its source's attention.
+/// The log from which an edit that begins reads its source's attention.
 #[derive(Debug)]
 pub(crate) enum Attention<'a> {
-    /// In the log that all edits of the source share.
+    /// The log that all edits of the source share.
     Shared(&'a mut OpenLog),
-    /// In a log of its own, for which this is the room.
+    /// A log of its own, for which these bytes are reserved.
     Own(Reservation),
 }
 
@@ -68,10 +69,10 @@ pub(crate) struct Begun {
     /// The replay that fills a log of its own.
     pub own_replay: Option<RunKey>,
     /// The lowest tier that its attention comes from; [`Tier::Trajectory`] where some of it is computed again.
-    pub found: Tier,
+    pub lowest_tier: Tier,
 }
 
-/// What the run of an edit came to.
+/// The result of an edit's run.
 #[derive(Debug)]
 pub(crate) struct FinishedEdit {
     /// Its image.
@@ -81,31 +82,31 @@ pub(crate) struct FinishedEdit {
 }
 
 impl EditState {
-    /// Of a job that asks for its source alone.
+    /// The state of a job that records a source and has no edit.
     pub fn source_only() -> Self {
         Self(State::SourceOnly)
     }
 
-    /// Of an edit that changes nothing.
+    /// The state of an edit that changes nothing.
     pub fn same_as_source() -> Self {
         Self(State::SameAsSource)
     }
 
-    /// Of an edit that is to be run.
-    pub fn waiting(edit: PreparedEdit, room: AttentionRoom) -> Self {
-        Self(State::Waiting { edit, room })
+    /// The state of an edit that waits to be run.
+    pub fn waiting(edit: PreparedEdit, log: LogChoice) -> Self {
+        Self(State::Waiting { edit, log })
     }
 
-    /// Begins an edit that waits, once its attention can be read: at once from a log of its own, from the `shared` one
-    /// as soon as that is open. `start` makes its run; where that fails, so has the edit. What has begun is returned.
+    /// Begins an edit that waits, if it can read its source's attention now: always from a log of its own, from the
+    /// `shared` log once that is open. `start` makes the run; if it fails, the edit has failed. Returns what has begun.
     pub fn begin<E>(
         &mut self,
         shared: Option<&mut OpenLog>,
         start: impl FnOnce(PreparedEdit, Attention<'_>) -> Result<Begun, E>,
     ) -> Result<Option<Begun>, E> {
         let (edit, attention) = match (mem::replace(&mut self.0, State::Failed), shared) {
-            (State::Waiting { edit, room: AttentionRoom::Own(room) }, _) => (edit, Attention::Own(room)),
-            (State::Waiting { edit, room: AttentionRoom::Shared }, Some(log)) => (edit, Attention::Shared(log)),
+            (State::Waiting { edit, log: LogChoice::Own(reservation) }, _) => (edit, Attention::Own(reservation)),
+            (State::Waiting { edit, log: LogChoice::Shared }, Some(open)) => (edit, Attention::Shared(open)),
             (other, _) => {
                 self.0 = other;
                 return Ok(None);
@@ -116,7 +117,7 @@ impl EditState {
         Ok(Some(begun))
     }
 
-    /// A run came to its end. Whether it is this edit's.
+    /// A run is done. Returns whether it is this edit's.
     pub fn finish(&mut self, ended: RunKey, finished: FinishedEdit) -> bool {
         match self.0 {
             State::Running { run, .. } if run == ended => {
@@ -135,17 +136,17 @@ impl EditState {
         }
     }
 
-    /// Whether it waits, with room for a log of its own.
+    /// Whether it waits, with bytes reserved for a log of its own.
     pub fn waits_for_own_log(&self) -> bool {
-        matches!(self.0, State::Waiting { room: AttentionRoom::Own(_), .. })
+        matches!(self.0, State::Waiting { log: LogChoice::Own(_), .. })
     }
 
-    /// Whether it still reads the shared log, or is going to.
+    /// Whether it reads the shared log, or will.
     pub fn reads_shared_log(&self) -> bool {
-        matches!(self.0, State::Waiting { room: AttentionRoom::Shared, .. } | State::Running { own_replay: None, .. })
+        matches!(self.0, State::Waiting { log: LogChoice::Shared, .. } | State::Running { own_replay: None, .. })
     }
 
-    /// Whether the job's image is the source's.
+    /// Whether the job has no run of its own: its image is the source's.
     pub fn is_source(&self) -> bool {
         matches!(self.0, State::SourceOnly | State::SameAsSource)
     }
@@ -167,8 +168,8 @@ impl EditState {
         run.into_iter().chain(replay)
     }
 
-    /// The edit's image and maps, where nothing of it is missing: neither exists for a recording, and an edit that
-    /// changes nothing has its source's image.
+    /// The edit's image and maps, if it is complete. A recording has neither; an edit that changes nothing has its
+    /// source's image.
     pub fn result(&self, source: &Arc<Image>) -> Option<(Option<Arc<Image>>, Option<AttentionMaps>)> {
         match &self.0 {
             State::SourceOnly => Some((None, None)),
@@ -182,7 +183,7 @@ impl EditState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::state::testing::{begun, image, open_log, prepared_edit, room};
+    use crate::engine::state::testing::{begun, image, open_log, prepared_edit, reservation};
 
     fn finished() -> FinishedEdit {
         FinishedEdit { image: image(), maps: None }
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_edit_of_the_shared_log_begins_when_that_is_open() {
-        let mut edit = EditState::waiting(prepared_edit(), AttentionRoom::Shared);
+        let mut edit = EditState::waiting(prepared_edit(), LogChoice::Shared);
         let begins = edit.begin(None, |_, _| -> Result<Begun, ()> { panic!("there is no log yet") });
         assert!(begins.unwrap().is_none() && edit.waiting_edit().is_some());
         let mut shared = open_log();
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_edit_with_a_log_of_its_own_waits_for_no_other() {
-        let mut edit = EditState::waiting(prepared_edit(), AttentionRoom::Own(room()));
+        let mut edit = EditState::waiting(prepared_edit(), LogChoice::Own(reservation()));
         assert!(edit.waits_for_own_log() && !edit.reads_shared_log());
         edit.begin(None, |_, attention| {
             assert!(matches!(attention, Attention::Own(_)));
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_edit_is_done_with_the_end_of_its_own_run() {
-        let mut edit = EditState::waiting(prepared_edit(), AttentionRoom::Own(room()));
+        let mut edit = EditState::waiting(prepared_edit(), LogChoice::Own(reservation()));
         assert!(!edit.finish(3, finished()), "it has not begun");
         edit.begin(None, |_, _| Ok::<_, ()>(begun(3, Some(4)))).unwrap();
         assert!(!edit.finish(4, finished()), "its replay is not its run");
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn an_edit_that_cannot_begin_never_has_a_result() {
-        let mut edit = EditState::waiting(prepared_edit(), AttentionRoom::Own(room()));
+        let mut edit = EditState::waiting(prepared_edit(), LogChoice::Own(reservation()));
         assert!(edit.begin(None, |_, _| Err("no tokens")).is_err());
         assert!(edit.waiting_edit().is_none() && edit.result(&image()).is_none());
     }

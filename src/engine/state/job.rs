@@ -1,4 +1,7 @@
-//! A job that has started: its client's end, its edit, and what is measured of it.
+//! A job that has started: its ticket, the state of its edit, its previews and its timings.
+//!
+//! Contract: it is held by the source that it reads. It becomes an outcome once the source's trajectory and its own
+//! edit are complete.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +14,7 @@ use crate::recordings::{SessionId, Tier};
 
 /// A job that has started. Its source holds it.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub(crate) struct RunningJob {
     ticket: Ticket,
     recording_use: RecordingUse,
     edit: EditState,
@@ -21,13 +24,13 @@ pub(crate) struct Job {
     started: Instant,
     /// Time in the text encoder.
     encode: Duration,
-    /// When the last step was taken.
+    /// When its last step was done.
     denoised: Option<Instant>,
     /// Time in the VAE.
     decode: Duration,
 }
 
-impl Job {
+impl RunningJob {
     /// A job that starts now; it releases its queue slot.
     pub fn new(mut ticket: Ticket, recording_use: RecordingUse, edit: EditState) -> Self {
         ticket.trace.is_at(JobPart::Encode);
@@ -46,7 +49,7 @@ impl Job {
         }
     }
 
-    /// The client's end.
+    /// Its ticket, the worker's end of the job.
     pub fn ticket(&self) -> &Ticket {
         &self.ticket
     }
@@ -61,7 +64,8 @@ impl Job {
         self.started.duration_since(self.ticket.submitted)
     }
 
-    /// Begins its edit where that can be, see [`EditState::begin`]; `encode` is the time that its prompts took.
+    /// Begins its edit if that is possible now, see [`EditState::begin`]. `encode` is the time that encoding prompts
+    /// took.
     ///
     /// # Errors
     /// Those of `start`; the job has failed with them.
@@ -71,14 +75,14 @@ impl Job {
         encode: Duration,
         start: impl FnOnce(PreparedEdit, Attention<'_>) -> Result<Begun, EngineError>,
     ) -> Result<EditBegan, EngineError> {
-        let Some(Begun { found, .. }) = self.edit.begin(shared, start)? else {
+        let Some(Begun { lowest_tier, .. }) = self.edit.begin(shared, start)? else {
             return Ok(EditBegan::No);
         };
         self.encode += encode;
-        if found == Tier::Trajectory {
+        if lowest_tier == Tier::Trajectory {
             self.replayed();
         }
-        Ok(EditBegan::Yes { hit: (self.recording_use == RecordingUse::Hit).then_some(found) })
+        Ok(EditBegan::Yes { hit: (self.recording_use == RecordingUse::Hit).then_some(lowest_tier) })
     }
 
     /// Something of its source's recording has to be computed again.
@@ -86,19 +90,19 @@ impl Job {
         self.recording_use = self.recording_use.replayed();
     }
 
-    /// Its source's recording was found in the store after all.
-    pub fn found(&mut self) {
-        self.recording_use = self.recording_use.found();
+    /// Its source's recording was found in the store.
+    pub fn found_in_store(&mut self) {
+        self.recording_use = self.recording_use.found_in_store();
     }
 
-    /// The run `ended` came to its end. Whether it is that of the job's edit.
+    /// The run `ended` is done. Returns whether it is the run of this job's edit.
     pub fn finish_edit(
         &mut self,
         ended: RunKey,
         finished: FinishedEdit,
         (denoised, decode): (Instant, Duration),
     ) -> bool {
-        // Local blend sums maps up too, for itself.
+        // Local blend sums maps too, for its own use.
         let maps = finished.maps.filter(|_| self.ticket.options.attention);
         let is_own = self.edit.finish(ended, FinishedEdit { maps, ..finished });
         if is_own {
@@ -107,7 +111,7 @@ impl Job {
         is_own
     }
 
-    /// The source's image was made, which is the job's own where it runs no edit.
+    /// The source's image is decoded. It is the job's own image if the job runs no edit.
     pub fn source_finished(&mut self, (denoised, decode): (Instant, Duration)) {
         if self.edit.is_source() {
             self.measure(denoised, decode);
@@ -118,7 +122,7 @@ impl Job {
         (self.denoised, self.decode) = (Some(denoised), decode);
     }
 
-    /// Whether a preview is due after so many steps.
+    /// Whether a preview is due after `step` steps.
     pub fn wants_preview(&self, step: usize) -> bool {
         self.preview_steps.contains(&step)
     }
@@ -128,12 +132,12 @@ impl Job {
         self.previews.push(preview);
     }
 
-    /// What the job works on from here on, for traces.
+    /// Begins a part of the job in its trace.
     pub fn trace(&mut self, part: JobPart) {
         self.ticket.trace.is_at(part);
     }
 
-    /// Shows the client how far the job is; `step` is that of the run whose progress it shows.
+    /// Publishes the job's progress to its client; `step` is the number of steps done of [`Self::shown_run`].
     pub fn publish(&self, step: Option<usize>) {
         let steps = self.ticket.work.source().steps;
         self.ticket.progress.send_if_modified(|progress| {
@@ -148,20 +152,20 @@ impl Job {
         });
     }
 
-    /// The run whose progress is the job's: that of its edit, or of its source where that is all it asks for.
+    /// The run whose progress the job shows: the run of its edit, or of its source if it asks for nothing else.
     pub fn shown_run(&self, trajectory: &TrajectoryState) -> Option<RunKey> {
         if self.edit.is_source() { trajectory.run() } else { self.edit.run() }
     }
 
-    /// The outcome, once source and edit are there; the job again where something is missing.
+    /// The outcome, if the source and the edit are complete; otherwise the job itself.
     pub fn into_outcome(
         self,
         session: &SessionId,
         trajectory: &TrajectoryState,
     ) -> Result<(Ticket, Outcome), Box<Self>> {
         let source = trajectory.completed().and_then(|complete| Some((complete, complete.image()?)));
-        let found = source.and_then(|(complete, image)| Some((complete, image, self.edit.result(image)?)));
-        let Some((complete, source_image, (edited_image, edited_maps))) = found else {
+        let results = source.and_then(|(complete, image)| Some((complete, image, self.edit.result(image)?)));
+        let Some((complete, source_image, (edited_image, edited_maps))) = results else {
             return Err(Box::new(self));
         };
         let denoise = self.denoised.map_or(Duration::ZERO, |end| end.duration_since(self.started));
@@ -184,7 +188,7 @@ impl Job {
         Ok((self.ticket, outcome))
     }
 
-    /// The client's end, of a job that ends without an outcome.
+    /// The ticket of a job that ends without an outcome.
     pub fn into_ticket(self) -> Ticket {
         self.ticket
     }
@@ -193,16 +197,16 @@ impl Job {
 /// Whether an edit has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EditBegan {
-    /// It waits, runs or is done.
+    /// It still waits, or has begun before.
     No,
-    /// It has.
+    /// It has begun now.
     Yes {
-        /// The tier in which all of its source's recording was found; `None` where something has to be computed.
+        /// The lowest tier that holds what it reads; `None` if the job had to record or replay something.
         hit: Option<Tier>,
     },
 }
 
-/// The steps after which previews are made: at even distances, without one at the end, where the image itself comes.
+/// The steps after which previews are made, evenly spaced. There is none after the last step, which gives the image.
 fn preview_steps(previews: usize, steps: usize) -> Vec<usize> {
     let mut at: Vec<usize> = (1..=previews).map(|preview| (preview * steps).div_ceil(previews + 1)).collect();
     at.retain(|step| *step < steps);
@@ -213,18 +217,18 @@ fn preview_steps(previews: usize, steps: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::state::AttentionRoom;
+    use crate::engine::state::LogChoice;
     use crate::engine::state::testing::{
         begun, complete, image, job, open_log, prepared_edit, session, submitted, work_of_edit,
     };
 
     fn waiting() -> EditState {
-        EditState::waiting(prepared_edit(), AttentionRoom::Shared)
+        EditState::waiting(prepared_edit(), LogChoice::Shared)
     }
 
-    fn begin(job: &mut Job, found: Tier) -> EditBegan {
+    fn begin(job: &mut RunningJob, lowest_tier: Tier) -> EditBegan {
         let mut shared = open_log();
-        let start = |_, _: Attention<'_>| Ok(Begun { found, ..begun(3, None) });
+        let start = |_, _: Attention<'_>| Ok(Begun { lowest_tier, ..begun(3, None) });
         job.begin_edit(shared.opened_mut(), Duration::from_secs(1), start).unwrap()
     }
 
@@ -238,8 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn a_hit_is_one_where_nothing_is_computed_again() {
-        for (use_before, found, wanted, hit) in [
+    fn a_job_is_a_hit_if_nothing_is_computed_again() {
+        for (use_before, lowest_tier, wanted, hit) in [
             (RecordingUse::Hit, Tier::Memory, RecordingUse::Hit, Some(Tier::Memory)),
             (RecordingUse::Hit, Tier::Disk, RecordingUse::Hit, Some(Tier::Disk)),
             (RecordingUse::Hit, Tier::Trajectory, RecordingUse::Replayed, None),
@@ -247,21 +251,22 @@ mod tests {
             (RecordingUse::Created, Tier::Trajectory, RecordingUse::Created, None),
         ] {
             let mut job = job(use_before, waiting()).0;
-            assert_eq!(begin(&mut job, found), EditBegan::Yes { hit });
-            assert_eq!(job.recording_use, wanted, "{use_before:?} {found:?}");
-            assert_eq!(begin(&mut job, found), EditBegan::No, "it runs");
+            assert_eq!(begin(&mut job, lowest_tier), EditBegan::Yes { hit });
+            assert_eq!(job.recording_use, wanted, "{use_before:?} {lowest_tier:?}");
+            assert_eq!(begin(&mut job, lowest_tier), EditBegan::No, "it runs");
         }
     }
 
     #[test]
-    fn a_job_is_answered_when_its_source_and_its_edit_are_there() {
+    fn a_job_has_its_outcome_once_source_and_edit_are_complete() {
         let trajectory = complete();
         let mut job = job(RecordingUse::Created, waiting()).0;
         begin(&mut job, Tier::Memory);
         job = *job.into_outcome(&session(), &trajectory).expect_err("the edit runs");
         let edit = FinishedEdit { image: image(), maps: None };
         assert!(job.finish_edit(3, edit, (Instant::now(), Duration::from_secs(2))));
-        let growing = TrajectoryState::found(crate::engine::state::Stored::No, crate::engine::state::testing::room());
+        let growing =
+            TrajectoryState::reserved(crate::engine::state::Stored::No, crate::engine::state::testing::reservation());
         job = *job.into_outcome(&session(), &growing).expect_err("the source is missing");
         let (_, outcome) = job.into_outcome(&session(), &trajectory).unwrap();
         assert!(outcome.edited_image.is_some());
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_is_answered_with_its_source_alone() {
+    fn a_recording_has_the_source_image_and_no_other() {
         let mut job = job(RecordingUse::Created, EditState::source_only()).0;
         job.source_finished((Instant::now(), Duration::from_secs(2)));
         let (_, outcome) = job.into_outcome(&session(), &complete()).unwrap();
@@ -284,7 +289,7 @@ mod tests {
     fn a_job_that_starts_releases_its_queue_slot_and_shows_its_steps() {
         let (ticket, mut handle, slots) = submitted(work_of_edit());
         assert_eq!(slots.available_permits(), 0);
-        let job = Job::new(ticket, RecordingUse::Hit, waiting());
+        let job = RunningJob::new(ticket, RecordingUse::Hit, waiting());
         assert_eq!(slots.available_permits(), 1);
         let progress = handle.progress();
         job.publish(None);

@@ -3,9 +3,10 @@
 //! ```text
 //! none ──plan──> planned ──open──> open ──detach──> none
 //! ```
-//! Room is reserved (*planned*) when a job is admitted. Once the prompts are encoded the log is *open*: it holds what
-//! is there, and what is *scheduled*, that is on its way from the source's run, from files, or from a replay. An edit
-//! schedules what it needs and nothing scheduled it before.
+//! Bytes are reserved when a job is admitted: its attention is *planned*. Once the prompts are encoded the log is
+//! *open*. Of an open log, each step's attention is *present*, *scheduled* (the source's run, the store or a replay is
+//! about to write it) or only planned. An edit schedules what it needs and is not scheduled yet. *detach* drops the
+//! log, to free its bytes.
 
 use std::mem;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ enum State {
     /// No edit has asked for attention.
     #[default]
     None,
-    /// Room is reserved for the prompts and for what is planned.
-    Planned { place: Place, room: Reservation, planned: Coverage },
-    /// The log is there.
+    /// Bytes are reserved for the prompts and for what is planned.
+    Planned { place: Place, reservation: Reservation, planned: Coverage },
+    /// The log exists.
     Open(OpenLog),
 }
 
@@ -44,7 +45,7 @@ impl SharedLog {
         Self(State::Open(OpenLog { place, log, scheduled }))
     }
 
-    /// Where the log lies, or is planned to.
+    /// The place of the log, or the planned one.
     pub fn place(&self) -> Option<Place> {
         match &self.0 {
             State::None => None,
@@ -57,12 +58,12 @@ impl SharedLog {
     pub fn bytes(&self) -> u64 {
         match &self.0 {
             State::None => 0,
-            State::Planned { room, .. } => room.bytes(),
+            State::Planned { reservation, .. } => reservation.bytes(),
             State::Open(open) => open.log.bytes(),
         }
     }
 
-    /// What no room is reserved for.
+    /// The part of `needs` for which no bytes are reserved.
     pub fn unplanned(&self, needs: &Coverage) -> Coverage {
         match &self.0 {
             State::None => needs.clone(),
@@ -71,7 +72,7 @@ impl SharedLog {
         }
     }
 
-    /// What is there, on its way, or will be asked for by jobs that wait; `None` where there is no log.
+    /// What the log has or will get; `None` without a log.
     pub fn expected(&self) -> Option<&Coverage> {
         match &self.0 {
             State::None => None,
@@ -80,30 +81,30 @@ impl SharedLog {
         }
     }
 
-    /// Adds room for more. `place` is that of the log, where there is one.
+    /// Plans more, with the bytes for it. `place` must be the log's place, if it has one.
     pub fn plan(&mut self, place: Place, more: &Coverage, new: Reservation) {
         match &mut self.0 {
             State::Open(open) => open.log.plan(more, new),
-            State::Planned { room, planned, .. } => {
-                room.absorb(new);
+            State::Planned { reservation, planned, .. } => {
+                reservation.absorb(new);
                 *planned = planned.union(more);
             }
-            State::None => self.0 = State::Planned { place, room: new, planned: more.clone() },
+            State::None => self.0 = State::Planned { place, reservation: new, planned: more.clone() },
         }
     }
 
-    /// Whether room is reserved for a log that is not there yet.
+    /// Whether bytes are reserved and the log is not open yet.
     pub fn is_planned(&self) -> bool {
         matches!(self.0, State::Planned { .. })
     }
 
-    /// Opens the log that is planned: `make` builds it for a place, what is planned, and their room.
+    /// Opens the planned log: `make` builds it at its place, for what is planned, with the reserved bytes.
     pub fn open(&mut self, make: impl FnOnce(Place, Coverage, Reservation) -> Arc<AttentionLog>) -> Option<&OpenLog> {
         match mem::take(&mut self.0) {
-            State::Planned { place, room, planned } => {
-                // Nothing, in the shape of what is planned.
+            State::Planned { place, reservation, planned } => {
+                // An empty coverage of as many steps.
                 let scheduled = planned.minus(&planned);
-                let open = OpenLog { place, log: make(place, planned, room), scheduled };
+                let open = OpenLog { place, log: make(place, planned, reservation), scheduled };
                 self.0 = State::Open(open);
                 self.opened()
             }
@@ -114,7 +115,7 @@ impl SharedLog {
         }
     }
 
-    /// The log, where it is open.
+    /// The log, if it is open.
     pub fn opened(&self) -> Option<&OpenLog> {
         match &self.0 {
             State::Open(open) => Some(open),
@@ -122,7 +123,7 @@ impl SharedLog {
         }
     }
 
-    /// The log, where it is open, to be scheduled.
+    /// The log, if it is open, to be changed.
     pub fn opened_mut(&mut self) -> Option<&mut OpenLog> {
         match &mut self.0 {
             State::Open(open) => Some(open),
@@ -130,14 +131,14 @@ impl SharedLog {
         }
     }
 
-    /// Forgets the log: its room is wanted for something else.
+    /// Drops the log, to free its bytes for something else.
     pub fn detach(&mut self) {
         self.0 = State::None;
     }
 }
 
 impl OpenLog {
-    /// Where it lies.
+    /// Its place.
     pub fn place(&self) -> Place {
         self.place
     }
@@ -147,7 +148,7 @@ impl OpenLog {
         &self.log
     }
 
-    /// Schedules what an edit needs; returns what nothing has scheduled before, so that it has to be fetched.
+    /// Schedules what an edit needs; returns what was not scheduled before and has to be fetched.
     pub fn schedule(&mut self, needs: &Coverage) -> Coverage {
         let missing = needs.minus(&self.scheduled);
         self.scheduled = self.scheduled.union(&missing);
@@ -161,12 +162,12 @@ impl OpenLog {
         planned
     }
 
-    /// What is missing will not come: the next edit that needs it schedules it again.
+    /// Unschedules what is missing, because it will not be written. The next edit that needs it schedules it again.
     pub fn unschedule_missing(&mut self) {
         self.scheduled = self.log.present();
     }
 
-    /// Puts a copy of the log, at another place, in its place.
+    /// Replaces the log by its copy at another place.
     pub fn move_to(&mut self, place: Place, log: Arc<AttentionLog>) {
         (self.place, self.log) = (place, log);
     }
@@ -179,7 +180,7 @@ mod tests {
     use crate::recordings::budget::Budget;
 
     #[test]
-    fn room_is_planned_once_and_grows_with_what_is_not_planned_yet() {
+    fn bytes_are_reserved_once_and_more_only_for_what_is_not_planned_yet() {
         let budget = Budget::new(100);
         let mut shared = SharedLog::default();
         assert_eq!((shared.place(), shared.bytes(), shared.expected()), (None, 0, None));
@@ -202,14 +203,14 @@ mod tests {
         let mut shared = SharedLog::default();
         assert!(shared.open(|_, _, _| panic!("nothing is planned")).is_none());
         shared.plan(Place::Memory, &coverage(0..4), budget.try_reserve(40).unwrap());
-        let open = shared.open(|place, planned, room| {
-            assert_eq!((place, &planned, room.bytes()), (Place::Memory, &coverage(0..4), 40));
-            log(planned, room)
+        let open = shared.open(|place, planned, reservation| {
+            assert_eq!((place, &planned, reservation.bytes()), (Place::Memory, &coverage(0..4), 40));
+            log(planned, reservation)
         });
         assert!(open.is_some() && !shared.is_planned());
         assert!(shared.open(|_, _, _| panic!("it is open")).is_none());
         assert!(shared.opened().is_some(), "and stays open");
-        // More room goes into the open log.
+        // Later reservations go to the open log.
         shared.plan(Place::Memory, &coverage(4..6), budget.try_reserve(20).unwrap());
         assert_eq!((shared.bytes(), shared.unplanned(&coverage(0..6)).is_empty()), (60, true));
     }
@@ -219,7 +220,7 @@ mod tests {
         let budget = Budget::new(100);
         let mut shared = SharedLog::default();
         shared.plan(Place::Memory, &coverage(0..6), budget.try_reserve(60).unwrap());
-        shared.open(|_, planned, room| log(planned, room));
+        shared.open(|_, planned, reservation| log(planned, reservation));
         let open = shared.opened_mut().unwrap();
         assert_eq!(open.schedule(&coverage(0..3)), coverage(0..3));
         assert_eq!(open.schedule(&coverage(1..5)), coverage(3..5));

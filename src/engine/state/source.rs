@@ -1,11 +1,14 @@
-//! A source that at least one job reads, and its jobs.
+//! A source that at least one running job reads, and these jobs.
+//!
+//! Contract: what ends a run ends here. A source's failure takes all of its jobs with it, a replay's failure the edits
+//! that read the shared log, an edit's failure its own job.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::engine::job::{Outcome, PreparedSource, Ticket};
 use crate::engine::runs::set::RunKey;
-use crate::engine::state::{FinishedEdit, Job, OpenLog, SharedLog, TrajectoryState};
+use crate::engine::state::{FinishedEdit, OpenLog, RunningJob, SharedLog, TrajectoryState};
 use crate::media::Image;
 use crate::recordings::{AttentionLog, Pinned, RecordingLayout, SessionId, Trajectory};
 
@@ -53,7 +56,7 @@ pub(crate) struct Readable<'a> {
 }
 
 impl SourceState {
-    /// A source that no run serves yet.
+    /// A source that has no run yet.
     pub fn new(
         id: SessionId,
         source: PreparedSource,
@@ -85,12 +88,12 @@ impl SourceState {
 #[derive(Debug)]
 pub(crate) struct ActiveSource {
     state: SourceState,
-    jobs: Vec<Job>,
+    jobs: Vec<RunningJob>,
 }
 
 impl ActiveSource {
     /// A source that its first job has opened.
-    pub fn new(state: SourceState, first: Job) -> Self {
+    pub fn new(state: SourceState, first: RunningJob) -> Self {
         Self { state, jobs: vec![first] }
     }
 
@@ -105,22 +108,22 @@ impl ActiveSource {
     }
 
     /// The source and its jobs, to be changed together.
-    pub fn parts_mut(&mut self) -> (&mut SourceState, &mut Vec<Job>) {
+    pub fn parts_mut(&mut self) -> (&mut SourceState, &mut Vec<RunningJob>) {
         (&mut self.state, &mut self.jobs)
     }
 
     /// Its jobs, in the order in which they started.
-    pub fn jobs(&self) -> &[Job] {
+    pub fn jobs(&self) -> &[RunningJob] {
         &self.jobs
     }
 
     /// Each job with the run whose progress it shows.
-    pub fn shown(&self) -> impl Iterator<Item = (&Job, Option<RunKey>)> {
+    pub fn shown(&self) -> impl Iterator<Item = (&RunningJob, Option<RunKey>)> {
         self.jobs.iter().map(|job| (job, job.shown_run(&self.state.trajectory)))
     }
 
     /// The same, to be changed.
-    pub fn shown_mut(&mut self) -> impl Iterator<Item = (&mut Job, Option<RunKey>)> {
+    pub fn shown_mut(&mut self) -> impl Iterator<Item = (&mut RunningJob, Option<RunKey>)> {
         let Self { state, jobs } = self;
         jobs.iter_mut().map(|job| {
             let run = job.shown_run(&state.trajectory);
@@ -128,38 +131,39 @@ impl ActiveSource {
         })
     }
 
-    /// A further job starts.
-    pub fn add(&mut self, job: Job) {
+    /// Adds a job that starts.
+    pub fn add(&mut self, job: RunningJob) {
         self.jobs.push(job);
     }
 
-    /// Keeps the jobs that are wanted; how many were not.
-    pub fn retain(&mut self, is_wanted: impl Fn(&Job) -> bool) -> usize {
+    /// Keeps the jobs that are wanted; returns how many were dropped.
+    pub fn retain(&mut self, is_wanted: impl Fn(&RunningJob) -> bool) -> usize {
         let before = self.jobs.len();
         self.jobs.retain(is_wanted);
         before - self.jobs.len()
     }
 
-    /// The run of the source came to its end, with its image.
+    /// The run of the source is done, with its image.
     pub fn finish(&mut self, image: Option<Arc<Image>>, measured: (Instant, Duration)) {
         if self.state.trajectory.finish(image) {
             self.jobs.iter_mut().for_each(|job| job.source_finished(measured));
         }
     }
 
-    /// The run of the source failed, or could not begin: its jobs, which fail with it.
-    pub fn fail(&mut self) -> Vec<Job> {
+    /// The run of the source failed, or could not begin. Takes out all of its jobs, which fail too.
+    pub fn fail(&mut self) -> Vec<RunningJob> {
         self.state.trajectory.fail();
         std::mem::take(&mut self.jobs)
     }
 
-    /// The replay came to its end.
+    /// The replay for the shared log is done.
     pub fn finish_replay(&mut self) {
         self.state.replay = None;
     }
 
-    /// What is missing of the shared log cannot be had: the edits that read it, which fail. Later ones try again.
-    pub fn fail_log(&mut self) -> Vec<Job> {
+    /// What is missing of the shared log cannot be computed. Takes out the jobs whose edits read the log, which fail.
+    /// Later edits schedule it again.
+    pub fn fail_log(&mut self) -> Vec<RunningJob> {
         self.state.replay = None;
         if let Some(open) = self.state.log.opened_mut() {
             open.unschedule_missing();
@@ -167,30 +171,31 @@ impl ActiveSource {
         self.jobs.extract_if(.., |job| job.edit().reads_shared_log()).collect()
     }
 
-    /// The run of an edit came to its end.
+    /// The run of an edit is done.
     pub fn finish_edit(&mut self, run: RunKey, finished: FinishedEdit, measured: (Instant, Duration)) {
         if let Some(job) = self.job_of(run).and_then(|at| self.jobs.get_mut(at)) {
             job.finish_edit(run, finished, measured);
         }
     }
 
-    /// The job whose own run failed, taken out.
-    pub fn fail_run(&mut self, run: RunKey) -> Option<Job> {
+    /// Takes out the job whose own run failed.
+    pub fn fail_run(&mut self, run: RunKey) -> Option<RunningJob> {
         self.job_of(run).map(|at| self.jobs.remove(at))
     }
 
     /// Part of the recording is computed again.
     pub fn replayed(&mut self) {
-        self.jobs.iter_mut().for_each(Job::replayed);
+        self.jobs.iter_mut().for_each(RunningJob::replayed);
     }
 
-    /// The store has the recording, which was not known before. The jobs that have no more to find of it.
-    pub fn found(&mut self) -> usize {
-        self.jobs.iter_mut().for_each(Job::found);
+    /// The store was found to have the recording. Returns the number of jobs that read no attention: their use is
+    /// counted now, that of the others when their edits begin.
+    pub fn found_in_store(&mut self) -> usize {
+        self.jobs.iter_mut().for_each(RunningJob::found_in_store);
         self.jobs.iter().filter(|job| job.edit().is_source()).count()
     }
 
-    /// Takes out the jobs that have all they need, with their outcomes.
+    /// Takes out the jobs that are complete, with their outcomes.
     pub fn take_outcomes(&mut self) -> Vec<(Ticket, Outcome)> {
         let mut outcomes = Vec::new();
         for job in std::mem::take(&mut self.jobs) {
@@ -212,7 +217,7 @@ impl ActiveSource {
         self.state.replay == Some(run)
     }
 
-    /// The job that a run serves alone.
+    /// The position of the job that owns a run.
     pub fn job_of(&self, run: RunKey) -> Option<usize> {
         self.jobs.iter().position(|job| job.edit().own_runs().any(|own| own == run))
     }
@@ -223,16 +228,16 @@ mod tests {
     use super::*;
     use crate::engine::job::RecordingUse;
     use crate::engine::state::testing::{
-        begun, coverage, job, layout, log, open_log, prepared_edit, room, session, source, trajectory,
+        begun, coverage, job, layout, log, open_log, prepared_edit, reservation, session, source, trajectory,
     };
-    use crate::engine::state::{AttentionRoom, EditState, Stored};
+    use crate::engine::state::{EditState, LogChoice, Stored};
     use crate::recordings::{Coverage, Place};
 
     /// A source whose run is 1, with an open log, and these edits.
     fn active(edits: impl IntoIterator<Item = EditState>) -> ActiveSource {
-        let mut trajectory_state = TrajectoryState::found(Stored::No, room());
+        let mut trajectory_state = TrajectoryState::reserved(Stored::No, reservation());
         trajectory_state.open(|| false);
-        trajectory_state.begin(|room| Ok::<_, ()>((1, trajectory(room)))).unwrap();
+        trajectory_state.begin(|reservation| Ok::<_, ()>((1, trajectory(reservation)))).unwrap();
         let parts = (trajectory_state, open_log(), Pins::default());
         let state = SourceState::new(session(), source(), layout(), parts);
         let mut jobs = edits.into_iter().map(|edit| job(RecordingUse::Created, edit).0);
@@ -242,8 +247,8 @@ mod tests {
     }
 
     fn running(run: RunKey, own_replay: Option<RunKey>) -> EditState {
-        let room = if own_replay.is_some() { AttentionRoom::Own(room()) } else { AttentionRoom::Shared };
-        let mut edit = EditState::waiting(prepared_edit(), room);
+        let log = if own_replay.is_some() { LogChoice::Own(reservation()) } else { LogChoice::Shared };
+        let mut edit = EditState::waiting(prepared_edit(), log);
         edit.begin(open_log().opened_mut(), |_, _| Ok::<_, ()>(begun(run, own_replay))).unwrap();
         edit
     }
@@ -285,7 +290,7 @@ mod tests {
     #[test]
     fn a_recording_that_is_found_after_all_was_not_created_for_its_jobs() {
         let mut active = active([EditState::source_only(), running(2, None), EditState::same_as_source()]);
-        assert_eq!(active.found(), 2, "the third job counts its use when its edit begins");
+        assert_eq!(active.found_in_store(), 2, "the third job counts its use when its edit begins");
         active.finish(Some(crate::engine::state::testing::image()), measured());
         let found: Vec<_> = active.take_outcomes().into_iter().map(|(_, outcome)| outcome.recording).collect();
         assert_eq!(found, [RecordingUse::Hit; 2]);
@@ -316,17 +321,17 @@ mod tests {
 
     #[test]
     fn prompts_are_needed_to_run_and_to_open_the_log() {
-        let parts = (TrajectoryState::found(Stored::Yes, room()), SharedLog::default(), Pins::default());
+        let parts = (TrajectoryState::reserved(Stored::Yes, reservation()), SharedLog::default(), Pins::default());
         let mut state = SourceState::new(session(), source(), layout(), parts);
         assert!(!state.needs_prompts());
-        state.log.plan(Place::Memory, &Coverage::none(4), room());
+        state.log.plan(Place::Memory, &Coverage::none(4), reservation());
         state.trajectory.open(|| true);
         assert!(!state.needs_prompts() && !state.opens_log(), "it is being read");
         state.trajectory.lose();
         assert!(state.needs_prompts() && state.opens_log(), "it is to be run");
-        state.log.open(|_, planned, room| log(planned, room));
+        state.log.open(|_, planned, reservation| log(planned, reservation));
         assert!(state.needs_prompts() && !state.opens_log());
-        state.trajectory.begin(|room| Ok::<_, ()>((1, trajectory(room)))).unwrap();
+        state.trajectory.begin(|reservation| Ok::<_, ()>((1, trajectory(reservation)))).unwrap();
         assert!(!state.needs_prompts(), "it runs");
     }
 }

@@ -1,24 +1,24 @@
-//! All sources that jobs are at work on.
+//! All sources that running jobs read, by session, and which run belongs to which of them.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::engine::runs::set::RunKey;
-use crate::engine::state::{ActiveSource, Job};
+use crate::engine::state::{ActiveSource, RunningJob};
 use crate::recordings::SessionId;
 
 /// Sources and their jobs, by session.
 #[derive(Debug, Default)]
 pub(crate) struct Sources(BTreeMap<SessionId, ActiveSource>);
 
-/// What a run serves.
+/// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunOwner {
-    /// It is the run of a source.
+    /// It runs a source for the first time.
     Source,
-    /// It replays a source for the log that all of its edits share.
+    /// It replays a source for the log that its edits share.
     Replay,
-    /// It is an edit, or the replay of one edit.
+    /// It runs an edit, or a replay for that edit alone.
     Edit,
 }
 
@@ -49,7 +49,7 @@ impl Sources {
     }
 
     /// All jobs, source by source.
-    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+    pub fn jobs(&self) -> impl Iterator<Item = &RunningJob> {
         self.0.values().flat_map(ActiveSource::jobs)
     }
 
@@ -58,13 +58,13 @@ impl Sources {
         self.jobs().next().is_none()
     }
 
-    /// Keeps the jobs that are wanted; how many were not.
-    pub fn retain_jobs(&mut self, is_wanted: impl Fn(&Job) -> bool) -> usize {
+    /// Keeps the jobs that are wanted; returns how many were dropped.
+    pub fn retain_jobs(&mut self, is_wanted: impl Fn(&RunningJob) -> bool) -> usize {
         self.0.values_mut().map(|active| active.retain(&is_wanted)).sum()
     }
 
     /// Takes out all jobs.
-    pub fn take_jobs(&mut self) -> Vec<Job> {
+    pub fn take_jobs(&mut self) -> Vec<RunningJob> {
         self.0.values_mut().flat_map(|active| std::mem::take(active.parts_mut().1)).collect()
     }
 
@@ -73,12 +73,12 @@ impl Sources {
         self.0.extract_if(.., |_, active| active.jobs().is_empty()).map(|(_, active)| active)
     }
 
-    /// What a run serves, and of which source.
+    /// What a run is for, and the source that it belongs to; `None` if no job needs it any more.
     pub fn owner_of(&mut self, run: RunKey) -> Option<(RunOwner, &mut ActiveSource)> {
         self.0.values_mut().find_map(|active| Some((owner(active, run)?, active)))
     }
 
-    /// Whether a run serves anything.
+    /// Whether a job still needs a run.
     pub fn is_used(&self, run: RunKey) -> bool {
         self.0.values().any(|active| owner(active, run).is_some())
     }
@@ -98,13 +98,13 @@ fn owner(active: &ActiveSource, run: RunKey) -> Option<RunOwner> {
 mod tests {
     use super::*;
     use crate::engine::job::RecordingUse;
-    use crate::engine::state::testing::{begun, job, layout, prepared_edit, room, session, source};
-    use crate::engine::state::{AttentionRoom, EditState, Pins, SharedLog, SourceState, Stored, TrajectoryState};
+    use crate::engine::state::testing::{begun, job, layout, prepared_edit, reservation, session, source};
+    use crate::engine::state::{EditState, LogChoice, Pins, SharedLog, SourceState, Stored, TrajectoryState};
 
     fn sources() -> (Sources, crate::engine::JobHandle) {
-        let mut edit = EditState::waiting(prepared_edit(), AttentionRoom::Own(room()));
+        let mut edit = EditState::waiting(prepared_edit(), LogChoice::Own(reservation()));
         edit.begin(None, |_, _| Ok::<_, ()>(begun(3, Some(4)))).unwrap();
-        let parts = (TrajectoryState::found(Stored::No, room()), SharedLog::default(), Pins::default());
+        let parts = (TrajectoryState::reserved(Stored::No, reservation()), SharedLog::default(), Pins::default());
         let state = SourceState::new(session(), source(), layout(), parts);
         let (job, handle) = job(RecordingUse::Hit, edit);
         let mut sources = Sources::default();
@@ -117,7 +117,7 @@ mod tests {
         let (mut sources, handle) = sources();
         assert!(sources.is_used(3) && sources.is_used(4) && !sources.is_used(5));
         assert_eq!(sources.owner_of(4).map(|(owner, _)| owner), Some(RunOwner::Edit));
-        let is_wanted = |job: &Job| !job.ticket().is_cancelled();
+        let is_wanted = |job: &RunningJob| !job.ticket().is_cancelled();
         assert_eq!((sources.retain_jobs(is_wanted), sources.take_unused().count()), (0, 0));
         drop(handle);
         assert_eq!(sources.retain_jobs(is_wanted), 1);

@@ -1,4 +1,4 @@
-//! What the tests of states share: a source of four steps without layers, and jobs at its two ends.
+//! What the tests of states share: a source of four steps without layers, and jobs that are queued or running.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::diffusion::unet::{AttentionKind, AttentionSite};
 use crate::diffusion::{ArchitectureProfile, Conditioning, SiteGrouping};
 use crate::engine::job::{JobHandle, JobOptions, PreparedEdit, PreparedSource, QueueSlot, RecordingUse, Ticket, Work};
 use crate::engine::runs::set::RunKey;
-use crate::engine::state::{Begun, EditState, Job, SharedLog, TrajectoryState};
+use crate::engine::state::{Begun, EditState, RunningJob, SharedLog, TrajectoryState};
 use crate::media::Image;
 use crate::p2p::{EditParams, Presets, Prompt};
 use crate::recordings::Origin;
@@ -54,18 +54,18 @@ fn layout_of(sites: Vec<AttentionSite>) -> Arc<RecordingLayout> {
     Arc::new(RecordingLayout::new(&profile, sites, None, 77, 1, 64, bytes))
 }
 
-pub fn room() -> Reservation {
+pub fn reservation() -> Reservation {
     Budget::new(1000).try_reserve(10).unwrap()
 }
 
-pub fn trajectory(room: Reservation) -> Arc<Trajectory> {
+pub fn trajectory(reservation: Reservation) -> Arc<Trajectory> {
     let noise = Tensor::zeros((1, 1, 1, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
-    Arc::new(Trajectory::new(layout(), noise, STEPS, room))
+    Arc::new(Trajectory::new(layout(), noise, STEPS, reservation))
 }
 
 /// A complete trajectory with its image.
 pub fn complete() -> TrajectoryState {
-    let trajectory = trajectory(room());
+    let trajectory = trajectory(reservation());
     trajectory.set_image(image());
     TrajectoryState::complete(trajectory)
 }
@@ -80,13 +80,13 @@ pub fn coverage(steps: Range<usize>) -> Coverage {
     Coverage::select(6, |step| if steps.contains(&step) { cross } else { GroupSet::EMPTY })
 }
 
-pub fn log(planned: Coverage, room: Reservation) -> Arc<AttentionLog> {
+pub fn log(planned: Coverage, reservation: Reservation) -> Arc<AttentionLog> {
     let contexts = Arc::new(SourceContexts::new(Conditioning::default(), Conditioning::default()));
-    Arc::new(AttentionLog::kept(layout(), contexts, planned, 6, (Device::Cpu, room)))
+    Arc::new(AttentionLog::kept(layout(), contexts, planned, 6, (Device::Cpu, reservation)))
 }
 
 pub fn open_log() -> SharedLog {
-    SharedLog::recorded(Place::Memory, log(coverage(0..0), room()))
+    SharedLog::recorded(Place::Memory, log(coverage(0..0), reservation()))
 }
 
 pub fn prepared_edit() -> PreparedEdit {
@@ -99,7 +99,7 @@ pub fn work_of_edit() -> Work {
 }
 
 pub fn begun(run: RunKey, own_replay: Option<RunKey>) -> Begun {
-    Begun { run, own_replay, found: Tier::Memory }
+    Begun { run, own_replay, lowest_tier: Tier::Memory }
 }
 
 /// A job that was submitted and waits, its client's end, and the queue of one slot that it takes.
@@ -113,7 +113,7 @@ pub fn submitted(work: Work) -> (Ticket, JobHandle, Arc<Semaphore>) {
 }
 
 /// A job that has started, and its client's end.
-pub fn job(recording_use: RecordingUse, edit: EditState) -> (Job, JobHandle) {
+pub fn job(recording_use: RecordingUse, edit: EditState) -> (RunningJob, JobHandle) {
     let (ticket, handle, _) = submitted(work_of_edit());
-    (Job::new(ticket, recording_use, edit), handle)
+    (RunningJob::new(ticket, recording_use, edit), handle)
 }

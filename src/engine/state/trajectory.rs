@@ -1,13 +1,13 @@
-//! How far the trajectory of a source is.
+//! The state of a source's trajectory, from its reservation to its completion.
 //!
 //! ```text
-//! found ──open──> looking up ──found──> reading ──read──> complete
-//!   │                  │ not found       │ lost             ^
-//!   └──────open──────> wanted <──────────┘ ──begin──> running
+//! reserved ──open──> looking up ──found──> reading ──read──> complete
+//!    │                   │ not found       │ lost              ^ finish
+//!    └───────open──────> wanted <──────────┘ ──begin──> running ┘
 //! ```
-//! A trajectory that is known to be stored, or not, is not looked up.
-//! Room for the trajectory is held by every state before it exists. A source whose run fails, or cannot begin, is
-//! `failed`, which nothing leaves.
+//! If it is known whether the store has the trajectory, it is not looked up: `open` goes to *reading* or *wanted*. A
+//! trajectory that is in memory already begins as *complete*. Every state before the trajectory exists holds the
+//! reservation of its bytes. A source whose run fails, or cannot begin, is *failed* for good.
 
 use std::mem;
 use std::sync::Arc;
@@ -23,15 +23,15 @@ pub(crate) struct TrajectoryState(State);
 
 #[derive(Debug)]
 enum State {
-    /// There is room for it.
-    Found { stored: Stored, room: Reservation },
+    /// Its bytes are reserved.
+    Reserved { stored: Stored, reservation: Reservation },
     /// The store is asked whether it has it.
-    LookingUp { room: Reservation },
+    LookingUp { reservation: Reservation },
     /// It is being read from the store.
-    Reading { room: Reservation },
-    /// It is to be run.
-    Wanted { room: Reservation },
-    /// It grows with its run.
+    Reading { reservation: Reservation },
+    /// The source is to be run.
+    Wanted { reservation: Reservation },
+    /// Its run writes it.
     Running { run: RunKey, trajectory: Arc<Trajectory> },
     /// It is complete.
     Complete(Arc<Trajectory>),
@@ -42,31 +42,31 @@ enum State {
 /// Whether the store has a trajectory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// It has.
+    /// The store has it.
     Yes,
-    /// It has not: the source has to be run.
+    /// The store does not have it: the source has to be run.
     No,
-    /// It is being asked.
+    /// The store is being asked.
     Pending,
 }
 
-/// How a source that was found is had.
+/// What has to happen next for a trajectory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opened {
-    /// The store is asked for it.
+    /// The store's answer is awaited.
     LookingUp,
     /// It is read from the store.
     Reading,
-    /// It is to be run.
+    /// The source is to be run.
     Wanted,
-    /// Nothing has to be done.
+    /// Nothing.
     Unchanged,
 }
 
 impl TrajectoryState {
-    /// A trajectory that is not in memory, with room for it.
-    pub fn found(stored: Stored, room: Reservation) -> Self {
-        Self(State::Found { stored, room })
+    /// A trajectory that is not in memory, with its bytes reserved.
+    pub fn reserved(stored: Stored, reservation: Reservation) -> Self {
+        Self(State::Reserved { stored, reservation })
     }
 
     /// A trajectory that is in memory.
@@ -74,14 +74,14 @@ impl TrajectoryState {
         Self(State::Complete(trajectory))
     }
 
-    /// Begins to have a trajectory that was found. `read` asks the store for it and says whether it will come.
+    /// Begins to obtain the trajectory. `read` asks the store for it, and returns whether the store will answer.
     pub fn open(&mut self, read: impl FnOnce() -> bool) -> Opened {
         match self.take() {
-            State::Found { stored: Stored::Pending, room } => {
-                self.0 = State::LookingUp { room };
+            State::Reserved { stored: Stored::Pending, reservation } => {
+                self.0 = State::LookingUp { reservation };
                 Opened::LookingUp
             }
-            State::Found { stored, room } => self.read_or_run(stored == Stored::Yes && read(), room),
+            State::Reserved { stored, reservation } => self.read_or_run(stored == Stored::Yes && read(), reservation),
             other => {
                 self.0 = other;
                 Opened::Unchanged
@@ -89,10 +89,11 @@ impl TrajectoryState {
         }
     }
 
-    /// The store has answered. `read` asks it for the trajectory, where it has one, and says whether that will come.
+    /// The look-up is answered. `read` asks for the trajectory if the store has it, and returns whether the store will
+    /// answer.
     pub fn looked_up(&mut self, read: impl FnOnce() -> bool) -> Opened {
         match self.take() {
-            State::LookingUp { room } => self.read_or_run(read(), room),
+            State::LookingUp { reservation } => self.read_or_run(read(), reservation),
             other => {
                 self.0 = other;
                 Opened::Unchanged
@@ -100,21 +101,21 @@ impl TrajectoryState {
         }
     }
 
-    fn read_or_run(&mut self, is_read: bool, room: Reservation) -> Opened {
+    fn read_or_run(&mut self, is_read: bool, reservation: Reservation) -> Opened {
         if is_read {
-            self.0 = State::Reading { room };
+            self.0 = State::Reading { reservation };
             Opened::Reading
         } else {
-            self.0 = State::Wanted { room };
+            self.0 = State::Wanted { reservation };
             Opened::Wanted
         }
     }
 
-    /// It was read: `make` builds the trajectory into its room. Whether it was waited for.
+    /// It was read: `make` builds the trajectory with its reservation. Returns whether it was awaited.
     pub fn read(&mut self, make: impl FnOnce(Reservation) -> Arc<Trajectory>) -> bool {
         match self.take() {
-            State::Reading { room } => {
-                self.0 = State::Complete(make(room));
+            State::Reading { reservation } => {
+                self.0 = State::Complete(make(reservation));
                 true
             }
             other => {
@@ -124,11 +125,11 @@ impl TrajectoryState {
         }
     }
 
-    /// It cannot be read: the source has to be run. Whether it was waited for.
+    /// It cannot be read: the source has to be run. Returns whether it was awaited.
     pub fn lose(&mut self) -> bool {
         match self.take() {
-            State::Reading { room } => {
-                self.0 = State::Wanted { room };
+            State::Reading { reservation } => {
+                self.0 = State::Wanted { reservation };
                 true
             }
             other => {
@@ -138,15 +139,15 @@ impl TrajectoryState {
         }
     }
 
-    /// Begins the run of a source that is wanted: `start` makes the run and the trajectory that it fills. Where it
-    /// fails, so has the source.
+    /// Begins the run of a source that is wanted: `start` makes the run and the trajectory that it fills. If it fails,
+    /// the source has failed.
     pub fn begin<E>(
         &mut self,
         start: impl FnOnce(Reservation) -> Result<(RunKey, Arc<Trajectory>), E>,
     ) -> Result<(), E> {
         match self.take() {
-            State::Wanted { room } => {
-                let (run, trajectory) = start(room)?;
+            State::Wanted { reservation } => {
+                let (run, trajectory) = start(reservation)?;
                 self.0 = State::Running { run, trajectory };
             }
             other => self.0 = other,
@@ -154,7 +155,7 @@ impl TrajectoryState {
         Ok(())
     }
 
-    /// The run came to its end, with the image that its latents were decoded to. Whether it was running.
+    /// The run is done, with the decoded image. Returns whether it was running.
     pub fn finish(&mut self, image: Option<Arc<Image>>) -> bool {
         match self.take() {
             State::Running { trajectory, .. } => {
@@ -178,12 +179,12 @@ impl TrajectoryState {
         }
     }
 
-    /// Whether it was found and has to be run, as far as is known.
+    /// Whether the source probably has to be run: the store does not have it, or has not answered yet.
     pub fn has_to_run(&self) -> bool {
-        matches!(self.0, State::Found { stored: Stored::No | Stored::Pending, .. })
+        matches!(self.0, State::Reserved { stored: Stored::No | Stored::Pending, .. })
     }
 
-    /// Whether the store is asked for it.
+    /// Whether the store's answer to the look-up is awaited.
     pub fn is_looking_up(&self) -> bool {
         matches!(self.0, State::LookingUp { .. })
     }
@@ -230,22 +231,22 @@ impl TrajectoryState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::state::testing::{image, room, trajectory};
+    use crate::engine::state::testing::{image, reservation, trajectory};
 
     fn running() -> TrajectoryState {
-        let mut state = TrajectoryState::found(Stored::No, room());
+        let mut state = TrajectoryState::reserved(Stored::No, reservation());
         state.open(|| true);
-        state.begin(|room| Ok::<_, ()>((7, trajectory(room)))).unwrap();
+        state.begin(|reservation| Ok::<_, ()>((7, trajectory(reservation)))).unwrap();
         state
     }
 
     #[test]
     fn a_source_without_a_file_is_run() {
-        let mut state = TrajectoryState::found(Stored::No, room());
+        let mut state = TrajectoryState::reserved(Stored::No, reservation());
         assert!(state.has_to_run() && state.begun().is_none());
         assert_eq!(state.open(|| panic!("there is no file to read")), Opened::Wanted);
         assert!(state.is_wanted() && !state.has_to_run());
-        state.begin(|room| Ok::<_, ()>((7, trajectory(room)))).unwrap();
+        state.begin(|reservation| Ok::<_, ()>((7, trajectory(reservation)))).unwrap();
         assert_eq!((state.run(), state.begun().is_some(), state.completed().is_some()), (Some(7), true, false));
         assert!(state.finish(Some(image())));
         assert_eq!((state.run(), state.completed().and_then(|done| done.image()).is_some()), (None, true));
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_source_with_a_file_is_read_and_run_where_the_file_is_lost() {
-        let found = || TrajectoryState::found(Stored::Yes, room());
+        let found = || TrajectoryState::reserved(Stored::Yes, reservation());
         let mut read = found();
         assert!(!read.has_to_run());
         assert_eq!(read.open(|| true), Opened::Reading);
@@ -273,7 +274,7 @@ mod tests {
     #[test]
     fn a_source_that_may_be_stored_is_looked_up_and_then_read_or_run() {
         let looking_up = || {
-            let mut state = TrajectoryState::found(Stored::Pending, room());
+            let mut state = TrajectoryState::reserved(Stored::Pending, reservation());
             assert!(state.has_to_run(), "as far as is known");
             assert_eq!(state.open(|| panic!("it is not known yet")), Opened::LookingUp);
             assert!(state.is_looking_up() && !state.is_wanted() && !state.is_reading() && state.begun().is_none());
@@ -296,9 +297,9 @@ mod tests {
     }
 
     #[test]
-    fn the_room_stays_reserved_until_the_source_is_given_up() {
+    fn the_bytes_stay_reserved_until_the_source_fails() {
         let budget = crate::recordings::budget::Budget::new(100);
-        let mut state = TrajectoryState::found(Stored::Yes, budget.try_reserve(60).unwrap());
+        let mut state = TrajectoryState::reserved(Stored::Yes, budget.try_reserve(60).unwrap());
         state.open(|| true);
         state.lose();
         assert_eq!(budget.used(), 60);
@@ -308,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_source_that_cannot_begin_or_fails_is_failed_for_good() {
-        let mut state = TrajectoryState::found(Stored::No, room());
+        let mut state = TrajectoryState::reserved(Stored::No, reservation());
         state.open(|| true);
         assert_eq!(state.begin(|_| Err("no noise")), Err("no noise"));
         assert!(!state.is_wanted() && state.begun().is_none());

@@ -1,11 +1,11 @@
-//! Where the worker's time goes: every moment of it belongs to one part.
+//! How the worker's time is spent: every moment of it counts towards one part.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::engine::metrics::{EngineMetrics, WorkerPart};
 
-/// Divides the worker's time among its parts. Time that no part claims is the engine's own.
+/// Divides the worker's time among its parts. Time that no part claims counts towards [`WorkerPart::Engine`].
 #[derive(Debug)]
 pub struct BusyTime {
     since: Instant,
@@ -18,14 +18,15 @@ impl BusyTime {
         Self { since: Instant::now(), metrics }
     }
 
-    /// Counts the time of `work` to a part, and the time before it to the engine.
+    /// Counts the time of `work` towards a part, and the time before it towards the engine. Returns the result and the
+    /// time.
     pub fn measure<T>(&mut self, part: WorkerPart, work: impl FnOnce() -> T) -> (T, Duration) {
         self.lap(WorkerPart::Engine);
         let done = work();
         (done, self.lap(part))
     }
 
-    /// Counts `of_part` of the time since the last call to a part, and the rest to the engine.
+    /// Counts `of_part` of the time since the last call towards a part, and the rest towards the engine.
     pub fn split(&mut self, part: WorkerPart, of_part: Duration) {
         let passed = self.since.elapsed();
         self.since = Instant::now();

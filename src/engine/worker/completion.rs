@@ -1,4 +1,5 @@
-//! The end of runs and jobs: finished runs are taken out, recordings kept, and complete jobs answered.
+//! The end of runs and jobs: finished runs are taken out and decoded, recordings are kept, and complete jobs are
+//! answered.
 
 use crate::engine::job::JobEnd;
 use crate::engine::metrics::WorkerPart;
@@ -12,7 +13,8 @@ use crate::engine::worker::context::Context;
 use crate::recordings::AttentionMaps;
 
 impl Worker<'_> {
-    /// Takes out finished runs and answers complete jobs. Whether there were any; the error is the device's.
+    /// Takes out finished runs and answers complete jobs. Returns whether there were any. The error is a failure of the
+    /// device.
     pub(super) fn finish(&mut self) -> Result<bool, Failure> {
         self.trace_runs(Run::is_done, JobPart::Decode);
         let Self { context, sources, .. } = self;
@@ -23,7 +25,7 @@ impl Worker<'_> {
         }
         let mut has_moved = !finished.is_empty();
         for one in finished {
-            // A run whose jobs were cancelled serves nothing.
+            // A run whose jobs were cancelled belongs to no source.
             match sources.owner_of(one.key) {
                 Some((RunOwner::Source, active)) => context.finish_source(active, one),
                 Some((RunOwner::Replay, active)) => context.finish_replay(active, one),
@@ -33,7 +35,7 @@ impl Worker<'_> {
         }
         let answers: Vec<_> = sources.iter_mut().flat_map(ActiveSource::take_outcomes).collect();
         has_moved |= !answers.is_empty();
-        // Before the answers: a client that has one finds its memory free again.
+        // Before the answers: a client that has its answer finds the memory of its job free.
         self.drop_unused_sources();
         let metrics = &self.context.shared.metrics;
         for (ticket, outcome) in answers {
@@ -71,7 +73,7 @@ impl Context<'_> {
         }
     }
 
-    /// An edit, or the replay of one edit, which ends with nothing to be done.
+    /// Completes an edit. The end of a replay for one edit needs no action.
     fn finish_edit(&self, active: &mut ActiveSource, finished: Finished) {
         let (image, run) = match (finished.image, &finished.run) {
             (Ok(Some(image)), Run::Edit(run)) => (image, run),

@@ -1,5 +1,5 @@
-//! What every part of the worker uses besides its sources and jobs: the model, the runs in progress, the store, and what
-//! is measured.
+//! What every part of the worker uses besides its sources and jobs: the model, the runs in progress, the recordings
+//! and measured costs.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::engine::runs::forward::{Failure, guarded};
 use crate::engine::runs::recording_layout;
 use crate::engine::runs::set::RunSet;
 use crate::engine::shared::Shared;
-use crate::engine::state::Job;
+use crate::engine::state::RunningJob;
 use crate::engine::trace::JOB_FAILED;
 use crate::engine::worker::busy_time::BusyTime;
 use crate::engine::worker::wait_estimate::Costs;
 use crate::recordings::{RecordingLayout, Recordings, Source};
 
-/// The model and what is computed with it.
+/// The model and what is computed with it. It lives on the worker's thread.
 pub(crate) struct Context<'a> {
     pub model: Box<dyn Backend>,
     pub shared: &'a Shared,
@@ -41,11 +41,11 @@ impl<'a> Context<'a> {
     }
 
     /// All recordings.
-    pub fn store(&self) -> &'a Arc<Recordings> {
-        &self.shared.store
+    pub fn recordings(&self) -> &'a Arc<Recordings> {
+        &self.shared.recordings
     }
 
-    /// What the runs of a source share a pass with.
+    /// What runs must have in common with those of a source to share a pass with them.
     pub fn key_of(&self, source: &Source) -> CompatibilityKey {
         let factor = self.model.info().vae_factor;
         CompatibilityKey { height: source.height / factor, width: source.width / factor }
@@ -56,7 +56,8 @@ impl<'a> Context<'a> {
         recording_layout(&*self.model, source.height, source.width)
     }
 
-    /// Work of the model that may fail by itself; the outer error is the device's.
+    /// Does work of the model that may fail. The outer error is a failure of the device, the inner one of this work
+    /// alone.
     pub fn catch_device_failure<T>(
         &self,
         work: impl FnOnce() -> Result<T, ModelError>,
@@ -73,14 +74,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The same for work of one job. Should the device fail in it, the job fails; the next pass then shows the failure
-    /// of the device again.
+    /// The same for work of one job. If the device fails, the job fails; the next pass then reports the device's
+    /// failure again.
     pub fn try_for_job<T>(&self, work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, EngineError> {
         self.catch_device_failure(work)?
     }
 
     /// Answers a job that has failed.
-    pub fn fail(&self, job: Job, error: EngineError) {
+    pub fn fail(&self, job: RunningJob, error: EngineError) {
         let ticket = job.into_ticket();
         tracing::error!(target: JOB_FAILED, parent: ticket.trace.job(), %error, "a job failed");
         self.shared.metrics.jobs.with(JobEnd::Failed).inc();
@@ -88,7 +89,7 @@ impl<'a> Context<'a> {
     }
 
     /// Answers jobs that have failed together.
-    pub fn fail_all(&self, jobs: Vec<Job>, error: &EngineError) {
+    pub fn fail_all(&self, jobs: Vec<RunningJob>, error: &EngineError) {
         jobs.into_iter().for_each(|job| self.fail(job, error.clone()));
     }
 }

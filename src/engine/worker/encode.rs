@@ -1,4 +1,5 @@
-//! Encoding prompts: all that a turn needs in one pass, and none twice.
+//! Encoding prompts: all that a turn of the worker needs in one pass. Conditionings are cached by
+//! [`ConditioningCache`](crate::engine::conditioning_cache::ConditioningCache).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::recordings::SourceContexts;
 pub(super) struct Encoded(BTreeMap<ConditioningKey, Conditioning>);
 
 impl Worker<'_> {
-    /// The prompts that runs read which begin in this turn.
+    /// The prompts of the runs that can begin in this turn.
     pub(super) fn prompts_to_encode(&self) -> BTreeSet<ConditioningKey> {
         let mut prompts = BTreeSet::new();
         for active in self.sources.iter() {
@@ -38,22 +39,22 @@ impl Worker<'_> {
 }
 
 impl Context<'_> {
-    /// Encodes the prompts that are not cached, in one pass. Where that fails, each is encoded when it is read, so that
-    /// a prompt fails alone. The error is the device's.
+    /// Encodes the prompts that are not cached, in one pass. If that fails, each is encoded when it is read, so that a
+    /// prompt fails alone. The error is a failure of the device.
     pub(super) fn encode(&mut self, prompts: BTreeSet<ConditioningKey>) -> Result<Encoded, Failure> {
         let mut encoded = Encoded::default();
-        let mut unknown = Vec::new();
+        let mut uncached = Vec::new();
         for key in prompts {
             match self.conditionings.get(&key) {
                 Some(conditioning) => drop(encoded.0.insert(key, conditioning)),
-                None => unknown.push(key),
+                None => uncached.push(key),
             }
         }
-        if unknown.is_empty() {
+        if uncached.is_empty() {
             return Ok(encoded);
         }
-        if let Ok(conditionings) = self.catch_device_failure(|| self.model.condition(&unknown))? {
-            for (key, conditioning) in unknown.into_iter().zip(conditionings) {
+        if let Ok(conditionings) = self.catch_device_failure(|| self.model.condition(&uncached))? {
+            for (key, conditioning) in uncached.into_iter().zip(conditionings) {
                 self.conditionings.put(key.clone(), &conditioning);
                 encoded.0.insert(key, conditioning);
             }
@@ -61,7 +62,7 @@ impl Context<'_> {
         Ok(encoded)
     }
 
-    /// The conditioning of a prompt: from those that were made together, or made alone.
+    /// The conditioning of a prompt: from `encoded` or the cache, or encoded now.
     pub(super) fn conditioning(
         &mut self,
         encoded: &Encoded,

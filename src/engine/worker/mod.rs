@@ -1,16 +1,17 @@
 //! The worker: a loop on its own thread that owns the model and the device.
 //!
-//! Each turn receives what has arrived, drops cancelled jobs, starts jobs that fit (`admission`), begins runs
-//! (`start_runs`), takes one step of the next batch of runs, and answers the jobs that are complete (`completion`). A
-//! source that several jobs read is run once.
+//! Each turn of `Worker::serve` receives events, drops cancelled jobs, starts jobs that fit (`admission`), begins runs
+//! (`start_runs`), takes one step of the next batch of runs (`progress`), and answers the jobs that are complete
+//! (`completion`). A source that several jobs read is run once.
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | `queue`, `admission`, `room` | which job starts next; what it reads is reserved before it does |
-//! | `encode`, `start_runs` | prompts are encoded, sources, replays and edits begin |
-//! | `store_events`, `persist` | recordings come from the store and go to the store |
-//! | `completion`, `progress`, `previews` | jobs are answered, and shown how far they are |
-//! | `busy_time`, `wait_estimate`, `self_test` | where the time goes, how long it will be, whether the device still computes |
+//! | `queue`, `admission`, `reserve` | which job starts next; its bytes are reserved before it starts |
+//! | `context` | the model, the runs in progress, the recordings and measured costs, which all other parts use |
+//! | `encode`, `start_runs` | prompts are encoded; runs of sources, replays and edits begin |
+//! | `store_events`, `persist` | recordings come from the store and go to it |
+//! | `progress`, `previews`, `completion` | runs take steps, jobs show their progress and are answered |
+//! | `busy_time`, `wait_estimate`, `self_test` | how the worker's time is spent, how long jobs will wait, whether the device still computes |
 
 mod admission;
 pub(crate) mod busy_time;
@@ -21,7 +22,7 @@ mod persist;
 mod previews;
 mod progress;
 mod queue;
-mod room;
+mod reserve;
 pub(crate) mod self_test;
 mod start_runs;
 mod store_events;
@@ -40,14 +41,14 @@ use crate::engine::runs::forward::Failure;
 use crate::engine::shared::{Event, Shared};
 use crate::engine::state::Sources;
 use crate::engine::worker::context::Context;
-use crate::engine::worker::queue::{Queue, Queued};
+use crate::engine::worker::queue::{Queue, QueuedJob};
 use crate::engine::worker::self_test::SelfTest;
 use crate::kernels::memory;
 
-/// How often an idle worker shows that it lives, and how often sessions that are too old are forgotten.
+/// How often an idle worker takes a turn, and how often expired sessions are removed.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// What the worker's thread holds.
+/// The state of the worker's thread.
 struct Worker<'a> {
     context: Context<'a>,
     queue: Queue,
@@ -55,16 +56,16 @@ struct Worker<'a> {
     self_test: SelfTest,
     /// The most rows of a pass.
     max_batch_rows: usize,
-    /// The most jobs that have started: those that wait for the run of another add no rows, but take memory.
+    /// The most running jobs. A job that shares the run of another adds no rows, but takes memory.
     max_jobs: usize,
-    /// Whether anything was computed since freed memory was returned to the system.
+    /// Whether anything was computed since freed memory was last returned to the system.
     has_worked: bool,
 }
 
 /// Serves jobs until the engine is dropped.
 ///
 /// # Errors
-/// The device's failure, with which all jobs were answered.
+/// The failure of the device, with which all jobs were answered.
 pub(crate) fn run(
     model: Box<dyn Backend>,
     config: &EngineConfig,
@@ -108,7 +109,7 @@ impl Worker<'_> {
             has_moved |= self.finish()?;
             self.publish();
             if swept.elapsed() >= BEAT {
-                self.context.shared.store.sweep(SystemTime::now());
+                self.context.shared.recordings.sweep(SystemTime::now());
                 swept = Instant::now();
             }
         }
@@ -119,7 +120,8 @@ impl Worker<'_> {
         self.queue.is_empty() && self.sources.has_no_jobs()
     }
 
-    /// Receives what has arrived, and waits for it where there is nothing else to do. Whether the worker is to end.
+    /// Receives the events that have arrived, and waits for one if there is nothing else to do. Returns whether the
+    /// worker is to end.
     fn receive_all(&mut self, incoming: &Receiver<Event>, has_work: bool) -> bool {
         let mut is_ending = false;
         if !has_work {
@@ -146,7 +148,7 @@ impl Worker<'_> {
                 let session = ticket.work.source().session_id(&self.context.model.info().fingerprint);
                 let rows = self.rows_of(&ticket.work, &session);
                 ticket.trace.job().record("session", tracing::field::display(&session));
-                self.queue.push(Queued { ticket: *ticket, session, rows });
+                self.queue.push(QueuedJob { ticket: *ticket, session, rows });
             }
             Event::Stored(event) => self.receive_stored(event),
             Event::End => return true,
@@ -154,7 +156,7 @@ impl Worker<'_> {
         false
     }
 
-    /// Drops jobs that were cancelled, and the runs and sources that only they used. Whether there were any.
+    /// Drops jobs that were cancelled, and the runs and sources that only they used. Returns whether there were any.
     fn drop_cancelled(&mut self) -> bool {
         let metrics = &self.context.shared.metrics;
         let is_wanted = |ticket: &Ticket| {
@@ -191,7 +193,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Takes one step of the next batch of runs. Whether there was one; the error is the device's.
+    /// Takes one step of the next batch of runs. Returns whether there was a batch. The error is a failure of the
+    /// device.
     fn step(&mut self) -> Result<bool, Failure> {
         let pass = self.step_runs()?;
         if pass.key.is_some() {

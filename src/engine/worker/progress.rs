@@ -1,4 +1,5 @@
-//! Steps of runs, and what jobs show of them: to their clients, in gauges, and in traces.
+//! One step of the next batch of runs, and its effect on the progress of jobs, on gauges, on traces and on the
+//! estimated waits.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::engine::worker::wait_estimate::{Load, start_times};
 use crate::recordings::Source;
 
 impl Worker<'_> {
-    /// Takes one step of the next batch of runs, and measures it. The error is the device's.
+    /// Takes one step of the next batch of runs, and measures it. The error is a failure of the device.
     pub(super) fn step_runs(&mut self) -> Result<Pass, Failure> {
         self.trace_runs(|run| !run.is_done(), JobPart::Denoise);
         let context = &mut self.context;
@@ -35,7 +36,7 @@ impl Worker<'_> {
         Ok(pass)
     }
 
-    /// Notes in traces what the jobs work on whose run is `such`.
+    /// Begins a part in the traces of the jobs whose run is `such`.
     pub(super) fn trace_runs(&mut self, such: impl Fn(&Run) -> bool, part: JobPart) {
         let Self { context, sources, .. } = self;
         for (job, key) in sources.iter_mut().flat_map(ActiveSource::shown_mut) {
@@ -58,7 +59,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Shows every job how far it is, and the gauges what runs.
+    /// Publishes the progress of every job to its client, and sets the gauges.
     pub(super) fn publish(&self) {
         for (job, key) in self.sources.iter().flat_map(ActiveSource::shown) {
             job.publish(key.and_then(|key| self.context.runs.get(key)).map(Run::step));

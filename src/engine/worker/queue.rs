@@ -1,14 +1,14 @@
-//! Jobs that wait for their turn, first come, first served.
+//! Jobs that wait to be started, first come, first served.
 
 use std::collections::VecDeque;
 
 use crate::engine::job::Ticket;
 use crate::recordings::SessionId;
 
-/// A job that waits.
+/// A job that waits in the queue.
 #[derive(Debug)]
-pub(crate) struct Queued {
-    /// Its client's end.
+pub(crate) struct QueuedJob {
+    /// The worker's end of it.
     pub ticket: Ticket,
     /// Its source's session.
     pub session: SessionId,
@@ -18,25 +18,25 @@ pub(crate) struct Queued {
 
 /// The queue. Its length is bounded by the slots that tickets hold.
 #[derive(Debug, Default)]
-pub(crate) struct Queue(VecDeque<Queued>);
+pub(crate) struct Queue(VecDeque<QueuedJob>);
 
 impl Queue {
     /// Adds a job at the end.
-    pub fn push(&mut self, queued: Queued) {
+    pub fn push(&mut self, queued: QueuedJob) {
         self.0.push_back(queued);
     }
 
     /// Takes the first job.
-    pub fn pop(&mut self) -> Option<Queued> {
+    pub fn pop(&mut self) -> Option<QueuedJob> {
         self.0.pop_front()
     }
 
     /// Puts a job that cannot start yet back to the front.
-    pub fn put_back(&mut self, queued: Queued) {
+    pub fn put_back(&mut self, queued: QueuedJob) {
         self.0.push_front(queued);
     }
 
-    /// Keeps the jobs that are wanted; how many were not.
+    /// Keeps the jobs that are wanted; returns how many were dropped.
     pub fn retain(&mut self, is_wanted: impl Fn(&Ticket) -> bool) -> usize {
         let before = self.0.len();
         self.0.retain(|queued| is_wanted(&queued.ticket));
@@ -49,7 +49,7 @@ impl Queue {
     }
 
     /// All jobs, the first one first.
-    pub fn iter(&self) -> impl Iterator<Item = &Queued> {
+    pub fn iter(&self) -> impl Iterator<Item = &QueuedJob> {
         self.0.iter()
     }
 
@@ -70,7 +70,7 @@ mod tests {
         let mut handles: Vec<_> = (0..3)
             .map(|rows| {
                 let (ticket, handle, _) = submitted(work_of_edit());
-                queue.push(Queued { ticket, session: session(), rows });
+                queue.push(QueuedJob { ticket, session: session(), rows });
                 handle
             })
             .collect();

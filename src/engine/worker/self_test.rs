@@ -1,8 +1,8 @@
-//! Whether a worker that has been idle for long still computes: a device may fail while no job runs, and the next job
-//! should not be the one to find out.
+//! The self-test: checks whether a worker that has been idle for some time still computes. A device may fail while no
+//! job runs, and the next job should not be the first to notice.
 //!
-//! A self-test is the smallest pass that there is. One that fails takes readiness down until one succeeds; one that
-//! shows that the device has failed ends the worker, as any pass would.
+//! A self-test is the smallest pass. If it fails, the service is not ready until one succeeds. If it shows that the
+//! device has failed, the worker ends, as with any pass.
 
 use std::time::{Duration, Instant};
 
@@ -32,12 +32,12 @@ impl SelfTest {
         self.due.is_some_and(|due| due <= now)
     }
 
-    /// There was work: the time without it begins anew.
+    /// Notes work: the idle time starts again.
     pub fn worked(&mut self, now: Instant) {
         self.due = now.checked_add(self.idle_for);
     }
 
-    /// A self-test has ended; one that failed is repeated soon.
+    /// Notes the end of a self-test; a failed one is repeated soon.
     pub fn ended(&mut self, end: SelfTestEnd, now: Instant) {
         self.due = now.checked_add(match end {
             SelfTestEnd::Succeeded => self.idle_for,
@@ -47,7 +47,7 @@ impl SelfTest {
 }
 
 impl Worker<'_> {
-    /// Makes a self-test where one is due. The error is the device's.
+    /// Makes a self-test if one is due. The error is a failure of the device.
     pub(super) fn test_when_idle(&mut self, has_moved: bool) -> Result<(), Failure> {
         if has_moved || !self.is_idle() {
             self.self_test.worked(Instant::now());

@@ -1,4 +1,5 @@
-//! Beginning runs: sources that are wanted, edits whose source has begun, and replays of what is missing of a recording.
+//! Beginning runs: of sources that are wanted, of edits whose source has begun, and replays of what is missing of a
+//! recording. A run that cannot begin fails its jobs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use crate::engine::metrics::WorkerPart;
 use crate::engine::runs::forward::Failure;
 use crate::engine::runs::set::RunKey;
 use crate::engine::runs::{EditRun, ReplayRun, Run, Sampling, SourceRun, needs_of};
-use crate::engine::state::{Attention, Begun, EditBegan, Job, OpenLog, Readable, SourceState};
+use crate::engine::state::{Attention, Begun, EditBegan, OpenLog, Readable, RunningJob, SourceState};
 use crate::engine::worker::Worker;
 use crate::engine::worker::context::Context;
 use crate::engine::worker::encode::Encoded;
@@ -18,7 +19,8 @@ use crate::recordings::budget::Reservation;
 use crate::recordings::{AttentionLog, Coverage, Place, Source, Substance, Tier, Trajectory};
 
 impl Worker<'_> {
-    /// Begins the runs that can begin. Whether there was anything to begin; the error is the device's.
+    /// Begins the runs that can begin. Returns whether there was anything to begin. The error is a failure of the
+    /// device.
     pub(super) fn begin_runs(&mut self) -> Result<bool, Failure> {
         let prompts = self.prompts_to_encode();
         if prompts.is_empty() {
@@ -49,7 +51,7 @@ impl Worker<'_> {
 }
 
 impl Context<'_> {
-    /// Opens a source's log where it is planned, and begins the source's run where it is wanted.
+    /// Opens a source's log if it is planned, and begins the source's run if it is wanted.
     fn begin_source(&mut self, source: &mut SourceState, encoded: &Encoded) -> Result<(), EngineError> {
         if !source.needs_prompts() {
             return Ok(());
@@ -57,31 +59,31 @@ impl Context<'_> {
         let contexts = self.source_conditionings(encoded, &source.source)?;
         if source.opens_log() {
             let (layout, steps, device) = (&source.layout, source.source.steps, self.model.device());
-            let opened = source.log.open(|place, planned, room| {
+            let opened = source.log.open(|place, planned, reservation| {
                 let device = if place == Place::Device { device.clone() } else { Device::Cpu };
                 let (layout, contexts) = (Arc::clone(layout), Arc::clone(&contexts));
-                Arc::new(AttentionLog::kept(layout, contexts, planned, steps, (device, room)))
+                Arc::new(AttentionLog::kept(layout, contexts, planned, steps, (device, reservation)))
             });
             if let (Some(open), true) = (opened, source.trajectory.completed().is_some()) {
-                source.pins.log = self.store().attach_attention(&source.id, open.place(), open.log());
+                source.pins.log = self.recordings().attach_attention(&source.id, open.place(), open.log());
             }
         }
         let SourceState { source, layout, trajectory, log, .. } = source;
-        trajectory.begin(|room| {
+        trajectory.begin(|reservation| {
             let sampling = self.sampling(source)?;
             let latents = self.initial_latents(source, &sampling)?;
-            let trajectory = Arc::new(Trajectory::new(Arc::clone(layout), latents, source.steps, room));
+            let trajectory = Arc::new(Trajectory::new(Arc::clone(layout), latents, source.steps, reservation));
             let records = log.opened_mut().map(|open| (Arc::clone(open.log()), open.schedule_planned()));
             let run = SourceRun::new(&sampling, Arc::clone(&trajectory), contexts, records);
             Ok((self.runs.add(Run::Source(run)), trajectory))
         })
     }
 
-    /// Begins a job's edit where it waits and what it reads has begun.
+    /// Begins a job's edit if it waits and its source has begun.
     fn begin_edit(
         &mut self,
         source: &mut SourceState,
-        job: &mut Job,
+        job: &mut RunningJob,
         encoded: &Encoded,
         encode: Duration,
     ) -> Result<(), EngineError> {
@@ -93,23 +95,23 @@ impl Context<'_> {
         let began = job.begin_edit(shared, encode, |edit, attention| {
             let target = self.conditioning(encoded, &edit.conditioning_key())?;
             let sampling = self.sampling(source.source)?;
-            let (log, own_replay, found) = match attention {
+            let (log, own_replay, lowest_tier) = match attention {
                 Attention::Shared(open) => {
                     let needs = needs_of(&edit.plan, source.layout);
-                    let found = self.feed(&mut source, open, &needs)?;
-                    (Arc::clone(open.log()), None, found)
+                    let lowest_tier = self.feed(&mut source, open, &needs)?;
+                    (Arc::clone(open.log()), None, lowest_tier)
                 }
-                Attention::Own(room) => {
-                    let (log, replay) = self.open_own_log(&source, &edit, encoded, room)?;
+                Attention::Own(reservation) => {
+                    let (log, replay) = self.open_own_log(&source, &edit, encoded, reservation)?;
                     (log, Some(replay), Tier::Trajectory)
                 }
             };
             let trajectory = Arc::clone(source.trajectory);
             let run = EditRun::new(&*self.model, &sampling, trajectory, log, target, edit.plan, keeps_maps);
-            Ok(Begun { run: self.runs.add(Run::Edit(run)), own_replay, found })
+            Ok(Begun { run: self.runs.add(Run::Edit(run)), own_replay, lowest_tier })
         })?;
         if let EditBegan::Yes { hit } = began {
-            self.store().used_by_job(&id, hit);
+            self.recordings().used_by_job(&id, hit);
         }
         Ok(())
     }
@@ -120,37 +122,37 @@ impl Context<'_> {
         source: &Readable<'_>,
         edit: &PreparedEdit,
         encoded: &Encoded,
-        room: Reservation,
+        reservation: Reservation,
     ) -> Result<(Arc<AttentionLog>, RunKey), EngineError> {
         let contexts = self.source_conditionings(encoded, source.source)?;
         let (layout, steps) = (Arc::clone(source.layout), source.source.steps);
-        let log = Arc::new(AttentionLog::streamed(layout, contexts, steps, (Device::Cpu, room)));
+        let log = Arc::new(AttentionLog::streamed(layout, contexts, steps, (Device::Cpu, reservation)));
         let replay = self.add_replay(source, &log, needs_of(&edit.plan, source.layout))?;
         Ok((log, replay))
     }
 
-    /// Brings what an edit needs into the shared log: what the store has is read, the rest is computed again. The
-    /// lowest tier that was needed for it.
+    /// Has what an edit needs written into the shared log: what the store has is read, the rest is replayed. Returns
+    /// the lowest tier that this takes.
     fn feed(&mut self, source: &mut Readable<'_>, open: &mut OpenLog, needs: &Coverage) -> Result<Tier, EngineError> {
-        let store = self.store();
-        let mut found = Tier::of(Substance::Attention, open.place());
+        let recordings = self.recordings();
+        let mut lowest_tier = Tier::of(Substance::Attention, open.place());
         let missing = open.schedule(needs);
-        let read = store.read_attention(source.id, open.log(), &missing);
+        let read = recordings.read_attention(source.id, open.log(), &missing);
         if !read.is_empty() {
-            found = Tier::Disk;
+            lowest_tier = Tier::Disk;
         }
         let recomputed = missing.minus(&read);
-        if found == Tier::Disk {
-            store.metrics().promotions.with(Tier::Disk).inc();
+        if lowest_tier == Tier::Disk {
+            recordings.metrics().promotions.with(Tier::Disk).inc();
         }
         if !recomputed.is_empty() {
             self.replay(source, open.log(), &recomputed)?;
-            found = Tier::Trajectory;
+            lowest_tier = Tier::Trajectory;
         }
-        Ok(found)
+        Ok(lowest_tier)
     }
 
-    /// Computes steps of a source's attention again, for the shared log.
+    /// Replays steps of a source for the shared log, with the replay in progress if there is one.
     pub(super) fn replay(
         &mut self,
         source: &mut Readable<'_>,

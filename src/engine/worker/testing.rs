@@ -50,12 +50,12 @@ impl Backend for NoModel {
     }
 }
 
-/// The shared half of an engine whose tiers have so many bytes.
+/// The shared state of an engine with these byte budgets.
 pub fn shared(device_bytes: u64, memory_bytes: u64) -> Shared {
     let registry = MetricsRegistry::new();
     let limits = SessionLimits { device_bytes, memory_bytes, ..SessionLimits::default() };
-    let store = Recordings::new(limits, Arc::new(RecordingMetrics::register(&registry).unwrap()));
-    Shared::new(Arc::new(store), Arc::new(EngineMetrics::register(&registry).unwrap()), 8)
+    let recordings = Recordings::new(limits, Arc::new(RecordingMetrics::register(&registry).unwrap()));
+    Shared::new(Arc::new(recordings), Arc::new(EngineMetrics::register(&registry).unwrap()), 8)
 }
 
 /// A worker's context without a model.

@@ -1,4 +1,4 @@
-//! How long jobs will wait, from what work has cost so far: seconds of a row of the UNet and of a decoded image, by size.
+//! Estimates how long jobs will wait, from measured costs: seconds per row of the UNet and per decoded image, by size.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl Costs {
         self.rows.entry(key).or_default().add(took.as_secs_f64() / as_f64(rows.max(1)));
     }
 
-    /// Adds the time in which images were decoded.
+    /// Adds the time of decoding images.
     pub fn add_decode(&mut self, key: CompatibilityKey, images: usize, took: Duration) {
         self.decodes.entry(key).or_default().add(took.as_secs_f64() / as_f64(images.max(1)));
     }
@@ -47,7 +47,7 @@ impl Costs {
     }
 }
 
-/// Work that shares the device.
+/// The work of one run that shares the device with others.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// Rows of each step.
@@ -56,12 +56,12 @@ pub struct Load {
     pub steps: usize,
     /// Seconds of a row.
     pub row: f64,
-    /// Seconds after the last step.
+    /// Seconds of decoding after the last step.
     pub end: f64,
 }
 
-/// When each job of a queue is likely to start, first come, first served: all that runs takes its steps together, and
-/// what ends makes room for the next job while rows are left of `max_rows`.
+/// When each job of a queue is likely to start, first come, first served: all runs take their steps together, and the
+/// next job starts once the runs that are left and its own rows fit into `max_rows`.
 pub fn start_times(mut running: Vec<Load>, queue: impl Iterator<Item = Load>, max_rows: usize) -> Vec<Duration> {
     let mut now = 0.0;
     let start = |next: Load| {
@@ -83,12 +83,12 @@ pub fn start_times(mut running: Vec<Load>, queue: impl Iterator<Item = Load>, ma
     queue.map(start).collect()
 }
 
-/// The average of this size; for a size that was never measured, that of the nearest one, in proportion to the positions.
+/// The average for this size. A size that was never measured takes that of the nearest size, scaled by the positions.
 fn of_size(averages: &BTreeMap<CompatibilityKey, Average>, key: CompatibilityKey) -> f64 {
     let positions = |key: CompatibilityKey| key.height * key.width;
     let wanted = positions(key);
-    let nearest = averages.iter().min_by_key(|(known, _)| (**known != key, positions(**known).abs_diff(wanted)));
-    nearest.and_then(|(known, average)| Some(average.0? * as_f64(wanted) / as_f64(positions(*known)))).unwrap_or(0.0)
+    let nearest = averages.iter().min_by_key(|(size, _)| (**size != key, positions(**size).abs_diff(wanted)));
+    nearest.and_then(|(size, average)| Some(average.0? * as_f64(wanted) / as_f64(positions(*size)))).unwrap_or(0.0)
 }
 
 #[allow(clippy::cast_precision_loss)]

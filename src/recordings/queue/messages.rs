@@ -1,4 +1,4 @@
-//! What the store's thread is asked to do, and what it reports.
+//! The commands to the store's thread, and the events that it reports.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Weak};
@@ -19,15 +19,16 @@ use crate::recordings::source::Source;
 use crate::recordings::store::Tensors;
 use crate::recordings::trajectory::{Trajectory, TrajectoryStep};
 
-/// What has ended.
+/// A report of the store's thread; one follows every command.
 #[derive(Debug)]
 pub enum StoreEvent {
     /// A trajectory was read.
     Trajectory {
         /// The session.
         session: SessionId,
-        /// `None` where it cannot be had. What was wrong was logged, counted and, where it cannot be read ever, deleted.
-        found: Option<StoredTrajectory>,
+        /// The trajectory; `None` if it cannot be read. The reason was logged and counted, and what can never be read
+        /// was deleted.
+        content: Option<StoredTrajectory>,
     },
     /// A group of a step's attention was read.
     Attention {
@@ -37,17 +38,17 @@ pub enum StoreEvent {
         step: usize,
         /// The group of layers.
         group: SiteGroup,
-        /// In the host's memory; `None` as for a trajectory.
-        found: Option<StepAttention>,
+        /// The attention, in the host's memory; `None` as for a trajectory.
+        content: Option<StepAttention>,
     },
-    /// A session was looked up; a found one is in the index by now.
+    /// A session was looked up. If the store has it, it is in the index by now.
     LookedUp {
         /// The session.
         session: SessionId,
         /// Whether the store has it.
         is_found: bool,
     },
-    /// Something was written or deleted, or not, or was not wanted any more: what it pinned is released.
+    /// Anything else was carried out or dropped; what it pinned is released.
     Nothing,
 }
 
@@ -59,7 +60,7 @@ impl StoredTrajectory {
     /// Its steps and its image.
     ///
     /// # Errors
-    /// Where they are not what the layout and the shape of the latents at the start `[1, channels, h, w]` say.
+    /// If they do not match the layout and the shape of the initial latents `start`, `[1, channels, h, w]`.
     pub fn decode(
         self,
         layout: &RecordingLayout,
@@ -70,7 +71,7 @@ impl StoredTrajectory {
     }
 }
 
-/// What the thread is asked to do.
+/// A command to the store's thread.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Delete everything of a session, then return its bytes.
@@ -81,32 +82,32 @@ pub(crate) enum Command {
     },
     /// Delete a part, then return its bytes.
     DeletePart { session: SessionId, part: Part, reservation: Option<Reservation> },
-    /// Find out whether the store has a session.
+    /// Look a session up in the store.
     LookUp(SessionId),
     /// Read a part.
     Read(Read),
     /// Mark a session as used.
     Touch(SessionId),
-    /// Write something.
+    /// Write a source or a part.
     Write(Write),
-    /// Signal that everything that was asked before is done.
+    /// Signal that everything queued before is done.
     Flush(Sender<()>),
 }
 
-/// Something that is wanted.
+/// A part to be read.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub session: SessionId,
     pub wanted: Wanted,
 }
 
-/// What is wanted of a session.
+/// Which part of a session is read.
 #[derive(Debug)]
 pub(crate) enum Wanted {
     /// Its trajectory.
     Trajectory,
-    /// A group of a step's attention, for a log. If the log does not expect it any more when its turn comes, it is not
-    /// read.
+    /// A group of a step's attention, for a log. It is not read if the log is gone or no longer plans it when its turn
+    /// comes.
     Attention { step: usize, group: SiteGroup, log: Weak<AttentionLog> },
 }
 
@@ -125,12 +126,12 @@ pub(crate) enum Payload {
     Part {
         part: Part,
         tensors: Tensors,
-        /// The tensors share the memory of what they are of, so it must not be evicted until they are written.
+        /// The tensors share memory with the recording, which must not be evicted until they are written.
         _keep: Keep,
     },
 }
 
-/// Keeps what is written from being evicted.
+/// Pins what is being written.
 #[derive(Debug)]
 pub(crate) enum Keep {
     Trajectory { _pin: Pinned<Trajectory> },

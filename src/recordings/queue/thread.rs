@@ -2,13 +2,13 @@
 //!
 //! | order | commands | why |
 //! | --- | --- | --- |
-//! | 1 | deletions | they make room, and a session that begins again must not lose its new files to an old deletion |
+//! | 1 | deletions | they free bytes, and a session that begins again must not lose its new files to an old deletion |
 //! | 2 | look-ups and reads | jobs wait for them |
 //! | 3 | sources | small, and what makes a session known to the next process |
-//! | 4 | parts, uses | in the order in which they were asked |
+//! | 4 | parts, uses, flushes | in the order in which they were queued |
 //!
 //! Bytes in the store are reserved just before they are written, and what is evicted for them is deleted before that. A
-//! write is for one entry of the index: when the session was forgotten meanwhile, nothing of it stays.
+//! write belongs to one entry of the index: if the session was deleted meanwhile, nothing of it stays in the store.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +26,7 @@ use crate::recordings::queue::messages::{Command, Payload, Read, StoreEvent, Sto
 use crate::recordings::session_id::SessionId;
 use crate::recordings::store::{Content, RecordingStore, StoreError, StoredSession, Tensors};
 
-/// Makes the calls to a store, and notes in the index what came of them.
+/// Makes the calls to a store, and updates the index with their results.
 #[derive(Debug)]
 pub(crate) struct StoreDriver {
     index: Arc<Index>,
@@ -62,7 +62,8 @@ impl StoreDriver {
         Self { index, store }
     }
 
-    /// Takes over what the store lists; what there is no room for is deleted there. The number of sessions found.
+    /// Adopts the sessions that the store lists; what exceeds the budget is deleted there. Returns the number of
+    /// sessions.
     pub(crate) fn take_over(&self) -> Result<usize, StoreError> {
         let mut listing = self.store.list()?;
         self.index.lock().is_partial = listing.is_partial;
@@ -71,7 +72,7 @@ impl StoreDriver {
         for session in listing.sessions {
             let id = session.id.clone();
             match self.adopt(session) {
-                Some(left_out) => left_out.into_iter().for_each(|part| self.delete_part(&id, part)),
+                Some(excess) => excess.into_iter().for_each(|part| self.delete_part(&id, part)),
                 None => self.delete(&id),
             }
         }
@@ -95,7 +96,7 @@ impl StoreDriver {
         match command {
             Command::Delete { removed, done } => {
                 self.delete_removed(removed);
-                // Nobody waits for a session that was evicted or has expired.
+                // `None` for a session that was evicted or has expired: its deletion is not awaited.
                 if let Some(done) = done {
                     let _ = done.send(());
                 }
@@ -121,30 +122,30 @@ impl StoreDriver {
         StoreEvent::Nothing
     }
 
-    /// Takes over a stored session: `None` where there is not even room for its source, else the parts without room.
+    /// Adopts a stored session. Returns the parts that exceed the budget; `None` if even its source does.
     fn adopt(&self, session: StoredSession) -> Option<Vec<Part>> {
         let source = self.reserve(session.source_bytes)?;
-        let (mut parts, mut left_out) = (Vec::new(), Vec::new());
+        let (mut parts, mut excess) = (Vec::new(), Vec::new());
         for (part, bytes) in &session.parts {
             match self.reserve(*bytes) {
                 Some(reservation) => parts.push((*part, reservation)),
-                None => left_out.push(*part),
+                None => excess.push(*part),
             }
         }
-        let excess = self.index.adopt(session, source, parts);
-        excess.into_iter().for_each(|removed| self.delete_removed(removed));
-        Some(left_out)
+        let removed = self.index.adopt(session, source, parts);
+        removed.into_iter().for_each(|removed| self.delete_removed(removed));
+        Some(excess)
     }
 
-    /// Whether the store has a session, which is in the index from then on.
+    /// Looks a session up in the store, and adopts it. Returns whether it is in the index now.
     fn look_up(&self, session: &SessionId) -> bool {
-        let found = guarded(|| self.store.find(session)).unwrap_or_else(|error| {
+        let listing = guarded(|| self.store.find(session)).unwrap_or_else(|error| {
             tracing::warn!(%error, %session, "a session could not be looked up, it is computed again");
             Default::default()
         });
-        let found = found.sessions.into_iter().find(|found| found.id == *session);
+        let found = listing.sessions.into_iter().find(|found| found.id == *session);
         if let Some(found) = found.filter(|_| !self.index.is_known(session)) {
-            // What there is no room for stays in the store: others may read it.
+            // What exceeds the budget stays in the store: other processes may read it.
             let _ = self.adopt(found);
         }
         let mut inner = self.index.lock();
@@ -155,8 +156,8 @@ impl StoreDriver {
     fn read(&self, Read { session, wanted }: Read) -> StoreEvent {
         let (step, group, log) = match wanted {
             Wanted::Trajectory => {
-                let found = self.get(&session, Part::Trajectory).map(StoredTrajectory);
-                return StoreEvent::Trajectory { session, found };
+                let content = self.get(&session, Part::Trajectory).map(StoredTrajectory);
+                return StoreEvent::Trajectory { session, content };
             }
             Wanted::Attention { step, group, log } => (step, group, log),
         };
@@ -172,18 +173,18 @@ impl StoreDriver {
                 None
             }
         };
-        let found = self.get(&session, part).and_then(decode);
-        StoreEvent::Attention { session, step, group, found }
+        let content = self.get(&session, part).and_then(decode);
+        StoreEvent::Attention { session, step, group, content }
     }
 
-    /// A part's tensors, where they can be had.
+    /// Reads a part's tensors; `None` if that fails. A part that is missing or refused is forgotten.
     fn get(&self, session: &SessionId, part: Part) -> Option<Tensors> {
         match guarded(|| self.store.get(session, part)) {
             Ok(tensors) => return Some(tensors),
             Err(StoreError::Missing) => self.lose(session, part),
             Err(error) => {
                 tracing::warn!(%error, %session, %part, "a stored part cannot be read, it is computed again");
-                // What cannot be read now may be read another time.
+                // A part that could not be read this time may be read later.
                 if error.is_refusal() {
                     self.lose(session, part);
                 }
@@ -192,7 +193,7 @@ impl StoreDriver {
         None
     }
 
-    /// Forgets a part and deletes what is in its place.
+    /// Forgets a part, and deletes its file.
     fn lose(&self, session: &SessionId, part: Part) {
         let lost = self.index.lose_part(session, part);
         self.delete_part(session, part);
@@ -217,14 +218,14 @@ impl StoreDriver {
         let Some(reservation) = reservation else {
             return self.index.unwritten(entry, part);
         };
-        // Forgotten while it was written. Nothing of the session that may have begun since is in the store yet.
+        // The session was deleted while it was written. Nothing of one that may have begun since is in the store yet.
         if let Some(reservation) = self.index.written(entry, part, reservation) {
             self.delete(&session);
             drop(reservation);
         }
     }
 
-    /// Writes a content where there is room for it; its bytes.
+    /// Writes a content, and returns the reservation of its bytes; `None` if it exceeds the budget.
     fn put(&self, session: &SessionId, content: Content<'_>) -> Result<Option<Reservation>, StoreError> {
         let bytes = guarded(|| self.store.size(session, content))?;
         let Some(reservation) = self.reserve(bytes) else {
@@ -233,7 +234,7 @@ impl StoreDriver {
         guarded(|| self.store.put(session, content)).map(|_| Some(reservation))
     }
 
-    /// Bytes in the store; what is evicted for them is deleted.
+    /// Reserves bytes in the store; what is evicted for them is deleted.
     fn reserve(&self, bytes: u64) -> Option<Reservation> {
         self.index.reserve_evicting(Tier::Disk, bytes, |session, evicted| {
             if let Evicted::Parts(parts) = evicted {

@@ -53,7 +53,7 @@ fn a_session_of_another_replica_is_pending_and_then_known() {
     assert_eq!((of(AttentionKind::CrossAttention), of(AttentionKind::SelfAttention)), (STEPS, 0));
     assert_eq!((tier(&recordings, 1), recordings.used(Tier::Disk)), (Some(Tier::Disk), store.bytes()));
     assert!(recordings.read_trajectory(&id(1)));
-    assert!(matches!(next(&events), StoreEvent::Trajectory { found: Some(_), .. }));
+    assert!(matches!(next(&events), StoreEvent::Trajectory { content: Some(_), .. }));
 }
 
 #[test]

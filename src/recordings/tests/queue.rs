@@ -52,19 +52,19 @@ fn a_part_is_read_back_to_the_last_bit() {
     let (trajectory, log) = (recording.trajectory.unwrap(), recording.attention.unwrap().1);
     recordings.flush();
     assert!(recordings.read_trajectory(&id(1)));
-    let StoreEvent::Trajectory { session, found: Some(found) } = next(&events) else { panic!("it is stored") };
-    let (steps, image) = found.decode(trajectory.layout(), &trajectory.before(0).unwrap(), STEPS).unwrap();
+    let StoreEvent::Trajectory { session, content: Some(content) } = next(&events) else { panic!("it is stored") };
+    let (steps, image) = content.decode(trajectory.layout(), &trajectory.before(0).unwrap(), STEPS).unwrap();
     assert_eq!((session, &image), (id(1), &**trajectory.image().unwrap()));
     let named = |tensor: &Tensor| [("latents".to_owned(), tensor.clone())];
     for (step, read) in steps.iter().enumerate() {
         assert_eq!(bits(&named(&read.latents)), bits(&named(&trajectory.step(step).unwrap().latents)));
     }
     read_cross(&recordings, 1, 1);
-    let StoreEvent::Attention { step: 1, group, found: Some(found), .. } = next(&events) else {
+    let StoreEvent::Attention { step: 1, group, content: Some(content), .. } = next(&events) else {
         panic!("it is stored")
     };
     let queries = |attention: &StepAttention| named(&attention.group(group).unwrap()[&0].queries);
-    assert_eq!(bits(&queries(&found)), bits(&queries(&log.step(1))));
+    assert_eq!(bits(&queries(&content)), bits(&queries(&log.step(1))));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_damaged_part_is_counted_deleted_and_forgotten() {
     recordings.flush();
     store.corrupt(&id(1), Part::Trajectory);
     recordings.read_trajectory(&id(1));
-    assert!(matches!(next(&events), StoreEvent::Trajectory { found: None, .. }));
+    assert!(matches!(next(&events), StoreEvent::Trajectory { content: None, .. }));
     assert_eq!(recordings.metrics().files_refused.with(FileFault::Damaged).get(), 1);
     assert!(!parts(&recordings, 1).contains(&Part::Trajectory));
     assert_counted(&recordings, &store);
@@ -145,7 +145,7 @@ fn a_store_that_fails_is_worked_around_and_used_again() {
     recordings.flush();
     store.fail(true);
     recordings.read_trajectory(&id(1));
-    assert!(matches!(next(&events), StoreEvent::Trajectory { found: None, .. }));
+    assert!(matches!(next(&events), StoreEvent::Trajectory { content: None, .. }));
     persisted(&recordings, 2);
     recordings.flush();
     assert_eq!((parts(&recordings, 1).len(), parts(&recordings, 2).len()), (3, 0), "what is stored is not forgotten");
@@ -153,7 +153,7 @@ fn a_store_that_fails_is_worked_around_and_used_again() {
     assert!(recordings.metrics().files_refused.with(FileFault::Unreadable).get() > 1);
     store.fail(false);
     recordings.read_trajectory(&id(1));
-    assert!(matches!(next(&events), StoreEvent::Trajectory { found: Some(_), .. }));
+    assert!(matches!(next(&events), StoreEvent::Trajectory { content: Some(_), .. }));
     assert_counted(&recordings, &store);
 }
 

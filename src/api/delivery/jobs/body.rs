@@ -6,7 +6,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::delivery::jobs::response::{JobResponse, ProgressBody, QueueBody};
-use crate::api::delivery::jobs::{End, Ended, Job, JobStore};
+use crate::api::delivery::jobs::{End, Ended, JobRecord, JobStore};
 use crate::api::operations::bodies::unix_seconds;
 use crate::api::problem::{Problem, ProblemBody};
 use crate::engine::Stage;
@@ -18,7 +18,7 @@ pub fn queue(position: usize, estimated_wait: Duration) -> QueueBody {
 }
 
 /// A job without its result. `ttl` is how long it is kept after its end.
-pub fn summary(job: &Job, ttl: Duration) -> JobResponse<'static> {
+pub fn summary(job: &JobRecord, ttl: Duration) -> JobResponse<'static> {
     // In this order: a job without a stage has ended.
     let (stage, ended) = (job.stage(), job.ended());
     describe(job, stage, ended.as_ref(), ttl)
@@ -28,7 +28,7 @@ pub fn summary(job: &Job, ttl: Duration) -> JobResponse<'static> {
 ///
 /// # Errors
 /// Where it cannot be serialized.
-pub fn object(job: &Job, ttl: Duration) -> serde_json::Result<Vec<u8>> {
+pub fn object(job: &JobRecord, ttl: Duration) -> serde_json::Result<Vec<u8>> {
     let (stage, ended) = (job.stage(), job.ended());
     let result = match &ended {
         Some(Ended { end: End::Succeeded(answer), .. }) => Some(&answer.body),
@@ -41,14 +41,14 @@ pub fn object(job: &Job, ttl: Duration) -> serde_json::Result<Vec<u8>> {
 ///
 /// # Errors
 /// `internal_error` where it cannot be serialized.
-pub(crate) fn job_response(jobs: &JobStore, job: &Job) -> Result<Response, Problem> {
+pub(crate) fn job_response(jobs: &JobStore, job: &JobRecord) -> Result<Response, Problem> {
     let body = object(job, jobs.ttl());
     let body = body.map_err(|error| Problem::internal("the job could not be serialized", &error))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 fn describe(
-    job: &Job,
+    job: &JobRecord,
     stage: Option<(Stage, usize, usize)>,
     ended: Option<&Ended>,
     ttl: Duration,

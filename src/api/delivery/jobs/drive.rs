@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::api::delivery::jobs::waiter::passed;
-use crate::api::delivery::jobs::{End, Job, JobStore};
+use crate::api::delivery::jobs::{End, JobRecord, JobStore};
 use crate::api::delivery::webhooks::Webhook;
 use crate::api::guard::job_limit::JobPermit;
 use crate::api::operations::operation::Operation;
@@ -32,7 +32,7 @@ pub(crate) struct JobWork<O> {
 }
 
 /// Drives a job to its end, in a task of its own, and delivers its webhook.
-pub(crate) async fn drive<O: Operation>(work: JobWork<O>, job: Arc<Job>, jobs: Arc<JobStore>) {
+pub(crate) async fn drive<O: Operation>(work: JobWork<O>, job: Arc<JobRecord>, jobs: Arc<JobStore>) {
     let (id, kept) = (job.id.clone(), Arc::downgrade(&jobs));
     let unfinished = Unfinished { jobs, job: Some(job) };
     // If the task is dropped, the group is dropped before the operation, which may hold the last handle of the engine:
@@ -82,7 +82,7 @@ async fn bounded<T>(
 /// Ends its job on drop, so that a job ends also where its task panics.
 struct Unfinished {
     jobs: Arc<JobStore>,
-    job: Option<Arc<Job>>,
+    job: Option<Arc<JobRecord>>,
 }
 
 impl Unfinished {

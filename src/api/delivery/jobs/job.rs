@@ -1,7 +1,8 @@
 //! A job as the API sees it: work that a task of its own drives, and that any number of requests may wait for.
 //!
 //! The job is cancelled when its last [`Waiter`] is dropped, unless a client asked for it to run in any case
-//! ([`Job::detach`]). All of this is decided under one lock, so that no request joins a job that is being cancelled.
+//! ([`JobRecord::detach`]). All of this is decided under one lock, so that no request joins a job that is being
+//! cancelled.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -69,7 +70,7 @@ pub struct Origin {
 
 /// A job.
 #[derive(Debug)]
-pub struct Job {
+pub struct JobRecord {
     /// Its id.
     pub id: JobId,
     /// What it makes.
@@ -96,7 +97,7 @@ struct Live {
     is_detached: bool,
 }
 
-impl Job {
+impl JobRecord {
     /// A job whose work was queued, and the receiver that stops its work.
     pub fn new(
         kind: Kind,

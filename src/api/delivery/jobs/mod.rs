@@ -23,7 +23,7 @@ use tokio::task::AbortHandle;
 
 pub(crate) use crate::api::delivery::jobs::body::{job_response, object, queue, summary};
 pub(crate) use crate::api::delivery::jobs::drive::{JobWork, drive};
-pub use crate::api::delivery::jobs::job::{Job, JobId, Kind, Origin};
+pub use crate::api::delivery::jobs::job::{JobId, JobRecord, Kind, Origin};
 pub use crate::api::delivery::jobs::limits::JobLimits;
 pub(crate) use crate::api::delivery::jobs::outcome::{End, Ended};
 pub use crate::api::delivery::jobs::store::JobStore;

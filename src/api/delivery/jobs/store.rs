@@ -1,8 +1,8 @@
 //! All jobs that are kept: running ones, and ended ones until they expire or are evicted by the limits on their number
 //! and on the bytes of their results, oldest first.
 //!
-//! A job may have an idempotency key, by which the same request finds it again. Keys live as long as their jobs; the key
-//! of a job that was cancelled or failed on the server is free at once.
+//! A job may have an idempotency key, by which the same request finds it again. Keys live as long as their jobs; the
+//! key of a job that was cancelled or failed on the server is free at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::api::delivery::idempotency::{Fingerprint, IdempotencyKey};
 use crate::api::delivery::jobs::JobLimits;
-use crate::api::delivery::jobs::{End, Job, JobId, Waiter};
+use crate::api::delivery::jobs::{End, JobId, JobRecord, Waiter};
 use crate::api::problem::{Code, Problem};
 use crate::sync::lock;
 
@@ -53,7 +53,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Kept {
-    job: Arc<Job>,
+    job: Arc<JobRecord>,
     /// Orders jobs by their insertion; clocks may stand still or jump.
     number: u64,
 }
@@ -78,7 +78,7 @@ impl JobStore {
     }
 
     /// Inserts a running job.
-    pub fn insert(&self, job: Arc<Job>) {
+    pub fn insert(&self, job: Arc<JobRecord>) {
         self.insert_into(&mut self.lock(), job);
     }
 
@@ -112,9 +112,9 @@ impl JobStore {
     }
 
     /// Ends a job, in the store or not.
-    pub(crate) fn finish(&self, job: &Job, end: End) {
-        // Serializing the result takes its time, so it is measured before the lock. A job enters the store before it can
-        // end.
+    pub(crate) fn finish(&self, job: &JobRecord, end: End) {
+        // Serializing the result takes its time, so it is measured before the lock. A job enters the store before it
+        // can end.
         let bytes = if self.get(&job.id).is_some() { end.bytes() } else { 0 };
         // Results are dropped after the lock.
         let mut evicted = Vec::new();
@@ -143,12 +143,12 @@ impl JobStore {
     }
 
     /// A job by its id.
-    pub fn get(&self, id: &JobId) -> Option<Arc<Job>> {
+    pub fn get(&self, id: &JobId) -> Option<Arc<JobRecord>> {
         self.lock().jobs.get(id).map(|kept| Arc::clone(&kept.job))
     }
 
     /// All jobs, the newest first.
-    pub fn all(&self) -> Vec<Arc<Job>> {
+    pub fn all(&self) -> Vec<Arc<JobRecord>> {
         let inner = self.lock();
         let mut kept: Vec<_> = inner.jobs.values().collect();
         kept.sort_unstable_by_key(|kept| std::cmp::Reverse(kept.number));
@@ -200,7 +200,7 @@ impl JobStore {
         next
     }
 
-    fn insert_into(&self, inner: &mut Inner, job: Arc<Job>) {
+    fn insert_into(&self, inner: &mut Inner, job: Arc<JobRecord>) {
         inner.count += 1;
         inner.jobs.insert(job.id.clone(), Kept { job, number: inner.count });
         self.update_counts(inner);
@@ -231,7 +231,7 @@ impl Inner {
     }
 
     /// Frees the key of a job, unless it belongs to another job by now.
-    fn free_key(&mut self, job: &Job) {
+    fn free_key(&mut self, job: &JobRecord) {
         if let Some(key) = &job.key
             && self.keys.get(key).is_some_and(|(_, id)| *id == job.id)
         {
@@ -240,7 +240,7 @@ impl Inner {
     }
 
     /// Removes a job that was taken from those that have ended.
-    fn release(&mut self, ended: &EndedJob) -> Option<Arc<Job>> {
+    fn release(&mut self, ended: &EndedJob) -> Option<Arc<JobRecord>> {
         self.bytes -= ended.bytes;
         let kept = self.jobs.remove(&ended.id)?;
         self.free_key(&kept.job);

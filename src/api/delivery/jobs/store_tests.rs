@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::api::delivery::answer::testing::answer_of;
 use crate::api::delivery::idempotency::{Fingerprint, IdempotencyKey};
 use crate::api::delivery::jobs::JobLimits;
-use crate::api::delivery::jobs::{End, Job, JobStore, Jobs, Kind, Origin, Waiter};
+use crate::api::delivery::jobs::{End, JobRecord, JobStore, Jobs, Kind, Origin, Waiter};
 use crate::api::operations::output::Output;
 use crate::api::problem::{Code, Problem};
 use crate::engine::{CancelReason, Progress};
@@ -24,10 +24,10 @@ fn jobs(max_jobs: usize, max_result_bytes: u64) -> (Jobs, IntGauge) {
     (Jobs::new(JobLimits { ttl: TTL, max_jobs, max_result_bytes }, gauge.clone()), gauge)
 }
 
-fn new_job(key: Option<&str>) -> (Arc<Job>, oneshot::Receiver<CancelReason>) {
+fn new_job(key: Option<&str>) -> (Arc<JobRecord>, oneshot::Receiver<CancelReason>) {
     let (_, progress) = watch::channel(Progress::default());
     let origin = Origin { request_id: "request".to_owned(), owner: None };
-    Job::new(Kind::Edit, origin, Output::default(), key.map(key_of), progress)
+    JobRecord::new(Kind::Edit, origin, Output::default(), key.map(key_of), progress)
 }
 
 fn key_of(key: &str) -> IdempotencyKey {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::api::delivery::jobs::{End, Job};
+use crate::api::delivery::jobs::{End, JobRecord};
 use crate::engine::CancelReason;
 
 /// Keeps a job alive until it is dropped.
 #[derive(Debug)]
 pub struct Waiter {
-    job: Arc<Job>,
+    job: Arc<JobRecord>,
     /// When the waiting ends, whatever becomes of the job.
     deadline: Option<Instant>,
     /// Why the job is cancelled if this is the last waiter.
@@ -18,8 +18,8 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    /// The waiter that [`Job::join`] has counted.
-    pub(crate) fn new(job: Arc<Job>) -> Self {
+    /// The waiter that [`JobRecord::join`] has counted.
+    pub(crate) fn new(job: Arc<JobRecord>) -> Self {
         Self { job, deadline: None, reason: CancelReason::Disconnected }
     }
 
@@ -33,7 +33,7 @@ impl Waiter {
     }
 
     /// The job.
-    pub fn job(&self) -> &Arc<Job> {
+    pub fn job(&self) -> &Arc<JobRecord> {
         &self.job
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::api::delivery::answer::testing;
-use crate::api::delivery::jobs::{End, Job, Kind, Origin};
+use crate::api::delivery::jobs::{End, JobRecord, Kind, Origin};
 use crate::api::delivery::sse;
 use crate::api::operations::output::Output;
 use crate::api::problem::Dialect;
@@ -20,10 +20,10 @@ use crate::engine::{CancelReason, Progress, Stage};
 use crate::media::{Image, decode, from_base64};
 
 /// A job, the sender of its progress, and the receiver of its cancellation.
-fn new_job() -> (Arc<Job>, watch::Sender<Progress>, oneshot::Receiver<CancelReason>) {
+fn new_job() -> (Arc<JobRecord>, watch::Sender<Progress>, oneshot::Receiver<CancelReason>) {
     let (sender, progress) = watch::channel(Progress::default());
     let origin = Origin { request_id: "first".to_owned(), owner: None };
-    let (job, stop) = Job::new(Kind::Edit, origin, Output::default(), None, progress);
+    let (job, stop) = JobRecord::new(Kind::Edit, origin, Output::default(), None, progress);
     (job, sender, stop)
 }
 

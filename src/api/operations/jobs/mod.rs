@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use crate::api::delivery::jobs::response::{JobList, JobResponse};
-use crate::api::delivery::jobs::{Job, JobId, job_response, summary};
+use crate::api::delivery::jobs::{JobId, JobRecord, job_response, summary};
 use crate::api::delivery::sse;
 use crate::api::guard::Caller;
 use crate::api::problem::{Code, Problem};
@@ -83,7 +83,7 @@ pub async fn cancel(
 }
 
 /// A job of the caller: another's are not there for it.
-fn find(state: &AppState, caller: &Caller, id: &JobId) -> Result<Arc<Job>, Problem> {
+fn find(state: &AppState, caller: &Caller, id: &JobId) -> Result<Arc<JobRecord>, Problem> {
     let job = state.jobs.get(id).filter(|job| job.origin.owner.as_ref() == caller.owner());
     job.ok_or_else(|| {
         let detail = format!("job {id} does not exist, has expired or was evicted");

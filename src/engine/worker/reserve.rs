@@ -1,39 +1,44 @@
-//! Reserving memory for what a job reads, before anything is done for it. What is admitted can finish.
+//! Reserving memory for what a job reads, before anything is done for it, so that an admitted job can finish.
+//!
+//! Contract: an edit reads the source's attention from the shared log, at the best place whose budget can hold it. If
+//! the attention exceeds the budget of every tier, the edit gets a log of its own that holds [`RING_STEPS`] steps at a
+//! time.
 
 use crate::engine::job::{EngineError, Work};
 use crate::engine::runs::{needs_in, needs_of};
-use crate::engine::state::{AttentionRoom, EditState, SourceState};
+use crate::engine::state::{EditState, LogChoice, SourceState};
 use crate::engine::worker::context::Context;
 use crate::recordings::attention_log::RING_STEPS;
 use crate::recordings::budget::Reservation;
 use crate::recordings::{Coverage, Place, RecordingLayout, Substance, Tier};
 
-/// Why something cannot be reserved.
+/// Why bytes cannot be reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoRoom {
-    /// Other jobs hold it; it becomes free when they end.
-    Now,
-    /// It is more than the budget.
-    Ever {
-        /// Bytes that it takes.
+pub(super) enum ReserveError {
+    /// Other jobs hold the bytes; they become free when these end.
+    Busy,
+    /// They exceed the budget, so that they can never be reserved.
+    TooLarge {
+        /// Bytes that are needed.
         bytes: u64,
         /// Bytes of the budget.
         budget: u64,
     },
 }
 
-impl From<NoRoom> for Option<EngineError> {
-    /// The error of a job for which there will never be room.
-    fn from(no_room: NoRoom) -> Self {
-        match no_room {
-            NoRoom::Now => None,
-            NoRoom::Ever { bytes, budget } => Some(EngineError::SourceTooLarge { bytes, budget }),
+impl From<ReserveError> for Option<EngineError> {
+    /// The error of a job that can never start; `None` if it can start later.
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::Busy => None,
+            ReserveError::TooLarge { bytes, budget } => Some(EngineError::SourceTooLarge { bytes, budget }),
         }
     }
 }
 
 impl Context<'_> {
-    /// What a job reads of its source's attention; for a recording, what edits without windows of their own will read.
+    /// What a job reads of its source's attention. For a recording: what later edits without windows of their own will
+    /// read.
     pub(super) fn needs(&self, work: &Work, layout: &RecordingLayout) -> Coverage {
         match work {
             Work::Edit { edit, .. } => needs_of(&edit.plan, layout),
@@ -47,16 +52,17 @@ impl Context<'_> {
         }
     }
 
-    /// Reserves what a job reads of its source's attention. `is_first` says that no other job reads the source.
+    /// Reserves the bytes of the attention that a job reads; the state of its edit. `is_first` says that no other job
+    /// reads the source.
     pub(super) fn reserve_for(
         &self,
         source: &mut SourceState,
         work: &Work,
         is_first: bool,
-    ) -> Result<EditState, NoRoom> {
+    ) -> Result<EditState, ReserveError> {
         match work {
             Work::Record { .. } => {
-                // Attention is recorded along with the source where there is room; the source is what was asked for.
+                // Only the source was asked for: its attention is recorded too if it fits.
                 if source.trajectory.has_to_run() {
                     let needs = self.needs(work, &source.layout);
                     let _ = self.reserve_shared(source, &needs);
@@ -66,52 +72,53 @@ impl Context<'_> {
             Work::Edit { edit, .. } if edit.plan.is_identity() => Ok(EditState::same_as_source()),
             Work::Edit { edit, .. } => {
                 let needs = self.needs(work, &source.layout);
-                let room = self.reserve_attention(source, &needs, is_first)?;
-                Ok(EditState::waiting(edit.clone(), room))
+                let log = self.reserve_attention(source, &needs, is_first)?;
+                Ok(EditState::waiting(edit.clone(), log))
             }
         }
     }
 
-    /// Bytes of a tier. Where other jobs hold them, the caller waits.
-    pub(super) fn reserve(&self, tier: Tier, bytes: u64) -> Result<Reservation, NoRoom> {
-        let budget = self.store().limit(tier);
-        match self.store().reserve(tier, bytes) {
+    /// Reserves bytes of a tier, evicting what is not pinned.
+    pub(super) fn reserve(&self, tier: Tier, bytes: u64) -> Result<Reservation, ReserveError> {
+        let budget = self.recordings().limit(tier);
+        match self.recordings().reserve(tier, bytes) {
             Some(reservation) => Ok(reservation),
-            None if bytes > budget => Err(NoRoom::Ever { bytes, budget }),
-            None => Err(NoRoom::Now),
+            None if bytes > budget => Err(ReserveError::TooLarge { bytes, budget }),
+            None => Err(ReserveError::Busy),
         }
     }
 
-    /// Room for the attention that an edit reads: in the shared log, or in a log of its own of a few steps where the
-    /// source is larger than memory.
+    /// Reserves the attention that an edit reads: in the shared log, or in a log of its own of a few steps if the
+    /// source's attention exceeds every budget.
     fn reserve_attention(
         &self,
         source: &mut SourceState,
         needs: &Coverage,
         is_first: bool,
-    ) -> Result<AttentionRoom, NoRoom> {
+    ) -> Result<LogChoice, ReserveError> {
         match self.reserve_shared(source, needs) {
-            Ok(()) => return Ok(AttentionRoom::Shared),
-            Err(NoRoom::Now) => return Err(NoRoom::Now),
-            Err(NoRoom::Ever { .. }) => {}
+            Ok(()) => return Ok(LogChoice::Shared),
+            Err(ReserveError::Busy) => return Err(ReserveError::Busy),
+            Err(ReserveError::TooLarge { .. }) => {}
         }
         let bytes =
             source.layout.context_bytes() + source.layout.bytes(&Coverage::all(RING_STEPS, source.layout.groups()));
-        let room = match self.reserve(Tier::Memory, bytes) {
-            Err(NoRoom::Now) if is_first => {
-                // What is kept of this very source may be in the way.
+        let reservation = match self.reserve(Tier::Memory, bytes) {
+            Err(ReserveError::Busy) if is_first => {
+                // The bytes may be held by what is kept of this source itself.
                 source.pins.log = None;
                 source.log.detach();
-                self.store().detach_attention(&source.id);
+                self.recordings().detach_attention(&source.id);
                 self.reserve(Tier::Memory, bytes)
             }
-            room => room,
+            result => result,
         };
-        room.map(AttentionRoom::Own)
+        reservation.map(LogChoice::Own)
     }
 
-    /// Room in the shared log for what is not planned yet, at the best place that can have it.
-    fn reserve_shared(&self, source: &mut SourceState, needs: &Coverage) -> Result<(), NoRoom> {
+    /// Reserves bytes in the shared log for what is not planned yet, at the log's place or else the best place that can
+    /// hold them.
+    fn reserve_shared(&self, source: &mut SourceState, needs: &Coverage) -> Result<(), ReserveError> {
         let (held, more, at) = (source.log.bytes(), source.log.unplanned(needs), source.log.place());
         if at.is_some() && more.is_empty() {
             return Ok(());
@@ -119,13 +126,13 @@ impl Context<'_> {
         let prompts = if at.is_none() { source.layout.context_bytes() } else { 0 };
         let bytes = source.layout.bytes(&more) + prompts;
         let places: &[Place] = at.as_ref().map_or(&[Place::Device, Place::Memory], std::slice::from_ref);
-        let mut no_room = NoRoom::Ever { bytes, budget: 0 };
+        let mut reason = ReserveError::TooLarge { bytes, budget: 0 };
         for &place in places {
             let tier = Tier::of(Substance::Attention, place);
-            let budget = self.store().limit(tier);
+            let budget = self.recordings().limit(tier);
             if held + bytes > budget {
-                if no_room != NoRoom::Now {
-                    no_room = NoRoom::Ever { bytes: held + bytes, budget };
+                if reason != ReserveError::Busy {
+                    reason = ReserveError::TooLarge { bytes: held + bytes, budget };
                 }
                 continue;
             }
@@ -134,10 +141,10 @@ impl Context<'_> {
                     source.log.plan(place, &more, reservation);
                     return Ok(());
                 }
-                Err(error) => no_room = error,
+                Err(error) => reason = error,
             }
         }
-        Err(no_room)
+        Err(reason)
     }
 }
 
@@ -145,13 +152,15 @@ impl Context<'_> {
 mod tests {
     use super::*;
     use crate::engine::job::Work;
-    use crate::engine::state::testing::{layout_of_one_layer, prepared_edit, room, session, source, work_of_edit};
+    use crate::engine::state::testing::{
+        layout_of_one_layer, prepared_edit, reservation, session, source, work_of_edit,
+    };
     use crate::engine::state::{Pins, SharedLog, Stored, TrajectoryState};
     use crate::engine::worker::testing::{context, shared};
 
     /// A source of one layer, whose prompts take 20 bytes and each step 8.
-    fn found() -> SourceState {
-        let parts = (TrajectoryState::found(Stored::No, room()), SharedLog::default(), Pins::default());
+    fn reserved() -> SourceState {
+        let parts = (TrajectoryState::reserved(Stored::No, reservation()), SharedLog::default(), Pins::default());
         SourceState::new(session(), source(), layout_of_one_layer(), parts)
     }
 
@@ -164,28 +173,28 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_plans_the_shared_log_in_the_best_tier_with_room_and_once() {
+    fn an_edit_plans_the_shared_log_once_in_the_best_tier_that_can_hold_it() {
         for (device, memory, place) in [(1000, 1000, Place::Device), (bytes() - 1, 1000, Place::Memory)] {
             let tier = Tier::of(Substance::Attention, place);
             let shared = shared(device, memory);
-            let (context, mut source) = (context(&shared), found());
+            let (context, mut source) = (context(&shared), reserved());
             let edit = context.reserve_for(&mut source, &work_of_edit(), true).unwrap();
             assert!(edit.reads_shared_log());
             assert_eq!((source.log.place(), source.log.bytes()), (Some(place), bytes()));
             context.reserve_for(&mut source, &work_of_edit(), false).unwrap();
-            assert_eq!(shared.store.used(tier), bytes(), "the second edit reads the same");
+            assert_eq!(shared.recordings.used(tier), bytes(), "the second edit reads the same");
             drop(source);
-            assert_eq!(shared.store.used(tier), 0);
+            assert_eq!(shared.recordings.used(tier), 0);
         }
     }
 
     #[test]
     fn an_edit_waits_for_memory_that_others_hold() {
         let shared = shared(0, bytes());
-        let (context, mut source) = (context(&shared), found());
+        let (context, mut source) = (context(&shared), reserved());
         let held = context.reserve(Tier::Memory, 1).unwrap();
-        assert_eq!(context.reserve_for(&mut source, &work_of_edit(), true).unwrap_err(), NoRoom::Now);
-        assert_eq!((source.log.place(), shared.store.used(Tier::Memory)), (None, 1));
+        assert_eq!(context.reserve_for(&mut source, &work_of_edit(), true).unwrap_err(), ReserveError::Busy);
+        assert_eq!((source.log.place(), shared.recordings.used(Tier::Memory)), (None, 1));
         drop(held);
         assert!(context.reserve_for(&mut source, &work_of_edit(), true).unwrap().reads_shared_log());
     }
@@ -194,29 +203,26 @@ mod tests {
     fn a_source_larger_than_memory_gets_a_log_of_a_few_steps_or_is_refused() {
         let ring = 20 + 8 * RING_STEPS as u64;
         let shared_half = shared(0, bytes() - 1);
-        let (worker, mut source) = (context(&shared_half), found());
+        let (worker, mut source) = (context(&shared_half), reserved());
         let edit = worker.reserve_for(&mut source, &work_of_edit(), true).unwrap();
         assert!(edit.waits_for_own_log() && source.log.place().is_none());
-        assert_eq!(shared_half.store.used(Tier::Memory), ring);
+        assert_eq!(shared_half.recordings.used(Tier::Memory), ring);
         drop(edit);
-        assert_eq!(shared_half.store.used(Tier::Memory), 0);
+        assert_eq!(shared_half.recordings.used(Tier::Memory), 0);
 
         let shared_half = shared(0, ring - 1);
-        let no_room = context(&shared_half).reserve_for(&mut source, &work_of_edit(), true).unwrap_err();
-        assert_eq!(no_room, NoRoom::Ever { bytes: ring, budget: ring - 1 });
+        let refused = context(&shared_half).reserve_for(&mut source, &work_of_edit(), true).unwrap_err();
+        assert_eq!(refused, ReserveError::TooLarge { bytes: ring, budget: ring - 1 });
         let error = EngineError::SourceTooLarge { bytes: ring, budget: ring - 1 };
-        assert_eq!((Option::from(no_room), Option::<EngineError>::from(NoRoom::Now)), (Some(error), None));
+        assert_eq!((Option::from(refused), Option::<EngineError>::from(ReserveError::Busy)), (Some(error), None));
     }
 
     #[test]
     fn a_recording_reserves_no_more_than_there_is() {
         let shared = shared(0, 0);
-        let (context, mut source) = (context(&shared), found());
+        let (context, mut source) = (context(&shared), reserved());
         let record = Work::Record { source: source.source.clone() };
         let edit = context.reserve_for(&mut source, &record, true).unwrap();
-        assert!(
-            edit.is_source() && source.log.place().is_none(),
-            "without presets it plans nothing it has no room for"
-        );
+        assert!(edit.is_source() && source.log.place().is_none(), "without presets it plans nothing that does not fit");
     }
 }

@@ -17,7 +17,7 @@ pub struct ModelRegistry {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// A model is still being loaded, so that its name is not known yet.
-    #[error("the model is being loaded")]
+    #[error("the model is loading")]
     Loading,
     /// No engine serves a model of this name.
     #[error("unknown model {name:?}; expected {}", names(served))]

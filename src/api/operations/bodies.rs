@@ -81,7 +81,7 @@ pub struct WarningBody {
     #[schema(example = "griffin")]
     pub word: Option<String>,
     /// What there is to know.
-    #[schema(example = "the model does not know the word \"griffin\"; what it makes of it is chance")]
+    #[schema(example = "the word \"griffin\" is not in the model's vocabulary; its effect is unpredictable")]
     pub detail: String,
 }
 

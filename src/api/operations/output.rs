@@ -39,7 +39,7 @@ impl FileFields {
     pub(crate) fn output(&self) -> Result<Output, Invalid<FileField>> {
         let quality = |quality: u64| {
             let known = u8::try_from(quality).ok().filter(|quality| (1..=100).contains(quality));
-            let detail = || format!("the quality {quality} is out of range; expected 1 to 100");
+            let detail = || format!("expected a quality from 1 to 100, got {quality}");
             known.ok_or_else(|| Invalid::value(FileField::OutputCompression, detail()))
         };
         Ok(Output { format: self.output_format, quality: self.output_compression.map(quality).transpose()? })

@@ -143,7 +143,7 @@ impl SourceFields {
         }
         let guidance_scale = self.guidance_scale.unwrap_or(model.defaults.guidance_scale);
         if !(0.0..=MAX_GUIDANCE).contains(&guidance_scale) {
-            let detail = format!("{guidance_scale} is out of range; expected 0 to {MAX_GUIDANCE}");
+            let detail = format!("expected 0 to {MAX_GUIDANCE}, got {guidance_scale}");
             return Err(Invalid::value(Field::GuidanceScale, detail));
         }
         let (width, height) = self.size(model)?;
@@ -166,7 +166,7 @@ impl SourceFields {
                 let Some((width, height)) = sides else {
                     return unsupported(
                         Field::Size,
-                        format!("{size:?} is not a size such as {0}x{0}", model.native_size),
+                        format!("expected a size such as {0}x{0}, got {size:?}", model.native_size),
                     );
                 };
                 (width, height, [Field::Size, Field::Size])
@@ -179,19 +179,20 @@ impl SourceFields {
         for (side, field) in [width, height].into_iter().zip(fields) {
             if side < model.min_side || !side.is_multiple_of(model.vae_factor) {
                 let (factor, min) = (model.vae_factor, model.min_side);
-                let detail =
-                    format!("unsupported size {width}x{height}; sides are multiples of {factor}, at least {min}");
+                let detail = format!(
+                    "unsupported size {width}x{height}; expected sides that are multiples of {factor} and at least {min}"
+                );
                 return unsupported(field, detail);
             }
         }
         let max_side = |(_, side): &(_, usize)| *side > MAX_SIDE;
         if let Some((field, _)) = fields.into_iter().zip([width, height]).find(max_side) {
-            let detail = format!("unsupported size {width}x{height}; a side may have at most {MAX_SIDE} pixels");
+            let detail = format!("unsupported size {width}x{height}; expected sides of at most {MAX_SIDE} pixels");
             return unsupported(field, detail);
         }
         let max_pixels = max_pixels(model);
         if width.checked_mul(height).is_none_or(|pixels| pixels > max_pixels) {
-            let detail = format!("unsupported size {width}x{height}; an image may have at most {max_pixels} pixels");
+            let detail = format!("unsupported size {width}x{height}; expected at most {max_pixels} pixels in all");
             return unsupported(fields[0], detail);
         }
         Ok((width, height))

@@ -32,7 +32,7 @@ pub struct ProblemBody {
     #[schema(example = 422)]
     pub status: u16,
     /// What is wrong with this request.
-    #[schema(example = "the prompt has no word \"dgo\"; its words are: a, dog, on, grass")]
+    #[schema(example = "the target prompt has no word \"dgo\"; its words are: a, dog, on, grass")]
     pub detail: String,
     /// A stable name for programs.
     #[schema(example = "word_not_found")]

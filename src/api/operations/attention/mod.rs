@@ -60,7 +60,7 @@ pub async fn show(
     let word = query.word.as_deref().map(|word| named_word(&prompt, word)).transpose()?;
     let step = query.step_of(source.steps)?;
     if word.is_none() && representation != Representation::Json {
-        let detail = "a heat map shows one word: name it, or accept application/json for the numbers of all words";
+        let detail = "a heat map shows one word: set `word`, or accept application/json for the numbers of all words";
         return Err(Problem::new(Code::MissingField, detail).at("word"));
     }
     let steps = source.steps;
@@ -110,7 +110,7 @@ pub(crate) async fn of_edit(edit: &PreparedEdit, outcome: &Outcome) -> Result<Ve
 }
 
 /// The detail of `no_attention_maps`.
-pub const NO_MAPS: &str = "the model has no cross-attention whose maps are kept";
+pub const NO_MAPS: &str = "the model has no cross-attention layers that heat maps are made from";
 
 /// The maps of one step, or of all summed, `[positions, tokens]`.
 fn maps_of(maps: &AttentionMaps, step: Option<usize>) -> Result<Vec<f32>, Problem> {

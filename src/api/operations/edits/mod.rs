@@ -99,12 +99,11 @@ fn prepare(
     let (params, output) = (edit.params()?, files.output()?);
     let output = match representation {
         Representation::Image(_) if edit.include_source => {
-            let detail =
-                "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
+            let detail = "`include_source` needs application/json in the accept header; a bare image is the edit alone";
             return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
         }
         Representation::Image(_) if edit.attention => {
-            let detail = "a bare image is accepted, which holds no numbers; accept application/json for attention";
+            let detail = "`attention` needs application/json in the accept header; a bare image has no numbers";
             return Err(Problem::new(Code::InvalidValue, detail).at("attention"));
         }
         Representation::Image(format) => output.in_format(format),

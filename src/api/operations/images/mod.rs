@@ -67,7 +67,8 @@ fn prepare(
     warnings.extend(warnings::source_bodies(engine.presets()?.vocabulary(), &source, SourcePlace::Top));
     let source_at = |index: u64| {
         let seed = source.seed().checked_add(index).ok_or_else(|| {
-            let detail = format!("the seed of the last of {count} images from {} on is too large", source.seed());
+            let detail =
+                format!("expected a seed that leaves room for {count} consecutive seeds, got {}", source.seed());
             Problem::new(Code::InvalidValue, detail).at("seed")
         })?;
         Ok(Arc::new(Source { origin: Origin::Seed(seed), ..source.clone() }))

@@ -51,12 +51,14 @@ impl ImagesFields {
             1 => Ok(1),
             n if n == 0 || n > MAX_IMAGES => invalid(format!("expected 1 to {MAX_IMAGES} images, got {n}")),
             n if matches!(representation, Representation::Image(_)) => {
-                invalid(format!("a bare image is one image, got n = {n}; accept application/json for several"))
+                invalid(format!("expected n = 1 for a bare image, got {n}; accept application/json for several"))
             }
             n if matches!(representation, Representation::Events) => {
-                invalid(format!("a stream is of one image, got n = {n}"))
+                invalid(format!("expected n = 1 for a stream, got {n}"))
             }
-            n if n > most => invalid(format!("this server makes at most {most} images per request, got n = {n}")),
+            n if n > most => {
+                invalid(format!("expected at most {most} images, the service's limit for one request, got {n}"))
+            }
             n => Ok(n),
         }
     }

@@ -52,7 +52,7 @@ pub async fn show(
         Representation::Events => Ok(sse::of_job(find(&state, &caller, &id)?.watch(), arrival.request_id)),
         Representation::Json => job_response(&state.jobs, find(&state, &caller, &id)?.as_ref()),
         Representation::Image(_) => {
-            let detail = "unsupported media type; expected application/json or text/event-stream";
+            let detail = "expected application/json or text/event-stream in the accept header";
             Err(Problem::new(Code::NotAcceptable, detail))
         }
     }
@@ -86,7 +86,7 @@ pub async fn cancel(
 fn find(state: &AppState, caller: &Caller, id: &JobId) -> Result<Arc<Job>, Problem> {
     let job = state.jobs.get(id).filter(|job| job.origin.owner.as_ref() == caller.owner());
     job.ok_or_else(|| {
-        let detail = format!("job {id} does not exist, has expired or was evicted");
+        let detail = format!("no job {id}: it never existed, was deleted or evicted, or has expired");
         Problem::new(Code::JobNotFound, detail).at("id")
     })
 }

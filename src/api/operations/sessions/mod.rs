@@ -174,5 +174,9 @@ pub(crate) fn known_source<'a>(state: &'a AppState, id: &SessionId) -> Result<(&
 }
 
 fn not_found(id: &SessionId) -> Problem {
-    Problem::new(Code::SessionNotFound, format!("session {id} does not exist or was evicted")).at("id")
+    Problem::new(
+        Code::SessionNotFound,
+        format!("no session {id}: it never existed, was deleted or evicted, or has expired"),
+    )
+    .at("id")
 }

@@ -229,7 +229,7 @@ fn the_help_of_edit_says_what_each_parameter_of_the_api_does_and_what_it_is_with
         "[default: out]",
         "[possible values: auto, replace, refine, reweight]",
         "Exit codes:",
-        "Each --to begins an edit",
+        "Each --to starts an edit",
     ] {
         assert!(words.contains(part), "{part}: {help}");
     }

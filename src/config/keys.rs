@@ -93,7 +93,7 @@ keys! {
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "REPROMPT_LISTEN", "ADDR:PORT";
     /// A file of API keys; every request then needs one of them.
     api_keys_file: Option<PathBuf> = None, "REPROMPT_API_KEYS_FILE", "FILE";
-    /// Allows other addresses than loopback without API keys: any client that can reach the address can use the service.
+    /// Allows other addresses than loopback without API keys: any client that reaches them can use the service.
     insecure: bool = false, "REPROMPT_INSECURE", "BOOL",
         (num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new());
     /// Requests per minute and client; 0: no limit. A client is an API key or, without keys, an address.

@@ -84,8 +84,8 @@ pub struct EditOptions {
     /// this kind of edit, or 0.8].
     ///
     /// A fraction of the steps: 0.8 is the first 0.8 of them, 0.2..0.6 a window, 0 turns it off. WORD=0.2 is the window
-    /// of one word; repeatable. If only words have windows, all other words use the whole run. The JSON of the API works
-    /// too.
+    /// of one word; repeatable. If only words have windows, all other words use the whole run. The JSON of the API
+    /// works too.
     #[arg(long, value_name = "WINDOW", action = ArgAction::Append, allow_hyphen_values = true)]
     pub cross_replace_steps: Vec<String>,
     /// When self-attention is the source's: a longer window keeps more of the shapes, a shorter one lets something new

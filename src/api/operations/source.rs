@@ -19,26 +19,27 @@ const MAX_GUIDANCE: f64 = 100.0;
 const MAX_SIDE: usize = 16_383;
 
 fields! {
-    /// What an image is made from. Only the prompt is required; the rest defaults to the model's own.
+    /// What an image is made from. Only the prompt is required; the model has defaults for the rest.
     struct SourceFields as "SourceRequest", enum SourceField {
         /// The source's prompt.
         Prompt = prompt: PromptText;
-        /// What guidance leads away from.
+        /// What classifier-free guidance steers away from.
         NegativePrompt = negative_prompt: String = String::new() => {"maxLength": MAX_PROMPT_BYTES};
-        /// Seed of the noise, as in diffusers on a CPU generator. Absent or null: a random one, which the answer gives.
+        /// Seed of the noise, as in diffusers with a CPU generator. If absent or null: a random one, which the response
+        /// has.
         Seed = seed: Option<u64> => {"maximum": u64::MAX, "format": "uint64", "example": 42};
-        /// Denoising steps, fewer than the model was trained on. Also `steps`.
+        /// Number of denoising steps, fewer than the model's training timesteps. Alias: `steps`.
         Steps = num_inference_steps | "steps": Option<usize> => {"minimum": 1, "maximum": 99_999, "example": 20};
-        /// Scale of classifier-free guidance. Also `cfg_scale`.
+        /// Scale of classifier-free guidance. Alias: `cfg_scale`.
         GuidanceScale = guidance_scale | "cfg_scale": Option<f64> =>
             {"minimum": 0, "maximum": 100, "example": 5.0};
         /// Width in pixels; see `sizes` of `/v1/models`.
         Width = width: Option<usize> => {"minimum": 8, "maximum": MAX_SIDE, "example": 128};
         /// Height in pixels.
         Height = height: Option<usize> => {"minimum": 8, "maximum": MAX_SIDE, "example": 128};
-        /// Width and height in one, as `512x512`; in place of the two.
+        /// Width and height in one, such as `512x512`, instead of `width` and `height`.
         Size = size: Option<String> => {"pattern": "^[0-9]+[xX*][0-9]+$", "example": "128x128"};
-        /// The sampler; absent: the model's own. Also `sampler_name`.
+        /// The sampler; if absent, the model's default. Alias: `sampler_name`.
         Scheduler = scheduler | "sampler_name": Option<SamplerName> => {"example": "ddim"};
     }
 }

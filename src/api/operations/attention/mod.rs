@@ -34,13 +34,13 @@ use crate::recordings::{AttentionMaps, SessionId};
 
 /// Shows where a session's image attends to a word of its prompt.
 ///
-/// As a heat map over the image, or as numbers where JSON is accepted; then also of all words at once. The source is
-/// run again if too little is left of the session.
+/// As a heat map over the image, or as numbers with `Accept: application/json`; then also for all words at once. The
+/// source is run again if its attention maps were evicted.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}/attention", operation_id = "get_session_attention", tag = "sessions",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7"), AttentionQuery),
     responses(
-        (status = 200, description = "The heat map over the image, as PNG or what is accepted; as numbers where JSON is", content(
+        (status = 200, description = "The heat map over the image, as PNG or the accepted type; with `Accept: application/json` numbers", content(
             (AttentionAnswer = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
     )

@@ -19,7 +19,7 @@ use crate::api::transport::request_id::Arrival;
 use crate::api::wire::StreamEventSchema;
 use crate::engine::CancelReason;
 
-/// Lists the jobs that are kept, the newest first; those of the API key that asks, where there are keys.
+/// Lists asynchronous jobs, the newest first. With API keys, only those of the request's key.
 #[utoipa::path(
     get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs",
     responses((status = 200, description = "All jobs, without results", body = JobList))
@@ -31,7 +31,7 @@ pub async fn list(State(state): State<Arc<AppState>>, Extension(caller): Extensi
     Json(JobList { object: "list", data })
 }
 
-/// Tells of a job; with `Accept: text/event-stream` as events from where it stands, previews so far included.
+/// Shows a job. With `Accept: text/event-stream`, streams its events from now on, and the previews so far.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}", operation_id = "get_job", tag = "jobs",
     params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
@@ -58,13 +58,13 @@ pub async fn show(
     }
 }
 
-/// Cancels a job that has not ended, and forgets one that has.
+/// Cancels an unfinished job, and deletes a finished one.
 #[utoipa::path(
     delete, path = "/v1/jobs/{id}", operation_id = "delete_job", tag = "jobs",
     params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
     responses(
         (status = 200, description = "Cancelled", body = JobResponse),
-        (status = 204, description = "It had ended and is forgotten"),
+        (status = 204, description = "It was finished and is deleted"),
     )
 )]
 pub async fn cancel(

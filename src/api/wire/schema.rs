@@ -85,12 +85,12 @@ schemas! {
     StreamEventSchema as "StreamEvent": event(
         &["queued", "started", "step", "completed", "error"],
         "One event of a stream: its name, and its data as JSON. That of `queued` is a `QueueBody`, of `started` a \
-         `StartedEvent`, of `step` a `StepEvent`, of `completed` the whole answer, of `error` a `ProblemBody`.",
+         `StartedEvent`, of `step` a `StepEvent`, of `completed` the full response, of `error` a `ProblemBody`.",
     );
     ImageStreamEventSchema as "ImageStreamEvent": event(
         &[PARTIAL_IMAGE, COMPLETED, "error"],
         "One event of a stream: its name, and its data as JSON. That of `image_generation.partial_image` is a \
-         `PartialImageEvent`, of `image_generation.completed` the answer with the image's fields beside the others and \
+         `PartialImageEvent`, of `image_generation.completed` the response with the image's fields beside the others and \
          `created_at` in place of `created`, of `error` an `OpenAiError`.",
     );
 }

@@ -35,7 +35,7 @@ pub struct AlignArgs {
     /// How words are matched, as in an edit [default: auto].
     #[arg(long, value_name = "TYPE", value_parser = flags::named::<EditType>())]
     edit_type: Option<EditType>,
-    /// Prints the answer of POST /v1/align, tokens included, and nothing else.
+    /// Prints only the response of POST /v1/align, as one line of JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -33,10 +33,10 @@ Examples:
 
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0   shut down by SIGTERM or ctrl-c; also where work was aborted for it
-  1   could not start: the configuration, the model or the socket; the last line says what
-  2   the command line is at fault
-  70  the worker ended by itself
+  0   shut down by SIGTERM or ctrl-c, even if jobs were aborted for it
+  1   could not start, because of the settings, the model or the socket; the last line names the cause
+  2   invalid command line
+  70  the worker ended unexpectedly
   71  the device failed";
 
 /// Connections to metrics and probes at once: some scrapers, and the platform.
@@ -44,7 +44,7 @@ const OPERATIONS_CONNECTIONS: usize = 64;
 /// How long answers may take to be written once there is no more work.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
-/// Serves. The socket is open while the model is being loaded, so that probes find it; a model that cannot be loaded
+/// Serves. The socket is open while the model is loading, so that probes find it; a model that cannot be loaded
 /// ends the process.
 pub fn run(settings: &Settings) -> Result<(), CliError> {
     prepare();
@@ -100,15 +100,15 @@ fn tell_who_may_call(settings: &Settings, config: &ApiConfig) {
     match &config.guard.keys {
         Some(keys) => {
             let (file, ring) = (keys.path().display(), keys.ring());
-            tracing::info!(%file, keys = ring.len(), "calls need an API key");
+            tracing::info!(%file, keys = ring.len(), "requests need an API key");
             for line in ring.short_keys() {
-                tracing::warn!(%file, line, "an API key is short enough to be guessed");
+                tracing::warn!(%file, line, "an API key is so short that it could be guessed");
             }
         }
         None if settings.listen.ip().to_canonical().is_loopback() => {
-            tracing::info!("no API keys: only this machine may call");
+            tracing::info!("no API keys: only clients on this machine can connect");
         }
-        None => tracing::warn!("insecure, and no API keys: every client that reaches this address may call"),
+        None => tracing::warn!("insecure, and no API keys: any client that can reach this address can use the service"),
     }
 }
 
@@ -131,7 +131,7 @@ async fn serve(
     loaded: Loaded,
     settings: &Settings,
 ) -> Result<(), CliError> {
-    let mut signals = Signals::catch().map_err(CliError::io("signals cannot be caught"))?;
+    let mut signals = Signals::catch().map_err(CliError::io("cannot catch signals"))?;
     tell_address("listening on", &listener)?;
     let (close, closed) = oneshot::channel::<()>();
     let limits = ConnectionLimits { connections: settings.max_connections, head: settings.header_timeout };
@@ -158,9 +158,9 @@ async fn serve(
     let _ = tokio::time::timeout(ANSWER_GRACE, state.jobs.idle()).await;
     drop(close);
     tokio::select! {
-        _ = &mut server => tracing::info!("all is answered"),
-        () = tokio::time::sleep(ANSWER_GRACE) => tracing::warn!("not every answer was read to its end"),
-        signal = signals.next() => tracing::warn!(signal, "not every answer was read to its end"),
+        _ = &mut server => tracing::info!("all responses were written"),
+        () = tokio::time::sleep(ANSWER_GRACE) => tracing::warn!("some responses were not read to the end"),
+        signal = signals.next() => tracing::warn!(signal, "some responses were not read to the end"),
     }
     Ok(())
 }
@@ -181,15 +181,15 @@ async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration)
     tracing::info!(
         signal,
         jobs = engine.unfinished(),
-        "shutting down: what runs is finished, what waits and what comes is refused"
+        "shutting down: running jobs are finished, queued and new jobs are refused"
     );
     let why = tokio::select! {
         biased;
         () = engine.idle() => return Drained::Idle,
-        () = tokio::time::sleep(deadline) => "the deadline has passed",
+        () = tokio::time::sleep(deadline) => "drain_deadline has passed",
         _ = signals.next() => "a second signal",
     };
-    tracing::warn!(jobs = engine.unfinished(), why, "shutting down with work undone: jobs are aborted");
+    tracing::warn!(jobs = engine.unfinished(), why, "shutting down before all jobs have finished: jobs are aborted");
     Drained::CutShort
 }
 
@@ -203,6 +203,6 @@ async fn failure(loaded: Loaded, engine: &Engine) -> CliError {
 }
 
 fn server_failure(ended: Result<(), JoinError>) -> CliError {
-    let source = ended.err().map_or_else(|| std::io::Error::other("it ended by itself"), std::io::Error::other);
+    let source = ended.err().map_or_else(|| std::io::Error::other("it ended unexpectedly"), std::io::Error::other);
     CliError::Io { what: "the server failed".to_owned(), source }
 }

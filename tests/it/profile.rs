@@ -125,7 +125,7 @@ async fn a_profile_that_is_wrong_ends_the_start_with_one_line() {
     for (profile, said) in [
         (
             json!({"presets": {"added": window(json!(1.2))}}),
-            "`presets.added.cross_replace_steps`: a window needs 0 <= low <= high <= 1, not [0, 1.2]",
+            "`presets.added.cross_replace_steps`: expected a window [low, high] with 0 <= low <= high <= 1, got [0, 1.2]",
         ),
         (
             json!({"presets": {"objects": window(json!(0.2))}}),
@@ -133,12 +133,12 @@ async fn a_profile_that_is_wrong_ends_the_start_with_one_line() {
         ),
         (
             json!({"vocabulary": {"replaced": ["cat"]}}),
-            "`vocabulary.replaced`: reserved name: it is a kind of edit without a vocabulary",
+            "`vocabulary.replaced`: reserved name: it is the name of a kind of edit",
         ),
         (json!({"guidance": 5}), "`guidance`: unknown field `guidance`, expected one of"),
         (
             example(json!({"prompt": "a cat", "edit": "a dog", "equalizer": [{"word": "dgo", "strength": 2}]})),
-            "`examples[1].equalizer[0].word`: the prompt has no word \"dgo\"; its words are: a, dog",
+            "`examples[1].equalizer[0].word`: the target prompt has no word \"dgo\"; its words are: a, dog",
         ),
         (example(json!({"prompt": "a cat"})), "`examples[1].edit`: missing field `edit`"),
         (example(json!({"prompt": "a cat", "seed": -1, "edit": "a dog"})), "`examples[1].seed`: "),

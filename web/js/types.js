@@ -16,7 +16,7 @@
  */
 
 /**
- * Where the picture may change. Words are keys, see words.js.
+ * Where the image may change. Words are keys, see words.js.
  * @typedef {object} Blend
  * @property {"off" | "changed" | "picked"} mode
  * @property {string[]} source

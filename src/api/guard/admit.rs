@@ -105,7 +105,7 @@ fn unauthorized(reason: RequestRefusal) -> Response {
 }
 
 fn limited(standing: &Standing) -> Response {
-    let detail = format!("a caller may make at most {} requests a minute", standing.limit);
+    let detail = format!("the limit of requests per minute and client is {}", standing.limit);
     Problem::new(Code::RateLimited, detail).with_retry_after(standing.reset).into_response()
 }
 

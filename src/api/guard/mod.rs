@@ -129,7 +129,7 @@ impl Guard {
     ) -> Result<JobPermit, Problem> {
         self.jobs.acquire(caller, count).ok_or_else(|| {
             self.metrics.refused.with(RequestRefusal::TooManyConcurrent).inc();
-            let detail = format!("a caller may have at most {} jobs queued and running", self.jobs.limit());
+            let detail = format!("the limit of queued and running jobs per client is {}", self.jobs.limit());
             Problem::new(Code::TooManyConcurrent, detail).with_retry_after(retry_after)
         })
     }

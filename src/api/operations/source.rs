@@ -19,26 +19,27 @@ use crate::recordings::{Origin, Source};
 const MAX_GUIDANCE: f64 = 100.0;
 
 fields! {
-    /// What an image is made from. Only the prompt is required; the rest defaults to the model's own.
+    /// What an image is made from. Only the prompt is required; the model has defaults for the rest.
     struct SourceFields as "SourceRequest", enum SourceField {
         /// The source's prompt.
         Prompt = prompt: PromptText;
-        /// What guidance leads away from.
+        /// What classifier-free guidance steers away from.
         NegativePrompt = negative_prompt: String = String::new() => {"maxLength": MAX_PROMPT_BYTES};
-        /// Seed of the noise, as in diffusers on a CPU generator. Absent or null: a random one, which the answer gives.
+        /// Seed of the noise, as in diffusers with a CPU generator. If absent or null: a random one, which the response
+        /// has.
         Seed = seed: Option<u64> => {"maximum": u64::MAX, "format": "uint64", "example": 42};
-        /// Denoising steps, fewer than the model was trained on. Also `steps`.
+        /// Number of denoising steps, fewer than the model's training timesteps. Alias: `steps`.
         Steps = num_inference_steps | "steps": Option<usize> => {"minimum": 1, "maximum": 99_999, "example": 20};
-        /// Scale of classifier-free guidance. Also `cfg_scale`.
+        /// Scale of classifier-free guidance. Alias: `cfg_scale`.
         GuidanceScale = guidance_scale | "cfg_scale": Option<f64> =>
             {"minimum": 0, "maximum": 100, "example": 5.0};
         /// Width in pixels; see `sizes` of `/v1/models`.
         Width = width: Option<usize> => {"minimum": 8, "maximum": MAX_SIDE, "example": 128};
         /// Height in pixels.
         Height = height: Option<usize> => {"minimum": 8, "maximum": MAX_SIDE, "example": 128};
-        /// Width and height in one, as `512x512`; in place of the two.
+        /// Width and height in one, such as `512x512`, instead of `width` and `height`.
         Size = size: Option<String> => {"pattern": "^[0-9]+[xX*][0-9]+$", "example": "128x128"};
-        /// The sampler; absent: the model's own. Also `sampler_name`.
+        /// The sampler; if absent, the model's default. Alias: `sampler_name`.
         Scheduler = scheduler | "sampler_name": Option<SamplerName> => {"example": "ddim"};
     }
 }
@@ -144,7 +145,7 @@ impl SourceFields {
         }
         let guidance_scale = self.guidance_scale.unwrap_or(model.defaults.guidance_scale);
         if !(0.0..=MAX_GUIDANCE).contains(&guidance_scale) {
-            let detail = format!("{guidance_scale} is out of range; expected 0 to {MAX_GUIDANCE}");
+            let detail = format!("expected 0 to {MAX_GUIDANCE}, got {guidance_scale}");
             return Err(Invalid::value(Field::GuidanceScale, detail));
         }
         let (width, height) = self.size(model)?;
@@ -168,7 +169,7 @@ impl SourceFields {
                 let Some((width, height)) = sides else {
                     return unsupported(
                         Field::Size,
-                        format!("{size:?} is not a size such as {0}x{0}", model.native_size),
+                        format!("expected a size such as {0}x{0}, got {size:?}", model.native_size),
                     );
                 };
                 (width, height, [Field::Size, Field::Size])
@@ -181,19 +182,20 @@ impl SourceFields {
         for (side, field) in [width, height].into_iter().zip(fields) {
             if side < model.min_side || !side.is_multiple_of(model.vae_factor) {
                 let (factor, min) = (model.vae_factor, model.min_side);
-                let detail =
-                    format!("unsupported size {width}x{height}; sides are multiples of {factor}, at least {min}");
+                let detail = format!(
+                    "unsupported size {width}x{height}; expected sides that are multiples of {factor} and at least {min}"
+                );
                 return unsupported(field, detail);
             }
         }
         let max_side = |(_, side): &(_, usize)| *side > usize::from(MAX_SIDE);
         if let Some((field, _)) = fields.into_iter().zip([width, height]).find(max_side) {
-            let detail = format!("unsupported size {width}x{height}; a side may have at most {MAX_SIDE} pixels");
+            let detail = format!("unsupported size {width}x{height}; expected sides of at most {MAX_SIDE} pixels");
             return unsupported(field, detail);
         }
         let max_pixels = max_pixels(model);
         if width.checked_mul(height).is_none_or(|pixels| pixels > max_pixels) {
-            let detail = format!("unsupported size {width}x{height}; an image may have at most {max_pixels} pixels");
+            let detail = format!("unsupported size {width}x{height}; expected at most {max_pixels} pixels in all");
             return unsupported(fields[0], detail);
         }
         Ok((width, height))

@@ -26,7 +26,7 @@ impl From<EngineError> for Problem {
             EngineError::Diverged => Self::new(Code::Diverged, detail),
             EngineError::Internal(_) => {
                 tracing::error!(%error, "a job failed");
-                Self::new(Code::Internal, "the job failed; the server's log says more under this request's id")
+                Self::new(Code::Internal, "the job failed; the service's log has the cause under this request's id")
             }
         }
     }

@@ -69,7 +69,7 @@ fn preferred(
         .map(|(_, range)| range.to_ascii_lowercase())
         .find_map(|range| if range == "*/*" { Some(otherwise) } else { served(&range) })
         .ok_or_else(|| {
-            Problem::new(Code::NotAcceptable, format!("unsupported media type {accepted}; expected one of {names}"))
+            Problem::new(Code::NotAcceptable, format!("expected one of {names} in the accept header, got {accepted}"))
         })
 }
 

@@ -41,13 +41,13 @@ use crate::telemetry::metrics::MetricsRegistry;
 
 pub const RULES: &str = "\
 Several edits of one source:
-  Each --to begins an edit. Options of edits that follow it, up to the next --to, are its own; those before the first
-  --to are common to all. An edit's own value counts in place of the common one; words of --equalizer and of the
-  --blend-... lists add up.
+  Each --to starts an edit. Options after a --to apply to that edit; options before the first --to apply to all edits.
+  An edit's own value overrides the common one. Words of --equalizer and of the --blend-... lists are added to the
+  common ones.
 
 Files:
-  Nothing is lost: a file that is there with another content stays, and the next number is taken, unless --overwrite
-  is given. A --grid is written where it is named.";
+  An existing file with different content is kept and the next free number is used, unless --overwrite is given.
+  --grid always replaces an existing file.";
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -63,9 +63,9 @@ Examples:
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0   done
-  1   the settings, the model, the computing or a file failed; the last line says what
-  2   the command line is at fault: a flag, or what it asks for
-  70  the worker ended by itself
+  1   invalid settings, or the model, a file or the computation failed; the last line names the cause
+  2   invalid command line: a flag or its value
+  70  the worker ended unexpectedly
   71  the device failed";
 
 /// The log filter: why a job failed is printed once, at the end.
@@ -100,13 +100,13 @@ fn check(args: &EditArgs, scopes: &[Scope]) -> Result<(), CliError> {
         return Ok(());
     }
     match &args.output {
-        _ if scopes.len() > 1 => refused("--output: - takes the image of one edit, and several are asked for"),
-        output if output.json => refused("--json: standard output takes the image, as --output - says"),
+        _ if scopes.len() > 1 => refused("--output: expected a single edit with -, got several"),
+        output if output.json => refused("--json: standard output already takes the image of --output -"),
         output if !output.heatmap.is_empty() => {
-            refused("--heatmap: heat maps stand beside the images, --output - has no folder")
+            refused("--heatmap: heat maps are written beside the images, but --output - has no folder")
         }
         _ if std::io::stdout().is_terminal() => {
-            refused("--output: an image is nothing for a terminal: -o - > edited.png")
+            refused("--output: a terminal cannot show an image; redirect it: -o - > edited.png")
         }
         _ => Ok(()),
     }

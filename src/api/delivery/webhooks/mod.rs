@@ -158,7 +158,7 @@ impl Webhook {
         }
         let webhooks = webhooks.filter(|webhooks| webhooks.config.hosts.iter().any(|host| host.allows(&url)));
         webhooks.map(Arc::clone).map(|webhooks| Self { url, webhooks, trace: None }).ok_or_else(|| {
-            let detail = "the host is not among those that the server's configuration permits, or the URL is not https";
+            let detail = "the service's configuration does not list this host, or lists it with another scheme or port";
             Problem::new(Code::WebhookNotAllowed, detail).at(FIELD)
         })
     }

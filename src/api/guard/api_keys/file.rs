@@ -108,7 +108,7 @@ impl KeyFile {
                 }
                 Some(Err(error)) => {
                     reloads.with(KeysReload::Refused).inc();
-                    tracing::error!(%file, %error, "the file of API keys is invalid; the keys from before stay in force");
+                    tracing::error!(%file, %error, "the API key file is invalid; the previous keys stay valid");
                 }
             }
         }

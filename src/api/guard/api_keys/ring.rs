@@ -91,7 +91,7 @@ impl FromStr for KeyRing {
                 continue;
             };
             if let Some(before) = keys.iter().find(|before| before.hash == key.hash) {
-                return Err(invalid(format!("the key of line {} again", before.line)));
+                return Err(invalid(format!("the same key as in line {}", before.line)));
             }
             keys.push(key);
         }

@@ -34,13 +34,13 @@ use crate::recordings::{AttentionMaps, SessionId};
 
 /// Shows where a session's image attends to a word of its prompt.
 ///
-/// As a heat map over the image, or as numbers where JSON is accepted; then also of all words at once. The source is
-/// run again if too little is left of the session.
+/// As a heat map over the image, or as numbers with `Accept: application/json`; then also for all words at once. The
+/// source is run again if its attention maps were evicted.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}/attention", operation_id = "get_session_attention", tag = "sessions",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7"), AttentionQuery),
     responses(
-        (status = 200, description = "The heat map over the image, as PNG or what is accepted; as numbers where JSON is", content(
+        (status = 200, description = "The heat map over the image, as PNG or the accepted type; with `Accept: application/json` numbers", content(
             (AttentionAnswer = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
     )
@@ -60,7 +60,7 @@ pub async fn show(
     let word = query.word.as_deref().map(|word| named_word(&prompt, word)).transpose()?;
     let step = query.step_of(source.steps)?;
     if word.is_none() && representation != Representation::Json {
-        let detail = "a heat map shows one word: name it, or accept application/json for the numbers of all words";
+        let detail = "a heat map shows one word: set `word`, or accept application/json for the numbers of all words";
         return Err(Problem::new(Code::MissingField, detail).at("word"));
     }
     let steps = source.steps;
@@ -110,7 +110,7 @@ pub(crate) async fn of_edit(edit: &PreparedEdit, outcome: &Outcome) -> Result<Ve
 }
 
 /// The detail of `no_attention_maps`.
-pub const NO_MAPS: &str = "the model has no cross-attention whose maps are kept";
+pub const NO_MAPS: &str = "the model has no cross-attention layers that heat maps are made from";
 
 /// The maps of one step, or of all summed, `[positions, tokens]`.
 fn maps_of(maps: &AttentionMaps, step: Option<usize>) -> Result<Vec<f32>, Problem> {

@@ -30,7 +30,7 @@ use crate::recordings::SessionId;
 
 /// Edits a source by its prompt, in one call.
 ///
-/// The source is run and recorded unless it is already; the same source is found again by its content.
+/// The source is run and recorded, unless there is a recording of it. Recordings are found by the source's content.
 #[utoipa::path(
     post, path = "/v1/edits", operation_id = "create_edit", tag = "edits",
     params(WaitHeaders),
@@ -38,11 +38,11 @@ use crate::recordings::SessionId;
         "source": {"prompt": "a cat on the beach", "seed": 3}, "prompt": "a dog on the beach"
     })),
     responses(
-        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
+        (status = 200, description = "The edit as JSON; with `Accept: image/…` the bare image, with the rest in `x-reprompt-*` headers; with `stream` events", content(
             (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
             (StreamEventSchema = "text/event-stream")
         )),
-        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
+        (status = 202, description = "An asynchronous job; `Location` is its path", body = JobResponse),
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
@@ -64,11 +64,11 @@ pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Re
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7"), WaitHeaders),
     request_body(content = SessionEditRequest, example = json!({"prompt": "a dog on the beach"})),
     responses(
-        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
+        (status = 200, description = "The edit as JSON; with `Accept: image/…` the bare image, with the rest in `x-reprompt-*` headers; with `stream` events", content(
             (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
             (StreamEventSchema = "text/event-stream")
         )),
-        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
+        (status = 202, description = "An asynchronous job; `Location` is its path", body = JobResponse),
     )
 )]
 pub async fn create_in_session(
@@ -100,12 +100,11 @@ fn prepare(
     let (params, output) = (edit.params()?, files.output()?);
     let output = match representation {
         Representation::Image(_) if edit.include_source => {
-            let detail =
-                "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
+            let detail = "`include_source` needs application/json in the accept header; a bare image is the edit alone";
             return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
         }
         Representation::Image(_) if edit.attention => {
-            let detail = "a bare image is accepted, which holds no numbers; accept application/json for attention";
+            let detail = "`attention` needs application/json in the accept header; a bare image has no numbers";
             return Err(Problem::new(Code::InvalidValue, detail).at("attention"));
         }
         Representation::Image(format) => output.in_format(format),

@@ -40,13 +40,13 @@ pub struct ImagesResponse {
     /// The model's name.
     #[schema(example = "reprompt-demo")]
     pub model: String,
-    /// What the request may not have meant; empty where there is nothing.
+    /// Warnings about the request; empty if there are none.
     pub warnings: Vec<WarningBody>,
-    /// How long it took; of several images, those of the one that took longest.
+    /// How long it took; of several images, the times of the slowest.
     pub timings_ms: TimingsBody,
 }
 
-/// One image: `b64_json`, or `url` where that was asked for.
+/// One image, as `b64_json` or as `url`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GeneratedImage {
     /// The file as base64.

@@ -33,20 +33,20 @@ use crate::recordings::{SessionId, Source};
 
 /// Runs and records a source.
 ///
-/// The same source again is the same session, and nothing is recomputed.
+/// The same source is always the same session; nothing is recomputed.
 #[utoipa::path(
     post, path = "/v1/sessions", operation_id = "create_session", tag = "sessions",
     params(WaitHeaders),
     request_body(content = SessionRequest, example = json!({"source": {"prompt": "a cat on the beach", "seed": 3}})),
     responses(
-        (status = 201, description = "Recorded; `Location` tells where. Bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
+        (status = 201, description = "Recorded; `Location` is the session's path. With `Accept: image/…` the bare image, with the rest in `x-reprompt-*` headers", content(
             (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
-        (status = 200, description = "It was recorded already; or events, where a stream is asked for", content(
+        (status = 200, description = "It was recorded already; with `stream` events", content(
             (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
             (StreamEventSchema = "text/event-stream")
         )),
-        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
+        (status = 202, description = "An asynchronous job; `Location` is its path", body = JobResponse),
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
@@ -87,7 +87,7 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList
     Ok(Json(SessionList { object: "list", data }))
 }
 
-/// Tells of a session.
+/// Shows a session.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}", operation_id = "get_session", tag = "sessions",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
@@ -104,12 +104,12 @@ pub async fn show(
     Ok(Json(SessionResponse::new(&engine.model()?.name, &view)))
 }
 
-/// The source's image; it is run again if only the source is left of the session.
+/// The source's image. The source is run again if its image was evicted.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}/image", operation_id = "get_session_image", tag = "sessions",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
     responses(
-        (status = 200, description = "The image: PNG, or what is accepted", content(
+        (status = 200, description = "The image, as PNG or the accepted type", content(
             (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
     )
@@ -134,12 +134,12 @@ pub async fn image(
     Ok(EncodedImage::encode(image, output, texts).await?.into_response())
 }
 
-/// Forgets a session.
+/// Deletes a session.
 #[utoipa::path(
     delete, path = "/v1/sessions/{id}", operation_id = "delete_session", tag = "sessions",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
     responses(
-        (status = 204, description = "Forgotten"),
+        (status = 204, description = "Deleted"),
     )
 )]
 pub async fn forget(State(state): State<Arc<AppState>>, IdPath(id): IdPath<SessionId>) -> Result<StatusCode, Problem> {
@@ -175,5 +175,9 @@ pub(crate) fn known_source<'a>(state: &'a AppState, id: &SessionId) -> Result<(&
 }
 
 fn not_found(id: &SessionId) -> Problem {
-    Problem::new(Code::SessionNotFound, format!("session {id} does not exist or was evicted")).at("id")
+    Problem::new(
+        Code::SessionNotFound,
+        format!("no session {id}: it never existed, was deleted or evicted, or has expired"),
+    )
+    .at("id")
 }

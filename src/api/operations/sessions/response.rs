@@ -20,33 +20,33 @@ pub struct SessionResponse {
     pub last_used: u64,
     /// The model's name.
     pub model: String,
-    /// What it was made from, defaults filled in.
+    /// The source, with defaults filled in.
     pub source: SourceBody,
     /// Width and height in pixels.
     pub size: String,
-    /// The best tier that holds it.
+    /// The fastest tier that holds it.
     #[schema(value_type = TierSchema)]
     pub tier: &'static str,
     /// Bytes per tier.
     pub bytes: TierBytes,
-    /// How often it was found recorded.
+    /// How often its recording was found.
     pub hits: u64,
-    /// In the answer to a `POST`: how it was found.
+    /// In the response to a `POST`: how its recording was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<RecordingSchema>)]
     pub recording: Option<&'static str>,
-    /// In the answer to a `POST`: what the request may not have meant; empty where there is nothing.
+    /// In the response to a `POST`: warnings about the request; empty if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warnings: Option<Vec<WarningBody>>,
-    /// In the answer to a `POST`: the source's image.
+    /// In the response to a `POST`: the source's image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Vec<ImageData>>,
-    /// In the answer to a `POST`: how long it took.
+    /// In the response to a `POST`: how long it took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timings_ms: Option<TimingsBody>,
 }
 
-/// Bytes of a recording, by where they lie.
+/// Bytes of a recording, by tier.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TierBytes {
     /// Attention, on the device.

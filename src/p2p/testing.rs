@@ -7,6 +7,7 @@ use proptest::collection::{SizeRange, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use crate::p2p::align::auto::Pairing;
 use crate::p2p::{Preset, Presets, Prompt, Vocabulary, Window, WordRef};
 
 pub const MAX_TOKENS: usize = 77;
@@ -128,6 +129,17 @@ pub fn equally_many_words() -> impl Strategy<Value = (Prompt, Prompt)> {
     (1_usize..10)
         .prop_flat_map(|count| (words(count), words(count)))
         .prop_map(|(x, y)| (prompt(&x.join(" ")), prompt(&y.join(" "))))
+}
+
+/// A prompt, and one with some of its words swapped for others, each at its place.
+pub fn swapped() -> impl Strategy<Value = (Prompt, Prompt)> {
+    let other = prop_oneof![3 => Just(None), 1 => word().prop_map(Some)];
+    vec((word(), other), 1..10).prop_filter_map("a place keeps fewer words than another alignment", |parts| {
+        let source: Vec<_> = parts.iter().map(|part| part.0).collect();
+        let target: Vec<_> = parts.into_iter().map(|(word, other)| other.unwrap_or(word)).collect();
+        let (source, target) = (prompt(&source.join(" ")), prompt(&target.join(" ")));
+        Pairing::new(&source, &target).is_by_position().then_some((source, target))
+    })
 }
 
 /// A prompt, and one with words put in anywhere.

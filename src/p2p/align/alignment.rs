@@ -16,8 +16,12 @@ pub struct Alignment {
     /// r \[target tokens\]: false where a target token keeps its own map. All true for replace, whose published
     /// mapper knows no such tokens, even where it leaves a column of zeros.
     pub has_source: Vec<bool>,
-    /// The words in the target's order, removed ones at their place.
+    /// The words in the target's order, removed ones at their place: which words of one prompt stand for which of the
+    /// other. Local blend and presets go by them.
     pub words: Vec<AlignedWords>,
+    /// The words as the matrix has them, where it departs from `words`: the published `replace` gives words after a
+    /// swapped word of another number of tokens the maps of their neighbours.
+    pub shifted: Option<Vec<AlignedWords>>,
 }
 
 /// What became of words of the source in the target.
@@ -64,6 +68,25 @@ pub enum EditType {
     Refine,
     /// The prompt stays; only the equalizer acts (the published `AttentionReweight` alone).
     Reweight,
+}
+
+impl Alignment {
+    /// The words whose maps each word takes, as the matrix has them.
+    pub fn taken(&self) -> &[AlignedWords] {
+        self.shifted.as_deref().unwrap_or(&self.words)
+    }
+
+    /// The source token whose map a target token takes as it is; `None` where it keeps its own or takes several.
+    pub(crate) fn source_of(&self, target: usize) -> Option<usize> {
+        if !self.has_source[target] {
+            return None;
+        }
+        let mut sources = self.map.column(target).enumerate().filter(|&(_, weight)| weight != 0.0);
+        match (sources.next(), sources.next()) {
+            (Some((source, 1.0)), None) => Some(source),
+            _ => None,
+        }
+    }
 }
 
 impl Relation {

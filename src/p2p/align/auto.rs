@@ -1,12 +1,13 @@
 //! `auto`: for every word the rule that fits it.
 //!
-//! Contract: equal tokens are the identity; on equally many words it is `replace`, on pure additions `refine`, matrix
-//! for matrix, so that what the paper shows comes out as published. Anything else is aligned word by word, and here
-//! every token follows its word:
+//! Contract: equal tokens are the identity; where each word has as many tokens as the word at its place, punctuation
+//! at the same ones, it is `replace`, on pure additions `refine`, matrix for matrix, so that what the paper shows comes out as published.
+//! Anything else is aligned word by word. Then every token follows its word, whatever the numbers of tokens, and the
+//! matrix says what the words beside it say:
 //!
 //! - a kept word takes the source word's maps, token by token;
-//! - substituted words take the maps of those they stand for, spread as `AttentionReplace` spreads them, punctuation
-//!   aside;
+//! - substituted words take the maps of those they replace, word for word where there are as many of them, spread as
+//!   `AttentionReplace` spreads them, punctuation aside;
 //! - added words keep their own maps, and the maps of removed words are not used;
 //! - BOS and EOS take BOS and EOS; padding takes the same position where that is padding in the source too.
 
@@ -24,14 +25,75 @@ use crate::p2p::prompt::{Prompt, Word};
 #[must_use]
 pub fn auto(source: &Prompt, target: &Prompt) -> (EditType, Alignment) {
     if source.ids() == target.ids() {
-        (EditType::Reweight, identity(source, target))
-    } else if source.words().len() == target.words().len() {
-        (EditType::Replace, replace::by_position(source, target))
-    } else if only_adds(source.words(), target.words()) {
-        (EditType::Refine, refine::refine(source, target))
-    } else {
-        (EditType::Auto, word_by_word(source, target))
+        return (EditType::Reweight, identity(source, target));
     }
+    let pairing = Pairing::new(source, target);
+    if pairing.is_by_position() && same_token_counts(source.words(), target.words()) {
+        return (EditType::Replace, replace::by_position(source, target));
+    }
+    if only_adds(source.words(), target.words()) {
+        let alignment = refine::refine(source, target);
+        if keeps_words_whole(&alignment, source, target) {
+            return (EditType::Refine, alignment);
+        }
+    }
+    (EditType::Auto, word_by_word(source, target, &pairing))
+}
+
+/// Which words of the source are words of the target, punctuation and case aside.
+#[derive(Debug)]
+pub(crate) struct Pairing {
+    /// Word indices (source, target), ascending on both sides.
+    kept: Vec<(usize, usize)>,
+    /// Each word stands for the word at its place.
+    is_by_position: bool,
+}
+
+impl Pairing {
+    /// Words are compared at their places where there are equally many and this keeps as many as any alignment does:
+    /// "a cat and a dog" to "a dog and a cat" exchanges two words. Otherwise as many are kept as can be: "a cat on a
+    /// red mat" to "a red cat on a mat" moves one word, and to compare places would keep only the first.
+    pub(crate) fn new(source: &Prompt, target: &Prompt) -> Self {
+        let keys = |prompt: &Prompt| -> Vec<String> {
+            let words = prompt.words().iter();
+            words.map(|word| word.key().to_owned()).collect()
+        };
+        let (from, to) = (keys(source), keys(target));
+        let most = needleman_wunsch::align(&from, &to);
+        if from.len() == to.len() {
+            let kept: Vec<_> = (0..from.len()).filter(|&at| from[at] == to[at]).map(|at| (at, at)).collect();
+            if kept.len() >= most.len() {
+                return Self { kept, is_by_position: true };
+            }
+        }
+        Self { kept: most, is_by_position: false }
+    }
+
+    /// Whether each word stands for the word at its place.
+    pub(crate) fn is_by_position(&self) -> bool {
+        self.is_by_position
+    }
+}
+
+/// True where every word has as many tokens as the word at its place, and its punctuation at the same ones.
+fn same_token_counts(source: &[Word], target: &[Word]) -> bool {
+    let inner = |word: &Word| -> Vec<usize> {
+        let start = word.tokens.first().copied().unwrap_or(0);
+        word.inner_tokens().iter().map(|token| token - start).collect()
+    };
+    source.iter().zip(target).all(|(from, to)| from.tokens.len() == to.tokens.len() && inner(from) == inner(to))
+}
+
+/// True where every word of the target takes the maps of one source word that is the same, in full, or keeps its own.
+/// Tokens are aligned without regard to words, so that a piece of a word may have found its like in another word.
+fn keeps_words_whole(alignment: &Alignment, source: &Prompt, target: &Prompt) -> bool {
+    target.words().iter().all(|word| {
+        let from: Option<Vec<usize>> = word.inner_tokens().iter().map(|&token| alignment.source_of(token)).collect();
+        match from {
+            Some(from) => source.words().iter().any(|same| same.key() == word.key() && same.inner_tokens() == from),
+            None => word.inner_tokens().iter().all(|&token| alignment.source_of(token).is_none()),
+        }
+    })
 }
 
 /// True where the target has all words of the source, punctuation and case aside, in their order.
@@ -40,28 +102,25 @@ fn only_adds(source: &[Word], target: &[Word]) -> bool {
     source.iter().all(|word| rest.any(|other| other.key() == word.key()))
 }
 
-/// Aligns words that both prompts have, in order, and then the runs between them.
-pub(crate) fn word_by_word(source: &Prompt, target: &Prompt) -> Alignment {
-    let keys = |prompt: &Prompt| -> Vec<String> {
-        let words = prompt.words().iter();
-        words.map(|word| word.key().to_owned()).collect()
-    };
+/// Aligns the words that both prompts have, and then the runs between them.
+pub(crate) fn word_by_word(source: &Prompt, target: &Prompt, pairing: &Pairing) -> Alignment {
     let mut building = Building {
         source,
         target,
         map: TokenMatrix::zeros(target.max_tokens()),
         has_source: vec![false; target.max_tokens()],
         words: Vec::new(),
+        is_by_position: pairing.is_by_position,
     };
     building.specials();
     let (mut from, mut to) = (0, 0);
-    for (kept_from, kept_to) in needleman_wunsch::align(&keys(source), &keys(target)) {
+    for &(kept_from, kept_to) in &pairing.kept {
         building.run(from..kept_from, to..kept_to);
         building.kept(kept_from, kept_to);
         (from, to) = (kept_from + 1, kept_to + 1);
     }
     building.run(from..source.words().len(), to..target.words().len());
-    Alignment { map: building.map, has_source: building.has_source, words: building.words }
+    Alignment { map: building.map, has_source: building.has_source, words: building.words, shifted: None }
 }
 
 /// An alignment in the making.
@@ -72,6 +131,7 @@ struct Building<'a> {
     map: TokenMatrix,
     has_source: Vec<bool>,
     words: Vec<AlignedWords>,
+    is_by_position: bool,
 }
 
 impl Building<'_> {
@@ -121,10 +181,17 @@ impl Building<'_> {
 
     /// The words of both prompts between two kept ones.
     fn run(&mut self, source: Range<usize>, target: Range<usize>) {
-        let (replaced, by) =
-            phrase::substituted(&self.source.words()[source.clone()], &self.target.words()[target.clone()]);
+        let (replaced, by) = if self.is_by_position {
+            (source.len(), target.len())
+        } else {
+            phrase::substituted(&self.source.words()[source.clone()], &self.target.words()[target.clone()])
+        };
         let (removed, added) = (source.start + replaced, target.start + by);
-        if replaced > 0 && by > 0 {
+        if replaced == by {
+            for (from, to) in (source.start..removed).zip(target.start..added) {
+                self.substituted(from..from + 1, to..to + 1);
+            }
+        } else {
             self.substituted(source.start..removed, target.start..added);
         }
         for word in removed..source.end {
@@ -310,7 +377,7 @@ mod tests {
         let source = Prompt::new("Cat", vec![0, 8, 1], spans, 8);
         let spans = vec![0..0, 0..1, 1..3, 4..7, 8..10, 0..0];
         let target = Prompt::new("cat big on", vec![0, 9, 10, 11, 12, 1], spans, 8);
-        let alignment = word_by_word(&source, &target);
+        let alignment = word_by_word(&source, &target, &Pairing::new(&source, &target));
         assert_eq!((alignment.map.get(1, 1), alignment.map.get(1, 2)), (0.5, 0.5));
     }
 }

@@ -5,11 +5,11 @@
 
 use proptest::prelude::*;
 
-use crate::p2p::align::auto::auto;
+use crate::p2p::align::auto::{Pairing, auto, word_by_word};
 use crate::p2p::align::refine::refine;
 use crate::p2p::align::replace::replace;
 use crate::p2p::prompt::Word;
-use crate::p2p::testing::{MAX_TOKENS, any_prompt, equally_many_words, pure_addition, related};
+use crate::p2p::testing::{MAX_TOKENS, any_prompt, equally_many_words, pure_addition, related, swapped};
 use crate::p2p::*;
 
 /// The most pairs that an alignment in order of the first `i` and `j` elements has, at \[i\]\[j\].
@@ -138,15 +138,74 @@ proptest! {
     }
 
     #[test]
-    fn auto_is_replace_on_equally_many_words((source, target) in equally_many_words()) {
+    fn auto_is_replace_where_words_are_swapped_for_words_of_as_many_tokens((source, target) in swapped()) {
         let (edit_type, alignment) = auto(&source, &target);
+        // No token moves, and where a word has punctuation the other has it too.
+        let has_core = |prompt: &Prompt| -> Vec<bool> {
+            let words = prompt.words().iter();
+            let tokens = words.flat_map(|word| word.tokens.iter().map(|token| word.core_tokens.is_empty() || word.core_tokens.contains(token)));
+            tokens.collect()
+        };
+        let as_many = |(x, y): (&Word, &Word)| x.tokens.len() == y.tokens.len();
+        let as_many = |words: (&Word, &Word)| as_many(words) && has_core(&source) == has_core(&target);
         if source.ids() == target.ids() {
             prop_assert_eq!(edit_type, EditType::Reweight);
             prop_assert!(alignment.map.is_identity());
-        } else {
+        } else if source.words().iter().zip(target.words()).all(as_many) {
             prop_assert_eq!(edit_type, EditType::Replace);
             prop_assert_eq!(alignment, replace(&source, &target).expect("equally many words"));
+        } else {
+            prop_assert!(matches!(edit_type, EditType::Auto | EditType::Refine));
+            let places: Vec<_> = alignment.words.iter().map(|entry| (&entry.source_words, &entry.target_words)).collect();
+            prop_assert!(places.iter().all(|(from, to)| from == to && from.len() == 1), "word for word");
         }
+    }
+
+    #[test]
+    fn auto_gives_a_kept_word_its_own_map_and_a_swapped_one_that_of_the_word_it_replaces(
+        (source, target) in prop_oneof![equally_many_words(), related(), pure_addition(), swapped()],
+    ) {
+        let (_, alignment) = auto(&source, &target);
+        prop_assert!(alignment.shifted.is_none());
+        for entry in &alignment.words {
+            let (from, to) = core_tokens(entry, &source, &target);
+            let takes_from = |token: usize| -> Vec<usize> {
+                let rows = 0..MAX_TOKENS;
+                if alignment.has_source[token] {
+                    rows.filter(|&row| alignment.map.get(row, token) != 0.0).collect()
+                } else {
+                    Vec::new()
+                }
+            };
+            match entry.relation {
+                Relation::Kept if from.len() == to.len() => {
+                    prop_assert_eq!(to.iter().flat_map(|&token| takes_from(token)).collect::<Vec<_>>(), from);
+                }
+                Relation::Replaced if !from.is_empty() && !to.is_empty() => {
+                    for token in to {
+                        prop_assert!(!takes_from(token).is_empty());
+                        prop_assert!(takes_from(token).iter().all(|row| from.contains(row)), "{:?}", entry);
+                    }
+                }
+                Relation::Added => prop_assert!(to.iter().all(|&token| takes_from(token).is_empty())),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn replace_says_which_words_the_maps_come_from((source, target) in equally_many_words()) {
+        let alignment = replace(&source, &target).expect("equally many words");
+        for entry in alignment.taken().iter().filter(|entry| !entry.target_tokens.is_empty()) {
+            let given = |row: &usize| entry.target_tokens.iter().any(|&token| alignment.map.get(*row, token) != 0.0);
+            prop_assert_eq!(&(0..MAX_TOKENS).filter(given).collect::<Vec<_>>(), &entry.source_tokens);
+            if entry.relation == Relation::Kept {
+                let keys = |prompt: &Prompt, words: &[usize]| words.iter().map(|&word| prompt.words()[word].key().to_owned()).collect::<Vec<_>>();
+                prop_assert_eq!(keys(&source, &entry.source_words), keys(&target, &entry.target_words));
+            }
+        }
+        let targets: Vec<usize> = alignment.taken().iter().flat_map(|w| w.target_words.clone()).collect();
+        prop_assert_eq!(targets, (0..target.words().len()).collect::<Vec<_>>());
     }
 
     #[test]
@@ -158,7 +217,7 @@ proptest! {
 
     #[test]
     fn word_by_word_gives_every_column_its_sum((source, target) in related()) {
-        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
+        let alignment = word_by_word(&source, &target, &Pairing::new(&source, &target));
         for (token, &has_source) in alignment.has_source.iter().enumerate() {
             let sum: f32 = alignment.map.column(token).sum();
             let entry = alignment.words.iter().find(|entry| entry.target_tokens.contains(&token));
@@ -181,7 +240,7 @@ proptest! {
 
     #[test]
     fn substituted_words_take_from_words_and_punctuation_from_the_same_ending((source, target) in related()) {
-        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
+        let alignment = word_by_word(&source, &target, &Pairing::new(&source, &target));
         for entry in alignment.words.iter().filter(|entry| entry.relation == Relation::Replaced) {
             let (from, to) = core_tokens(entry, &source, &target);
             let words_on_both_sides = !from.is_empty() && !to.is_empty();
@@ -210,7 +269,7 @@ proptest! {
 
     #[test]
     fn word_by_word_tells_of_every_word_once_and_in_order((source, target) in related()) {
-        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
+        let alignment = word_by_word(&source, &target, &Pairing::new(&source, &target));
         let targets: Vec<usize> = alignment.words.iter().flat_map(|w| w.target_words.clone()).collect();
         let sources: Vec<usize> = alignment.words.iter().flat_map(|w| w.source_words.clone()).collect();
         prop_assert_eq!(targets, (0..target.words().len()).collect::<Vec<_>>());
@@ -219,7 +278,7 @@ proptest! {
 
     #[test]
     fn word_by_word_takes_maps_only_from_the_entry_s_source((source, target) in related()) {
-        let alignment = crate::p2p::align::auto::word_by_word(&source, &target);
+        let alignment = word_by_word(&source, &target, &Pairing::new(&source, &target));
         for entry in &alignment.words {
             for &token in &entry.target_tokens {
                 for (from, weight) in alignment.map.column(token).enumerate() {

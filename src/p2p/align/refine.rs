@@ -21,19 +21,23 @@ pub fn refine(source: &Prompt, target: &Prompt) -> Alignment {
         map.set(from, to, 1.0);
         has_source[to] = true;
     }
-    Alignment { map, has_source, words: words(source, target, &pairs) }
+    Alignment { map, has_source, words: words(source, target, &pairs), shifted: None }
 }
 
-/// A target word is kept where any of its tokens has a counterpart; a source word is removed where none has.
+/// A target word is kept where any of its tokens has a counterpart, punctuation aside: a comma that comes from another
+/// word's comma makes no word of that one. A source word is removed where no target word is kept from it.
 fn words(source: &Prompt, target: &Prompt, pairs: &[(usize, usize)]) -> Vec<AlignedWords> {
     let mut entries = Vec::new();
     // The first source word without an entry yet. Pairs ascend, so one pass puts removed words at their place.
     let mut next = 0;
     for (at, word) in target.words().iter().enumerate() {
-        let used: Vec<usize> = pairs.iter().filter(|(_, to)| word.tokens.contains(to)).map(|&(from, _)| from).collect();
-        let source_words = words_of(source, &used);
+        let from = |tokens: &[usize]| -> Vec<usize> {
+            pairs.iter().filter(|(_, to)| tokens.contains(to)).map(|&(from, _)| from).collect()
+        };
+        let source_words = words_of(source, &from(word.inner_tokens()));
+        let used = if source_words.is_empty() { Vec::new() } else { from(&word.tokens) };
         if let Some(&last) = source_words.last() {
-            // Also words amid the used ones: the tokens of "snow," may come from "snow" and from a later comma.
+            // Also words amid the used ones: pieces of a word may come from several words.
             let unused = (next..last).filter(|word| !source_words.contains(word));
             entries.extend(unused.map(|word| removed(source, target, word)));
             next = next.max(last + 1);
@@ -124,9 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn a_word_amid_those_that_a_target_word_comes_from_is_removed() {
+    fn a_comma_makes_no_word_of_the_one_it_comes_from() {
         let alignment = refine(&prompt("snow a bench,"), &prompt("snow,"));
-        let expected = [("removed", Some("a"), None), ("kept", Some("snow bench,"), Some("snow,"))];
+        let expected =
+            [("kept", Some("snow"), Some("snow,")), ("removed", Some("a"), None), ("removed", Some("bench,"), None)];
         assert_eq!(described(&alignment), expected);
     }
 }

@@ -3,12 +3,12 @@
 //! Contract: prompts of as many words; the matrix is that of `get_replacement_mapper_` (`seq_aligner.py`), number for
 //! number. Two of its habits look like mistakes and are kept, because a published edit depends on them: after the
 //! last differing word a target token maps to its own position, not to where its word stood in the source; and where
-//! the target has fewer tokens, the last columns stay zero.
+//! the target has fewer tokens, the last columns stay zero. `shifted` says which maps the words take then.
 
 use crate::p2p::align::alignment::{AlignedWords, Alignment, Relation, spread};
 use crate::p2p::align::matrix::TokenMatrix;
 use crate::p2p::error::EditError;
-use crate::p2p::prompt::Prompt;
+use crate::p2p::prompt::{Prompt, Word};
 
 /// Aligns prompts of equally many words, each word with the one at its place (`AttentionReplace`, section 3.2 of the
 /// paper, "word swap").
@@ -29,15 +29,55 @@ pub fn replace(source: &Prompt, target: &Prompt) -> Result<Alignment, EditError>
 pub(crate) fn by_position(source: &Prompt, target: &Prompt) -> Alignment {
     let words = source.words().iter().zip(target.words()).enumerate();
     let aligned = words.map(|(at, (from, to))| {
-        // The published matrix goes by the text; to the model, "A" and "a" are the same word.
-        let ids = |prompt: &Prompt, tokens: &[usize]| tokens.iter().map(|&at| prompt.ids()[at]).collect::<Vec<_>>();
-        let is_kept =
-            from.text == to.text || !from.tokens.is_empty() && ids(source, &from.tokens) == ids(target, &to.tokens);
+        let is_kept = is_same_word(source, from, target, to);
         let relation = if is_kept { Relation::Kept } else { Relation::Replaced };
         AlignedWords::new(relation, source, vec![at], target, vec![at])
     });
     let words: Vec<_> = aligned.collect();
-    Alignment { map: mapper(&words, target.max_tokens()), has_source: vec![true; target.max_tokens()], words }
+    let map = mapper(&words, target.max_tokens());
+    let taken = taken(source, target, &map);
+    let shifted = (taken != words).then_some(taken);
+    Alignment { map, has_source: vec![true; target.max_tokens()], words, shifted }
+}
+
+/// The published matrix goes by the text; to the model, "A" and "a" are the same word.
+fn is_same_word(source: &Prompt, from: &Word, target: &Prompt, to: &Word) -> bool {
+    let ids = |prompt: &Prompt, tokens: &[usize]| tokens.iter().map(|&at| prompt.ids()[at]).collect::<Vec<_>>();
+    from.text == to.text || !from.tokens.is_empty() && ids(source, &from.tokens) == ids(target, &to.tokens)
+}
+
+/// The words by the maps that they take. A target word is kept where it takes the map of the same word; one that takes
+/// the map of no word at all, but that of a marker or of padding, has source tokens without a source word. Source words
+/// that no target word takes anything from are removed.
+fn taken(source: &Prompt, target: &Prompt, map: &TokenMatrix) -> Vec<AlignedWords> {
+    let mut entries = Vec::new();
+    // The first source word without an entry yet. The columns ascend, so one pass puts removed words at their place.
+    let mut next = 0;
+    for (at, word) in target.words().iter().enumerate() {
+        let gives = |from: &usize| word.tokens.iter().any(|&token| map.get(*from, token) != 0.0);
+        let tokens: Vec<usize> = (0..map.size()).filter(gives).collect();
+        let touched = |word: &Word| word.tokens.iter().any(|token| tokens.contains(token));
+        let words: Vec<usize> = (0..source.words().len()).filter(|&from| touched(&source.words()[from])).collect();
+        // A word that the tokenizer dropped takes no map, and is what stands in its place.
+        let words = if word.tokens.is_empty() { vec![at] } else { words };
+        let is_kept = match words[..] {
+            [from] => {
+                tokens == source.words()[from].tokens && is_same_word(source, &source.words()[from], target, word)
+            }
+            _ => false,
+        };
+        if let Some(&last) = words.last() {
+            let unused = (next..last).filter(|from| !words.contains(from));
+            entries.extend(unused.map(|from| AlignedWords::new(Relation::Removed, source, vec![from], target, vec![])));
+            next = next.max(last + 1);
+        }
+        let relation = if is_kept { Relation::Kept } else { Relation::Replaced };
+        let entry = AlignedWords::new(relation, source, words, target, vec![at]);
+        entries.push(AlignedWords { source_tokens: tokens, ..entry });
+    }
+    let unused = next..source.words().len();
+    entries.extend(unused.map(|from| AlignedWords::new(Relation::Removed, source, vec![from], target, vec![])));
+    entries
 }
 
 /// `get_replacement_mapper_`: walks source position `i` and target position `j` through the prompts together.

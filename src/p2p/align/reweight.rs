@@ -27,7 +27,8 @@ pub(crate) fn identity(source: &Prompt, target: &Prompt) -> Alignment {
     } else {
         refine(source, target).words
     };
-    Alignment { map: TokenMatrix::identity(target.max_tokens()), has_source: vec![true; target.max_tokens()], words }
+    let size = target.max_tokens();
+    Alignment { map: TokenMatrix::identity(size), has_source: vec![true; size], words, shifted: None }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 
-use crate::p2p::align::alignment::{AlignedWords, Alignment, EditType};
+use crate::p2p::align::alignment::{AlignedWords, Alignment, EditType, Relation};
 use crate::p2p::align::auto::auto;
 use crate::p2p::align::matrix::TokenMatrix;
 use crate::p2p::align::refine::refine;
@@ -133,10 +133,20 @@ impl EditPlan {
         self.edit_type
     }
 
-    /// The words of both prompts in the target's order.
+    /// The words of both prompts in the target's order, with the source words whose maps they take.
     #[must_use]
     pub fn alignment(&self) -> &[AlignedWords] {
-        &self.alignment.words
+        self.alignment.taken()
+    }
+
+    /// The words that both prompts have at one place and that take the map of another word nevertheless; none but for
+    /// the published replace (see [`Alignment::shifted`]).
+    pub fn shifted_words(&self) -> impl Iterator<Item = &AlignedWords> {
+        let kept = |entry: &&AlignedWords| entry.relation == Relation::Kept;
+        let is_kept =
+            move |words: &[usize]| self.alignment.words.iter().filter(kept).any(|of| of.target_words == words);
+        let shifted = self.alignment.shifted.iter().flatten();
+        shifted.filter(move |entry| entry.relation != Relation::Kept && is_kept(&entry.target_words))
     }
 
     /// The windows, and where they come from.

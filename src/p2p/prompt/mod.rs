@@ -154,6 +154,11 @@ impl Word {
         if self.key.is_empty() { &self.text } else { &self.key }
     }
 
+    /// The tokens that carry its meaning: those without the punctuation around it, or all where it is punctuation only.
+    pub(crate) fn inner_tokens(&self) -> &[usize] {
+        if self.core_tokens.is_empty() { &self.tokens } else { &self.core_tokens }
+    }
+
     /// True where there is nothing but punctuation.
     pub(crate) fn is_punctuation(&self) -> bool {
         self.key.is_empty()

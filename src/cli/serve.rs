@@ -1,7 +1,7 @@
 //! `reprompt serve`: the HTTP service until it is shut down.
 //!
 //! Its end: readiness goes down first, and the socket stays open, so that probes see it and new work is refused with a
-//! reason; what was taken is finished; then the socket is closed, answers are written to their end, and the process
+//! reason; what was taken is finished, and its webhooks are delivered; then the socket is closed, answers are written to their end, and the process
 //! ends. `drain_deadline` and a second signal cut this short.
 
 use std::net::SocketAddr;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
+use tokio::time::Instant;
 
 use crate::api;
 use crate::api::operations::models::check_examples;
@@ -43,6 +44,8 @@ Exit codes:
 const OPERATIONS_CONNECTIONS: usize = 64;
 /// How long answers may take to be written once there is no more work.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
+/// Bounds the configured deadline, so that adding it to an instant cannot overflow.
+const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Serves. The socket is open while the model is loading, so that probes find it; a model that cannot be loaded
 /// ends the process.
@@ -142,20 +145,29 @@ async fn serve(
         // A sender that is gone closes too.
         let _ = closed.await;
     }));
-    tokio::select! {
+    let limit = tokio::select! {
         biased;
         error = failure(loaded, &state.engine) => return Err(error),
         ended = &mut server => return Err(server_failure(ended)),
-        drained = told_to_end(&mut signals, &state.engine, settings.drain_deadline) => {
-            if drained == Drained::CutShort {
+        drained = told_to_end(&mut signals, &state.engine, settings.drain_deadline) => match drained {
+            Drained::Idle { limit } => limit.max(Instant::now() + ANSWER_GRACE),
+            Drained::CutShort => {
                 state.engine.abort();
                 // Waiting clients get their error when the step in progress is done.
                 let _ = tokio::time::timeout(ANSWER_GRACE, state.engine.idle()).await;
+                Instant::now() + ANSWER_GRACE
             }
         }
+    };
+    // Jobs without an open request may have a result to be written down, and a webhook to be sent.
+    let undelivered = tokio::select! {
+        biased;
+        pending = state.finish(limit) => pending,
+        _ = signals.next() => state.finish(Instant::now() + ANSWER_GRACE).await,
+    };
+    if undelivered > 0 {
+        tracing::warn!(webhooks = undelivered, "shutting down with webhooks undelivered");
     }
-    // Jobs without an open request may have a webhook to send, or a result to be written down.
-    let _ = tokio::time::timeout(ANSWER_GRACE, state.jobs.idle()).await;
     drop(close);
     tokio::select! {
         _ = &mut server => tracing::info!("all responses were written"),
@@ -168,8 +180,11 @@ async fn serve(
 /// How draining ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Drained {
-    /// There is no more work.
-    Idle,
+    /// There is no more work, before the deadline.
+    Idle {
+        /// The deadline.
+        limit: Instant,
+    },
     /// There is, but it is aborted.
     CutShort,
 }
@@ -177,6 +192,7 @@ enum Drained {
 /// Waits for the signal to end, and for what the engine has taken.
 async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration) -> Drained {
     let signal = signals.next().await;
+    let limit = Instant::now() + deadline.min(LONGEST_DRAIN);
     engine.drain();
     tracing::info!(
         signal,
@@ -185,8 +201,8 @@ async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration)
     );
     let why = tokio::select! {
         biased;
-        () = engine.idle() => return Drained::Idle,
-        () = tokio::time::sleep(deadline) => "drain_deadline has passed",
+        () = engine.idle() => return Drained::Idle { limit },
+        () = tokio::time::sleep_until(limit) => "drain_deadline has passed",
         _ = signals.next() => "a second signal",
     };
     tracing::warn!(jobs = engine.unfinished(), why, "shutting down before all jobs have finished: jobs are aborted");

@@ -11,6 +11,6 @@ pub struct ApiConfig {
     pub jobs: JobLimits,
     /// Keys, rates and limits.
     pub guard: GuardConfig,
-    /// Webhooks; `None`: none are sent.
+    /// Webhooks; `None`: webhooks are not sent.
     pub webhooks: Option<WebhookConfig>,
 }

@@ -1,8 +1,11 @@
 //! `reprompt serve`: the HTTP service until it is shut down.
 //!
-//! Its end: readiness goes down first, and the socket stays open, so that probes see it and new work is refused with a
-//! reason; what was taken is finished; then the socket is closed, answers are written to their end, and the process
-//! ends. `drain_deadline` and a second signal cut this short.
+//! Shutdown, on SIGTERM or ctrl-c:
+//!
+//! 1. The engine drains: readiness fails, new and queued jobs are refused, running jobs finish. The socket stays open,
+//!   so that probes and clients are told. `drain_deadline` or a second signal aborts the running jobs.
+//! 2. The socket is closed to new requests, and open responses are written to their end, for a few seconds at most.
+//! 3. The process ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,11 +43,11 @@ Exit codes:
 
 /// Connections to metrics and probes at once: some scrapers, and the platform.
 const OPERATIONS_CONNECTIONS: usize = 64;
-/// How long answers may take to be written once there is no more work.
+/// How long the remaining responses may take to be written once no job is left.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
-/// Serves. The socket is open while the model is being loaded, so that probes find it; a model that cannot be loaded
-/// ends the process.
+/// Serves until shutdown. The socket is open while the model is being loaded, so that probes get an answer; a model
+/// that cannot be loaded ends the process.
 pub fn run(settings: &Settings) -> Result<(), CliError> {
     prepare();
     let _traces = telemetry::start_with_traces(settings.log_format, settings.otlp_endpoint.as_deref())?;
@@ -64,26 +67,26 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
     let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?, &registry)
         .map_err(CliError::io("cannot start the worker"))?;
     let config = api_config(settings)?;
-    tell_who_may_call(settings, &config);
+    log_access(settings, &config);
     let state = {
-        // What the state watches over by itself are tasks of this runtime.
+        // The state spawns tasks on this runtime.
         let _entered = runtime.enter();
         Arc::new(AppState::new(engine, config, registry).map_err(CliError::io("cannot send webhooks"))?)
     };
     let result = runtime.block_on(async {
         if let Some(listener) = operations {
-            tell_address("metrics on", &listener)?;
+            log_address("metrics on", &listener)?;
             tokio::spawn(serve_operations(listener, Arc::clone(&state), settings.header_timeout));
         }
         serve(listener, &state, loaded, settings).await
     });
-    // Tasks go before the engine: they hold jobs, and the engine waits for its worker, which waits for jobs.
+    // Tasks are dropped before the engine: they hold jobs, and dropping the engine waits for its jobs.
     drop(runtime);
     result
 }
 
-/// Says once how far the service is open.
-fn tell_who_may_call(settings: &Settings, config: &ApiConfig) {
+/// Logs who may call the service.
+fn log_access(settings: &Settings, config: &ApiConfig) {
     match &config.guard.keys {
         Some(keys) => {
             let (file, ring) = (keys.path().display(), keys.ring());
@@ -99,19 +102,21 @@ fn tell_who_may_call(settings: &Settings, config: &ApiConfig) {
     }
 }
 
-fn tell_address(what: &str, listener: &TcpListener) -> Result<(), CliError> {
+/// Logs an address that is listened on.
+fn log_address(what: &str, listener: &TcpListener) -> Result<(), CliError> {
     let address = listener.local_addr().map_err(CliError::io("listen"))?;
     tracing::info!("{what} http://{address}");
     Ok(())
 }
 
-/// Serves metrics and probes for as long as there is a runtime, also while the service drains.
+/// Serves metrics and probes until the process ends, also while the service drains.
 async fn serve_operations(listener: TcpListener, state: Arc<AppState>, head: Duration) {
     let open = state.metrics.connections.of(Listener::Metrics);
     let limits = ConnectionLimits { connections: OPERATIONS_CONNECTIONS, head };
     connections::serve(listener, api::metrics_router(state), limits, open, std::future::pending()).await;
 }
 
+/// Serves the API until shutdown or failure.
 async fn serve(
     listener: TcpListener,
     state: &Arc<AppState>,
@@ -119,24 +124,24 @@ async fn serve(
     settings: &Settings,
 ) -> Result<(), CliError> {
     let mut signals = Signals::catch().map_err(CliError::io("signals cannot be caught"))?;
-    tell_address("listening on", &listener)?;
+    log_address("listening on", &listener)?;
     let (close, closed) = oneshot::channel::<()>();
     let limits = ConnectionLimits { connections: settings.max_connections, head: settings.header_timeout };
     let metrics = &state.metrics;
     metrics.connections_limit.set(i64::try_from(limits.connections).unwrap_or(i64::MAX));
     let (router, open) = (api::router(Arc::clone(state)), metrics.connections.of(Listener::Api));
     let mut server = tokio::spawn(connections::serve(listener, router, limits, open, async {
-        // A sender that is gone closes too.
+        // A dropped sender closes the socket too.
         let _ = closed.await;
     }));
     tokio::select! {
         biased;
         error = failure(loaded, &state.engine) => return Err(error),
         ended = &mut server => return Err(server_failure(ended)),
-        drained = told_to_end(&mut signals, &state.engine, settings.drain_deadline) => {
+        drained = drain_on_signal(&mut signals, &state.engine, settings.drain_deadline) => {
             if drained == Drained::CutShort {
                 state.engine.abort();
-                // Waiting clients get their error when the step in progress is done.
+                // Clients get their error once the step in progress is done.
                 let _ = tokio::time::timeout(ANSWER_GRACE, state.engine.idle()).await;
             }
         }
@@ -145,9 +150,9 @@ async fn serve(
     let _ = tokio::time::timeout(ANSWER_GRACE, state.jobs.idle()).await;
     drop(close);
     tokio::select! {
-        _ = &mut server => tracing::info!("all is answered"),
-        () = tokio::time::sleep(ANSWER_GRACE) => tracing::warn!("not every answer was read to its end"),
-        signal = signals.next() => tracing::warn!(signal, "not every answer was read to its end"),
+        _ = &mut server => tracing::info!("all responses are written"),
+        () = tokio::time::sleep(ANSWER_GRACE) => tracing::warn!("not all responses were read to their end"),
+        signal = signals.next() => tracing::warn!(signal, "not all responses were read to their end"),
     }
     Ok(())
 }
@@ -155,20 +160,20 @@ async fn serve(
 /// How draining ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Drained {
-    /// There is no more work.
+    /// No job is left.
     Idle,
-    /// There is, but it is aborted.
+    /// Running jobs are to be aborted.
     CutShort,
 }
 
-/// Waits for the signal to end, and for what the engine has taken.
-async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration) -> Drained {
+/// Waits for a signal, then drains the engine until no job is left, the deadline passes or a second signal comes.
+async fn drain_on_signal(signals: &mut Signals, engine: &Engine, deadline: Duration) -> Drained {
     let signal = signals.next().await;
     engine.drain();
     tracing::info!(
         signal,
         jobs = engine.unfinished(),
-        "shutting down: what runs is finished, what waits and what comes is refused"
+        "shutting down: running jobs finish, queued and new jobs are refused"
     );
     let why = tokio::select! {
         biased;
@@ -176,11 +181,12 @@ async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration)
         () = tokio::time::sleep(deadline) => "the deadline has passed",
         _ = signals.next() => "a second signal",
     };
-    tracing::warn!(jobs = engine.unfinished(), why, "shutting down with work undone: jobs are aborted");
+    tracing::warn!(jobs = engine.unfinished(), why, "shutting down: running jobs are aborted");
     Drained::CutShort
 }
 
-/// Waits for what ends the service without having been asked: a model that cannot be loaded, a worker that ends.
+/// Waits for a failure that ends the service: a model that cannot be loaded, an invalid example in its profile, a
+/// worker that has ended.
 async fn failure(loaded: Loaded, engine: &Engine) -> CliError {
     if let Ok(Err(error)) = loaded.await {
         return error.into();

@@ -1,4 +1,4 @@
-//! Parts that the answers of several operations have.
+//! Parts of answers that several operations have.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,7 +24,7 @@ pub struct SessionRef {
     pub recording: &'static str,
 }
 
-/// Words of the target and what they stand for in the source.
+/// Words of the target and the words of the source that they correspond to.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AlignedWordsBody {
     /// The target's word or words; null for removed ones.
@@ -40,7 +40,7 @@ pub struct AlignedWordsBody {
     pub source_tokens: Vec<usize>,
 }
 
-/// When an edit takes the source's attention, and who said so.
+/// When an edit takes the source's attention, and where these windows come from.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct WindowsBody {
     /// Of cross-attention: from one fraction of the steps to another, or windows per word as in a request.
@@ -67,7 +67,7 @@ pub struct WindowsFrom {
     pub self_replace_steps: &'static str,
 }
 
-/// Something that a request may not have meant. It changes nothing of what is done.
+/// A possible mistake in a request. It does not change what is done.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct WarningBody {
     /// A stable name for programs.
@@ -80,7 +80,7 @@ pub struct WarningBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "griffin")]
     pub word: Option<String>,
-    /// What there is to know.
+    /// The warning, as text.
     #[schema(example = "the model does not know the word \"griffin\"; what it makes of it is chance")]
     pub detail: String,
 }
@@ -99,15 +99,15 @@ pub struct ImageData {
 /// How long the parts of a job took, in milliseconds.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TimingsBody {
-    /// Waiting for its turn.
+    /// Waiting in the queue.
     pub queue: f64,
     /// Encoding prompts.
     pub encode: f64,
-    /// Denoising.
+    /// Denoising, including the steps of other jobs in between.
     pub denoise: f64,
     /// From latents to pixels.
     pub decode: f64,
-    /// From the request to the answer.
+    /// From the job's submission to its result, before image files are encoded.
     pub total: f64,
 }
 

@@ -39,5 +39,5 @@ pub(crate) const RESPONSE_HEADERS: [(&str, &str, &str); 26] = [
     ("x-reprompt-tokens", "Positions of the word's tokens, as JSON.", "[2]"),
     ("x-reprompt-step", "The step, from 0, or null.", "null"),
     ("x-reprompt-steps", "Steps of the source.", "20"),
-    ("x-reprompt-max", "The attention that the brightest spot stands for.", "0.23"),
+    ("x-reprompt-max", "The attention at the map's maximum.", "0.23"),
 ];

@@ -1,4 +1,4 @@
-//! Schemas of values in answers: enums of the rooms that they belong to, and what only the document knows.
+//! Schemas of values in answers: of enums that belong to other modules, and of types that only the document has.
 
 use std::borrow::Cow;
 
@@ -43,7 +43,7 @@ macro_rules! schemas {
     };
 }
 
-/// Schemas that only the document knows.
+/// Types that only the document has.
 macro_rules! documented {
     ($($type:ident)*) => {
         $(
@@ -58,7 +58,7 @@ documented! { JobKindSchema JobStatusSchema RoleSchema WarningCodeSchema ErrorTy
 
 schemas! {
     RecordingUse as "Recording": labels::<RecordingUse>(
-        "`created`: it was recorded for this answer; `hit`: it was there; `replayed`: it was known, and was computed again.",
+        "`created`: it was recorded for this answer; `hit`: it was recorded before; `replayed`: part of it was computed again.",
     );
     Tier as "Tier": labels::<Tier>(
         "`device`, `memory` and `disk` hold attention; of `trajectory` it is computed again from the latents; of `source` \

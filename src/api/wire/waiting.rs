@@ -1,13 +1,13 @@
-//! How an answer is waited for: headers of requests.
+//! The request headers that say how an answer is delivered, for the document.
 
 use utoipa::IntoParams;
 
-/// Headers that say how the answer is waited for.
+/// Request headers that say how the answer is delivered.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code)]
 pub struct WaitHeaders {
-    /// `respond-async`: `202` and a job to be asked about, in place of the answer. Other preferences are left alone.
+    /// `respond-async`: the response is `202` with a job instead of the answer. Other preferences are ignored.
     #[param(rename = "Prefer", required = false, example = "respond-async")]
     prefer: String,
     /// 1 to 255 visible ASCII characters. The same key on the same address and body is the same job, which is run

@@ -1,4 +1,4 @@
-//! Jobs as they stand in answers.
+//! Jobs as they are in answers.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! An edit that is ready to be queued.
+//! The operation of an edit: one job of the engine, and the answer with its images.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) struct EditOperation {
 }
 
 impl EditOperation {
-    /// The edit `edit`, as its fields and parameters ask for it; images are encoded as `output` says.
+    /// The edit `edit` of `source`, made from these fields and parameters; images are encoded as `output` says.
     pub(super) fn new(
         engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,
@@ -95,7 +95,7 @@ impl Operation for EditOperation {
             let image = EncodedImage::encode(Arc::clone(&outcome.source_image), *output, texts).await?;
             body.data.push(ImageData::new("source", image));
         }
-        // An edit without an image of its own is its source.
+        // An edit without an image of its own equals its source.
         let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
         let texts = png_metadata::of_edit(model, source, edit, params);
         let image = EncodedImage::encode(Arc::clone(edited), *output, texts.clone()).await?;

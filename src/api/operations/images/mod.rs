@@ -1,4 +1,4 @@
-//! `POST /v1/images/generations`: images of a prompt, asked for and answered as in the OpenAI Images API. Each is the
+//! `POST /v1/images/generations`: images of a prompt, requested and answered as in the OpenAI Images API. Each is the
 //! image of a session, which can be edited afterwards.
 
 mod operation;
@@ -37,12 +37,12 @@ use crate::recordings::{Origin, Source};
             (ImagesResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"),
             (ImageFileSchema = "image/webp"), (ImageStreamEventSchema = "text/event-stream")
         )),
-        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
+        (status = 202, description = "A job; `Location` has its address", body = JobResponse),
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
-    let known = Arc::clone(&state);
-    respond(state, call, move |body, representation| prepare(&known, &body, representation)).await
+    let shared = Arc::clone(&state);
+    respond(state, call, move |body, representation| prepare(&shared, &body, representation)).await
 }
 
 /// The images that a body asks for.

@@ -31,7 +31,7 @@ pub async fn list(State(state): State<Arc<AppState>>, Extension(caller): Extensi
     Json(JobList { object: "list", data })
 }
 
-/// Tells of a job; with `Accept: text/event-stream` as events from where it stands, previews so far included.
+/// Returns a job; with `Accept: text/event-stream` its events from the current state on, previews so far included.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}", operation_id = "get_job", tag = "jobs",
     params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
@@ -82,7 +82,7 @@ pub async fn cancel(
     job_response(&state.jobs, &job)
 }
 
-/// A job of the caller: another's are not there for it.
+/// A job of the caller. A job of another caller is reported as not found.
 fn find(state: &AppState, caller: &Caller, id: &JobId) -> Result<Arc<JobRecord>, Problem> {
     let job = state.jobs.get(id).filter(|job| job.origin.owner.as_ref() == caller.owner());
     job.ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Models, as they are told of.
+//! Models, as they are in answers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::api::operations::edits::request::EqualizerEntry;
 use crate::api::wire::{CrossWindowsSchema, EditTypeSchema, LocalBlendSchema, SchedulerSchema, WindowSchema};
 
-/// A model, what requests take where they leave it to the model, and what it knows.
+/// A model: its defaults, its limits, and the words that it knows.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelResponse {
     /// Its name.
@@ -23,9 +23,9 @@ pub struct ModelResponse {
     /// `reprompt`.
     #[schema(example = "reprompt")]
     pub owned_by: &'static str,
-    /// Models with the same one make the same images: 64 hexadecimal digits.
+    /// 64 hexadecimal digits. Models with the same fingerprint make the same images.
     pub fingerprint: String,
-    /// What a field stands for that a request leaves out, under the field's name.
+    /// The values of fields that a request leaves out, under the fields' names.
     pub defaults: ModelDefaults,
     /// The sizes that images can have.
     pub sizes: ModelSizes,
@@ -42,7 +42,7 @@ pub struct ModelResponse {
     pub examples: Vec<Map<String, Value>>,
 }
 
-/// What a field stands for that a request leaves out.
+/// The values of fields that a request leaves out.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelDefaults {
     /// Width in pixels.

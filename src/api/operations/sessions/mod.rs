@@ -1,4 +1,4 @@
-//! `/v1/sessions`: sources that were run and recorded.
+//! `/v1/sessions`: recorded sources.
 
 mod operation;
 pub(crate) mod request;
@@ -39,19 +39,19 @@ use crate::recordings::{SessionId, Source};
     params(WaitHeaders),
     request_body(content = SessionRequest, example = json!({"source": {"prompt": "a cat on the beach", "seed": 3}})),
     responses(
-        (status = 201, description = "Recorded; `Location` tells where. Bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
+        (status = 201, description = "Recorded; `Location` has the address. Bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
             (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
         (status = 200, description = "It was recorded already; or events, where a stream is asked for", content(
             (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
             (StreamEventSchema = "text/event-stream")
         )),
-        (status = 202, description = "A job; `Location` tells where", body = JobResponse),
+        (status = 202, description = "A job; `Location` has its address", body = JobResponse),
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
-    let known = Arc::clone(&state);
-    respond(state, call, move |body, representation| prepare(&known, &body, representation)).await
+    let shared = Arc::clone(&state);
+    respond(state, call, move |body, representation| prepare(&shared, &body, representation)).await
 }
 
 /// The session that a body asks for.
@@ -81,13 +81,13 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList
         let model = engine.model()?;
         views.extend(engine.sessions().views().into_iter().map(|view| (&model.name, view)));
     }
-    // Of each engine they are sorted already.
+    // Those of each engine are sorted already.
     views.sort_by_key(|(_, view)| std::cmp::Reverse(view.last_used));
     let data = views.iter().map(|(model, view)| SessionResponse::new(model, view)).collect();
     Ok(Json(SessionList { object: "list", data }))
 }
 
-/// Tells of a session.
+/// Returns a session.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}", operation_id = "get_session", tag = "sessions",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
@@ -99,7 +99,7 @@ pub async fn show(
     State(state): State<Arc<AppState>>,
     IdPath(id): IdPath<SessionId>,
 ) -> Result<Json<SessionResponse>, Problem> {
-    let (engine, _) = known_source(&state, &id)?;
+    let (engine, _) = find_source(&state, &id)?;
     let view = engine.sessions().view(&id).ok_or_else(|| not_found(&id))?;
     Ok(Json(SessionResponse::new(&engine.model()?.name, &view)))
 }
@@ -121,7 +121,7 @@ pub async fn image(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let output = Output::default().in_format(content_negotiation::image(&headers)?);
-    let (engine, source) = known_source(&state, &id)?;
+    let (engine, source) = find_source(&state, &id)?;
     let texts = png_metadata::of_source(engine.model()?, &source);
     let image = match engine.sessions().image(&id) {
         Some(image) => image,
@@ -143,11 +143,11 @@ pub async fn image(
 )]
 pub async fn forget(State(state): State<Arc<AppState>>, IdPath(id): IdPath<SessionId>) -> Result<StatusCode, Problem> {
     let forgotten = id.clone();
-    // Freeing gigabytes of tensors blocks.
-    let was_known =
+    // Freeing gigabytes of tensors, and deleting their files, blocks.
+    let was_removed =
         tokio::task::spawn_blocking(move || state.models.iter().any(|engine| engine.sessions().remove(&forgotten)))
             .await;
-    if was_known.unwrap_or(false) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
+    if was_removed.unwrap_or(false) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
 }
 
 impl PathId for SessionId {
@@ -158,11 +158,11 @@ impl PathId for SessionId {
     }
 }
 
-/// The engine and the source of a session. The session may be evicted at any time, also right after.
+/// The engine and the source of a session. The session may be removed at any time, even before this returns.
 ///
 /// # Errors
-/// `session_not_found`; `loading` where an engine that is still loading may have it.
-pub(crate) fn known_source<'a>(state: &'a AppState, id: &SessionId) -> Result<(&'a Arc<Engine>, Arc<Source>), Problem> {
+/// `session_not_found`; `loading` if an engine that is still loading may have the session.
+pub(crate) fn find_source<'a>(state: &'a AppState, id: &SessionId) -> Result<(&'a Arc<Engine>, Arc<Source>), Problem> {
     let mut loading = None;
     for engine in state.models.iter() {
         if let Some(source) = engine.sessions().source(id) {

@@ -44,8 +44,8 @@ pub use weights::files::ModelFiles;
 pub struct ModelInfo {
     /// Its name in answers.
     pub name: String,
-    /// BLAKE3 over its files, and over what it computes in where that is not f32, in hexadecimal: models with the same one
-    /// make the same images.
+    /// BLAKE3 over its files, and over what it computes in where that is not f32, in hexadecimal: models with the same
+    /// one make the same images.
     pub fingerprint: String,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
@@ -165,7 +165,7 @@ impl Model {
         self.text_encoders.embed(&padded)
     }
 
-    /// The noise that a seed stands for, `[1, channels, height / factor, width / factor]` for sides in pixels.
+    /// The noise of a seed, `[1, channels, height / factor, width / factor]` for sides in pixels.
     pub fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
         let (h, w) = self.latent_size(height, width);
         let channels = self.info.latent_channels;
@@ -178,7 +178,8 @@ impl Model {
         self.unet.sites(h, w)
     }
 
-    /// Latents `[images, channels, h, w]` -> each image's bytes, row by row, RGB. An image does not depend on the others.
+    /// Latents `[images, channels, h, w]` -> each image's bytes, row by row, RGB. An image does not depend on the
+    /// others.
     pub fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {
         let count = latents.dim(0)?;
         if self.compute.device.is_cpu() && count > 1 {

@@ -11,7 +11,7 @@ use crate::media::text::{CHAR_WIDTH, LINE_HEIGHT, draw_line, wrap};
 pub const MARGIN: usize = 12;
 /// Pixels between a picture and its caption.
 pub const GAP: usize = 4;
-/// Minimum width of a cell in pixels; a narrower one has no room for words.
+/// Minimum width of a cell in pixels; a narrower one cannot hold words.
 pub const MIN_CELL: usize = 112;
 const MAX_COLUMNS: usize = 4;
 const MAX_LINES: usize = 6;

@@ -32,7 +32,7 @@ pub struct Plan {
     pub heat: Vec<NamedWord>,
     /// The edits, one at least.
     pub edits: Vec<PlannedEdit>,
-    /// What stands inside the source's image.
+    /// The texts inside the source's image.
     pub texts: Vec<Text>,
     /// How images are written.
     pub output: Output,
@@ -45,13 +45,13 @@ pub struct PlannedEdit {
     pub prepared: PreparedEdit,
     /// What it is called among others in messages.
     pub name: String,
-    /// What stands below its image.
+    /// The caption below its image.
     pub caption: String,
     /// Words of its prompt that the model does not know.
     pub(crate) warnings: Vec<UnknownWord<()>>,
     /// The words whose heat maps are wanted, those that its prompt has.
     pub heat: Vec<NamedWord>,
-    /// What stands inside its image.
+    /// The texts inside its image.
     pub texts: Vec<Text>,
 }
 

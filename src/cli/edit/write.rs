@@ -25,7 +25,7 @@ pub struct Written {
 }
 
 impl Written {
-    /// As it stands among the `data` of an answer.
+    /// Its entry in the `data` of an answer.
     pub fn json(&self) -> Value {
         let mut json = json!({"role": self.role});
         if let Some(word) = &self.word {

@@ -1,7 +1,7 @@
 //! What holds for any two prompts, however they are aligned.
 //!
-//! Contract: every property stands by itself, as a law or as a naive definition. Agreement with the published code is
-//! a matter of data, in `published_tests`.
+//! Contract: every property is independent of the others: a law or a naive definition. `published_tests` checks
+//! agreement with the published code, on data.
 
 use proptest::prelude::*;
 

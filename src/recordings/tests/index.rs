@@ -42,7 +42,7 @@ fn a_session_that_is_forgotten_while_it_runs_is_not_kept() {
     recordings.begin(&id(1), &source(1));
     let trajectory = trajectory(recordings.reserve(Tier::Trajectory, BYTES).unwrap());
     assert!(recordings.remove(&id(1)));
-    assert!(!recordings.remove(&id(1)), "there is none any more");
+    assert!(!recordings.remove(&id(1)), "it is removed already");
     assert!(recordings.complete(&id(1), &trajectory).is_none());
     assert_eq!(recordings.used(Tier::Trajectory), BYTES, "its run still has it");
     drop(trajectory);
@@ -84,16 +84,16 @@ fn what_was_written_for_a_forgotten_session_is_not_taken_for_the_next_one() {
         index.begin(&id(1), &source(1));
         index.lock().entries[&id(1)].generation
     };
-    let room = || index.budgets[Tier::Disk].try_reserve(10).unwrap();
+    let bytes = || index.budgets[Tier::Disk].try_reserve(10).unwrap();
     let first = begin();
     assert!(index.is_current(&id(1), first));
     drop(index.lock().remove(&id(1)));
     assert!(!index.is_current(&id(1), first));
     let second = begin();
     assert_ne!(first, second);
-    assert!(index.written((&id(1), first), None, room()).is_some(), "its bytes come back");
+    assert!(index.written((&id(1), first), None, bytes()).is_some(), "its bytes come back");
     assert!(index.lock().entries[&id(1)].stored.source.is_none());
-    assert!(index.written((&id(1), second), None, room()).is_none());
+    assert!(index.written((&id(1), second), None, bytes()).is_none());
     assert_eq!(index.lock().entries[&id(1)].stored.bytes(), 10);
 }
 

@@ -105,7 +105,7 @@ fn what_is_being_written_is_pinned() {
 #[test]
 fn attention_that_is_larger_than_the_store_is_not_written() {
     let store = InMemory::default();
-    // Both steps have 4096 bytes, so one of them would find room.
+    // Both steps have 4096 bytes, so one of them would fit.
     let (recordings, _) = opened(limits(0, 1, 1, 4000), &store);
     persisted(&recordings, 1);
     assert_counted(&recordings, &store);
@@ -113,7 +113,7 @@ fn attention_that_is_larger_than_the_store_is_not_written() {
 }
 
 #[test]
-fn a_full_store_makes_room_by_deleting_and_counts_to_the_byte() {
+fn a_full_store_evicts_by_deleting_and_counts_to_the_byte() {
     let store = InMemory::default();
     let probe = opened(limits(0, 1, 1, PLENTY), &store).0;
     persisted(&probe, 1);

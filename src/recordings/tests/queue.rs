@@ -181,7 +181,7 @@ fn what_was_queued_is_written_before_the_thread_ends() {
 }
 
 #[test]
-fn another_process_finds_what_was_written_and_deletes_what_has_no_room() {
+fn another_process_finds_what_was_written_and_deletes_what_exceeds_its_budget() {
     let store = InMemory::default();
     let (first, _) = opened(limits(0, 9, 9, PLENTY), &store);
     persisted(&first, 1);

@@ -139,7 +139,7 @@ fn the_production_configuration_is_one() {
 }
 
 #[test]
-fn what_is_shown_can_be_read_again_and_tells_where_it_came_from() {
+fn shown_settings_can_be_read_again_and_say_where_they_come_from() {
     let file = file("max_jobs = 7\njob_ttl = \"2h 5m\"\njob_result_bytes = 1000000001").unwrap();
     let given = ["reprompt", "--session-ttl", "36h", "--recordings-dir", "/a \"quoted\" folder", "--insecure"];
     let matches = Options::augment_args(clap::Command::new("reprompt")).get_matches_from(given);

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_stand_in_their_cells_and_captions_below() {
+    fn pictures_are_in_their_cells_and_captions_below() {
         let images: Vec<Image> = [10, 20, 30, 40, 50].map(|value| grey(128, value)).to_vec();
         let caption = |at| if at == 4 { "a caption that takes two lines" } else { "short" };
         let pictures: Vec<Captioned> =

@@ -1,4 +1,4 @@
-//! Files: their formats and qualities, and what is told inside them.
+//! Image files: their formats and qualities, and the texts inside them.
 
 use std::io::Cursor;
 
@@ -27,7 +27,7 @@ fn texts(file: &[u8]) -> (String, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_png_tells_how_it_was_made_and_what_it_tells_makes_it_again() {
+async fn a_png_says_how_it_was_made_and_this_makes_it_again() {
     let service = Service::demo().await;
     let mut body = swap(3, 4);
     body["source"]["negative_prompt"] = "blurry, dark".into();
@@ -83,7 +83,7 @@ async fn requests_that_mean_the_same_make_the_same_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn words_of_any_script_stand_in_the_file() {
+async fn words_of_any_script_are_in_the_file() {
     let service = Service::fake().await;
     let mut body = swap(1, 3);
     body["prompt"] = "a 猫 on the beach".into();

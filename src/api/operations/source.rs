@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_an_object_or_stands_beside_the_other_fields() {
+    fn a_source_is_an_object_or_beside_the_other_fields() {
         let nested = json!({"source": {"prompt": "a cat", "seed": 3, "steps": 7}, "prompt": "a dog"});
         let flat = json!({"source_prompt": "a cat", "seed": 3, "num_inference_steps": 7, "prompt": "a dog"});
         let mixed = json!({"source": {"seed": 3, "steps": 7}, "source_prompt": "a cat"});

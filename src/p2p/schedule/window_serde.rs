@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_window_is_told_with_what_is() {
+    fn an_invalid_window_is_reported_with_the_valid_forms() {
         let bounds = "a window needs 0 <= low <= high <= 1, not ";
         assert_eq!(read(json!(1.5)), Err(format!("{bounds}[0, 1.5]")));
         assert_eq!(read(json!(-1)), Err(format!("{bounds}[0, -1]")));

@@ -37,7 +37,7 @@ fn a_run_that_is_abandoned_leaves_nothing_and_a_recorded_session_stays() {
 }
 
 #[test]
-fn a_session_that_is_forgotten_while_it_runs_is_not_kept() {
+fn a_session_that_is_removed_while_it_runs_is_not_kept() {
     let recordings = recordings(limits(0, 1, 1, 0));
     recordings.begin(&id(1), &source(1));
     let trajectory = trajectory(recordings.reserve(Tier::Trajectory, BYTES).unwrap());
@@ -77,7 +77,7 @@ fn sessions_expire_by_their_last_use() {
 }
 
 #[test]
-fn what_was_written_for_a_forgotten_session_is_not_taken_for_the_next_one() {
+fn a_write_for_a_removed_session_does_not_count_for_the_next_one() {
     let limits = limits(0, 0, 0, 1000);
     let index = Index::new(limits.clone(), Budgets::new(&limits), metrics());
     let begin = || {

@@ -72,7 +72,7 @@ fn a_part_that_was_lost_is_written_again() {
 }
 
 #[test]
-fn a_session_that_was_forgotten_is_written_anew_when_it_is_asked_for_again() {
+fn a_session_that_was_removed_is_written_again_when_it_is_run_again() {
     let store = InMemory::default();
     let (recordings, _) = opened(limits(0, 1, 1, PLENTY), &store);
     persisted(&recordings, 1);

@@ -124,7 +124,7 @@ fn a_session_that_begins_again_right_after_its_removal_keeps_its_new_files() {
 }
 
 #[test]
-fn a_damaged_part_is_counted_deleted_and_forgotten() {
+fn a_damaged_part_is_counted_and_deleted() {
     let store = InMemory::default();
     let (recordings, events) = opened(limits(0, 1, 1, PLENTY), &store);
     persisted(&recordings, 1);

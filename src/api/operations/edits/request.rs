@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_are_closed_and_told_apart_by_what_they_require() {
+    fn schemas_are_closed_and_distinguished_by_their_required_fields() {
         let mut components = Vec::new();
         crate::api::fields::shape::collect(EditRequest::components, &mut components);
         let schema = |name: &str| {

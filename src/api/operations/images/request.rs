@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_a_source_stand_beside_the_others_and_the_size_is_one_field() {
+    fn fields_of_a_source_are_beside_the_others_and_the_size_is_one_field() {
         let read = |body: Value| ImagesRequest::read(body.as_object().unwrap());
         let request = read(json!({"prompt": "a cat", "size": "auto", "n": 2, "steps": 4, "user": "me"})).unwrap();
         assert_eq!((request.source.size, request.source.num_inference_steps), (None, Some(4)));

@@ -64,7 +64,7 @@ mod tests {
     use crate::api::problem::Code;
 
     #[test]
-    fn a_source_stands_in_an_object_or_at_the_top() {
+    fn a_source_is_in_an_object_or_at_the_top() {
         let read = |body: Value| SessionRequest::read(body.as_object().unwrap());
         let top = read(json!({"prompt": "a cat", "seed": 3, "output_format": "webp"})).unwrap();
         let nested = read(json!({"source": {"prompt": "a cat", "seed": 3}, "output_format": "webp"})).unwrap();

@@ -1,4 +1,4 @@
-//! Settings of the API.
+//! Settings of the API, as the command line makes them from the configuration.
 
 use crate::api::delivery::jobs::JobLimits;
 use crate::api::delivery::webhooks::WebhookConfig;

@@ -166,6 +166,6 @@ fn secret(file: &Path) -> Result<WebhookSecret, ConfigError> {
     let refused = |expected: String| refused("webhook_secret_file", file.display(), expected);
     let text = std::fs::read_to_string(file)
         .map_err(|error| refused(format!("expected a file that can be read ({error})")))?;
-    // The error says what a secret looks like and not what is there.
+    // The error says what a secret looks like, and does not show the given one.
     text.trim().parse().map_err(|error: InvalidSecret| refused(error.to_string()))
 }

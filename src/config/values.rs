@@ -15,7 +15,7 @@ use crate::telemetry::LogFormat;
 
 /// A value of [`Settings`](crate::config::Settings).
 pub trait Setting: Sized {
-    /// As flags, variables and the file give it.
+    /// The type in flags, variables and the file.
     type Given;
 
     /// From what is given.

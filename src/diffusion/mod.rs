@@ -1,10 +1,10 @@
 //! The model: Stable Diffusion in the diffusers layout, on candle, with attention that a caller can control.
 //!
-//! [`Model`] holds everything that lives on the device; one thread owns it. [`ModelInfo`] is what the rest of the
-//! program knows of a model, and any thread may read it.
+//! [`Model`] holds everything that lives on the device; one thread owns it. [`ModelInfo`] has the properties
+//! of a model that the rest of the program uses; any thread may read it.
 //!
 //! - [`weights`]: model folders, and named tensors with checked shapes
-//! - [`profile`]: what a model's makers recommend; [`architecture`]: which of its attention editing is about
+//! - [`profile`]: what a model's makers recommend; [`architecture`]: which of its attention is edited
 //! - [`text`]: prompts to embeddings; [`conditioning`]: what the UNet reads of them
 //! - [`samplers`], [`noise`]: how latents go from noise to an image, and PyTorch's random numbers
 //! - [`unet`]: latents to noise; editing hooks into [`unet::AttentionControl`]
@@ -39,7 +39,7 @@ use unet::{AttentionSite, UNet};
 use vae::Vae;
 pub use weights::files::ModelFiles;
 
-/// What the program knows of a loaded model without touching the device.
+/// A loaded model's properties, which can be read without using the device.
 #[derive(Debug)]
 pub struct ModelInfo {
     /// Its name in answers.
@@ -55,7 +55,7 @@ pub struct ModelInfo {
     pub samplers: &'static [SamplerName],
     /// The one of a request that names none.
     pub default_sampler: SamplerName,
-    /// Which of its attention editing is about.
+    /// Which of its attention is edited.
     pub architecture: ArchitectureProfile,
     /// Suggested sampling settings.
     pub defaults: SamplingDefaults,

@@ -41,7 +41,7 @@ pub(crate) struct Inner {
     pub(crate) clocks: PerTier<Clock>,
     /// Whether the store may have sessions that are not in the index.
     pub(crate) is_partial: bool,
-    /// Sessions that the store is being asked for.
+    /// Sessions that are being looked up in the store.
     pub(crate) looking_up: BTreeSet<SessionId>,
     tick: u64,
     generations: u64,

@@ -1,4 +1,4 @@
-//! The parts of a recording that are files of their own.
+//! The parts of a recording, each of which is stored by itself, such as in a file of its own.
 
 use std::fmt;
 

@@ -59,7 +59,7 @@ fn what_is_wrong_with_an_edit_is_one_line_that_names_the_flag() {
         ("--output: expected a folder, got bus.png", &["--to", "a bus", "-o", "bus.png"]),
         ("--output: - takes the image of one edit", &["--to", "a bus", "--to", "a car", "-o", "-"]),
         ("--json: standard output takes the image", &["--to", "a bus", "--json", "-o", "-"]),
-        ("--heatmap: heat maps stand beside", &["--to", "a bus", "--heatmap", "a", "-o", "-"]),
+        ("--heatmap: heat maps are written beside", &["--to", "a bus", "--heatmap", "a", "-o", "-"]),
         (
             "edit 2 (--to \"a bus\"): --equalizer: the prompt",
             &["--to", "a car", "--to", "a bus", "--equalizer", "car=2"],

@@ -1,4 +1,4 @@
-//! `/metrics`, and the layer that counts requests.
+//! `/metrics`, and the layer that counts requests and measures their time.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The plan of a command line on a model: the source, and each edit ready to run. Wrong values fail here.
+//! The plan of a command line on a model: the source, and each edit ready to run. Invalid values fail here.
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ pub struct PlannedEdit {
 }
 
 impl Plan {
-    /// Settles everything.
+    /// Resolves the flags on a model, and prepares all edits.
     pub fn new(args: &EditArgs, scopes: &[Scope], model: &ModelInfo, presets: &Presets) -> Result<Self, CliError> {
         let source = request::source(&args.source)?.resolve(model);
         let source = source.map_err(|error| CliError::at(&flags::of_source(error.field), &error.detail))?;

@@ -1,4 +1,4 @@
-//! From outcomes to files: images, heat maps, the contact sheet.
+//! Writes outcomes to files: images, heat maps, the contact sheet.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ impl Written {
     }
 }
 
-/// The edited image; an edit that is its source has its source's.
+/// The edited image; an edit that equals its source has the source's image.
 pub fn edited(outcome: &Outcome) -> &Image {
     outcome.edited_image.as_ref().unwrap_or(&outcome.source_image)
 }
@@ -52,7 +52,7 @@ pub fn edit(folder: &mut Folder, plan: &Plan, at: usize, outcome: &Outcome) -> R
     let edit = plan.edits.get(at);
     let heat = edit.map_or(&[][..], |edit| &edit.heat);
     let texts = edit.map_or(&[][..], |edit| &edit.texts);
-    // An edit without maps of its own is its source.
+    // An edit without maps of its own equals its source.
     let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps);
     picture(folder, ["edit", "edit_attention"], ("edited", at + 1), (edited(outcome), texts), (heat, maps))
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a store of recordings, by kind.
+//! The errors of a store of recordings, by kind.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Sessions come, are used and go.
+//! Sessions are added, used and removed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! A store that others write to: sessions that were not listed are looked up.
+//! A store that other processes write to: sessions that were not listed are looked up.
 
 use crate::diffusion::unet::AttentionKind;
 use crate::recordings::lookup::Lookup;

@@ -1,4 +1,4 @@
-//! What goes to the store, and when it goes again.
+//! What is written to the store, and when it is written again.
 
 use crate::recordings::part::Part;
 use crate::recordings::place::{Place, Tier};
@@ -78,7 +78,7 @@ fn a_session_that_was_removed_is_written_again_when_it_is_run_again() {
     persisted(&recordings, 1);
     recordings.remove(&id(1));
     assert_eq!((store.bytes(), recordings.used(Tier::Disk)), (0, 0));
-    // What was queued for the forgotten session is dropped in its turn.
+    // What was queued for the removed session is dropped when its turn comes.
     recordings.flush();
     persisted(&recordings, 1);
     assert_counted(&recordings, &store);

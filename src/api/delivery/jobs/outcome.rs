@@ -1,4 +1,4 @@
-//! How jobs end.
+//! How jobs end, and the answer or problem that a client gets for each end.
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -21,7 +21,7 @@ pub struct QueueBody {
 pub struct ProgressBody {
     /// Steps done.
     pub step: usize,
-    /// Steps in all; 0 before it is known.
+    /// Steps in all; 0 before the job has started.
     pub steps: usize,
 }
 

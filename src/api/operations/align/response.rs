@@ -24,7 +24,7 @@ pub struct AlignResponse {
     pub alignment: Vec<AlignedWordsBody>,
     /// When attention is the source's in an edit of this type that asks for no windows.
     pub windows: WindowsBody,
-    /// What the request may not have meant; empty where there is nothing.
+    /// Warnings about the request; may be empty.
     pub warnings: Vec<WarningBody>,
 }
 

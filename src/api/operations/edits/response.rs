@@ -42,11 +42,11 @@ pub struct EditResponse {
     pub alignment: Vec<AlignedWordsBody>,
     /// When attention is the source's.
     pub windows: WindowsBody,
-    /// What the request may not have meant; empty where there is nothing.
+    /// Warnings about the request; may be empty.
     pub warnings: Vec<WarningBody>,
     /// The source's image, if it was asked for, then the edit's.
     pub data: Vec<ImageData>,
-    /// Where the edit attends to each word of its prompt, all steps summed; where `attention` asked for it.
+    /// Where the edit attends to each word of its prompt, summed over all steps; if `attention` asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention: Option<Vec<WordAttention>>,
     /// How long it took.
@@ -56,7 +56,7 @@ pub struct EditResponse {
 /// What the answer to an edit says besides the edit itself.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseExtras {
-    /// What the request may not have meant.
+    /// Warnings about the request.
     pub warnings: Vec<WarningBody>,
     /// Where the edit attends to each word, if that was asked for.
     pub attention: Option<Vec<WordAttention>>,

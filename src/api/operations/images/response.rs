@@ -41,13 +41,13 @@ pub struct ImagesResponse {
     /// The model's name.
     #[schema(example = "reprompt-demo")]
     pub model: String,
-    /// What the request may not have meant; empty where there is nothing.
+    /// Warnings about the request; may be empty.
     pub warnings: Vec<WarningBody>,
     /// How long it took; of several images, those of the one that took longest.
     pub timings_ms: TimingsBody,
 }
 
-/// One image: `b64_json`, or `url` where that was asked for.
+/// One image: `b64_json`, or `url` if that was asked for.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GeneratedImage {
     /// The file as base64.

@@ -1,4 +1,5 @@
-//! `/v1/jobs`: jobs of `Prefer: respond-async` or with an idempotency key.
+//! `/v1/jobs`: listing, showing, streaming and cancelling the jobs that are kept: those of `Prefer: respond-async`, and
+//! those with an idempotency key.
 
 use std::sync::Arc;
 
@@ -58,13 +59,13 @@ pub async fn show(
     }
 }
 
-/// Cancels a job that has not ended, and forgets one that has.
+/// Cancels a job that has not ended, and deletes one that has.
 #[utoipa::path(
     delete, path = "/v1/jobs/{id}", operation_id = "delete_job", tag = "jobs",
     params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
     responses(
         (status = 200, description = "Cancelled", body = JobResponse),
-        (status = 204, description = "It had ended and is forgotten"),
+        (status = 204, description = "It had ended and is deleted"),
     )
 )]
 pub async fn cancel(

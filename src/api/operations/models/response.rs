@@ -35,7 +35,7 @@ pub struct ModelResponse {
     /// The windows of an edit of `auto` that leaves them out, by kind of edit: a group of `vocabulary`, or `replaced`,
     /// `added` or `reweighted`. Kinds that are not here have those of `defaults`.
     pub presets: BTreeMap<String, PresetBody>,
-    /// The words that the model knows, by group; empty where it does not say.
+    /// The words that the model knows, by group; empty if its profile has none.
     pub vocabulary: BTreeMap<String, Vec<String>>,
     /// Edits that show what it can do.
     #[schema(value_type = Vec<ExampleSchema>)]

@@ -1,4 +1,4 @@
-//! `/v1/sessions`: recorded sources.
+//! `/v1/sessions`: recording sources, and listing, showing and deleting what is recorded.
 
 mod operation;
 pub(crate) mod request;
@@ -133,12 +133,12 @@ pub async fn image(
     Ok(EncodedImage::encode(image, output, texts).await?.into_response())
 }
 
-/// Forgets a session.
+/// Deletes a session.
 #[utoipa::path(
     delete, path = "/v1/sessions/{id}", operation_id = "delete_session", tag = "sessions",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
     responses(
-        (status = 204, description = "Forgotten"),
+        (status = 204, description = "Deleted"),
     )
 )]
 pub async fn forget(State(state): State<Arc<AppState>>, IdPath(id): IdPath<SessionId>) -> Result<StatusCode, Problem> {

@@ -36,7 +36,7 @@ pub struct SessionResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<RecordingSchema>)]
     pub recording: Option<&'static str>,
-    /// In the answer to a `POST`: what the request may not have meant; empty where there is nothing.
+    /// In the answer to a `POST`: warnings about the request; may be empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warnings: Option<Vec<WarningBody>>,
     /// In the answer to a `POST`: the source's image.
@@ -47,7 +47,7 @@ pub struct SessionResponse {
     pub timings_ms: Option<TimingsBody>,
 }
 
-/// Bytes of a recording, by where they lie.
+/// Bytes of a recording, by tier.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TierBytes {
     /// Attention, on the device.

@@ -3,7 +3,7 @@
 //! Shutdown, on SIGTERM or ctrl-c:
 //!
 //! 1. The engine drains: readiness fails, new and queued jobs are refused, running jobs finish. The socket stays open,
-//!   so that probes and clients get an answer. `drain_deadline` or a second signal aborts the running jobs.
+//!    so that probes and clients get an answer. `drain_deadline` or a second signal aborts the running jobs.
 //! 2. The socket is closed to new requests, and open responses are written to their end, for a few seconds at most.
 //! 3. The process ends.
 

@@ -2,7 +2,8 @@
 //! checked.
 //!
 //! Contract: a source is given as an object `source`, or by `source_prompt` with its other fields beside those of the
-//! call. In both forms problems name a field by its path in the object.
+//! call. In both forms problems name a field by its path in the object. Calls that have no other prompt also take all
+//! fields at the top of the body ([`SourcePlace::Top`]), and problems then name them by their own names.
 
 use serde_json::json;
 

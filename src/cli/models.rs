@@ -1,4 +1,4 @@
-//! `reprompt models`: what the model knows, as `GET /v1/models` answers it.
+//! `reprompt models`: the model's words, presets, defaults and examples, as `GET /v1/models` answers them.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;

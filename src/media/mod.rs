@@ -1,4 +1,7 @@
-//! Image files: writing and reading PNG, JPEG and WebP, base64, heat maps, contact sheets.
+//! Image files: encoding and decoding PNG, JPEG and WebP, base64, heat maps, contact sheets.
+//!
+//! Contract: pure functions on pixels and bytes. The same image and settings give the same file. Files are decoded
+//! within limits on sides and memory.
 
 mod contact_sheet;
 mod heat;

@@ -128,7 +128,7 @@ async fn the_receiver_gets_the_job_signed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_taken_is_sent_again_and_then_given_up() {
+async fn a_webhook_that_is_not_accepted_is_retried_a_limited_number_of_times() {
     let (origin, mut receiver) = receiver().await;
     let service = service(&origin, JobLimits::default()).await;
     submit(&service, &format!("{origin}/down")).await;
@@ -166,7 +166,7 @@ async fn a_webhook_does_not_go_where_the_receiver_points() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_that_end_otherwise_are_told_of_too() {
+async fn jobs_that_fail_or_are_cancelled_are_sent_too() {
     let (origin, mut receiver) = receiver().await;
     let service = service(&origin, JobLimits::default()).await;
     let long =

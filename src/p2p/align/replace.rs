@@ -2,7 +2,7 @@
 //!
 //! Contract: prompts of as many words; the matrix is that of `get_replacement_mapper_` (`seq_aligner.py`), number for
 //! number. Two of its habits look like mistakes and are kept, because a published edit depends on them: after the
-//! last differing word a target token maps to its own position, not to where its word stood in the source; and where
+//! last differing word a target token maps to its own position, not to the position of its word in the source; and if
 //! the target has fewer tokens, the last columns stay zero.
 
 use crate::p2p::align::alignment::{AlignedWords, Alignment, Relation, spread};

@@ -1,4 +1,4 @@
-//! Retries of webhooks.
+//! Retries of webhooks: a limited number, with exponentially growing waits and jitter.
 
 use std::future::Future;
 use std::time::Duration;
@@ -24,8 +24,7 @@ pub enum Attempt {
     Failed(String),
 }
 
-/// Makes attempts until one is delivered or rejected, or there were [`ATTEMPTS`]. No attempt begins after `limit`, once
-/// that is set.
+/// Makes attempts until one is delivered or rejected, [`ATTEMPTS`] at most.
 ///
 /// # Errors
 /// Why the last attempt failed.

@@ -1,4 +1,4 @@
-//! API keys, as hashes: read from text, found in constant time.
+//! The API keys in force, as hashes: parsed from text, found in constant time.
 //!
 //! A line is a key, or a name and a key separated by white space; a `#` at the beginning or after white space starts a
 //! comment. A key is written as it is, or as `sha256:` and the hash of its bytes in hexadecimal. Keys are long random

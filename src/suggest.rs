@@ -1,9 +1,9 @@
-//! "Did you mean": the known name that is most like an unknown one.
+//! "Did you mean": the valid name that is most similar to an unknown one.
 
-/// Names that are less alike than this (by Jaro and Winkler, 1 is equal) are not suggested.
+/// The least similarity (Jaro-Winkler, 1 is equal) of a suggestion.
 const MIN_SIMILARITY: f64 = 0.85;
 
-/// The known name that is most like this one, if any is like it. Case does not count, and `-` is the same as `_`.
+/// The valid name that is most similar to this one, if any is similar enough. Case is ignored, and `-` equals `_`.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |name: &str| name.to_lowercase().replace('-', "_");
     let name = plain(name);

@@ -1,8 +1,8 @@
 //! Locking without poison.
 //!
-//! Contract: every value behind a lock of this crate is left whole by whoever panics while holding it: it is changed by
-//! single assignments, or by collections that keep their invariants. So poison tells nothing, and a panic in one request
-//! must not fail all others.
+//! Contract: every value behind a lock of this crate stays valid if a thread panics while it holds the lock: it is
+//! changed by single assignments, or by collections that keep their invariants. So poison carries no information, and a
+//! panic in one request must not fail all others.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -1,4 +1,4 @@
-//! Settings of the API.
+//! Settings of the API, as the command line makes them from the configuration.
 
 use crate::api::delivery::jobs::JobLimits;
 use crate::api::delivery::webhooks::WebhookConfig;
@@ -11,6 +11,6 @@ pub struct ApiConfig {
     pub jobs: JobLimits,
     /// Keys, rates and limits.
     pub guard: GuardConfig,
-    /// Webhooks; `None`: none are sent.
+    /// Webhooks; `None`: webhooks are not sent.
     pub webhooks: Option<WebhookConfig>,
 }

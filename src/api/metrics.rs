@@ -1,4 +1,4 @@
-//! Metrics of the HTTP service.
+//! The metrics of the HTTP service.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 

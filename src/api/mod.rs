@@ -1,12 +1,15 @@
-//! HTTP. Nothing here sees a tensor.
+//! The HTTP API. Nothing here sees a tensor.
+//!
+//! A request passes `transport`, `routes` and `guard`, is read and prepared in `operations`, and its answer reaches the
+//! client through `delivery`.
 //!
 //! - [`routes`]: the table of endpoints and the router; [`state`]: what handlers share
 //! - [`transport`]: connections, request ids, bodies, headers, content negotiation
-//! - [`guard`]: API keys, rate limits, CORS, timeouts
-//! - `fields`: fields of requests, as tables
-//! - [`operations`]: of each call its request, its handler and its response; [`wire`]: schemas of values in answers
+//! - [`guard`]: API keys, rate limits, job limits, CORS, timeouts
+//! - `fields`: the fields of requests, as tables
+//! - [`operations`]: the request, the handler and the response of each call; [`wire`]: schemas of values in answers
 //! - [`delivery`]: how answers reach clients
-//! - [`problem`]: everything that can go wrong, in one table
+//! - [`problem`]: error codes and problem documents
 //! - [`openapi`]: the contract; [`assets`]: the playground and the contract's page
 
 pub(crate) mod assets;

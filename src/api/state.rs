@@ -1,8 +1,10 @@
-//! What handlers share.
+//! The state that all handlers share. Its fields are dropped in order: jobs before the engines that run them.
 
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use tokio::time::{Instant, timeout_at};
 
 use crate::api::config::ApiConfig;
 use crate::api::delivery::jobs::Jobs;
@@ -12,14 +14,14 @@ use crate::api::metrics::HttpMetrics;
 use crate::engine::{Engine, ModelRegistry};
 use crate::telemetry::metrics::MetricsRegistry;
 
-/// What handlers share.
+/// The state that all handlers share.
 #[derive(Debug)]
 pub struct AppState {
     /// Jobs that outlive their requests.
     pub jobs: Jobs,
     /// Keys, rates and limits.
     pub guard: Arc<Guard>,
-    /// Delivers webhooks, where hosts are configured.
+    /// Delivers webhooks, if hosts are configured.
     pub webhooks: Option<Arc<Webhooks>>,
     /// Metrics of HTTP.
     pub metrics: Arc<HttpMetrics>,
@@ -29,7 +31,7 @@ pub struct AppState {
     pub started: SystemTime,
     /// The engine of the default model.
     pub engine: Arc<Engine>,
-    /// All engines, by model; dropped last, because an engine waits for the jobs that those above hold.
+    /// All engines, by model. Dropped last, because dropping an engine waits for its jobs, which the fields above hold.
     pub models: ModelRegistry,
 }
 
@@ -37,7 +39,7 @@ impl AppState {
     /// The state of a service. Call it within a tokio runtime.
     ///
     /// # Errors
-    /// Where webhooks cannot be sent from this machine, or the registry has metrics of these names.
+    /// If webhooks cannot be sent from this machine, or the registry has metrics of these names.
     pub fn new(engine: Engine, config: ApiConfig, registry: MetricsRegistry) -> io::Result<Self> {
         let metrics = Arc::new(HttpMetrics::register(&registry).map_err(io::Error::other)?);
         let webhooks = config.webhooks.map(|webhooks| Webhooks::new(webhooks, metrics.webhooks.clone())).transpose()?;
@@ -59,5 +61,23 @@ impl AppState {
             engine: Arc::clone(models.default_engine()),
             models,
         })
+    }
+
+    /// Waits until no job runs and no webhook is pending, until `limit` at most. Retries of webhooks that would begin
+    /// later are given up. How many webhooks are still pending then.
+    pub async fn finish(&self, limit: Instant) -> usize {
+        let webhooks = self.webhooks.as_deref();
+        if let Some(webhooks) = webhooks {
+            webhooks.stop_at(limit);
+        }
+        let idle = async {
+            self.jobs.idle().await;
+            if let Some(webhooks) = webhooks {
+                webhooks.idle().await;
+            }
+        };
+        // What is left is counted.
+        let _ = timeout_at(limit, idle).await;
+        webhooks.map_or(0, Webhooks::pending)
     }
 }

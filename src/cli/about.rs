@@ -1,4 +1,5 @@
-//! `reprompt completions` and `reprompt man`: what the description of the flags is good for beyond `--help`.
+//! `reprompt completions` and `reprompt man`: shell completions and manual pages, made from the definition of the
+//! flags.
 
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};

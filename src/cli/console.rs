@@ -1,7 +1,7 @@
 //! Output of commands for people and programs.
 //!
-//! Contract: a reader of standard output who has gone ends the command with an error, not with a panic; a reader of
-//! standard error is not missed.
+//! Contract: if standard output is closed, the command ends with an error, not with a panic; a closed standard error is
+//! ignored.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};

@@ -7,8 +7,8 @@ use crate::config::{CPU_DTYPES, ConfigError, DeviceChoice, DtypeChoice, Settings
 /// The device, opened, and the type of numbers that it computes in.
 ///
 /// # Errors
-/// A GPU that was asked for by name cannot be opened, or the device that there is cannot compute in the type that was
-/// asked for. The error names the key.
+/// If a GPU that was selected by its number cannot be opened, or the device cannot compute in the selected type. The
+/// error names the key.
 pub(crate) fn chosen(settings: &Settings) -> Result<(Device, DType), ConfigError> {
     let device = match settings.device {
         DeviceChoice::Cpu => Device::Cpu,

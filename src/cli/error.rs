@@ -1,4 +1,4 @@
-//! Why a command did not do its work, and how the process ends then.
+//! Why a command failed, and the exit code of each reason.
 
 use crate::config::ConfigError;
 use crate::diffusion::ModelError;

@@ -1,8 +1,10 @@
-//! The command line: `serve` (also without a word), `edit`, `align`, `models`, and what describes the program itself.
+//! The command line: `serve` (also without a command), `edit`, `align`, `models`, and commands that describe the
+//! program itself.
 //!
-//! - `edit`, `align`, `models`: as the calls of the HTTP API, without a server
+//! - `edit`, `align`, `models`: the same as the calls of the HTTP API, without a server
 //! - `serve`, `signals`: the service, until it is shut down
-//! - `settings`, `device`: the model and the device; `flags`: names of flags; `console`: output; `error`: errors and exit codes
+//! - `settings`, `device`: the model and the device; `flags`: names of flags; `console`: output; `error`: errors and
+//!   exit codes
 //! - `about`: completions and man pages, from the flags' own description
 
 mod about;

@@ -1,4 +1,4 @@
-//! `reprompt models`: what the model knows, as `GET /v1/models` answers it.
+//! `reprompt models`: the model's words, presets, defaults and examples, as `GET /v1/models` answers them.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -77,7 +77,7 @@ fn text(model: &ModelResponse, flags: &str) -> String {
     }
     text.push_str("windows by kind of edit (cross-attention, self-attention):\n");
     let kinds = model.presets.iter().map(|(kind, windows)| (kind.as_str(), windows));
-    let otherwise = if model.presets.is_empty() { "all" } else { "other" };
+    let otherwise = if model.presets.is_empty() { "all" } else { "any other" };
     for (kind, windows) in kinds.chain([(otherwise, &defaults.windows)]) {
         let [cross, own] =
             [windows.cross_replace_steps, windows.self_replace_steps].map(|[lo, hi]| format!("{lo} to {hi}"));

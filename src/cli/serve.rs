@@ -1,8 +1,12 @@
 //! `reprompt serve`: the HTTP service until it is shut down.
 //!
-//! Its end: readiness goes down first, and the socket stays open, so that probes see it and new work is refused with a
-//! reason; what was taken is finished; then the socket is closed, answers are written to their end, and the process
-//! ends. `drain_deadline` and a second signal cut this short.
+//! Shutdown, on SIGTERM or ctrl-c:
+//!
+//! 1. The engine drains: readiness fails, new and queued jobs are refused, running jobs finish. The socket stays open,
+//!    so that probes and clients get an answer. `drain_deadline` or a second signal aborts the running jobs.
+//! 2. Results are written down and webhooks delivered, within the deadline.
+//! 3. The socket is closed to new requests, and open responses are written to their end, for a few seconds at most.
+//! 4. The process ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +15,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
+use tokio::time::Instant;
 
 use crate::api;
 use crate::api::operations::models::check_examples;
@@ -41,11 +46,13 @@ Exit codes:
 
 /// Connections to metrics and probes at once: some scrapers, and the platform.
 const OPERATIONS_CONNECTIONS: usize = 64;
-/// How long answers may take to be written once there is no more work.
+/// How long the remaining responses may take to be written once no job is left.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
+/// Bounds the configured deadline, so that adding it to an instant cannot overflow.
+const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Serves. The socket is open while the model is loading, so that probes find it; a model that cannot be loaded
-/// ends the process.
+/// Serves until shutdown. The socket is open while the model is being loaded, so that probes get an answer; a model
+/// that cannot be loaded ends the process.
 pub fn run(settings: &Settings) -> Result<(), CliError> {
     prepare();
     let _traces = telemetry::start_with_traces(settings.log_format, settings.otlp_endpoint.as_deref())?;
@@ -64,20 +71,20 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
     let registry = registry.map_err(CliError::io("cannot register metrics"))?;
     let (engine, loaded) = start_engine(settings, &registry)?;
     let config = api_config(settings)?;
-    tell_who_may_call(settings, &config);
+    log_access(settings, &config);
     let state = {
-        // What the state watches over by itself are tasks of this runtime.
+        // The state spawns tasks on this runtime.
         let _entered = runtime.enter();
         Arc::new(AppState::new(engine, config, registry).map_err(CliError::io("cannot send webhooks"))?)
     };
     let result = runtime.block_on(async {
         if let Some(listener) = operations {
-            tell_address("metrics on", &listener)?;
+            log_address("metrics on", &listener)?;
             tokio::spawn(serve_operations(listener, Arc::clone(&state), settings.header_timeout));
         }
         serve(listener, &state, loaded, settings).await
     });
-    // Tasks go before the engine: they hold jobs, and the engine waits for its worker, which waits for jobs.
+    // Tasks are dropped before the engine: they hold jobs, and dropping the engine waits for its jobs.
     drop(runtime);
     result
 }
@@ -95,8 +102,8 @@ fn start_engine(settings: &Settings, registry: &MetricsRegistry) -> Result<(Engi
     Engine::start_with(config, parts, load).map_err(CliError::io("cannot start the worker"))
 }
 
-/// Says once how far the service is open.
-fn tell_who_may_call(settings: &Settings, config: &ApiConfig) {
+/// Logs who may call the service.
+fn log_access(settings: &Settings, config: &ApiConfig) {
     match &config.guard.keys {
         Some(keys) => {
             let (file, ring) = (keys.path().display(), keys.ring());
@@ -112,19 +119,21 @@ fn tell_who_may_call(settings: &Settings, config: &ApiConfig) {
     }
 }
 
-fn tell_address(what: &str, listener: &TcpListener) -> Result<(), CliError> {
+/// Logs an address that is listened on.
+fn log_address(what: &str, listener: &TcpListener) -> Result<(), CliError> {
     let address = listener.local_addr().map_err(CliError::io("listen"))?;
     tracing::info!("{what} http://{address}");
     Ok(())
 }
 
-/// Serves metrics and probes for as long as there is a runtime, also while the service drains.
+/// Serves metrics and probes until the process ends, also while the service drains.
 async fn serve_operations(listener: TcpListener, state: Arc<AppState>, head: Duration) {
     let open = state.metrics.connections.with(Listener::Metrics);
     let limits = ConnectionLimits { connections: OPERATIONS_CONNECTIONS, head };
     connections::serve(listener, api::metrics_router(state), limits, open, std::future::pending()).await;
 }
 
+/// Serves the API until shutdown or failure.
 async fn serve(
     listener: TcpListener,
     state: &Arc<AppState>,
@@ -132,30 +141,39 @@ async fn serve(
     settings: &Settings,
 ) -> Result<(), CliError> {
     let mut signals = Signals::catch().map_err(CliError::io("cannot catch signals"))?;
-    tell_address("listening on", &listener)?;
+    log_address("listening on", &listener)?;
     let (close, closed) = oneshot::channel::<()>();
     let limits = ConnectionLimits { connections: settings.max_connections, head: settings.header_timeout };
     let metrics = &state.metrics;
     metrics.connections_limit.set(i64::try_from(limits.connections).unwrap_or(i64::MAX));
     let (router, open) = (api::router(Arc::clone(state)), metrics.connections.with(Listener::Api));
     let mut server = tokio::spawn(connections::serve(listener, router, limits, open, async {
-        // A sender that is gone closes too.
+        // A dropped sender closes the socket too.
         let _ = closed.await;
     }));
-    tokio::select! {
+    let limit = tokio::select! {
         biased;
         error = failure(loaded, &state.engine) => return Err(error),
         ended = &mut server => return Err(server_failure(ended)),
-        drained = told_to_end(&mut signals, &state.engine, settings.drain_deadline) => {
-            if drained == Drained::CutShort {
+        drained = drain_on_signal(&mut signals, &state.engine, settings.drain_deadline) => match drained {
+            Drained::Idle { limit } => limit.max(Instant::now() + ANSWER_GRACE),
+            Drained::CutShort => {
                 state.engine.abort();
-                // Waiting clients get their error when the step in progress is done.
+                // Clients get their error once the step in progress is done.
                 let _ = tokio::time::timeout(ANSWER_GRACE, state.engine.idle()).await;
+                Instant::now() + ANSWER_GRACE
             }
         }
+    };
+    // Jobs without an open request may have a result to be written down, and a webhook to be sent.
+    let undelivered = tokio::select! {
+        biased;
+        pending = state.finish(limit) => pending,
+        _ = signals.next() => state.finish(Instant::now() + ANSWER_GRACE).await,
+    };
+    if undelivered > 0 {
+        tracing::warn!(webhooks = undelivered, "shutting down with webhooks undelivered");
     }
-    // Jobs without an open request may have a webhook to send, or a result to be written down.
-    let _ = tokio::time::timeout(ANSWER_GRACE, state.jobs.idle()).await;
     drop(close);
     tokio::select! {
         _ = &mut server => tracing::info!("all responses were written"),
@@ -168,15 +186,19 @@ async fn serve(
 /// How draining ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Drained {
-    /// There is no more work.
-    Idle,
-    /// There is, but it is aborted.
+    /// No job is left, before the deadline.
+    Idle {
+        /// The deadline.
+        limit: Instant,
+    },
+    /// Running jobs are to be aborted.
     CutShort,
 }
 
-/// Waits for the signal to end, and for what the engine has taken.
-async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration) -> Drained {
+/// Waits for a signal, then drains the engine until no job is left, the deadline passes or a second signal comes.
+async fn drain_on_signal(signals: &mut Signals, engine: &Engine, deadline: Duration) -> Drained {
     let signal = signals.next().await;
+    let limit = Instant::now() + deadline.min(LONGEST_DRAIN);
     engine.drain();
     tracing::info!(
         signal,
@@ -185,15 +207,16 @@ async fn told_to_end(signals: &mut Signals, engine: &Engine, deadline: Duration)
     );
     let why = tokio::select! {
         biased;
-        () = engine.idle() => return Drained::Idle,
-        () = tokio::time::sleep(deadline) => "drain_deadline has passed",
+        () = engine.idle() => return Drained::Idle { limit },
+        () = tokio::time::sleep_until(limit) => "drain_deadline has passed",
         _ = signals.next() => "a second signal",
     };
     tracing::warn!(jobs = engine.unfinished(), why, "shutting down before all jobs have finished: jobs are aborted");
     Drained::CutShort
 }
 
-/// Waits for what ends the service without having been asked: a model that cannot be loaded, a worker that ends.
+/// Waits for a failure that ends the service: a model that cannot be loaded (its examples included), or a worker that
+/// has ended.
 async fn failure(loaded: Loaded, engine: &Engine) -> CliError {
     if let Ok(Err(error)) = loaded.await {
         return error.into();

@@ -1,4 +1,4 @@
-//! What a command computes with: which model, where, in what; from flags and variables, or from all settings.
+//! The model, the device and the engine's configuration of a command, from flags and variables or from all settings.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ pub fn of_command(model: &ModelArgs, computing: Option<&ComputingArgs>, jobs: us
     Settings::new(given, &Options::default())
 }
 
-/// Settles how tensors are computed and kept. The first thing that a command does: it must find no other thread.
+/// Sets up memory and threads of the process. To be called first, before any other thread exists.
 pub fn prepare() {
     // Kernels share their work among the engine's own threads. What is left to candle are small operations, for which
     // its threads wait for each other longer than they work.

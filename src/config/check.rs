@@ -80,7 +80,7 @@ fn check_numbers(settings: &Settings) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Without API keys the service listens on this machine alone, unless it is told otherwise explicitly.
+/// Without API keys the service listens on the loopback interface only, unless `insecure` is set.
 fn check_listen(settings: &Settings) -> Result<(), ConfigError> {
     let is_loopback = settings.listen.ip().to_canonical().is_loopback();
     if is_loopback || settings.insecure || settings.api_keys_file.is_some() {

@@ -1,8 +1,8 @@
-//! The one table of keys: for each its help, its type, its default, its variable, and what its value is called.
+//! The one table of keys: the help, type, default, variable and value name of each.
 //!
-//! [`Options`] is what one place gives (flags and variables through clap, the file through serde), [`Settings`] the
-//! values that hold. A key is a line of the table and a paragraph of `config/default.toml`; its flag is its name with
-//! dashes. What a value must fulfil beyond its type stands in `check`.
+//! [`Options`] are the values that one origin gives (flags and variables through clap, the file through serde),
+//! [`Settings`] the values in force. A key is a line of the table and a paragraph of `config/default.toml`; its flag is
+//! its name with dashes. `check` has the conditions on values beyond their types.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

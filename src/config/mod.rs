@@ -1,7 +1,7 @@
 //! Configuration: defaults < file < environment < flags.
 //!
 //! - `keys`: the one table of keys, from which [`Options`] and [`Settings`] are made
-//! - `values`: the types of values; `check`: what they must fulfil
+//! - `values`: the types of values; `check`: conditions on values beyond their types
 //! - `unknown`: unknown keys and variables, and which one may have been meant
 
 mod check;

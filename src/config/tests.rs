@@ -1,4 +1,4 @@
-//! The configuration's specification.
+//! The specification of the configuration: origins of values, their order, and errors.
 
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ fn without_keys_only_this_machine_is_listened_to_unless_that_is_wanted() {
 fn the_production_configuration_is_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/production.toml");
     let options = Options::from_file(&path).unwrap();
-    // What lies on the machine that it is for lies elsewhere here.
+    // Paths on the machine that the file is for are replaced by paths that exist here.
     let folder = tempfile::tempdir().unwrap();
     let here = |name: &str, content: &str| {
         let path = folder.path().join(name);
@@ -139,7 +139,7 @@ fn the_production_configuration_is_one() {
 }
 
 #[test]
-fn what_is_shown_can_be_read_again_and_tells_where_it_came_from() {
+fn shown_settings_can_be_read_again_and_say_where_they_come_from() {
     let file = file("max_jobs = 7\njob_ttl = \"2h 5m\"\njob_result_bytes = 1000000001").unwrap();
     let given = ["reprompt", "--session-ttl", "36h", "--recordings-dir", "/a \"quoted\" folder", "--insecure"];
     let matches = Options::augment_args(clap::Command::new("reprompt")).get_matches_from(given);

@@ -1,7 +1,7 @@
-//! Unknown keys of the file and unknown variables of the environment: typos.
+//! Unknown keys of the file and unknown variables of the environment, with the one that may have been meant.
 //!
-//! Contract: an unknown key is an error. An unknown variable is a warning, because other programs may set one with our
-//! prefix: for a service called `reprompt` container platforms set `REPROMPT_PORT` and more like it.
+//! Contract: an unknown key is an error. An unknown variable is a warning, because other programs may set variables
+//! with this prefix: container platforms set `REPROMPT_PORT` and the like for a service named `reprompt`.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Types of values: how one is given, and how it is shown.
+//! Types of values: how one is parsed, and how it is shown.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,15 +15,15 @@ use crate::telemetry::LogFormat;
 
 /// A value of [`Settings`](crate::config::Settings).
 pub trait Setting: Sized {
-    /// As flags, variables and the file give it.
+    /// The type in flags, variables and the file.
     type Given;
 
     /// From what is given.
     fn from_given(given: Self::Given) -> Self;
-    /// As it stands in a file; `None` where it is not set.
+    /// As it is written in a file; `None` if it is not set.
     fn shown(&self) -> Option<toml::Value>;
 
-    /// What flags give in several goes, of values that may be given so.
+    /// Joins the values of a flag that is given several times.
     fn joined(_: &ArgMatches, _key: &str) -> Option<Self::Given> {
         None
     }
@@ -74,7 +74,7 @@ fn name(value: &impl ValueEnum) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// In the largest unit that has no fraction: `Display` rounds, and what is shown shall mean the same when it is read.
+/// In the largest unit without a fraction, because `Display` rounds and the shown value must parse to the same value.
 fn exact_size(size: &ByteSize) -> String {
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units.into_iter().find(|(_, shift)| size.0 > 0 && size.0.trailing_zeros() >= *shift);

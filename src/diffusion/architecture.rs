@@ -1,4 +1,5 @@
-//! What editing has to know of an architecture: which attention maps it is about, and how its layers are grouped.
+//! The properties of an architecture that editing depends on: which attention maps are used, and how layers are
+//! grouped.
 //!
 //! Contract: everything here follows from the UNet's configuration. Recording layouts take it over; there are no such
 //! numbers elsewhere.
@@ -23,8 +24,8 @@ pub struct ArchitectureProfile {
     pub grouping: SiteGrouping,
 }
 
-/// How the recorded attention layers of one kind are grouped. A group of a step is recorded, stored, read and replayed as a
-/// whole.
+/// How the recorded attention layers of one kind are grouped. A group of a step is recorded, stored, read and replayed
+/// as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SiteGrouping {
     /// All layers together: a step of a small model is a small file.

@@ -1,10 +1,10 @@
 //! The model: Stable Diffusion in the diffusers layout, on candle, with attention that a caller can control.
 //!
-//! [`Model`] holds everything that lives on the device; one thread owns it. [`ModelInfo`] is what the rest of the
-//! program knows of a model, and any thread may read it.
+//! [`Model`] holds everything that lives on the device; one thread owns it. [`ModelInfo`] has the properties
+//! of a model that the rest of the program uses; any thread may read it.
 //!
 //! - [`weights`]: model folders, and named tensors with checked shapes
-//! - [`profile`]: what a model's makers recommend; [`architecture`]: which of its attention editing is about
+//! - [`profile`]: what a model's makers recommend; [`architecture`]: which of its attention is edited
 //! - [`text`]: prompts to embeddings; [`conditioning`]: what the UNet reads of them
 //! - [`samplers`], [`noise`]: how latents go from noise to an image, and PyTorch's random numbers
 //! - [`unet`]: latents to noise; editing hooks into [`unet::AttentionControl`]
@@ -40,13 +40,13 @@ use unet::{AttentionSite, UNet};
 use vae::Vae;
 pub use weights::files::ModelFiles;
 
-/// What the program knows of a loaded model without touching the device.
+/// A loaded model's properties, which can be read without using the device.
 #[derive(Debug)]
 pub struct ModelInfo {
     /// Its name in answers.
     pub name: String,
-    /// BLAKE3 over its files, and over what it computes in where that is not f32, in hexadecimal: models with the same one
-    /// make the same images.
+    /// BLAKE3 over its files, and over what it computes in where that is not f32, in hexadecimal: models with the same
+    /// one make the same images.
     pub fingerprint: String,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
@@ -54,7 +54,7 @@ pub struct ModelInfo {
     pub schedule: NoiseSchedule,
     /// The one of a request that names none.
     pub default_sampler: SamplerName,
-    /// Which of its attention editing is about.
+    /// Which of its attention is edited.
     pub architecture: ArchitectureProfile,
     /// Suggested sampling settings.
     pub defaults: SamplingDefaults,
@@ -175,7 +175,7 @@ impl Model {
         self.text_encoders.embed(&padded)
     }
 
-    /// The noise that a seed stands for, `[1, channels, height / factor, width / factor]` for sides in pixels.
+    /// The noise of a seed, `[1, channels, height / factor, width / factor]` for sides in pixels.
     pub fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
         let (h, w) = self.latent_size(height, width);
         let channels = self.info.latent_channels;
@@ -188,7 +188,8 @@ impl Model {
         self.unet.sites(h, w)
     }
 
-    /// Latents `[images, channels, h, w]` -> each image's bytes, row by row, RGB. An image does not depend on the others.
+    /// Latents `[images, channels, h, w]` -> each image's bytes, row by row, RGB. An image does not depend on the
+    /// others.
     pub fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {
         let count = latents.dim(0)?;
         if self.compute.device.is_cpu() && count > 1 {

@@ -1,6 +1,6 @@
 //! `reprompt.json`, an optional file beside the diffusers files: what the makers of a model recommend.
 //!
-//! Contract: sampling settings are validated here. Presets and examples are kept as they stand in the file; the modules
+//! Contract: sampling settings are validated here. Presets and examples are kept as they are in the file; the modules
 //! that edit with them validate them when the model is loaded. An unknown key is an error.
 
 use std::collections::BTreeMap;
@@ -28,9 +28,9 @@ pub struct SamplingDefaults {
 pub struct Hints {
     /// Words that the model was trained on, by group; empty where the file has none.
     pub vocabulary: BTreeMap<String, Vec<String>>,
-    /// Windows of steps by kind of edit, as they stand in the file.
+    /// Windows of steps by kind of edit, as they are in the file.
     pub presets: Map<String, Value>,
-    /// Edits that show what the model can do, as they stand in the file.
+    /// Edits that show what the model can do, as they are in the file.
     pub examples: Vec<Map<String, Value>>,
 }
 

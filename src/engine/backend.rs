@@ -10,7 +10,7 @@ use crate::recordings::ValueBytes;
 
 /// A model on its device, as the worker's thread uses it.
 pub trait Backend {
-    /// What other threads may know of it.
+    /// Its properties, which other threads may read too.
     fn info(&self) -> &Arc<ModelInfo>;
 
     /// The device of its tensors.

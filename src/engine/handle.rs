@@ -225,7 +225,7 @@ impl Engine {
         Ok(handle)
     }
 
-    /// The estimated time until a queue slot becomes free, as a refused client is told to wait; a second at least.
+    /// The estimated time until a queue slot becomes free, which a refused client is asked to wait; a second at least.
     pub fn retry_after(&self) -> Duration {
         self.shared.next_free_in().max(SHORTEST_RETRY)
     }

@@ -17,7 +17,7 @@ use crate::recordings::{Recordings, StoreEvent};
 pub(crate) enum Event {
     /// A job was submitted.
     Job(Box<Ticket>),
-    /// The store has answered, or has done its work.
+    /// A report of the store's thread.
     Stored(StoreEvent),
     /// The engine was dropped: no more jobs will come.
     End,

@@ -124,7 +124,9 @@ impl PackedLinear {
     /// Where sizes do not fit together.
     pub fn forward(&self, x: &[f32], residual: Option<&[f32]>) -> Vec<f32> {
         // SAFETY: all of every output is written, and only what is written is read.
-        unsafe { filled(self.rows(x) * self.output, |out| forward_into(vec![Job { layer: self, x, residual, out }])) }
+        unsafe {
+            filled(self.rows(x) * self.output, |out| forward_into(vec![LayerCall { layer: self, x, residual, out }]))
+        }
     }
 
     /// Several layers on inputs of their own, at once; what comes out of each is `[rows, out]`.
@@ -135,8 +137,9 @@ impl PackedLinear {
         let lengths = inputs.iter().map(|(layer, x)| layer.rows(x) * layer.output);
         // SAFETY: all of every output is written below, and only what is written is read.
         let mut outputs: Vec<_> = lengths.map(|length| unsafe { filled(length, |_| {}) }).collect();
-        let jobs = inputs.iter().zip(&mut outputs).map(|((layer, x), out)| Job { layer, x, residual: None, out });
-        forward_into(jobs.collect());
+        let calls =
+            inputs.iter().zip(&mut outputs).map(|((layer, x), out)| LayerCall { layer, x, residual: None, out });
+        forward_into(calls.collect());
         outputs
     }
 
@@ -146,15 +149,15 @@ impl PackedLinear {
     }
 }
 
-/// A layer, what goes into it, and where what comes out goes.
-struct Job<'a> {
+/// A layer with its input and its output.
+struct LayerCall<'a> {
     layer: &'a PackedLinear,
     x: &'a [f32],
     residual: Option<&'a [f32]>,
     out: &'a mut [f32],
 }
 
-impl<'a> Job<'a> {
+impl<'a> LayerCall<'a> {
     fn product<T: Element>(self, input: &'a [T], weights: &'a Panels<T>) -> Product<'a, T> {
         let rows = Rows::dense(self.x.len() / self.layer.input, weights.depth());
         let added = Added { bias: self.layer.bias.as_deref(), rows_per_bias: 0, residual: self.residual };
@@ -163,15 +166,15 @@ impl<'a> Job<'a> {
     }
 }
 
-fn forward_into(jobs: Vec<Job<'_>>) {
+fn forward_into(calls: Vec<LayerCall<'_>>) {
     let (mut single, mut halves) = (Vec::new(), Vec::new());
-    for job in jobs {
-        match &job.layer.weight {
+    for call in calls {
+        match &call.layer.weight {
             Weight::F32(weight) => {
-                let x = job.x;
-                single.push(job.product(x, weight));
+                let x = call.x;
+                single.push(call.product(x, weight));
             }
-            Weight::Bf16(weight) => halves.push((job, weight)),
+            Weight::Bf16(weight) => halves.push((call, weight)),
         }
     }
     if !single.is_empty() {
@@ -181,26 +184,26 @@ fn forward_into(jobs: Vec<Job<'_>>) {
         return;
     }
     // Layers that come one behind the other often have one input.
-    let is_same = |a: &Job<'_>, b: &Job<'_>| std::ptr::eq(a.x, b.x) && a.layer.input == b.layer.input;
-    let sizes = halves.iter().enumerate().map(|(index, (job, weight))| {
-        let is_new = index == 0 || !is_same(&halves[index - 1].0, job);
-        if is_new { job.layer.rows(job.x) * weight.depth() } else { 0 }
+    let is_same = |a: &LayerCall<'_>, b: &LayerCall<'_>| std::ptr::eq(a.x, b.x) && a.layer.input == b.layer.input;
+    let sizes = halves.iter().enumerate().map(|(index, (call, weight))| {
+        let is_new = index == 0 || !is_same(&halves[index - 1].0, call);
+        if is_new { call.layer.rows(call.x) * weight.depth() } else { 0 }
     });
     let sizes: Vec<_> = sizes.collect();
     with_scratch_bf16(sizes.iter().sum(), |scratch| {
         let mut rest = scratch;
         let mut inputs: Vec<&[u16]> = Vec::new();
-        for ((job, weight), size) in halves.iter().zip(sizes) {
+        for ((call, weight), size) in halves.iter().zip(sizes) {
             if size > 0 || inputs.is_empty() {
                 let (input, behind) = rest.split_at_mut(size);
-                to_bf16_rows(job.x, job.layer.input, weight.depth(), input);
+                to_bf16_rows(call.x, call.layer.input, weight.depth(), input);
                 inputs.push(input);
                 rest = behind;
             } else if let Some(&last) = inputs.last() {
                 inputs.push(last);
             }
         }
-        let products = halves.into_iter().zip(inputs).map(|((job, weight), input)| job.product(input, weight));
+        let products = halves.into_iter().zip(inputs).map(|((call, weight), input)| call.product(input, weight));
         multiply_all(products.collect());
     });
 }

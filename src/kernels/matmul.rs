@@ -77,8 +77,8 @@ pub enum Output {
     Geglu,
 }
 
-/// Which column of a gated layer's weight `[2 * inner]` stands at a column of its panels, so that a value and its gate come
-/// out of one pass; `None` where nothing does.
+/// Which column of a gated layer's weight `[2 * inner]` is at a column of its panels, so that a value and its gate come
+/// out of one pass; `None` for a column of padding.
 pub fn geglu_column(column: usize, inner: usize) -> Option<usize> {
     let value = column / PANEL * LANES + column % LANES;
     let is_gate = column % PANEL >= LANES;

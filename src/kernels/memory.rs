@@ -1,8 +1,8 @@
 //! What the allocator does with memory that was freed.
 //!
-//! A pass of the network frees and takes the same megabytes hundreds of times a second. An allocator that gives pages
-//! back to the system meanwhile has them cleared again at their next use, which took a sixth of a pass. So they are kept for some
-//! seconds, and given back when there is nothing to do.
+//! A pass of the network frees and takes the same megabytes hundreds of times a second. An allocator that returns pages
+//! to the system meanwhile has them cleared again at their next use, which took a sixth of a pass. So freed pages are
+//! kept for some seconds, and returned when the worker is idle.
 
 #![allow(unsafe_code)]
 
@@ -20,8 +20,8 @@ pub fn keep_freed() {
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, KEPT_FOR) }
 }
 
-/// Gives freed memory of this thread back to the system.
-pub fn give_back_freed() {
+/// Returns freed memory of this thread to the system.
+pub fn return_freed() {
     // SAFETY: it may be called at any time, from any thread.
     unsafe { libmimalloc_sys::mi_collect(true) }
 }

@@ -117,7 +117,8 @@ pub struct Panels<T> {
 }
 
 impl<T: Element> Panels<T> {
-    /// Lays a matrix out. `depth` must be a multiple of [`Element::GROUP`]; `number` gives what stands at a depth and a column.
+    /// Lays a matrix out. `depth` must be a multiple of [`Element::GROUP`]; `number` gives the number at a depth and a
+    /// column.
     ///
     /// # Panics
     /// Where `depth` is no such multiple.
@@ -161,7 +162,7 @@ impl<T: Element> Panels<T> {
     /// The number at a depth and a column.
     ///
     /// # Panics
-    /// Where there is none.
+    /// If there is no such number.
     pub fn at(&self, depth: usize, column: usize) -> T {
         self.panel(column / PANEL)[(depth / T::GROUP * PANEL + column % PANEL) * T::GROUP + depth % T::GROUP]
     }

@@ -1,10 +1,10 @@
 //! The threads that kernels share their work among.
 //!
-//! A [`Pool`] belongs to the thread that [enters](Pool::enter) it; kernels called on that thread divide their work among
-//! it and the pool's helpers, and on any other thread do all of it themselves. Work is cut into chunks whose results do
-//! not depend on which thread computes them, and the next free thread takes the next chunk: where the system preempts a
-//! helper, the threads that run do the rest. Helpers look for work for some microseconds before
-//! they sleep, since a network asks for hundreds of short operations in a row.
+//! A [`Pool`] belongs to the thread that [enters](Pool::enter) it; kernels called on that thread divide their work
+//! among it and the pool's helpers, and on any other thread do all of it themselves. Work is cut into chunks whose
+//! results do not depend on which thread computes them, and the next free thread takes the next chunk: where the system
+//! preempts a helper, the threads that run do the rest. Helpers look for work for some microseconds before they sleep,
+//! since a network asks for hundreds of short operations in a row.
 
 #![allow(unsafe_code)]
 
@@ -24,7 +24,8 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Pool>>> = const { RefCell::new(None) };
 }
 
-type Job<'a> = dyn Fn(usize) + Sync + 'a;
+/// Work that is cut into chunks; called once with the number of each.
+type Task<'a> = dyn Fn(usize) + Sync + 'a;
 
 /// Helpers for one thread.
 #[derive(Debug)]
@@ -35,12 +36,12 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Shared {
-    /// The number of jobs so far in the upper half, the chunks of the last one that are not taken yet in the lower.
+    /// The number of tasks so far in the upper half, the chunks of the last one that are not taken yet in the lower.
     state: AtomicU64,
     /// Chunks that are done.
     done: AtomicUsize,
-    /// The last job. Written only while no chunk of any job is taken and not done.
-    job: UnsafeCell<Option<*const Job<'static>>>,
+    /// The last task. Written only while no chunk of any task is taken and not done.
+    task: UnsafeCell<Option<*const Task<'static>>>,
     /// Whether a thread is in `run`.
     is_busy: AtomicBool,
     has_panicked: AtomicBool,
@@ -53,10 +54,10 @@ struct Sleeper {
     sleeps: AtomicBool,
 }
 
-// SAFETY: `job` is the one field that is not shareable by itself. It is written by the one thread in `run` (`is_busy`
-// excludes others), before it publishes chunks by a release store to `state`, and when all chunks of the job before are
-// done. It is read by threads that have taken a chunk by an acquiring exchange of `state`, before they mark it done. So no write is concurrent with a
-// read. What it points to may be used by several threads: `Job` is `Sync`.
+// SAFETY: `task` is the one field that is not shareable by itself. It is written by the one thread in `run` (`is_busy`
+// excludes others), before it publishes chunks by a release store to `state`, and when all chunks of the task before
+// are done. It is read by threads that have taken a chunk by an acquiring exchange of `state`, before they mark it
+// done. So no write is concurrent with a read. What it points to may be used by several threads: `Task` is `Sync`.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
@@ -73,7 +74,7 @@ impl Pool {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
             done: AtomicUsize::new(0),
-            job: UnsafeCell::new(None),
+            task: UnsafeCell::new(None),
             is_busy: AtomicBool::new(false),
             has_panicked: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
@@ -98,23 +99,24 @@ impl Pool {
         Entered(CURRENT.with(|current| current.replace(Some(self))))
     }
 
-    /// Calls `work` once with each number below `chunks`, which is at least 1, on whichever threads are free. False, with
-    /// nothing done, where the pool is at work already: for another thread, or for the one that asks from within a chunk.
-    fn run(&self, chunks: u32, work: &Job<'_>) -> bool {
+    /// Calls `work` once with each number below `chunks`, which is at least 1, on whichever threads are free. False,
+    /// with nothing done, where the pool is at work already: for another thread, or for the one that asks from within a
+    /// chunk.
+    fn run(&self, chunks: u32, work: &Task<'_>) -> bool {
         let shared = &self.shared;
         if shared.is_busy.swap(true, Ordering::Acquire) {
             return false;
         }
         let _busy = Busy(shared);
-        // SAFETY: only the lifetime is changed. It is not called after this function has ended: it ends when every chunk
-        // is done, and a thread that finds no chunk left does not read the job.
-        let job: *const Job<'static> = unsafe { std::mem::transmute(std::ptr::from_ref(work)) };
-        // SAFETY: all chunks of the job before are done, as this function has waited for them; see `Shared`.
-        unsafe { *shared.job.get() = Some(job) };
+        // SAFETY: only the lifetime is changed. It is not called after this function has ended: it ends when every
+        // chunk is done, and a thread that finds no chunk left does not read the task.
+        let task: *const Task<'static> = unsafe { std::mem::transmute(std::ptr::from_ref(work)) };
+        // SAFETY: all chunks of the task before are done, as this function has waited for them; see `Shared`.
+        unsafe { *shared.task.get() = Some(task) };
         shared.done.store(0, Ordering::Relaxed);
-        let jobs = (shared.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) & CHUNKS;
+        let tasks = (shared.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) & CHUNKS;
         // Sequentially consistent, as is what sleepers do: either they see this, or they are seen asleep.
-        shared.state.store((jobs << 32) | u64::from(chunks), Ordering::SeqCst);
+        shared.state.store((tasks << 32) | u64::from(chunks), Ordering::SeqCst);
         for (sleeper, helper) in shared.sleepers.iter().zip(&self.helpers) {
             if sleeper.sleeps.load(Ordering::SeqCst) {
                 wake(sleeper, helper.thread());
@@ -156,12 +158,12 @@ impl Shared {
                 Err(now) => state = now,
             }
         };
-        // SAFETY: a chunk is taken and not yet done, so the job is there and is not being written; see `Shared`. It
+        // SAFETY: a chunk is taken and not yet done, so the task is there and is not being written; see `Shared`. It
         // lives until that chunk is done, because `run` waits for it.
-        let job = unsafe { (*self.job.get()).map(|job| &*job) };
-        if let Some(job) = job {
+        let task = unsafe { (*self.task.get()).map(|task| &*task) };
+        if let Some(task) = task {
             // The chunk must be counted as done: `run` waits for it.
-            if catch_unwind(AssertUnwindSafe(|| job(usize::try_from(chunk).unwrap_or(0)))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| task(usize::try_from(chunk).unwrap_or(0)))).is_err() {
                 self.has_panicked.store(true, Ordering::Relaxed);
             }
         }
@@ -227,7 +229,8 @@ pub fn threads() -> usize {
 }
 
 /// Calls `work` once with each number below `chunks`, in any order, on the threads of the pool that this thread has
-/// entered. A call from within `work` is not shared any further, nor is one while the pool is at work for another thread.
+/// entered. A call from within `work` is not shared any further, nor is one while the pool is at work for another
+/// thread.
 pub fn for_each(chunks: usize, work: impl Fn(usize) + Sync) {
     let is_done = CURRENT.with_borrow(|pool| match (pool, u32::try_from(chunks)) {
         (Some(pool), Ok(count)) if count > 1 && pool.threads() > 1 => pool.run(count, &work),
@@ -238,7 +241,7 @@ pub fn for_each(chunks: usize, work: impl Fn(usize) + Sync) {
     }
 }
 
-/// Lets the next job in, also after a panic.
+/// Lets the next task in, also after a panic.
 struct Busy<'a>(&'a Shared);
 
 impl Drop for Busy<'_> {

@@ -11,7 +11,7 @@ use crate::media::text::{CHAR_WIDTH, LINE_HEIGHT, draw_line, wrap};
 pub const MARGIN: usize = 12;
 /// Pixels between a picture and its caption.
 pub const GAP: usize = 4;
-/// Minimum width of a cell in pixels; a narrower one has no room for words.
+/// Minimum width of a cell in pixels; a narrower one cannot hold words.
 pub const MIN_CELL: usize = 112;
 const MAX_COLUMNS: usize = 4;
 const MAX_LINES: usize = 6;
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_stand_in_their_cells_and_captions_below() {
+    fn pictures_are_in_their_cells_and_captions_below() {
         let images: Vec<Image> = [10, 20, 30, 40, 50].map(|value| grey(128, value)).to_vec();
         let caption = |at| if at == 4 { "a caption that takes two lines" } else { "short" };
         let pictures: Vec<Captioned> =

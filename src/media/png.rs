@@ -41,7 +41,7 @@ mod tests {
     use std::io::Cursor;
 
     #[test]
-    fn texts_stand_before_the_pixels_in_the_chunk_that_can_hold_them() {
+    fn texts_come_before_the_pixels_in_the_chunk_that_can_hold_them() {
         let texts = [
             Text { keyword: "parameters", text: "a caf\u{e9}\nSteps: 4".to_owned() },
             Text { keyword: "reprompt", text: "{\"prompt\":\"\u{732b}\"}".to_owned() },

@@ -18,8 +18,8 @@ pub const LINE_HEIGHT: usize = SIZE.val() + 2;
 /// Draws a line of text with its upper left corner at `(x, y)`.
 pub fn draw_line(image: &mut Image, (x, y): (usize, usize), text: &str, colour: [u8; 3]) {
     for (at, character) in text.chars().enumerate() {
-        let known = get_raster(character, WEIGHT, SIZE).or_else(|| get_raster('?', WEIGHT, SIZE));
-        let rows = known.iter().flat_map(|glyph| glyph.rows().enumerate());
+        let raster = get_raster(character, WEIGHT, SIZE).or_else(|| get_raster('?', WEIGHT, SIZE));
+        let rows = raster.iter().flat_map(|glyph| glyph.rows().enumerate());
         for (row, cover) in rows.flat_map(|(row, line)| line.iter().enumerate().map(move |pixel| (row, pixel))) {
             mix(image, (x + at * CHAR_WIDTH + cover.0, y + row), *cover.1, colour);
         }

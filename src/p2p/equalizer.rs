@@ -68,7 +68,7 @@ mod tests {
     const OFF: Window = Window { lo: 0.0, hi: 0.0 };
 
     #[test]
-    fn a_strength_stands_on_all_tokens_of_its_word_and_the_later_one_holds() {
+    fn a_strength_is_on_all_tokens_of_its_word_and_the_later_one_counts() {
         let entries = [("a", 3.0), ("chinchilla", -2.0), ("dog", 4.0), ("dog", 5.0)];
         let factors = factors_of(&entries, ON).expect("valid");
         assert_eq!(factors[..9], [1.0, 3.0, 5.0, 1.0, 3.0, -2.0, -2.0, -2.0, 1.0]);

@@ -13,7 +13,7 @@ use crate::p2p::error::{EditError, PromptSide};
 use crate::p2p::field::Field;
 use crate::p2p::prompt::{Prompt, WordRef};
 
-/// A word of a prompt, as it was asked for or as it stands there.
+/// A word of a prompt, as it was asked for or as it is written in the prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedWord {
     /// The word or phrase as it was asked for; the prompt's, where an index was.
@@ -29,7 +29,7 @@ pub struct NamedWord {
 pub struct HeatMap {
     /// `[positions]`, 0 to 1; 1 is the maximum. All 0 where nothing is attended to.
     pub values: Vec<f32>,
-    /// What 1 stands for: attention, summed over the steps that went in.
+    /// The attention of a value of 1, summed over the steps that went in.
     pub max: f32,
 }
 

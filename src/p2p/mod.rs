@@ -4,10 +4,10 @@
 //! The method edits an image by putting the source prompt's attention maps in place of the target prompt's. Every
 //! edit of the paper is linear in the attention probabilities and acts on the token axis, so an [`EditPlan`] comes
 //! down to two matrices a step ([`CrossInjection`]), a window of steps for self-attention, and the words of a local
-//! blend. This room does not know tensors, HTTP or models. A wrong request fails here, as an [`EditError`], before
+//! blend. This module has no tensors, no HTTP and no models. A wrong request fails here, as an [`EditError`], before
 //! anything runs; the error names the [`Field`] at fault.
 //!
-//! | room or file | holds |
+//! | module | content |
 //! | --- | --- |
 //! | `prompt` | a tokenized prompt, its words, and how a word is looked up |
 //! | `align` | the four ways to align two prompts |

@@ -1,7 +1,7 @@
-//! What is asked of an edit, beside its two prompts.
+//! The parameters of an edit, besides its two prompts.
 //!
-//! Contract: plain data. Words are as a person wrote them; [`EditPlan::new`](crate::p2p::EditPlan::new) looks them up and
-//! checks every range.
+//! Contract: plain data. Words are as a person wrote them; [`EditPlan::new`](crate::p2p::EditPlan::new) looks them up
+//! and checks every range.
 
 use crate::p2p::align::alignment::EditType;
 use crate::p2p::prompt::WordRef;
@@ -13,7 +13,8 @@ pub struct EditParams {
     /// How the prompts are aligned.
     pub edit_type: EditType,
     /// When cross-attention maps are injected; `None`: as the preset says that fits the edit, or during the first 0.8
-    /// of the steps (see [`Windows`](crate::p2p::Windows)). A window that was asked for must select a step, others need not.
+    /// of the steps (see [`Windows`](crate::p2p::Windows)). A window that was asked for must select a step, others need
+    /// not.
     pub cross_replace: Option<CrossReplaceSteps>,
     /// When self-attention maps are injected; `None`: likewise, or during the first 0.4 of the steps.
     pub self_replace: Option<Window>,

@@ -35,7 +35,7 @@ struct Pair {
     target: Tokenized,
     /// Source token, target token, number; none where the published function refuses.
     replacement_mapper: Option<Vec<(usize, usize, f32)>>,
-    /// The source token of every target token; -1 where there is none.
+    /// The source token of every target token; -1 for a target token without one.
     refinement_mapper: Vec<i64>,
     refinement_alphas: Vec<f32>,
 }

@@ -1,7 +1,7 @@
 //! What the tests of this module share: a toy tokenizer, short ways to write things, and prompts at random.
 //!
 //! The tokenizer cuts words into pieces of four letters (what is left after two pieces is the third) and makes every
-//! punctuation mark a token of its own; ids do not depend on case. It knows nothing of any model.
+//! punctuation mark a token of its own; ids do not depend on case. It does not depend on a model.
 
 use proptest::collection::{SizeRange, vec};
 use proptest::prelude::*;

@@ -1,8 +1,8 @@
 //! The attention of a source that edits read, step by step.
 //!
-//! A log is filled from wherever its steps come (the source's own run, a replay from the trajectory, files) and read
-//! by any number of edits, in any order, as soon as a step is there. A *kept* log holds all that is planned for it; a
-//! *streamed* one, for sources that are larger than memory, is a ring of a few steps ahead of its one reader.
+//! A log is written by the source's run, by replays and from the store, and read by any number of edits, in any order,
+//! as soon as a step is present. A *kept* log holds all that is planned for it. A *streamed* log, for a source whose
+//! attention exceeds the budget, has one reader and holds only the few steps that this is about to read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, RwLock};
@@ -60,7 +60,7 @@ pub struct LayerRecord {
 /// What is recorded of a group of layers at a step, by [`AttentionSite::index`](crate::diffusion::unet::AttentionSite).
 pub type GroupRecord = BTreeMap<usize, LayerRecord>;
 
-/// What there is of one step. A group is there as a whole or not at all.
+/// The attention of one step. A group is present as a whole or not at all.
 #[derive(Debug, Clone, Default)]
 pub struct StepAttention(BTreeMap<SiteGroup, Arc<GroupRecord>>);
 
@@ -70,17 +70,17 @@ pub struct AttentionLog {
     layout: Arc<RecordingLayout>,
     contexts: Arc<SourceContexts>,
     is_streamed: bool,
-    /// Where its tensors lie.
+    /// The device of its tensors.
     device: Device,
     inner: RwLock<Inner>,
-    /// Gives the bytes back when the last reader drops the log.
+    /// Returns the bytes when the last reader drops the log.
     reservation: Mutex<Reservation>,
 }
 
 #[derive(Debug)]
 struct Inner {
     steps: Vec<StepAttention>,
-    /// What bytes are reserved for: what is there, and what is still to come.
+    /// What bytes are reserved for: what is present, and what is still to be written.
     planned: Coverage,
     /// Of a streamed log: the step that its reader takes next.
     reader: usize,
@@ -101,15 +101,15 @@ impl AttentionLog {
         Self { layout, contexts, is_streamed: false, device, inner, reservation }
     }
 
-    /// A log for one reader, which drops a step when that is read; the reservation holds the bytes of [`RING_STEPS`] steps
-    /// and of the conditionings.
+    /// A log for one reader, which drops a step when that is read; the reservation holds the bytes of [`RING_STEPS`]
+    /// steps and of the conditionings.
     pub fn streamed(
         layout: Arc<RecordingLayout>,
         contexts: Arc<SourceContexts>,
         steps: usize,
-        room: (Device, Reservation),
+        placed: (Device, Reservation),
     ) -> Self {
-        Self { is_streamed: true, ..Self::kept(layout, contexts, Coverage::none(steps), steps, room) }
+        Self { is_streamed: true, ..Self::kept(layout, contexts, Coverage::none(steps), steps, placed) }
     }
 
     /// The conditionings of the source's prompts.
@@ -127,25 +127,26 @@ impl AttentionLog {
         self.read().steps.get(step).cloned().unwrap_or_default()
     }
 
-    /// Whether all that is needed of a step is there.
+    /// Whether all that is needed of a step is present.
     pub fn has(&self, step: usize, needs: GroupSet) -> bool {
         self.read().steps.get(step).is_some_and(|there| there.present().contains_all(needs))
     }
 
-    /// Whether a step may be written now: into a streamed log only when the reader is near.
+    /// Whether a step may be written now. A streamed log admits the step that its reader takes next, and the one after
+    /// it.
     pub fn admits(&self, step: usize) -> bool {
         !self.is_streamed || step < self.read().reader + RING_STEPS
     }
 
-    /// Adds groups of a step; those that are there stay.
-    pub fn put(&self, step: usize, found: StepAttention) -> Result<()> {
-        let found = found.on_device(&self.device)?;
+    /// Adds groups of a step; those that are present stay.
+    pub fn put(&self, step: usize, attention: StepAttention) -> Result<()> {
+        let attention = attention.on_device(&self.device)?;
         let mut inner = self.write();
         if self.is_streamed && step < inner.reader {
             return Ok(());
         }
         if let Some(there) = inner.steps.get_mut(step) {
-            there.add(found);
+            there.add(attention);
         }
         Ok(())
     }
@@ -165,7 +166,7 @@ impl AttentionLog {
         self.read().planned.clone()
     }
 
-    /// What is there.
+    /// What is present.
     pub fn present(&self) -> Coverage {
         let inner = self.read();
         Coverage::select(inner.steps.len(), |step| inner.steps[step].present())
@@ -179,7 +180,7 @@ impl AttentionLog {
         self.reserved().absorb(reservation);
     }
 
-    /// Gives back the bytes of what is planned and not there. To be called when no run fills the log any more.
+    /// Returns the bytes of what is planned and not present. To be called when nothing writes the log any more.
     pub fn settle(&self) {
         if self.is_streamed {
             return;
@@ -228,22 +229,22 @@ impl StepAttention {
         std::iter::once((group, record)).collect()
     }
 
-    /// The groups that are there.
+    /// The groups that are present.
     pub fn present(&self) -> GroupSet {
         self.0.keys().copied().collect()
     }
 
-    /// A group, where it is there.
+    /// A group, if it is present.
     pub fn group(&self, group: SiteGroup) -> Option<&GroupRecord> {
         self.0.get(&group).map(Arc::as_ref)
     }
 
-    /// A layer of a group, where that is there.
+    /// A layer of a group, if it is present.
     pub fn layer(&self, group: SiteGroup, layer: usize) -> Option<&LayerRecord> {
         self.group(group)?.get(&layer)
     }
 
-    /// The same where the edit is computed, copied only where it lies elsewhere.
+    /// The same on the device of an edit; copied only if it is elsewhere.
     pub fn on_device(self, device: &Device) -> Result<Self> {
         // On the CPU everything is where it is needed.
         if device.is_cpu() { Ok(self) } else { self.moved_to(device) }
@@ -253,21 +254,21 @@ impl StepAttention {
         self.map(|tensor| tensor.to_device(device))
     }
 
-    /// Of this, the groups that are needed.
+    /// Only the groups that are needed.
     #[must_use]
     pub fn only(mut self, needs: GroupSet) -> Self {
         self.0.retain(|group, _| needs.contains(*group));
         self
     }
 
-    /// Adds the groups that are not there yet.
-    fn add(&mut self, found: Self) {
-        for (group, record) in found.0 {
+    /// Adds the groups that are not present yet.
+    fn add(&mut self, other: Self) {
+        for (group, record) in other.0 {
             self.0.entry(group).or_insert(record);
         }
     }
 
-    /// The same with other tensors, made one by one of its own, always in the same order.
+    /// The same with each tensor replaced by what `make` makes of it, always in the same order.
     pub fn map(&self, mut make: impl FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
         let mut made = Self::default();
         for (group, record) in &self.0 {

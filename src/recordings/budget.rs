@@ -11,7 +11,7 @@ use crate::recordings::place::{PerTier, Tier};
 pub type Budgets = PerTier<Arc<Budget>>;
 
 impl Budgets {
-    /// Budgets as the limits say; zero for files where no folder is configured.
+    /// Budgets by the limits; zero for the disk if no folder is configured.
     pub fn new(limits: &SessionLimits) -> Self {
         Self::from_fn(|tier| {
             Budget::new(match tier {
@@ -59,7 +59,7 @@ impl Budget {
         self.used().saturating_add(bytes).saturating_sub(self.limit)
     }
 
-    /// Reserves bytes; `None` where the limit would be exceeded.
+    /// Reserves bytes; `None` if the limit would be exceeded.
     pub fn try_reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let grow = |used: u64| used.checked_add(bytes).filter(|total| *total <= self.limit);
         let before = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, grow).ok()?;
@@ -87,7 +87,7 @@ impl Reservation {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 
-    /// Returns what is above `bytes`.
+    /// Returns the bytes beyond `bytes`.
     pub fn shrink_to(&mut self, bytes: u64) {
         let freed = self.bytes.saturating_sub(bytes);
         self.bytes -= freed;

@@ -1,13 +1,12 @@
-//! Recordings as files hold them: tensors by name, one file a part.
+//! Recordings as tensors by name, as a store keeps them: one set of tensors per part.
 //!
 //! | part | tensors |
 //! | --- | --- |
-//! | trajectory | `latents` `[steps, channels, h, w]`, `maps` `[steps, values]` (absent where there are none), `image` `[height, width, 3]`, bytes |
+//! | trajectory | `latents` `[steps, channels, h, w]`, `maps` `[steps, values]` (absent without maps), `image` `[height, width, 3]`, bytes |
 //! | a group of cross-attention layers at a step | `queries.N` of each layer N |
 //! | a group of self-attention layers at a step | `queries.N`, `keys.N` of each layer N |
 //!
-//! The initial latents are not there: they follow from the seed. What is read is checked against the layout before it is
-//! taken.
+//! The initial latents are left out, because they follow from the seed. What is read is checked against the layout.
 
 use std::collections::HashMap;
 
@@ -38,8 +37,8 @@ pub fn of_trajectory(trajectory: &Trajectory) -> Result<Tensors> {
     Ok(tensors)
 }
 
-/// The steps and the image of a trajectory from its tensors; an error where they are not what the layout and the
-/// shape of the latents at the start say.
+/// The steps and the image of a trajectory from its tensors; an error if these do not match the layout and the shape of
+/// the initial latents.
 pub fn to_trajectory(
     layout: &RecordingLayout,
     start: &Tensor,
@@ -75,7 +74,7 @@ pub fn to_trajectory(
     Ok((steps, Image { width, height, rgb: image.flatten_all()?.to_vec1::<u8>()? }))
 }
 
-/// The tensors of a group of a step's attention; none where the group is not there.
+/// The tensors of a group of a step's attention; empty if the group is not present.
 pub fn of_attention(group: SiteGroup, attention: &StepAttention) -> Result<Tensors> {
     let mut tensors = Tensors::new();
     let mut add = |name: String, tensor: &Tensor| {
@@ -91,7 +90,7 @@ pub fn of_attention(group: SiteGroup, attention: &StepAttention) -> Result<Tenso
     Ok(tensors)
 }
 
-/// A group of a step's attention from its tensors; an error where they are not what the layout says.
+/// A group of a step's attention from its tensors; an error if these do not match the layout.
 pub fn to_attention(group: SiteGroup, layout: &RecordingLayout, tensors: Tensors) -> Result<StepAttention> {
     let mut tensors: HashMap<_, _> = tensors.into_iter().collect();
     let mut record = GroupRecord::new();

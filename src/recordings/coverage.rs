@@ -1,4 +1,4 @@
-//! Which of a source's attention is kept, planned or wanted: groups of layers, step by step.
+//! Coverage: the steps and groups of layers of a source's attention that are present, planned or wanted.
 //!
 //! Contract: set algebra over (step, group). Steps beyond the run are never in a coverage.
 
@@ -10,7 +10,7 @@ use crate::recordings::site_group::{GroupSet, SiteGroup};
 pub struct Coverage(Vec<GroupSet>);
 
 impl Coverage {
-    /// Nothing of a run of `steps`.
+    /// No step of a run of `steps`.
     pub fn none(steps: usize) -> Self {
         Self(vec![GroupSet::EMPTY; steps])
     }
@@ -32,15 +32,15 @@ impl Coverage {
 
     /// Adds groups at a step.
     pub fn insert(&mut self, step: usize, groups: GroupSet) {
-        if let Some(there) = self.0.get_mut(step) {
-            *there = there.union(groups);
+        if let Some(covered) = self.0.get_mut(step) {
+            *covered = covered.union(groups);
         }
     }
 
     /// Removes groups at a step.
     pub fn remove(&mut self, step: usize, groups: GroupSet) {
-        if let Some(there) = self.0.get_mut(step) {
-            *there = there.minus(groups);
+        if let Some(covered) = self.0.get_mut(step) {
+            *covered = covered.minus(groups);
         }
     }
 

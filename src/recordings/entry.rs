@@ -1,4 +1,4 @@
-//! One session in the index: what of it is kept, where, and what is being written.
+//! One session in the index: what of it is kept, where, what is being written, and what an eviction takes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::recordings::trajectory::Trajectory;
 pub(crate) struct Entry {
     /// What it is made from.
     pub source: Arc<Source>,
-    /// Tells this entry from others of the same id, before and after it was forgotten.
+    /// Distinguishes this entry from earlier and later ones of the same id.
     pub generation: u64,
     /// False while its first recording is not complete: it is not listed yet.
     pub is_recorded: bool,
@@ -29,13 +29,13 @@ pub(crate) struct Entry {
     pub hits: u64,
     pub created: SystemTime,
     pub last_used: SystemTime,
-    /// Orders sessions by use, where clocks may stand still or jump.
+    /// Orders sessions by use; clocks may stop or jump.
     pub last_tick: u64,
     /// The tiers' clocks at the last use.
     pub clocks: PerTier<Clock>,
 }
 
-/// What of a session is in the store, or on its way there.
+/// What of a session is in the store, or queued to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Stored {
     pub source: Option<Reservation>,
@@ -44,8 +44,8 @@ pub(crate) struct Stored {
     pub is_source_queued: bool,
     /// Parts that are queued to be written.
     pub queued: BTreeSet<Part>,
-    /// Parts of what is in memory that were written, or refused, since it came there. What is evicted from the store while
-    /// it is in memory is not written again and again.
+    /// Parts in memory that were offered to the store since they came there. A part that is evicted from the store
+    /// while it is in memory is not written again.
     pub offered: BTreeSet<Part>,
 }
 
@@ -54,19 +54,19 @@ pub(crate) struct Stored {
 pub(crate) enum Evicted {
     /// From the device or from memory.
     Attention(Place, Pinnable<AttentionLog>),
-    /// With the attention of the same session, which is of no use without it.
+    /// With the attention of the same session, which is useless without it.
     Trajectory {
         /// Held until it is dropped.
         _trajectory: Pinnable<Trajectory>,
         /// Held until it is dropped.
         _attention: Option<(Place, Pinnable<AttentionLog>)>,
     },
-    /// From the store: these are to be deleted there, and their bytes returned after that.
+    /// From the store: these are to be deleted there, and their bytes are returned afterwards.
     Parts(Vec<(Part, Reservation)>),
 }
 
 impl Entry {
-    /// An entry of which nothing is kept yet.
+    /// An entry without a recording.
     pub(crate) fn new(source: Arc<Source>, generation: u64) -> Self {
         let now = SystemTime::now();
         Self {
@@ -114,7 +114,7 @@ impl Entry {
         }
     }
 
-    /// Bytes that an eviction from a tier would free; `None` where nothing of this session can be evicted from it.
+    /// Bytes that an eviction from a tier would free; `None` if nothing of this session can be evicted from it.
     pub(crate) fn evictable_bytes(&self, tier: Tier) -> Option<u64> {
         match tier {
             Tier::Device | Tier::Memory => {
@@ -137,7 +137,7 @@ impl Entry {
     /// Takes out what [`Self::evictable_bytes`] counts.
     pub(crate) fn evict(&mut self, tier: Tier) -> Option<Evicted> {
         match tier {
-            // On its way to memory, so what was offered stays offered.
+            // It is demoted to memory, so what was offered stays offered.
             Tier::Device => self.attention.take().map(|(place, log)| Evicted::Attention(place, log)),
             Tier::Memory => self.take_attention().map(|(place, log)| Evicted::Attention(place, log)),
             Tier::Trajectory => {
@@ -162,13 +162,13 @@ impl Entry {
         }
     }
 
-    /// Takes out the attention in memory or on the device. What is computed again may be written again.
+    /// Takes out the attention in memory or on the device. If it is computed again, it may be written again.
     pub(crate) fn take_attention(&mut self) -> Option<(Place, Pinnable<AttentionLog>)> {
         self.stored.offered.retain(|part| *part == Part::Trajectory);
         self.attention.take()
     }
 
-    /// Cost of computing again what an eviction would take: rows of the UNet, times the pixels of each.
+    /// The cost of computing again what an eviction would take: rows of the UNet, times the pixels of each.
     pub(crate) fn cost(&self, tier: Tier) -> f64 {
         let attention_steps = match (tier, &self.attention) {
             (Tier::Device | Tier::Memory, Some((_, log))) => log.value().planned().steps(),
@@ -181,7 +181,7 @@ impl Entry {
         work
     }
 
-    /// Attention first: it is large, and it is computed again from the trajectory.
+    /// The parts that an eviction takes: attention first, which is large and can be computed from the trajectory.
     fn evictable_parts(&self) -> impl Iterator<Item = (&Part, &Reservation)> {
         let parts = &self.stored.parts;
         parts.iter().filter(|(part, _)| parts.len() == 1 || **part != Part::Trajectory)
@@ -201,17 +201,17 @@ impl Stored {
         self.source.iter().chain(self.parts.values()).map(Reservation::bytes).sum()
     }
 
-    /// Whether a part is to be written: it is not in the store, not on its way there, and was not offered before.
+    /// Whether a part is to be written: it is not in the store, not queued, and was not offered before.
     pub(crate) fn offer(&mut self, part: Part) -> bool {
-        let is_known = self.parts.contains_key(&part) || self.queued.contains(&part) || self.offered.contains(&part);
-        if !is_known {
+        let is_settled = self.parts.contains_key(&part) || self.queued.contains(&part) || self.offered.contains(&part);
+        if !is_settled {
             self.offered.insert(part);
             self.queued.insert(part);
         }
-        !is_known
+        !is_settled
     }
 
-    /// All bytes in the store, to be returned when they are deleted there.
+    /// The reservations of all bytes in the store, to be dropped when they are deleted there.
     pub(crate) fn into_reservations(self) -> Vec<Reservation> {
         self.source.into_iter().chain(self.parts.into_values()).collect()
     }

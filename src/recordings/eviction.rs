@@ -1,5 +1,5 @@
-//! Making room in a tier: entries that are not pinned are evicted, the least credit first
-//! ([`crate::recordings::greedy_dual`]).
+//! Freeing bytes in a tier: entries that are not pinned are evicted, the least credit first
+//! ([`crate::recordings::greedy_dual`]). What is evicted from the device is demoted to memory, if it fits there.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::recordings::place::{Place, Tier};
 use crate::recordings::session_id::SessionId;
 
 impl Index {
-    /// Reserves bytes on the device or in memory, evicting what is not pinned where it must. `None` where even that would
-    /// not be enough; then nothing is evicted. Of the store only bytes that are free are reserved: making room there takes
+    /// Reserves bytes on the device or in memory, evicting what is not pinned if necessary. `None` if even that would
+    /// not be enough; then nothing is evicted. In the store only free bytes are reserved, because evicting there takes
     /// deletions ([`Self::reserve_evicting`]). To be called on the thread that owns the device.
     pub(crate) fn reserve(&self, tier: Tier, bytes: u64) -> Option<Reservation> {
         if tier == Tier::Disk {
@@ -27,8 +27,8 @@ impl Index {
         })
     }
 
-    /// Reserves bytes, handing each session's evicted bytes to `release`, outside the lock. `None` where evicting
-    /// everything would not be enough; then nothing is evicted.
+    /// Reserves bytes; what is evicted for them is handed to `release`, outside the lock. `None` if evicting everything
+    /// would not be enough; then nothing is evicted.
     pub(crate) fn reserve_evicting(
         &self,
         tier: Tier,
@@ -50,9 +50,9 @@ impl Index {
         }
     }
 
-    /// Copies what is evicted from the device to memory, where that has room.
+    /// Demotes what is evicted from the device to memory, if it fits there.
     fn demote_to_memory(&self, session: &SessionId, log: &AttentionLog) {
-        let moved = self.reserve(Tier::Memory, log.bytes()).map(|room| log.moved_to(&Device::Cpu, room));
+        let moved = self.reserve(Tier::Memory, log.bytes()).map(|reservation| log.moved_to(&Device::Cpu, reservation));
         match moved {
             Some(Ok(moved)) => return drop(self.attach_attention(session, Place::Memory, &Arc::new(moved))),
             Some(Err(error)) => tracing::warn!(%error, %session, "a recording could not be copied to memory"),
@@ -65,7 +65,7 @@ impl Index {
 }
 
 impl Inner {
-    /// Takes the entry of the least credit out of a tier, where evicting all of them would free `missing` bytes.
+    /// Evicts the entry of the least credit from a tier, if evicting all of them would free `missing` bytes.
     fn evict_least(&mut self, tier: Tier, missing: u64) -> Option<(SessionId, Evicted)> {
         let possible: u64 = self.evictable(tier).map(|(_, _, (_, bytes))| bytes).sum();
         let (credit, (session, _)) = least(self.evictable(tier)).filter(|_| possible >= missing)?;

@@ -1,6 +1,7 @@
-//! The recordings of one engine. Nothing here waits for the store, except where it says so.
+//! [`Recordings`]: the recordings of one engine, as the engine uses them. No call waits for the store, except
+//! [`Recordings::open`], [`Recordings::remove`] and [`Recordings::flush`].
 //!
-//! `lookup` has what is found of a session, `persist` what goes to the store.
+//! Its methods that find a session are in `lookup`, those that write one to the store in `persist`.
 
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::SystemTime;
@@ -37,8 +38,7 @@ impl Recordings {
         Self::with_budgets(limits, budgets, metrics)
     }
 
-    /// The same with budgets that are made elsewhere, whatever bytes the limits say. No other recordings may share them:
-    /// only what is recorded here is evicted to make room.
+    /// The same with given budgets.
     pub fn with_budgets(limits: SessionLimits, budgets: Budgets, metrics: Arc<RecordingMetrics>) -> Self {
         for (tier, budget) in budgets.iter() {
             metrics.recording_budget_bytes.with(tier).set(as_gauge(budget.limit()));
@@ -46,11 +46,11 @@ impl Recordings {
         Self { index: Arc::new(Index::new(limits, budgets, metrics)), queue: OnceLock::new() }
     }
 
-    /// Takes over the sessions of a store and starts its thread; `report` is called there with everything that has ended.
-    /// To be called once.
+    /// Adopts the sessions of a store and starts the store's thread, which calls `report` with every event. To be
+    /// called once.
     ///
     /// # Errors
-    /// Where the store cannot be listed, or there is no thread.
+    /// If the store cannot be listed, or no thread can be started.
     pub fn open(
         &self,
         store: Arc<dyn RecordingStore>,
@@ -66,37 +66,37 @@ impl Recordings {
         Ok(())
     }
 
-    /// Notes that a session's source is being run, so that [`Self::remove`] holds for it already. Whether it was recorded
-    /// before.
+    /// Notes that a session's source is being run, so that it can be removed from now on. Returns whether it was
+    /// recorded before.
     pub fn begin(&self, id: &SessionId, source: &Arc<Source>) -> bool {
         let was_recorded = self.index.begin(id, source);
         self.write_source(id, source);
         was_recorded
     }
 
-    /// Whether there is such a session, also one whose source is being run.
+    /// Whether the session exists, including one whose source is being run.
     pub fn is_known(&self, id: &SessionId) -> bool {
         self.index.is_known(id)
     }
 
-    /// Takes back [`Self::begin`] where the run has failed or was cancelled: a session that was never recorded is removed.
+    /// Undoes [`Self::begin`] if the run has failed or was cancelled: a session that was never recorded is removed.
     pub fn abandon(&self, id: &SessionId) {
         self.delete(self.index.abandon(id));
     }
 
-    /// Keeps a complete run, pinned; `None` where its session was forgotten meanwhile.
+    /// Keeps a complete run, pinned; `None` if its session was removed meanwhile.
     pub fn complete(&self, id: &SessionId, trajectory: &Arc<Trajectory>) -> Option<Pinned<Trajectory>> {
         let (pinned, excess) = self.index.complete(id, trajectory)?;
         self.delete(excess);
         Some(pinned)
     }
 
-    /// Adds a trajectory that was read from the store, pinned; `None` where its session was forgotten meanwhile.
+    /// Adds a trajectory that was read from the store, pinned; `None` if its session was removed meanwhile.
     pub fn attach_trajectory(&self, id: &SessionId, trajectory: &Arc<Trajectory>) -> Option<Pinned<Trajectory>> {
         self.index.attach_trajectory(id, trajectory)
     }
 
-    /// Adds a log of attention, which may still be filled, pinned; `None` where its session was forgotten meanwhile.
+    /// Adds a log of attention, which may still be filled, pinned; `None` if its session was removed meanwhile.
     pub fn attach_attention(
         &self,
         id: &SessionId,
@@ -106,12 +106,13 @@ impl Recordings {
         self.index.attach_attention(id, place, log)
     }
 
-    /// Takes the attention out of a session, to have room for other things.
+    /// Takes the attention out of a session, to free its bytes.
     pub fn detach_attention(&self, id: &SessionId) {
         self.index.detach_attention(id);
     }
 
-    /// Counts a use of a session; as a hit where all that was wanted of it was found, in `tier` at the lowest.
+    /// Counts a use of a session. It is a hit if all that was wanted was found; `found_in` is then the lowest tier that
+    /// was read.
     pub fn used_by_job(&self, id: &SessionId, found_in: Option<Tier>) {
         self.index.count_use(id, found_in);
         self.send(Command::Touch(id.clone()));
@@ -142,7 +143,7 @@ impl Recordings {
         &self.index.metrics
     }
 
-    /// Sets the gauges of sessions and bytes by tier; to be called before they are read.
+    /// Sets the gauges of sessions and bytes by tier; to be called before a scrape.
     pub fn show_counts(&self) {
         let metrics = &self.index.metrics;
         let tiers = self.index.all_recorded(|_, entry| entry.tier());
@@ -169,14 +170,14 @@ impl Recordings {
         self.index.budgets[tier].limit()
     }
 
-    /// Reserves bytes on the device or in memory, evicting what is not pinned where it must. `None` where even that would
+    /// Reserves bytes on the device or in memory, evicting what is not pinned if necessary. `None` if even that would
     /// not be enough; then nothing is evicted. To be called on the thread that owns the device.
     pub fn reserve(&self, tier: Tier, bytes: u64) -> Option<Reservation> {
         self.index.reserve(tier, bytes)
     }
 
-    /// Forgets a session in every tier, also one whose source is being run; whether there was one. Jobs that read it keep
-    /// what they read until they end. Blocks until the store has deleted it.
+    /// Removes a session from every tier, including one whose source is being run; returns whether it existed. Jobs
+    /// that read it keep what they read until they end. Blocks until the store has deleted it.
     pub fn remove(&self, id: &SessionId) -> bool {
         let (done, is_done) = mpsc::channel();
         let mut inner = self.index.lock();
@@ -185,7 +186,7 @@ impl Recordings {
         };
         let removed =
             Removed { session: id.clone(), _reservations: std::mem::take(&mut entry.stored).into_reservations() };
-        // Under the lock: what a session that begins right after writes must come behind it.
+        // Under the lock: the deletion must be queued before the writes of a session that begins right after it.
         let is_queued = self.send(Command::Delete { removed, done: Some(done) });
         drop(inner);
         drop(entry);
@@ -196,22 +197,22 @@ impl Recordings {
         true
     }
 
-    /// Forgets the sessions that have not been used within the time to live before `now`.
+    /// Removes the sessions that have expired: those not used within the time to live before `now`.
     pub fn sweep(&self, now: SystemTime) {
         self.delete(self.index.sweep(now));
     }
 
-    /// Drops what waits to be written, sources excepted: the process is to end at once.
+    /// Drops the writes that are queued, except those of sources, because the process is to end at once.
     pub fn abandon_writes(&self) {
         self.queue.get().into_iter().for_each(StoreQueue::abandon_writes);
     }
 
-    /// Blocks until everything that was asked of the store before is done.
+    /// Blocks until all commands that were queued before are done.
     pub fn flush(&self) {
         self.queue.get().into_iter().for_each(StoreQueue::flush);
     }
 
-    /// Forgets a stored trajectory that does not fit its source, and deletes it from the store.
+    /// Removes a stored trajectory that does not fit its source, from the index and from the store.
     pub fn lose_trajectory(&self, session: &SessionId) {
         self.lose_part(session, Part::Trajectory);
     }
@@ -227,7 +228,7 @@ impl Recordings {
         }
     }
 
-    /// Queues a command; whether there is a store.
+    /// Queues a command; returns whether there is a store.
     pub(super) fn send(&self, command: Command) -> bool {
         self.queue.get().is_some_and(|queue| queue.send(command))
     }

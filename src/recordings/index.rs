@@ -1,11 +1,12 @@
 //! The index: all sessions of this process and what is left of each, within the budgets of the tiers.
 //!
 //! A tier never holds more bytes than its budget: bytes are reserved before they are written, and entries that are not
-//! pinned are evicted to make room ([`crate::recordings::eviction`]). What is evicted from one tier is found in the next:
-//! device, memory, store, trajectory, source. A session whose every byte is evicted is still known by its source.
+//! pinned are evicted to free bytes ([`crate::recordings::eviction`]). What is left of a session is found in the best
+//! tier that has it: device, memory, disk, trajectory, source. A session of which everything is evicted still has its
+//! source.
 //!
-//! The index knows nothing of the store's calls: it says what is to be deleted or written there, and is told what was
-//! done. Nothing is dropped under its lock: giving back gigabytes of tensors takes its time.
+//! The index makes no calls to the store: it returns what is to be deleted or written there, and the store's thread
+//! reports what was done. Nothing is dropped under its lock, because freeing gigabytes of tensors takes time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -41,13 +42,13 @@ pub(crate) struct Inner {
     pub(crate) clocks: PerTier<Clock>,
     /// Whether the store may have sessions that are not in the index.
     pub(crate) is_partial: bool,
-    /// Sessions that the store is being asked for.
+    /// Sessions that are being looked up in the store.
     pub(crate) looking_up: BTreeSet<SessionId>,
     tick: u64,
     generations: u64,
 }
 
-/// A session that was taken out of the index; its bytes in the store are returned when they are deleted there.
+/// A session that was removed from the index. Its bytes in the store stay reserved until they are deleted there.
 #[derive(Debug)]
 #[must_use = "its parts are still in the store"]
 pub(crate) struct Removed {
@@ -62,12 +63,12 @@ impl Index {
         Self { limits, budgets, metrics, inner: Mutex::default() }
     }
 
-    /// The entry of a session whose source is being run, made where there is none; whether it was recorded before.
+    /// Makes sure that a session whose source is being run has an entry. Returns whether it was recorded before.
     pub(crate) fn begin(&self, id: &SessionId, source: &Arc<Source>) -> bool {
         self.lock().entry(id, source).is_recorded
     }
 
-    /// Takes back [`Self::begin`] where the run has failed or was cancelled: a session that was never recorded is removed.
+    /// Undoes [`Self::begin`] if the run has failed or was cancelled: a session that was never recorded is removed.
     pub(crate) fn abandon(&self, id: &SessionId) -> Option<Removed> {
         let mut inner = self.lock();
         let removed = match inner.entries.get(id) {
@@ -78,8 +79,8 @@ impl Index {
         removed.map(|entry| Removed::of(id.clone(), entry))
     }
 
-    /// Keeps a complete run; `None` where its session was forgotten meanwhile. Sessions above the limit on their number
-    /// are removed.
+    /// Keeps a complete run; `None` if its session was removed meanwhile. Sessions that exceed the limit on their
+    /// number are removed.
     pub(crate) fn complete(
         &self,
         id: &SessionId,
@@ -97,7 +98,7 @@ impl Index {
         Some((pinned, removed(excess)))
     }
 
-    /// Adds a trajectory that was read from the store; `None` where its session was forgotten meanwhile.
+    /// Adds a trajectory that was read from the store; `None` if its session was removed meanwhile.
     pub(crate) fn attach_trajectory(&self, id: &SessionId, trajectory: &Arc<Trajectory>) -> Option<Pinned<Trajectory>> {
         let mut inner = self.lock();
         let entry = inner.entries.get_mut(id)?;
@@ -108,7 +109,7 @@ impl Index {
         Some(pinned)
     }
 
-    /// Adds a log of attention, which may still be filled; `None` where its session was forgotten meanwhile.
+    /// Adds a log of attention, which may still be filled; `None` if its session was removed meanwhile.
     pub(crate) fn attach_attention(
         &self,
         id: &SessionId,
@@ -125,7 +126,7 @@ impl Index {
         pinned
     }
 
-    /// Takes the attention out of a session, to have room for other things.
+    /// Takes the attention out of a session, to free its bytes.
     pub(crate) fn detach_attention(&self, id: &SessionId) {
         let mut inner = self.lock();
         let detached = inner.entries.get_mut(id).and_then(Entry::take_attention);
@@ -136,7 +137,8 @@ impl Index {
         }
     }
 
-    /// Counts a use of a session; as a hit where all that was wanted of it was found, in `tier` at the lowest.
+    /// Counts a use of a session. It is a hit if all that was wanted was found; `found_in` is then the lowest tier that
+    /// was read.
     pub(crate) fn count_use(&self, id: &SessionId, found_in: Option<Tier>) {
         if let Some(tier) = found_in {
             self.metrics.hits.with(tier).inc();
@@ -149,12 +151,12 @@ impl Index {
         }
     }
 
-    /// What `read` makes of a session that is recorded.
+    /// Applies `read` to a session that is recorded.
     pub(crate) fn recorded<T>(&self, id: &SessionId, read: impl FnOnce(&Entry) -> T) -> Option<T> {
         self.lock().entries.get(id).filter(|entry| entry.is_recorded).map(read)
     }
 
-    /// What `read` makes of all sessions that are recorded, the most recently used first.
+    /// Applies `read` to all sessions that are recorded, the most recently used first.
     pub(crate) fn all_recorded<T>(&self, read: impl Fn(&SessionId, &Entry) -> T) -> Vec<T> {
         let inner = self.lock();
         let mut entries: Vec<_> = inner.entries.iter().filter(|(_, entry)| entry.is_recorded).collect();
@@ -162,12 +164,12 @@ impl Index {
         entries.into_iter().map(|(id, entry)| read(id, entry)).collect()
     }
 
-    /// Whether there is such a session, also one whose source is being run.
+    /// Whether the session exists, including one whose source is being run.
     pub(crate) fn is_known(&self, id: &SessionId) -> bool {
         self.lock().entries.contains_key(id)
     }
 
-    /// Takes the sessions out that have not been used within the time to live before `now`.
+    /// Removes the sessions that have expired: those not used within the time to live before `now`.
     pub(crate) fn sweep(&self, now: SystemTime) -> Vec<Removed> {
         let Some(ttl) = self.limits.ttl else {
             return Vec::new();
@@ -181,8 +183,8 @@ impl Index {
         removed(expired)
     }
 
-    /// Takes over a session that is in the store, with the bytes of its source and of those parts that there is room for.
-    /// Sessions above the limit on their number are removed.
+    /// Adopts a session of the store, with the reserved bytes of its source and of the parts that fit. Sessions that
+    /// exceed the limit on their number are removed.
     pub(crate) fn adopt(
         &self,
         found: StoredSession,
@@ -201,13 +203,13 @@ impl Index {
         removed(excess)
     }
 
-    /// Whether an entry is still the one that something was queued for.
+    /// Whether a session still has the entry of this generation, for which something was queued.
     pub(crate) fn is_current(&self, id: &SessionId, generation: u64) -> bool {
         self.lock().entries.get(id).is_some_and(|entry| entry.generation == generation)
     }
 
-    /// Notes that the source (`None`) or a part is in the store; the bytes again where the entry is not the same any more,
-    /// and what was written is to be deleted.
+    /// Notes that the source (`None`) or a part is in the store. Returns the bytes if the session has another entry by
+    /// now: then what was written is to be deleted.
     pub(crate) fn written(
         &self,
         (id, generation): (&SessionId, u64),
@@ -234,7 +236,7 @@ impl Index {
         None
     }
 
-    /// Notes that the source (`None`) or a part was not written after all.
+    /// Notes that the source (`None`) or a part was not written.
     pub(crate) fn unwritten(&self, (id, generation): (&SessionId, u64), part: Option<Part>) {
         let mut inner = self.lock();
         let Some(entry) = inner.entries.get_mut(id).filter(|entry| entry.generation == generation) else {
@@ -246,7 +248,8 @@ impl Index {
         }
     }
 
-    /// Forgets a part that is missing from the store or was refused; its bytes, to be returned when it is deleted there.
+    /// Removes a part that is missing from the store or was refused. Returns its bytes, which stay reserved until it is
+    /// deleted there.
     pub(crate) fn lose_part(&self, id: &SessionId, part: Part) -> Option<Reservation> {
         let mut inner = self.lock();
         let stored = &mut inner.entries.get_mut(id)?.stored;
@@ -260,7 +263,7 @@ impl Index {
 }
 
 impl Inner {
-    /// A session's entry, made where there is none, and used.
+    /// A session's entry, made if it does not exist, and marked as used.
     fn entry(&mut self, id: &SessionId, source: &Arc<Source>) -> &mut Entry {
         let (tick, clocks) = self.tick();
         self.generations += 1;
@@ -275,10 +278,10 @@ impl Inner {
         (self.tick, self.clocks)
     }
 
-    /// Takes out the least recently used sessions above the limit on their number.
+    /// Takes out the least recently used sessions that exceed the limit on their number.
     fn take_excess(&mut self, max_sessions: usize) -> Vec<(SessionId, Entry)> {
         let mut excess = Vec::new();
-        // Counted only where there can be too many: this is called once for each session that the store lists.
+        // Counted only if there can be too many: this is called once for each session that the store lists.
         if self.entries.len() <= max_sessions {
             return excess;
         }
@@ -293,14 +296,14 @@ impl Inner {
         excess
     }
 
-    /// Takes a session out of the index, also one whose source is being run.
+    /// Takes a session out of the index, including one whose source is being run.
     pub(crate) fn remove(&mut self, id: &SessionId) -> Option<Entry> {
         self.entries.remove(id)
     }
 }
 
 impl Removed {
-    /// What is left to be done for an entry that was taken out; drops what it had in memory.
+    /// The deletion that is left to be done for an entry that was taken out; drops what it had in memory.
     pub(crate) fn of(session: SessionId, entry: Entry) -> Self {
         Self { session, _reservations: entry.stored.into_reservations() }
     }
@@ -310,7 +313,8 @@ fn removed(entries: Vec<(SessionId, Entry)>) -> Vec<Removed> {
     entries.into_iter().map(|(session, entry)| Removed::of(session, entry)).collect()
 }
 
-/// Puts a value into a slot, pinned, unless it is there already; what was there is to be dropped outside the lock.
+/// Puts a value into a slot, unless it is there already, and pins it. Returns what was replaced, to be dropped outside
+/// the lock.
 fn replace<T>(slot: &mut Option<Pinnable<T>>, value: &Arc<T>) -> (Pinned<T>, Option<Pinnable<T>>) {
     if let Some(kept) = slot.as_ref().filter(|kept| Arc::ptr_eq(kept.value(), value)) {
         return (kept.pin(), None);

@@ -6,8 +6,8 @@
 //! - attention to each token at the local-blend level, as the mean over layers and heads,
 //! - the latents after the step: together, the trajectory.
 //!
-//! Queries and keys say the same as the maps `softmax(Q K^T)` in a fraction of the bytes. Layers are recorded in groups, as
-//! the model's [`ArchitectureProfile`] says.
+//! Queries and keys determine the maps `softmax(Q K^T)` and take a fraction of their bytes. Layers are recorded in
+//! groups, as the model's [`ArchitectureProfile`] says.
 
 use crate::diffusion::unet::{AttentionKind, AttentionSite};
 use crate::diffusion::{ArchitectureProfile, SiteGrouping};
@@ -40,8 +40,8 @@ pub struct ValueBytes {
 }
 
 impl RecordingLayout {
-    /// For the attention layers `sites`, each at the place of its index, of a model of this profile; prompts of `tokens`
-    /// positions, latents of `latent_values` numbers and images of `pixels`. Local blend reads the maps of the
+    /// For the attention layers `sites`, each at the place of its index, of a model of this profile; prompts of
+    /// `tokens` positions, latents of `latent_values` numbers and images of `pixels`. Local blend reads the maps of the
     /// cross-attention layers on `blend_level` (height, width).
     pub fn new(
         profile: &ArchitectureProfile,

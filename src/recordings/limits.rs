@@ -1,4 +1,4 @@
-//! How much of sources is kept, and where.
+//! Limits on recordings: byte budgets by tier, and limits on sessions.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,13 +13,13 @@ pub struct SessionLimits {
     pub memory_bytes: u64,
     /// Trajectories (latents, mean maps, images), always in the memory of the host.
     pub trajectory_bytes: u64,
-    /// Files; nothing is written where [`Self::dir`] is `None`.
+    /// Files; nothing is written if [`Self::dir`] is `None`.
     pub disk_bytes: u64,
     /// The folder of the files.
     pub dir: Option<PathBuf>,
-    /// The most sessions that are remembered.
+    /// The most sessions that are kept, in any tier.
     pub max_sessions: usize,
-    /// Sessions that have not been used for this long are forgotten.
+    /// Sessions that have not been used for this long expire.
     pub ttl: Option<Duration>,
 }
 

@@ -1,4 +1,5 @@
-//! What the engine finds of a session, without waiting for the store.
+//! Finding a session, without waiting for the store: what is in the index is returned, and what the store has is
+//! requested; the answer comes as a [`StoreEvent`](crate::recordings::StoreEvent).
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::recordings::queue::{Command, Read, Wanted};
 use crate::recordings::session_id::SessionId;
 use crate::recordings::trajectory::Trajectory;
 
-/// What is known of a session.
+/// The result of a look-up.
 #[derive(Debug)]
 pub enum Lookup {
     /// It is recorded.
@@ -23,12 +24,12 @@ pub enum Lookup {
     Pending,
 }
 
-/// What there is of a recorded session. What is in memory is pinned as long as this lives.
+/// What is kept of a recorded session. What is in memory is pinned as long as this lives.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    /// Its trajectory, where it is in memory.
+    /// Its trajectory, if it is in memory.
     pub trajectory: Option<Pinned<Trajectory>>,
-    /// Its attention, where it is in memory or on the device.
+    /// Its attention, if it is in memory or on the device.
     pub attention: Option<(Place, Pinned<AttentionLog>)>,
     /// Whether the store has its trajectory.
     pub is_trajectory_stored: bool,
@@ -37,7 +38,7 @@ pub struct Recording {
 }
 
 impl Recordings {
-    /// What there is of a session that is in the index and recorded.
+    /// What is kept of a session that is in the index and recorded.
     pub fn find(&self, id: &SessionId) -> Option<Recording> {
         self.index.recorded(id, |entry| {
             let mut stored_attention = Coverage::none(entry.source.steps);
@@ -51,10 +52,10 @@ impl Recordings {
         })
     }
 
-    /// The same, where the store may have sessions that it did not list: an unknown one is looked up there.
+    /// The same; if the store may have sessions that it did not list, an unknown session is looked up there.
     pub fn look_up(&self, id: &SessionId) -> Lookup {
-        if let Some(known) = self.find(id) {
-            return Lookup::Known(known);
+        if let Some(recording) = self.find(id) {
+            return Lookup::Known(recording);
         }
         let Some(queue) = self.queue.get() else {
             return Lookup::Unknown;
@@ -63,7 +64,7 @@ impl Recordings {
         if !inner.is_partial || inner.entries.contains_key(id) {
             return Lookup::Unknown;
         }
-        // Under the lock: the answer must not come before the question is noted.
+        // Under the lock: the answer must not come before the look-up is noted.
         if inner.looking_up.insert(id.clone()) && !queue.send(Command::LookUp(id.clone())) {
             inner.looking_up.remove(id);
             return Lookup::Unknown;
@@ -71,13 +72,15 @@ impl Recordings {
         Lookup::Pending
     }
 
-    /// Asks for a trajectory; a [`StoreEvent::Trajectory`](crate::recordings::StoreEvent) will follow. Whether there is a store at all.
+    /// Requests a trajectory; a [`StoreEvent::Trajectory`](crate::recordings::StoreEvent) will follow. Returns whether
+    /// there is a store.
     pub fn read_trajectory(&self, session: &SessionId) -> bool {
         self.send(Command::Read(Read { session: session.clone(), wanted: Wanted::Trajectory }))
     }
 
-    /// Asks for what the store has of `missing`, the first step first. A [`StoreEvent::Attention`](crate::recordings::StoreEvent) will follow for each
-    /// group of a step, unless `log` does not expect it any more when its turn comes. What was asked for.
+    /// Requests what the store has of `missing`, the first step first. A
+    /// [`StoreEvent::Attention`](crate::recordings::StoreEvent) will follow for each group of a step, unless `log` is
+    /// gone or no longer plans it when its turn comes. Returns what was requested.
     pub fn read_attention(&self, session: &SessionId, log: &Arc<AttentionLog>, missing: &Coverage) -> Coverage {
         let stored = self.index.recorded(session, |entry| {
             let parts = entry.stored.parts.keys().filter_map(|part| part.attention());
@@ -85,15 +88,15 @@ impl Recordings {
         });
         let (steps, mut parts) = stored.unwrap_or_default();
         parts.sort_by_key(|(step, _)| *step);
-        let mut asked = Coverage::none(steps);
+        let mut requested = Coverage::none(steps);
         for (step, group) in parts {
             if missing.at(step).contains(group) {
                 let wanted = Wanted::Attention { step, group, log: Arc::downgrade(log) };
                 if self.send(Command::Read(Read { session: session.clone(), wanted })) {
-                    asked.insert(step, group.into());
+                    requested.insert(step, group.into());
                 }
             }
         }
-        asked
+        requested
     }
 }

@@ -11,6 +11,6 @@ pub struct AttentionMaps {
     pub width: usize,
     /// Tokens of a prompt, padding included.
     pub tokens: usize,
-    /// By step, `[height * width, tokens]` row by row. Empty maps where the model has no level that is read.
+    /// By step, `[height * width, tokens]` row by row. The maps are empty if the model has no level for local blend.
     pub steps: Vec<Arc<[f32]>>,
 }

@@ -1,4 +1,4 @@
-//! Metrics of recordings.
+//! The metrics of recordings.
 
 use crate::recordings::place::Tier;
 use crate::recordings::store::FileFault;

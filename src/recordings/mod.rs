@@ -1,16 +1,16 @@
-//! Recordings: what is kept of sources that were run, found again by an id that follows from the source itself.
+//! Recordings: what is kept of the runs of sources, found again by an id that follows from the source itself.
 //!
 //! - `source`, `session_id`: what a source is, and the id of its session
 //! - `trajectory`, `attention_log`: what is kept of a source's run, step by step; `layout`: exactly how many bytes that
 //!   is; `coverage`: of which steps
 //! - `maps`: attention to each token, for heat maps
-//! - `place`: where these lie (device, memory, disk), and the tiers that sum it up; `limits`, `budget`: how many bytes each
-//!   tier may hold
-//! - `index`, `entry`: all sessions; `pin`, `eviction`, `greedy_dual`: what is evicted to make room
-//! - `store`: the store behind this process, as a trait; `part`: what it keeps apart; `disk`: the store of local files; `queue`: the thread that calls
-//!   the store; `codec`: recordings as tensors by name
-//! - `handle`: the engine's side of all this; `lookup`: what it finds of a session; `persist`: what it writes; `summary`: what is
-//!   shown of a session
+//! - `place`: where these are kept (device, memory, disk), and the tiers; `limits`, `budget`: how many bytes each tier
+//!   may hold
+//! - `index`, `entry`: all sessions; `pin`, `eviction`, `greedy_dual`: which of them is evicted to free bytes
+//! - `store`: a store that outlives the process, as a trait; `part`: the parts of a recording in it; `disk`: the store
+//!   of local files; `queue`: the thread that calls the store; `codec`: recordings as tensors by name
+//! - `handle`: [`Recordings`], which the engine uses; `lookup`: finding a session; `persist`: writing one to the store;
+//!   `summary`: what is shown of a session; `metrics`: gauges and counters
 
 pub(crate) mod attention_log;
 pub(crate) mod budget;

@@ -1,4 +1,4 @@
-//! The parts of a recording that are files of their own.
+//! The parts of a recording, each of which is stored by itself, such as in a file of its own.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ const SELF: &str = "self";
 /// A part of a recording. Its text is the name of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
-    /// What everything else can be computed from again; without it the other parts are of no use.
+    /// The trajectory, from which everything else can be computed again. The other parts are useless without it.
     Trajectory,
-    /// What is kept of a step's attention in a group of layers.
+    /// The attention of a group of layers at a step.
     Attention(usize, SiteGroup),
 }
 
@@ -54,7 +54,7 @@ impl Part {
                 Self::Attention(step.parse().ok()?, SiteGroup::new(kind, group.parse().ok()?)?)
             }
         };
-        // One name a part: `cross-7`, `cross-+07` and `cross-007.0` can be parsed as well.
+        // Each part has one name: `cross-7`, `cross-+07` and `cross-007.0` can be parsed as well.
         (part.to_string() == name).then_some(part)
     }
 }

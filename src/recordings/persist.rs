@@ -1,4 +1,4 @@
-//! What goes to the store: the store is told that a source is finished, and what is new of it is written.
+//! Writing recordings to the store: of a complete source, what the store does not have yet.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::recordings::store::Tensors;
 use crate::recordings::trajectory::Trajectory;
 
 impl Recordings {
-    /// A source is finished: what is new of it is written to the store, where there is one: the source, its trajectory and
-    /// the attention that is there. To be called on the thread that owns the device.
+    /// Queues what the store does not have of a complete source, if there is a store: the source, its trajectory and
+    /// the attention that is present. To be called on the thread that owns the device.
     pub fn persist(&self, id: &SessionId, trajectory: &Arc<Trajectory>, log: Option<&Arc<AttentionLog>>) {
         if self.queue.get().is_none() {
             return;
         }
-        // More than the whole store may take would evict everything else, and itself at last.
+        // A log larger than the store's budget would evict everything else, and finally itself.
         let log = log.filter(|log| log.layout().bytes(&log.present()) <= self.limit(Tier::Disk));
         let mut steps = Vec::new();
         for step in log.iter().flat_map(|_| 0..trajectory.total_steps()) {
@@ -57,7 +57,7 @@ impl Recordings {
         }
     }
 
-    /// Writes what a session is made from, where that is not in the store yet.
+    /// Queues the source of a session, unless the store has it or it is queued already.
     pub(super) fn write_source(&self, session: &SessionId, source: &Arc<Source>) {
         if self.queue.get().is_none() {
             return;
@@ -98,7 +98,7 @@ impl Recordings {
     }
 }
 
-/// A value, pinned where it is what the index keeps.
+/// A value; pinned if it is the one that the index keeps.
 fn pinned<T>(kept: Option<&Pinnable<T>>, value: &Arc<T>) -> Pinned<T> {
     match kept.filter(|kept| Arc::ptr_eq(kept.value(), value)) {
         Some(kept) => kept.pin(),

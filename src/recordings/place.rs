@@ -1,4 +1,4 @@
-//! Where what is kept of sources lies, what it is, and the tiers that sum this up for answers and metrics.
+//! The place and the substance of what is kept of sources, and the tiers that combine both.
 //!
 //! | tier | substance | place |
 //! | --- | --- | --- |
@@ -14,14 +14,14 @@ use std::ops::{Index, IndexMut};
 
 use crate::telemetry::labels::{Label, label};
 
-/// Where bytes lie.
+/// Where bytes are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// On the device, ready to be read.
+    /// On the device.
     Device,
     /// In the memory of the host.
     Memory,
-    /// In the store behind this process: local files.
+    /// In the store, such as local files.
     Disk,
 }
 
@@ -41,7 +41,7 @@ label! {
         Device = "device",
         /// Attention in the memory of the host.
         Memory = "memory",
-        /// Anything in the store behind this process.
+        /// Anything in the store.
         Disk = "disk",
         /// The trajectory alone, in memory: attention is computed again from it.
         Trajectory = "trajectory",
@@ -51,7 +51,8 @@ label! {
 }
 
 impl Tier {
-    /// The tier whose budget these bytes count towards. Trajectories count as the host's wherever they lie.
+    /// The tier whose budget these bytes count towards. A trajectory outside the store counts towards its own tier
+    /// wherever it is kept.
     pub const fn of(substance: Substance, place: Place) -> Self {
         match (substance, place) {
             (_, Place::Disk) => Self::Disk,

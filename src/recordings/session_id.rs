@@ -19,7 +19,7 @@ const DIGITS: usize = 32;
 pub struct SessionId(String);
 
 impl SessionId {
-    /// The id as a client sent it: any text. Whether there is such a session is for the store to say.
+    /// The id as a client sent it: any text. Whether there is such a session is not checked here.
     pub fn from_client(id: &str) -> Self {
         Self(id.to_owned())
     }

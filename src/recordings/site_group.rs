@@ -1,6 +1,6 @@
 //! Groups of attention layers: the unit in which a step's attention is recorded, stored, read and replayed.
 //!
-//! Contract: which layers a group has is the layout's to say; here is only how groups and sets of them are named.
+//! Contract: groups and sets of groups are plain names. Which layers a group has is decided by the layout.
 
 use crate::diffusion::unet::AttentionKind;
 

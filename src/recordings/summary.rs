@@ -1,4 +1,4 @@
-//! What is shown of a session.
+//! What is shown of a session, for lists and answers.
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -1,4 +1,5 @@
-//! What the unit tests of this module share: small sources, trajectories and logs, and recordings without a model's run.
+//! What the unit tests of this module share: small sources, trajectories and logs, and recordings without a model's
+//! run.
 
 use std::sync::{Arc, OnceLock};
 
@@ -40,7 +41,7 @@ pub(crate) fn id(seed: u64) -> SessionId {
     source(seed).session_id(MODEL)
 }
 
-/// Room for `entries` trajectories, and logs in memory and on the device; `disk` bytes in the store.
+/// Budgets for so many logs on the device and in memory and so many trajectories, and `disk` bytes in the store.
 pub(crate) fn limits(device: u64, memory: u64, trajectories: u64, disk: u64) -> SessionLimits {
     SessionLimits {
         device_bytes: device * BYTES,
@@ -70,9 +71,9 @@ fn layout() -> Arc<RecordingLayout> {
 }
 
 /// A complete trajectory.
-pub(crate) fn trajectory(room: Reservation) -> Arc<Trajectory> {
+pub(crate) fn trajectory(reservation: Reservation) -> Arc<Trajectory> {
     let latents = |value: f32| Tensor::full(value, (1, 4, 1, 1), &Device::Cpu).expect("latents");
-    let trajectory = Trajectory::new(layout(), latents(0.0), STEPS, room);
+    let trajectory = Trajectory::new(layout(), latents(0.0), STEPS, reservation);
     for step in 0..STEPS {
         trajectory.push(TrajectoryStep { latents: latents(step as f32 + 1.0), maps: Arc::new([]) });
     }
@@ -81,7 +82,7 @@ pub(crate) fn trajectory(room: Reservation) -> Arc<Trajectory> {
 }
 
 /// A log that holds cross-attention of all steps.
-pub(crate) fn log(room: Reservation) -> Arc<AttentionLog> {
+pub(crate) fn log(reservation: Reservation) -> Arc<AttentionLog> {
     static MODEL: OnceLock<Arc<SourceContexts>> = OnceLock::new();
     let contexts = MODEL.get_or_init(|| {
         let compute = Compute { device: Device::Cpu, dtype: DType::F32 };
@@ -92,7 +93,7 @@ pub(crate) fn log(room: Reservation) -> Arc<AttentionLog> {
     });
     let group = SiteGroup::first(AttentionKind::CrossAttention);
     let planned = Coverage::all(STEPS, group.into());
-    let log = AttentionLog::kept(layout(), Arc::clone(contexts), planned, STEPS, (Device::Cpu, room));
+    let log = AttentionLog::kept(layout(), Arc::clone(contexts), planned, STEPS, (Device::Cpu, reservation));
     for step in 0..STEPS {
         let queries = Tensor::full(step as f32, (1, HEAD_DIM), &Device::Cpu).expect("queries");
         let record = GroupRecord::from([(0, LayerRecord { queries, keys: None })]);
@@ -104,7 +105,7 @@ pub(crate) fn log(room: Reservation) -> Arc<AttentionLog> {
 /// A session that is recorded, with its trajectory in memory.
 pub(crate) fn record(recordings: &Recordings, seed: u64) -> Arc<Trajectory> {
     recordings.begin(&id(seed), &source(seed));
-    let trajectory = trajectory(recordings.reserve(Tier::Trajectory, BYTES).expect("room"));
+    let trajectory = trajectory(recordings.reserve(Tier::Trajectory, BYTES).expect("free bytes"));
     assert!(recordings.complete(&id(seed), &trajectory).is_some());
     trajectory
 }
@@ -113,7 +114,7 @@ pub(crate) fn record(recordings: &Recordings, seed: u64) -> Arc<Trajectory> {
 pub(crate) fn record_with_attention(recordings: &Recordings, seed: u64, place: Place) {
     record(recordings, seed);
     let tier = Tier::of(Substance::Attention, place);
-    let log = log(recordings.reserve(tier, BYTES).expect("room"));
+    let log = log(recordings.reserve(tier, BYTES).expect("free bytes"));
     assert!(recordings.attach_attention(&id(seed), place, &log).is_some());
 }
 

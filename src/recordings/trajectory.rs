@@ -1,5 +1,5 @@
-//! A source's way from noise to image: what it takes to compute any of its steps again, and what local blend and heat
-//! maps read. An append-only log that one run writes and any number of jobs read.
+//! The trajectory of a source: the latents after each step, from which any step can be replayed, the mean maps that
+//! local blend and heat maps read, and the image. An append-only log that one run writes and any number of jobs read.
 
 use std::sync::{Arc, OnceLock, RwLock};
 
@@ -29,7 +29,7 @@ pub struct Trajectory {
     total_steps: usize,
     steps: RwLock<Vec<TrajectoryStep>>,
     image: OnceLock<Arc<Image>>,
-    /// Gives the bytes back when the last reader drops the log.
+    /// Returns the bytes when the last reader drops the trajectory.
     reservation: Reservation,
 }
 
@@ -65,7 +65,7 @@ impl Trajectory {
         self.read().get(step).cloned()
     }
 
-    /// The latents that a step begins with, if they are there yet.
+    /// The latents before a step, if they are recorded.
     pub fn before(&self, step: usize) -> Option<Tensor> {
         match step.checked_sub(1) {
             None => Some(self.start.clone()),

@@ -1,8 +1,8 @@
-//! Tables of metrics: a struct of typed series for each room that has metrics.
+//! Tables of metrics: a struct of typed series for each module that has metrics.
 //!
-//! The rooms own their tables and the enums that label them; this module makes and registers the series. The registry
-//! is a parameter, so that several engines in one process (tests have many) do not mix. All series exist from the
-//! start, at zero.
+//! These modules own their tables and the enums that label them; this module makes and registers the series. The
+//! registry is a parameter, so that several engines in one process (tests have many) do not mix. All series exist from
+//! the start, at zero.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -64,7 +64,7 @@ def settle(case):
     headers = case.headers or {}
     for name in [name for name in headers if name.lower() == "idempotency-key"]:
         headers[name] = (str(headers[name]) + case.id)[-255:]
-    # Jobs that nobody waits for would make all others wait.
+    # Jobs without a waiting client would delay all others.
     if zlib.crc32(case.id.encode()) % 8 < 6:
         for name in [name for name in headers if name.lower() == "prefer"]:
             del headers[name]

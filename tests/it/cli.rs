@@ -68,7 +68,7 @@ fn one_edit_writes_two_images_and_says_what_was_aligned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_is_told_and_made_as_the_api_does() {
+async fn an_edit_is_made_and_reported_as_by_the_api() {
     let folder = tempfile::tempdir().unwrap();
     let flags = [
         "--to",
@@ -84,7 +84,7 @@ async fn an_edit_is_told_and_made_as_the_api_does() {
         "0.4",
         "--json",
     ];
-    let told = json_of(&edit(folder.path(), &flags));
+    let reported = json_of(&edit(folder.path(), &flags));
     let source = json!({"prompt": "a red car", "seed": 7, "steps": 4, "size": "64x64"});
     let body = json!({
         "source": source, "prompt": "a blue car", "equalizer": [{"word": "blue", "strength": 2}],
@@ -94,20 +94,20 @@ async fn an_edit_is_told_and_made_as_the_api_does() {
     let answer = Service::demo().await.post("/v1/edits", &body).await.json();
     for (key, value) in answer.as_object().unwrap() {
         match key.as_str() {
-            "id" | "created" | "timings_ms" => assert!(!told[key].is_null(), "{key}"),
+            "id" | "created" | "timings_ms" => assert!(!reported[key].is_null(), "{key}"),
             "data" => {
                 for image in value.as_array().unwrap() {
                     let role = image["role"].as_str().unwrap();
-                    let [file] = &data(&told, role)[..] else { panic!("one {role}: {told}") };
+                    let [file] = &data(&reported, role)[..] else { panic!("one {role}: {reported}") };
                     let file = picture(Path::new(file["path"].as_str().unwrap()));
                     let bytes = media::from_base64(image["b64_json"].as_str().unwrap()).unwrap();
                     assert_eq!(file, media::decode(&bytes).unwrap(), "{role}");
                 }
             }
-            _ => assert_eq!(told[key], *value, "{key}"),
+            _ => assert_eq!(reported[key], *value, "{key}"),
         }
     }
-    assert_eq!((&told["prompt"], &told["source"]["num_inference_steps"]), (&json!("a blue car"), &json!(4)));
+    assert_eq!((&reported["prompt"], &reported["source"]["num_inference_steps"]), (&json!("a blue car"), &json!(4)));
 }
 
 #[test]
@@ -130,9 +130,9 @@ fn several_edits_have_their_own_options_and_the_common_ones() {
         "car=3",
         "--json",
     ];
-    let told = json_of(&edit(folder.path(), &flags));
-    assert_eq!(told["object"], "list");
-    let edits = told["data"].as_array().unwrap();
+    let reported = json_of(&edit(folder.path(), &flags));
+    assert_eq!(reported["object"], "list");
+    let edits = reported["data"].as_array().unwrap();
     let of = |key: &str| edits.iter().map(|edit| edit[key].clone()).collect::<Vec<_>>();
     assert_eq!(of("prompt"), ["a blue car", "a red bus at night", "a red car"]);
     assert_eq!(of("edit_type"), ["replace", "refine", "reweight"]);
@@ -166,14 +166,17 @@ fn a_contact_sheet_shows_the_source_and_all_edits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heat_maps_stand_beside_the_images_whose_prompts_have_the_word() {
+async fn heat_maps_are_written_beside_the_images_whose_prompts_have_the_word() {
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--to", "a blue car", "--to", "a red bus", "--heatmap", "red", "--heatmap", "bus", "--json"];
-    let told = json_of(&edit(folder.path(), &flags));
+    let reported = json_of(&edit(folder.path(), &flags));
     let heat: Vec<_> = names(folder.path()).into_iter().filter(|name| name.contains("heatmap")).collect();
     assert_eq!(heat, ["edited-2-heatmap-bus.png", "edited-2-heatmap-red.png", "source-heatmap-red.png"]);
     let words = |at: usize, role| {
-        data(&told["data"][at], role).iter().map(|file| file["word"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        data(&reported["data"][at], role)
+            .iter()
+            .map(|file| file["word"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!((words(0, "source_attention"), words(0, "edit_attention")), (vec!["red".to_owned()], vec![]));
     assert_eq!(words(1, "edit_attention"), ["red", "bus"]);
@@ -217,9 +220,9 @@ fn one_edits_image_goes_to_standard_output_alone() {
 async fn prompts_are_aligned_as_the_api_does_and_nothing_is_run() {
     let service = Service::demo().await;
     for (edit_type, flags) in [("auto", &[][..]), ("replace", &["--edit-type", "replace"])] {
-        let told = json_of(&run(&[&["align", "a red car", "a blue griffin", "--json"], flags].concat()));
+        let reported = json_of(&run(&[&["align", "a red car", "a blue griffin", "--json"], flags].concat()));
         let body = json!({"source_prompt": "a red car", "prompt": "a blue griffin", "edit_type": edit_type});
-        assert_eq!(told, service.post("/v1/align", &body).await.json());
+        assert_eq!(reported, service.post("/v1/align", &body).await.json());
     }
     let output = run(&["align", "a red car", "a blue griffin"]);
     let (text, warnings) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -231,13 +234,13 @@ async fn prompts_are_aligned_as_the_api_does_and_nothing_is_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn models_are_told_of_as_the_api_does_and_for_people() {
-    let mut told = json_of(&run(&["models", "--json"]));
+async fn models_are_described_as_by_the_api_and_as_text() {
+    let mut reported = json_of(&run(&["models", "--json"]));
     let mut answer = Service::demo().await.get("/v1/models").await.json();
-    for list in [&mut told, &mut answer] {
+    for list in [&mut reported, &mut answer] {
         assert!(list["data"][0]["created"].take().is_u64());
     }
-    assert_eq!(told, answer);
+    assert_eq!(reported, answer);
     let text = printed(&run(&["models"]));
     for part in ["reprompt-demo\n", "128x128", "penguin", "reprompt edit --prompt \"a car in the city\" --seed 7 --to "]
     {

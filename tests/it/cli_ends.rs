@@ -1,4 +1,4 @@
-//! The command line where it is at fault, where what it writes to is, and what it tells of itself.
+//! The command line: invalid arguments, outputs that cannot be written, and what it says about itself.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -97,9 +97,9 @@ fn an_edit_that_fails_fails_alone_and_is_named() {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
     assert!(stderr.starts_with("reprompt: edit 1 (--to \"a red bus\"): the latents contain NaN"), "{stderr}");
-    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((told["object"].as_str(), told["data"].as_array().map(Vec::len)), (Some("list"), Some(1)));
-    assert_eq!(told["data"][0]["prompt"], "a blue car");
+    let printed: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((printed["object"].as_str(), printed["data"].as_array().map(Vec::len)), (Some("list"), Some(1)));
+    assert_eq!(printed["data"][0]["prompt"], "a blue car");
     assert!(folder.path().join("edited-2.png").is_file() && !folder.path().join("edited.png").exists());
     let alone = refused(&[&flags[..], &["--equalizer", "bus=1e38", "--json"]].concat(), 1);
     assert!(alone.starts_with("reprompt: the latents contain NaN"), "{alone}");

@@ -1,4 +1,4 @@
-//! Every code of a problem, as a client sees it: made by a request and held to its snapshot in `codes/`.
+//! Every code of a problem, as a client sees it: provoked by a request and compared with its snapshot in `codes/`.
 //!
 //! Each code has a test of its own. `INSTA_UPDATE=always cargo test --release codes` writes the snapshots anew.
 
@@ -44,7 +44,7 @@ macro_rules! codes {
 }
 
 codes! {
-    // What is wrong with a request before its fields are looked at.
+    // Problems of a request before its fields are read.
     invalid_json: InvalidJson = send(raw("application/json", b"{\"source\":".to_vec())).await;
     unsupported_media_type: UnsupportedMediaType = send(raw("text/plain", b"{}".to_vec())).await;
     body_too_large: BodyTooLarge = send(raw("application/json", vec![b' '; 1024 * 1024 + 1])).await;
@@ -59,7 +59,7 @@ codes! {
         with_headers(&edit_with("webhook", json!("https://example.com/hook")), &[ASYNC]).await;
     idempotency_key_reused: IdempotencyKeyReused = key_reused().await;
 
-    // What is wrong with the fields of an edit.
+    // Problems of the fields of an edit.
     unknown_field: UnknownField = edited(edit_with("localblend", json!(true))).await;
     missing_field: MissingField = edited(json!({"source": {"seed": 1}, "prompt": "a dog on the beach"})).await;
     invalid_value: InvalidValue = edited(source_with("seed", json!(-2))).await;
@@ -89,14 +89,14 @@ codes! {
     job_canceled: JobCanceled = canceled().await;
     queue_full: QueueFull = full().await;
 
-    // What the service is to blame for.
+    // Problems of the service.
     internal_error: Internal = recorded("seed", FAILS).await;
     device_lost: DeviceLost = recorded("seed", BREAKS).await;
     draining: Draining = drained().await;
     worker_stalled: WorkerStalled = ended().await;
     loading: Loading = still_loading().await;
 
-    // What a guarded service says to its callers.
+    // Problems of the guard.
     unauthorized: Unauthorized = without_key().await;
     rate_limited: RateLimited = too_often().await;
     too_many_concurrent: TooManyConcurrent = too_many_jobs().await;

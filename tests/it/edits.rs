@@ -1,4 +1,4 @@
-//! Edits and sessions over HTTP: what is answered, and what stays the same whoever else is served.
+//! Edits and sessions over HTTP: the answers, and that they do not depend on other requests.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn swap(seed: u64) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_tells_what_was_done() {
+async fn an_edits_answer_says_what_was_done() {
     let service = Service::demo().await;
     let mut body = swap(1);
     body["include_source"] = true.into();
@@ -79,7 +79,7 @@ async fn a_session_is_recorded_once_and_edited_many_times() {
     assert_eq!((created.status.as_u16(), &session["recording"]), (201, &json!("created")), "{session}");
     let id = session["id"].as_str().unwrap().to_owned();
     assert_eq!(created.header("location"), format!("/v1/sessions/{id}"));
-    // The source's fields may stand at the top, and what is said explicitly is what would be taken anyway.
+    // The source's fields may be at the top, and explicit defaults make the same source.
     let flat = json!({"prompt": "a cat on the beach", "seed": 2, "steps": 5, "size": "128x128", "scheduler": "ddim"});
     let again = service.post("/v1/sessions", &flat).await;
     assert_eq!(
@@ -185,7 +185,7 @@ async fn auto_aligns_words_of_unequal_numbers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_for_recordings_is_kept_and_what_is_pushed_out_is_computed_again() {
+async fn the_memory_budget_is_kept_and_what_is_evicted_is_computed_again() {
     let service = Service::demo().await;
     let edit = json!({"prompt": "a dog on the beach", "cross_replace_steps": 0.8, "self_replace_steps": 0.4});
     let swap = |seed| {
@@ -215,7 +215,7 @@ async fn memory_for_recordings_is_kept_and_what_is_pushed_out_is_computed_again(
     let wanted = image(&service.post("/v1/edits", &swap(1)).await.json(), "edit");
     assert_eq!(image(&again, "edit"), wanted);
 
-    // Less than one recording: its attention passes by, a few steps at a time.
+    // Less than one recording: its attention is streamed, a few steps at a time.
     let tiny = Service::start(embedded::demo(), limited(bytes - 1)).await;
     let passing = tiny.post("/v1/edits", &swap(1)).await.json();
     assert_eq!(image(&passing, "edit"), wanted);
@@ -229,7 +229,7 @@ async fn memory_for_recordings_is_kept_and_what_is_pushed_out_is_computed_again(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_forgotten_while_it_is_recorded_stays_forgotten() {
+async fn a_session_that_is_deleted_while_it_is_recorded_stays_deleted() {
     let service = Service::slow().await;
     let id =
         service.post("/v1/sessions", &json!({"source": source(1)})).await.json()["id"].as_str().unwrap().to_owned();
@@ -268,7 +268,7 @@ async fn a_window_may_name_its_word_by_index() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_that_push_each_other_out_are_still_answered() {
+async fn sessions_that_evict_each_other_are_still_answered() {
     let sessions = SessionLimits { max_sessions: 1, ..SessionLimits::default() };
     let service = Service::fake_with(STEP, EngineConfig { sessions, ..config() }, ApiConfig::default()).await;
     let mut tasks = tokio::task::JoinSet::new();
@@ -290,7 +290,7 @@ fn long_work(seed: u64) -> Work {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_refuses_and_says_when_to_come_back() {
+async fn a_full_queue_refuses_and_says_when_to_retry() {
     let config = EngineConfig { queue_limit: 1, max_batch_rows: 2, ..config() };
     let service = Service::fake_with(STEP, config, ApiConfig::default()).await;
     let engine = &service.state.engine;
@@ -308,7 +308,7 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
     let answer = service.post("/v1/edits", &swap(1)).await;
     assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (429, Some("queue_full")));
     assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
-    // Letting go of the handles cancels their jobs, which makes room at once.
+    // Dropping the handles cancels their jobs, which frees their queue slots at once.
     drop(held);
     until("the service to serve on", async || service.post("/v1/edits", &swap(1)).await.status == 200).await;
 }

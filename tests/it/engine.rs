@@ -1,4 +1,4 @@
-//! The engine over time: order, cancellation, what is left behind, and what happens when something breaks.
+//! The engine over time: order, cancellation, released memory, and failures.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -156,7 +156,7 @@ async fn ten_times_more_load_than_the_queue_holds_is_refused_with_a_time_to_retr
     // A pass takes `step` at least on any machine, so that what is left of the first run is a bound.
     let left = STEPS.saturating_sub(passes() - before + 1);
     let least = step.mul_f64(0.9 * left as f64);
-    assert!(retry_after >= least, "{retry_after:?} is told, {left} steps take {least:?} at least");
+    assert!(retry_after >= least, "{retry_after:?} is the answer, {left} steps take {least:?} at least");
     until("a queue slot", async || engine.submit(record(99, 5), JobOptions::default()).is_ok()).await;
     let taken = passes() - before;
     assert!(taken >= STEPS, "a slot was free after {taken} steps");
@@ -166,7 +166,7 @@ async fn ten_times_more_load_than_the_queue_holds_is_refused_with_a_time_to_retr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queued_job_shows_its_position_and_how_long_it_will_wait() {
+async fn a_queued_job_shows_its_position_and_estimated_wait() {
     const STEPS: usize = 100;
     const STEP: Duration = Duration::from_millis(5);
     let engine = fake::engine(STEP, EngineConfig { max_batch_rows: 2, ..config() }).await;
@@ -229,7 +229,7 @@ async fn previews_come_at_even_distances_and_every_client_has_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_was_forgotten_and_is_asked_for_again_is_a_session_again() {
+async fn a_source_that_was_deleted_and_is_requested_again_is_a_session_again() {
     let engine = fake::engine(Duration::from_millis(2), config()).await;
     let mut first = engine.submit(edit(&engine, 1, 60), JobOptions::default()).unwrap();
     started(&first).await;
@@ -353,7 +353,7 @@ async fn a_model_that_is_being_loaded_may_turn_out_to_have_any_name() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let load = move |_: &EngineConfig| {
         let _ = wait.recv_timeout(Duration::from_secs(60));
-        Err(reprompt::diffusion::ModelError::Tokenizer("there is none".to_owned()).into())
+        Err(reprompt::diffusion::ModelError::Tokenizer("no tokenizer".to_owned()).into())
     };
     let config = config();
     let parts = parts(&MetricsRegistry::new(), &config);

@@ -1,7 +1,7 @@
-//! A model that costs nothing: the engine's behaviour over time, without the arithmetic.
+//! A fake model without arithmetic, to test the engine's behaviour over time.
 //!
-//! Prompts are tokenized as by the embedded model; a step takes a time that the test chooses. Three seeds are special, and
-//! one height.
+//! Prompts are tokenized as by the embedded model; a step takes a time that the test chooses. Three seeds are special,
+//! and one height.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -87,11 +87,11 @@ pub fn prepared(source: impl Into<Arc<Source>>) -> PreparedSource {
 
 /// An engine on the fake, loaded.
 pub async fn engine(step_time: Duration, config: EngineConfig) -> Engine {
-    engine_that_tells(step_time, config).await.0
+    engine_with_encoded_prompts(step_time, config).await.0
 }
 
 /// An engine on the fake, loaded, and the prompts that it encodes.
-pub async fn engine_that_tells(step_time: Duration, config: EngineConfig) -> (Engine, Encoded) {
+pub async fn engine_with_encoded_prompts(step_time: Duration, config: EngineConfig) -> (Engine, Encoded) {
     let encoded = Encoded::default();
     let fake = (step_time, Arc::clone(&encoded), Health::default());
     let engine = started(fake, config, &MetricsRegistry::new()).await;

@@ -1,4 +1,4 @@
-//! Who may call, how often and for how long; and what everybody is told beside the answer.
+//! API keys, limits and timeouts; and the headers that every response has.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use crate::process::{Process, eventually, reprompt};
 use crate::support::{STEP, Service, config};
-use crate::waiting::{ASYNC, events, long, names, swap, until, until_given_up, with};
+use crate::waiting::{ASYNC, events, long, names, swap, until, until_cancelled, with};
 
 const ALICE: &str = "the-long-random-key-of-alice";
 const BOB: &str = "the-long-random-key-of-bob";
@@ -136,7 +136,7 @@ async fn jobs_and_idempotency_keys_are_each_keys_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_are_counted_by_key_and_told_of_in_headers() {
+async fn requests_are_counted_by_key_and_reported_in_headers() {
     let service = with_keys(GuardConfig { requests_per_minute: NonZeroU32::new(2), ..GuardConfig::default() }).await;
     let ask = async |key: &str| service.send(get("/v1/models", &[("x-api-key", key)])).await;
     let first = ask(ALICE).await;
@@ -271,7 +271,7 @@ async fn say(address: SocketAddr, text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_does_not_come_is_not_waited_for() {
+async fn a_body_that_does_not_arrive_times_out() {
     let times = TimeLimits { body: Duration::from_millis(100), ..TimeLimits::default() };
     let service = guarded(GuardConfig { times, ..GuardConfig::default() }).await;
     let address = service.listen().await;
@@ -281,12 +281,12 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_is_waited_for_so_long_and_a_stream_to_its_end() {
+async fn an_answer_has_a_time_limit_and_a_stream_has_none() {
     let times = TimeLimits { answer: Some(Duration::from_millis(150)), ..TimeLimits::default() };
     let service = guarded(GuardConfig { times, ..GuardConfig::default() }).await;
     let answer = service.post("/v1/edits", &long(1)).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (504, &json!("answer_timeout")));
-    until_given_up(&service).await;
+    until_cancelled(&service).await;
     assert_eq!(refusals(&service, "answer_timeout"), 1);
     let started = std::time::Instant::now();
     let stream = service.post("/v1/edits", &with(swap(1, 40), "stream", true)).await;
@@ -328,7 +328,7 @@ async fn keys_change_without_a_restart_and_are_never_logged() {
 }
 
 #[tokio::test]
-async fn nobody_but_this_machine_is_listened_to_by_mistake() {
+async fn without_keys_the_service_listens_on_this_machine_only() {
     let (code, said) = Process::of(reprompt(&["serve", "--listen", "0.0.0.0:0"])).ended().await;
     assert_eq!(code, Some(1));
     assert!(said.lines().count() == 1 && said.contains("listen: unsupported value 0.0.0.0:0; "), "{said}");

@@ -154,7 +154,7 @@ async fn the_hottest_place_is_coloured_and_the_coldest_grey() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_word_outside_ascii_is_told_in_the_header_all_the_same() {
+async fn a_word_outside_ascii_is_escaped_in_the_header() {
     let service = Service::demo().await;
     let path = session(&service, json!({"prompt": "un bébé", "steps": 1})).await;
     let picture = service.get(&format!("{path}?word=b%C3%A9b%C3%A9")).await;
@@ -192,7 +192,7 @@ async fn what_is_wrong_with_the_question_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_tells_where_it_attends_to_each_of_its_words() {
+async fn an_edits_answer_has_its_attention_to_each_word() {
     let service = Service::demo().await;
     let mut body = json!({"source": cat(3), "prompt": "a dog, on the beach", "attention": true});
     let edit = service.post("/v1/edits", &body).await.json();
@@ -224,7 +224,7 @@ async fn an_edit_that_is_its_source_attends_as_its_source_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bare_image_holds_no_attention_and_other_values_than_true_and_false_are_none() {
+async fn attention_is_refused_for_a_bare_image_and_must_be_a_boolean() {
     let service = Service::demo().await;
     let mut body = json!({"source": cat(3), "prompt": "a dog, on the beach", "attention": true});
     let refused = service.post_accepting("/v1/edits", &body, "image/png").await.json();

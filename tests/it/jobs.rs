@@ -1,4 +1,4 @@
-//! Jobs: work that outlives its request, because it was asked for so or because it has a key.
+//! Jobs that outlive their requests, because the client asked for it or because they have an idempotency key.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{Service, image, pixels, post};
 use crate::waiting::{
-    ASYNC, events, job, long, names, next_event, swap, until, until_ended, until_given_up, until_running, with,
+    ASYNC, events, job, long, names, next_event, swap, until, until_cancelled, until_ended, until_running, with,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +52,7 @@ async fn a_job_is_asked_about_until_it_has_its_result() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_fails_tells_its_problem() {
+async fn a_job_that_fails_has_its_problem() {
     let service = Service::demo().await;
     let body = with(swap(1, 3), "equalizer", json!([{"word": "dog", "strength": 1e38}]));
     let accepted = service.post_with("/v1/edits", &body, &[ASYNC, ("x-request-id", "mine")]).await;
@@ -75,12 +75,12 @@ async fn a_job_is_cancelled_by_deleting_it() {
     for job in [canceled.json(), job(&service, path).await] {
         assert_eq!((&job["status"], &job["cancel_reason"]), (&json!("canceled"), &json!("deleted")));
     }
-    until_given_up(&service).await;
+    until_cancelled(&service).await;
     assert_eq!(service.delete(path).await.status, 204);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_streams_from_where_it_stands_and_readers_that_leave_do_not_matter() {
+async fn a_job_streams_from_its_current_state_and_readers_may_disconnect() {
     let service = Service::slow().await;
     let accepted = service.post_with("/v1/edits", &swap(1, 30), &[ASYNC]).await;
     let path = accepted.header("location");
@@ -88,7 +88,7 @@ async fn a_job_streams_from_where_it_stands_and_readers_that_leave_do_not_matter
     until("a step", async || job(&service, path).await["progress"]["step"] != 0).await;
     let mut reader = service.open(stream()).await;
     assert_eq!(next_event(&mut reader).await.0, "started");
-    assert_eq!(next_event(&mut reader).await.1["step"], 1, "steps so far are told too");
+    assert_eq!(next_event(&mut reader).await.1["step"], 1, "steps so far are reported too");
     drop(reader);
     let events = events(&service.send(stream()).await);
     let steps: Vec<_> =
@@ -143,7 +143,7 @@ async fn the_same_key_is_the_same_job_and_gives_the_same_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_holds_for_sessions_and_what_became_of_them_does_not_matter() {
+async fn a_key_holds_for_sessions_whatever_became_of_them() {
     let service = Service::fake().await;
     let key = [("idempotency-key", "one")];
     let source = json!({"source": {"prompt": "a cat", "seed": 1, "steps": 3, "size": "64x64"}});
@@ -163,7 +163,7 @@ async fn a_key_holds_for_sessions_and_what_became_of_them_does_not_matter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_with_a_key_goes_on_while_anybody_waits_and_is_run_again_when_it_was_cancelled() {
+async fn a_job_with_a_key_goes_on_while_a_request_waits_and_is_run_again_if_it_was_cancelled() {
     let service = Service::slow().await;
     let key = ("idempotency-key", "one");
     let send = || {
@@ -173,7 +173,7 @@ async fn a_job_with_a_key_goes_on_while_anybody_waits_and_is_run_again_when_it_w
     let first = send();
     until_running(&service).await;
     first.abort();
-    until_given_up(&service).await;
+    until_cancelled(&service).await;
     let jobs = service.get("/v1/jobs").await.json();
     let canceled = json!(["canceled", "disconnected"]);
     assert_eq!(json!([jobs["data"][0]["status"], jobs["data"][0]["cancel_reason"]]), canceled);
@@ -189,7 +189,7 @@ async fn a_job_with_a_key_goes_on_while_anybody_waits_and_is_run_again_when_it_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_was_asked_for_asynchronously_outlives_those_who_wait_for_it() {
+async fn an_asynchronous_job_outlives_its_waiters() {
     let service = Service::slow().await;
     let key = ("idempotency-key", "one");
     let waiting = service.clone();

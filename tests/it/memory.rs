@@ -1,4 +1,4 @@
-//! The memory of the real binary: what its budgets do not allow is given back.
+//! The memory of the real binary: what exceeds its budgets is freed.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The model's parts against PyTorch, transformers and diffusers, and what is said of models that are not right.
+//! The model's parts against PyTorch, transformers and diffusers, and the errors of invalid models.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ fn texts_have_the_tokens_that_transformers_gives_them() {
 }
 
 #[test]
-fn tokens_know_the_part_of_the_text_that_they_stand_for() {
+fn tokens_have_the_part_of_the_text_that_they_cover() {
     let tokenizer = Tokenizer::load(&model("tiny-sd1"), 77).unwrap();
     let text = "A  Chinchilla, café";
     let tokens = tokenizer.encode(text).unwrap();
@@ -172,7 +172,7 @@ fn a_file_that_is_cut_off_damaged_or_missing_is_named() {
 }
 
 #[test]
-fn what_is_wrong_with_its_profile_is_told_with_the_key() {
+fn an_error_in_its_profile_names_the_key() {
     let (_guard, folder) = copy("sd2");
     let error = |profile: &str| {
         std::fs::write(folder.join("reprompt.json"), profile).unwrap();

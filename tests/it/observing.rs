@@ -1,5 +1,5 @@
-//! What is written about the metrics, and built on them, is true: the page, the dashboard and the alerts name series that
-//! there are. And a request can be followed: by its id, by its trace, in its log lines.
+//! Observability: the documentation, the dashboard and the alerts name metrics that exist, and a request can be
+//! followed by its id, its trace and its log lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -63,7 +63,7 @@ fn metric_of<'a>(series: &'a str, is_metric: &dyn Fn(&str) -> bool) -> &'a str {
     parts.into_iter().find(|name| is_metric(name)).unwrap_or(series)
 }
 
-/// The names in an expression that can only be those of series, each with what stands in its braces.
+/// The names in an expression that can only be those of series, each with the content of its braces.
 fn series_of(expression: &str) -> Vec<(String, String)> {
     let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == ':';
     let mut found = Vec::new();
@@ -132,7 +132,7 @@ fn what_is_wrong_with_an_expression_is_found() {
 }
 
 #[test]
-fn the_dashboard_shows_series_that_there_are() {
+fn the_dashboard_shows_series_that_exist() {
     fn expressions(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(object) => object.iter().for_each(|(key, value)| match value.as_str() {
@@ -164,7 +164,7 @@ fn the_dashboard_shows_series_that_there_are() {
 }
 
 #[test]
-fn the_alerts_watch_series_that_there_are() {
+fn the_alerts_watch_series_that_exist() {
     let rules: Value = yaml_serde::from_str(&read("deploy/prometheus/alerts.yml")).unwrap();
     let (metrics, mut names) = (exported(), BTreeSet::new());
     for rule in rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()) {

@@ -67,7 +67,7 @@ async fn a_request_and_the_parts_of_its_job_are_sent_to_the_collector() {
         assert!(holds(name.as_bytes()), "{name} was not sent");
     }
     assert!(holds(&id(trace)) && holds(&id(parent)), "the trace goes on");
-    let told = headers.iter().find_map(|line| line.strip_prefix("traceparent: ")).unwrap();
-    assert_eq!(&told[3..35], trace);
-    assert!(holds(&id(&told[36..52])), "what the client is told is the span that was sent");
+    let traceparent = headers.iter().find_map(|line| line.strip_prefix("traceparent: ")).unwrap();
+    assert_eq!(&traceparent[3..35], trace);
+    assert!(holds(&id(&traceparent[36..52])), "the client gets the span that was exported");
 }

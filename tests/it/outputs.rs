@@ -1,4 +1,4 @@
-//! Files: their formats and qualities, and what is told inside them.
+//! Image files: their formats and qualities, and the texts inside them.
 
 use std::io::Cursor;
 
@@ -28,7 +28,7 @@ fn texts(file: &[u8]) -> (String, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_png_tells_how_it_was_made_and_what_it_tells_makes_it_again() {
+async fn a_png_says_how_it_was_made_and_this_makes_it_again() {
     let service = Service::demo().await;
     let mut body = swap(3, 4);
     body["source"]["negative_prompt"] = "blurry, dark".into();

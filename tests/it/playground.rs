@@ -35,7 +35,7 @@ async fn the_page_and_all_that_it_names_are_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_has_a_file_is_told_so() {
+async fn a_client_that_has_a_file_gets_not_modified() {
     let service = Service::fake().await;
     for path in ["/", "/assets/js/main.js"] {
         let first = service.get(path).await;

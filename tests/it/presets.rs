@@ -68,7 +68,7 @@ async fn an_edit_takes_the_windows_of_its_kind_and_reports_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_asked_for_and_the_published_edit_types_know_no_presets() {
+async fn requested_windows_and_published_edit_types_use_no_presets() {
     let (service, _guard) = service(&profile()).await;
     let swap = || edit("a cat on the grass", "a dog on the grass");
     let windows = async |fields: Value| done(&service, &with(swap(), fields)).await["windows"].clone();
@@ -104,7 +104,7 @@ async fn a_model_without_presets_has_the_published_windows_for_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn windows_stand_in_headers_and_in_alignments_too() {
+async fn windows_are_in_headers_and_in_alignments_too() {
     let (service, _guard) = service(&profile()).await;
     let body = edit("a cat on the grass", "a griffin on the grass");
     let whole = done(&service, &body).await;

@@ -1,4 +1,4 @@
-//! Bad requests: each is answered with the problem that says what is wrong and where, and the service serves on.
+//! Invalid requests: each is answered with the problem that says what is wrong and where, and the service goes on.
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::Service;
 
-/// A good edit, to be spoilt.
+/// A valid edit, to be made invalid.
 fn edit() -> Value {
     json!({"source": {"prompt": "a cat on the beach", "seed": 1, "steps": 4}, "prompt": "a dog on the beach"})
 }
@@ -107,7 +107,7 @@ async fn every_mistake_has_its_problem() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_word_is_told_with_the_words_there_are() {
+async fn a_missing_word_is_reported_with_the_words_of_the_prompt() {
     let service = Service::fake().await;
     let body = edit_and("equalizer", json!([{"word": "dgo", "strength": 2}]));
     let problem = service.post("/v1/edits", &body).await.json();

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub use crate::support::PATIENCE;
 use crate::support::until;
 
-/// A running `reprompt serve`; killed where a test fails.
+/// A running `reprompt serve`; killed if a test fails.
 pub struct Process {
     child: Child,
     address: String,

@@ -1,4 +1,4 @@
-//! What a model says of itself: told at `/v1/models`, warned by, and checked when the service starts.
+//! A model's profile: what `/v1/models` answers, its warnings, and its checks when the service starts.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn vocabulary() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_model_is_listed_with_what_is_to_be_known_of_it() {
+async fn the_model_is_listed_with_its_defaults_limits_and_words() {
     let examples = json!([{"prompt": "a cat", "seed": 1, "edit": "a dog", "local_blend": true}]);
     let presets = json!({"objects": {"cross_replace_steps": 0.5, "self_replace_steps": [0.1, 0.3]}});
     let profile = json!({
@@ -46,7 +46,7 @@ async fn the_model_is_listed_with_what_is_to_be_known_of_it() {
         assert_eq!((missing.status.as_u16(), &missing.json()["code"]), (404, &json!("model_not_found")), "{path}");
     }
 
-    // Sizes at the bounds that are told are made, others are not.
+    // Sizes at the listed bounds are accepted, others are not.
     let (side, most) = (model["sizes"]["min_side"].as_u64().unwrap(), model["sizes"]["max_pixels"].as_u64().unwrap());
     let step = model["sizes"]["multiple_of"].as_u64().unwrap();
     for (width, height, status) in [(side, side, 201), (side - step, side, 422), (side, most / side + step, 422)] {
@@ -56,9 +56,9 @@ async fn the_model_is_listed_with_what_is_to_be_known_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn words_that_the_model_does_not_know_are_told() {
+async fn words_that_the_model_does_not_know_are_warned_about() {
     let (service, _guard) = service(&json!({"num_inference_steps": 4, "vocabulary": vocabulary()})).await;
-    let told = |answer: &Value| {
+    let warned = |answer: &Value| {
         let warnings = answer["warnings"].as_array().unwrap_or_else(|| panic!("no warnings in {answer}"));
         let each = warnings.iter().map(|warning| {
             assert_eq!(warning["code"], "unknown_word");
@@ -72,27 +72,30 @@ async fn words_that_the_model_does_not_know_are_told() {
     let edit = json!({"source": source, "prompt": "A griffin on the (moon), a griffin"});
     let edited = service.post("/v1/edits", &edit).await.json();
     let of_source = ["source.prompt moon", "source.negative_prompt blurry"];
-    assert_eq!(told(&edited), [&of_source[..], &["prompt griffin", "prompt moon"]].concat());
+    assert_eq!(warned(&edited), [&of_source[..], &["prompt griffin", "prompt moon"]].concat());
 
     let session = service.post("/v1/sessions", &json!({"source": source})).await;
-    assert_eq!(told(&session.json()), of_source);
-    assert_eq!(told(&service.post("/v1/sessions", &source).await.json()), ["prompt moon", "negative_prompt blurry"]);
+    assert_eq!(warned(&session.json()), of_source);
+    assert_eq!(warned(&service.post("/v1/sessions", &source).await.json()), ["prompt moon", "negative_prompt blurry"]);
     let path = format!("/v1/sessions/{}", session.json()["id"].as_str().unwrap());
     assert_eq!(service.get(&path).await.json().get("warnings"), None, "these are of a request");
     let in_session = service.post(&format!("{path}/edits"), &json!({"prompt": "a dog on the moon"})).await.json();
-    assert_eq!(told(&in_session), ["prompt moon"]);
+    assert_eq!(warned(&in_session), ["prompt moon"]);
     let same = json!({"edit_type": "reweight", "equalizer": [{"word": "cat", "strength": 2}]});
-    assert_eq!(told(&service.post(&format!("{path}/edits"), &same).await.json()), Vec::<String>::new());
+    assert_eq!(warned(&service.post(&format!("{path}/edits"), &same).await.json()), Vec::<String>::new());
 
     let prompts = json!({"source_prompt": "a griffin", "prompt": "a cat, pixel-art"});
-    assert_eq!(told(&service.post("/v1/align", &prompts).await.json()), ["source_prompt griffin", "prompt pixel-art"]);
+    assert_eq!(
+        warned(&service.post("/v1/align", &prompts).await.json()),
+        ["source_prompt griffin", "prompt pixel-art"]
+    );
     let known = json!({"source_prompt": "a CAT", "prompt": "pixel art: the dog"});
-    assert_eq!(told(&service.post("/v1/align", &known).await.json()), Vec::<String>::new());
+    assert_eq!(warned(&service.post("/v1/align", &known).await.json()), Vec::<String>::new());
 
     // A model that does not say what it knows makes the same image, and warns of nothing.
     let (silent, _guard) = presets_free().await;
     let unwarned = silent.post("/v1/edits", &edit).await.json();
-    assert_eq!(told(&unwarned), Vec::<String>::new());
+    assert_eq!(warned(&unwarned), Vec::<String>::new());
     assert_eq!(image(&unwarned, "edit"), image(&edited, "edit"));
 }
 

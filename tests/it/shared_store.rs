@@ -248,7 +248,7 @@ async fn a_job_that_is_cancelled_while_its_session_is_looked_up_leaves_nothing_b
     handle.cancel(CancelReason::Disconnected);
     until("the end of the job", async || used() == [0, 0]).await;
     assert_eq!((engine.unfinished(), engine.sessions().views().len()), (0, 0));
-    // The answer comes to nobody; the next job has it.
+    // No job awaits the answer; the next job uses it.
     store.set(|state| state.is_held = false);
     let outcome = run(&engine, edit(&engine)).await;
     assert!(*outcome.edited_image.unwrap() == *wanted && outcome.recording == RecordingUse::Hit);

@@ -33,7 +33,8 @@ use tower::ServiceExt;
 
 use crate::fake;
 
-/// The folder of `Cargo.toml`. Cargo sets the variable; where the tests run on another machine, it names the folder there.
+/// The folder of `Cargo.toml`. Cargo sets the variable; where the tests run on another machine, it names the folder
+/// there.
 pub fn root() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
@@ -117,7 +118,7 @@ pub fn dtype() -> DType {
         Err(_) | Ok("f32" | "") => DType::F32,
         Ok("f16") => DType::F16,
         Ok("bf16") => DType::BF16,
-        Ok(name) => panic!("REPROMPT_TEST_DTYPE: {name} is none, f32, f16 and bf16 are"),
+        Ok(name) => panic!("REPROMPT_TEST_DTYPE: expected f32, f16 or bf16, got {name}"),
     }
 }
 
@@ -141,10 +142,10 @@ pub struct Tolerance {
     pub mask: f64,
 }
 
-/// The tolerance of the chosen device. That of bf16 is what the processor shows, whose weights alone are bf16 (a pass is
-/// off by 0.16, latents by 0.4, images by 2 in the mean and 44 at most, and the last blend mask, which decides the last
-/// latents, by nothing that these show), with room for the rest; that of f16 is reckoned from it, and
-/// both were not yet measured on a GPU (docs/gpu.md).
+/// The tolerance of the chosen device. That of bf16 is what the processor shows, whose weights alone are bf16 (a pass
+/// is off by 0.16, latents by 0.4, images by 2 in the mean and 44 at most, and the last blend mask, which decides the
+/// last latents, by nothing that these show), with a margin for the rest; that of f16 is derived from it, and both were
+/// not yet measured on a GPU (docs/gpu.md).
 pub fn tolerance() -> Tolerance {
     let equal = (0, 0.0);
     let none =

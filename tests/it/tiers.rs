@@ -1,5 +1,5 @@
-//! Recordings in tiers: wherever an edit finds its source, and whoever shares its batch, the bytes are the same; budgets
-//! are kept; what is forgotten is gone.
+//! Recordings in tiers: an edit has the same bytes from every tier and in every batch, budgets are kept, and deleted
+//! sessions are gone.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -109,7 +109,7 @@ async fn an_edit_has_the_same_bytes_from_every_tier_alone_and_among_strangers() 
     check(&on_device, "device", "hit").await;
     among(&on_device).await;
 
-    // Memory for one recording: the next one pushes it out, to its file.
+    // Memory for one recording: the next one evicts it; its file stays.
     let small = service(limits(bytes + bytes / 2, Some(folder.path()))).await;
     run(&small, &body).await;
     settled(&small).await;
@@ -213,7 +213,7 @@ async fn damaged_files_are_found_counted_and_computed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forgetting_empties_every_tier_and_old_sessions_are_forgotten() {
+async fn deleting_empties_every_tier_and_old_sessions_expire() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = limits(1 << 30, Some(folder.path()));
     config.sessions.ttl = Some(Duration::from_secs(3600));

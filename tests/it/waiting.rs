@@ -1,4 +1,4 @@
-//! Ways to wait: plain, as events, up to a deadline; and what becomes of the work when nobody waits any more.
+//! The ways to wait: for the response, for events, up to a deadline; and that a job without waiters is cancelled.
 
 use axum::body::Body;
 use axum::http::Response;
@@ -21,7 +21,7 @@ pub fn swap(seed: u64, steps: usize) -> Value {
     })
 }
 
-/// Work that no test sees the end of: 9 seconds of a slow fake.
+/// A job that takes longer than any test: 9 seconds of a slow fake.
 pub fn long(seed: u64) -> Value {
     swap(seed, 900)
 }
@@ -52,7 +52,7 @@ pub async fn next_event(response: &mut Response<Body>) -> (String, Value) {
     event(std::str::from_utf8(&data).unwrap()).unwrap()
 }
 
-/// A source that is run holds memory for its recording; work that is given up holds none, work that is done does.
+/// A source that is run reserves memory for its recording. A cancelled job returns it; a recorded source keeps it.
 pub async fn until_running(service: &Service) {
     until("the start of the work", async || {
         service.state.engine.sessions().used(reprompt::recordings::Tier::Trajectory) > 0
@@ -60,7 +60,7 @@ pub async fn until_running(service: &Service) {
     .await;
 }
 
-pub async fn until_given_up(service: &Service) {
+pub async fn until_cancelled(service: &Service) {
     until("the end of the work", async || {
         service.state.engine.sessions().used(reprompt::recordings::Tier::Trajectory) == 0
     })
@@ -100,12 +100,12 @@ async fn a_client_that_hangs_up_cancels_its_job() {
             assert_eq!(start, b"HTTP/1.1 200 OK\r\ncon", "the stream has begun");
         }
         drop(socket);
-        until_given_up(&service).await;
+        until_cancelled(&service).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_tells_every_step_in_order_and_then_what_the_plain_call_answers() {
+async fn a_stream_has_every_step_in_order_and_then_the_plain_answer() {
     let service = Service::slow().await;
     let plain = service.post("/v1/edits", &swap(1, 4)).await.json();
     let answer = service.post("/v1/edits", &with(swap(1, 4), "stream", true)).await;
@@ -145,7 +145,7 @@ async fn all_calls_that_run_something_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_reads_late_misses_nothing_and_holds_nobody_up() {
+async fn a_slow_reader_misses_nothing_and_delays_no_other() {
     let service = Service::slow().await;
     let mut late = service.open(post("/v1/edits", &with(swap(1, 4), "stream", true), &[])).await;
     // A job that was queued behind it is done, so it is done itself.
@@ -189,17 +189,17 @@ async fn a_deadline_cancels_the_job_however_it_is_waited_for() {
     let soon = ("cancel-after", "300ms");
     let plain = service.post_with("/v1/edits", &long(1), &[soon]).await;
     assert_eq!((plain.status.as_u16(), &plain.json()["code"]), (504, &json!("deadline_exceeded")));
-    until_given_up(&service).await;
+    until_cancelled(&service).await;
 
     let stream = service.post_with("/v1/edits", &with(long(2), "stream", true), &[soon]).await;
     let (name, problem) = events(&stream).pop().unwrap();
     assert_eq!((name.as_str(), &problem["code"]), ("error", &json!("deadline_exceeded")));
-    until_given_up(&service).await;
+    until_cancelled(&service).await;
 
     let accepted = service.post_with("/v1/edits", &long(3), &[soon, ASYNC]).await;
     let job = until_ended(&service, accepted.header("location")).await;
     assert_eq!((&job["status"], &job["cancel_reason"]), (&json!("canceled"), &json!("deadline")));
-    until_given_up(&service).await;
+    until_cancelled(&service).await;
 
     let in_time = service.post_with("/v1/edits", &swap(4, 3), &[("cancel-after", "1m30s")]).await;
     assert_eq!(in_time.status, 200);

@@ -171,7 +171,7 @@ fn where_words_are_added_both_attend_and_the_values_are_mixed_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_that_jobs_share_is_encoded_once() {
-    let (engine, encoded) = fake::engine_that_tells(std::time::Duration::ZERO, config()).await;
+    let (engine, encoded) = fake::engine_with_encoded_prompts(std::time::Duration::ZERO, config()).await;
     for seed in 0..3 {
         engine.submit(fake::edit(&engine, seed, 2), JobOptions::default()).unwrap().outcome().await.unwrap();
     }

@@ -63,9 +63,9 @@ pub async fn file(name: Result<Path<String>, PathRejection>) -> Result<Response,
     if name == "start.js" {
         return Ok(served(JAVASCRIPT, Bytes::from_static(START.as_bytes())));
     }
-    let known = FILES.iter().position(|(known, _)| *known == name);
-    let at = known.ok_or_else(|| Problem::new(Code::NotFound, "the page at /docs has no such file"))?;
-    // The first request unpacks them, which takes some milliseconds.
+    let position = FILES.iter().position(|(file, _)| *file == name);
+    let at = position.ok_or_else(|| Problem::new(Code::NotFound, "the page at /docs has no such file"))?;
+    // The first request unpacks them, which blocks for some milliseconds.
     let files = tokio::task::spawn_blocking(files).await.unwrap_or_default();
     let file = files.get(at).ok_or_else(|| Problem::new(Code::Internal, "the page's files cannot be unpacked"))?;
     Ok(served(FILES[at].1, file.clone()))
@@ -76,7 +76,7 @@ fn served(media_type: &'static str, file: Bytes) -> Response {
     (headers, file).into_response()
 }
 
-/// The contents of [`FILES`]; empty where the archive lacks one of them.
+/// The contents of [`FILES`]; empty if the archive lacks one of them.
 fn files() -> Vec<Bytes> {
     static UNPACKED: OnceLock<Vec<Bytes>> = OnceLock::new();
     let unpacked = || unpack().inspect_err(|error| tracing::error!(%error, "the page's files cannot be unpacked"));

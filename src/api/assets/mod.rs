@@ -1,4 +1,4 @@
-//! Pages that are compiled in: the playground at `/`, the contract at `/docs`.
+//! Pages that are compiled into the binary: the playground at `/`, the contract at `/docs`.
 
 pub mod docs;
 pub mod playground;

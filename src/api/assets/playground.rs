@@ -1,8 +1,8 @@
-//! The playground: the page at `/`, and the files that it is made of at `/assets/…`.
+//! The playground: the page at `/`, and its files at `/assets/…`.
 //!
-//! Contract: the files of `web/` are compiled in as they are; a test checks that none is missing. Clients revalidate them
-//! by their `ETag` each time, so that a page never mixes files of two binaries. The page may load these files and call its
-//! own service, and nothing else.
+//! Contract: the files of `web/` are compiled in as they are; a test checks that none is missing. Clients revalidate
+//! them by their `ETag` each time, so that a page never mixes files of two binaries. The page may only load these files
+//! and call its own service.
 
 use std::sync::LazyLock;
 
@@ -95,7 +95,7 @@ pub async fn page(headers: HeaderMap) -> Result<Response, Problem> {
 
 /// `GET /assets/{*path}`.
 pub async fn asset(path: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Result<Response, Problem> {
-    // No file has a path that is not UTF-8.
+    // A path that is not UTF-8 names no file.
     answer(path.as_ref().map_or("", |Path(path)| path), &headers)
 }
 
@@ -116,7 +116,7 @@ impl Asset {
             (REFERRER_POLICY, "no-referrer"),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ];
-        if is_known(request, tag) {
+        if is_cached(request, tag) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
         (headers, [(CONTENT_TYPE, content_type(self.path))], self.content).into_response()
@@ -128,12 +128,12 @@ fn tag(content: &[u8]) -> String {
 }
 
 /// Whether `If-None-Match` lists the tag or `*`; a proxy that compresses makes tags weak.
-fn is_known(request: &HeaderMap, tag: &str) -> bool {
+fn is_cached(request: &HeaderMap, tag: &str) -> bool {
     let values = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+        .any(|listed| listed == "*" || listed.strip_prefix("W/").unwrap_or(listed) == tag)
 }
 
 fn content_type(path: &str) -> &'static str {
@@ -182,15 +182,15 @@ mod tests {
 
     #[test]
     fn tags_match_among_several_and_if_weak() {
-        let known = |value: &'static str| {
+        let is_match = |value: &'static str| {
             let headers = HeaderMap::from_iter([(IF_NONE_MATCH, axum::http::HeaderValue::from_static(value))]);
-            is_known(&headers, "\"mine\"")
+            is_cached(&headers, "\"mine\"")
         };
         for yes in ["\"mine\"", "W/\"mine\"", "\"other\", \"mine\"", "*"] {
-            assert!(known(yes), "{yes}");
+            assert!(is_match(yes), "{yes}");
         }
         for no in ["\"other\"", "mine", ""] {
-            assert!(!known(no), "{no}");
+            assert!(!is_match(no), "{no}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Answers: what an operation has made, kept as a typed body with its images as encoded files.
+//! Answers: the result of an operation, as a typed body with its images as encoded files.
 //!
 //! An answer is rendered for each request that gets it: as JSON, as the bare image, as an event
 //! ([`crate::api::delivery::sse`]), or within a job. Nothing that was rendered is parsed again.
@@ -26,11 +26,11 @@ use crate::media::{Text, decode};
 pub(crate) struct Answer {
     /// The status of a plain response.
     pub status: StatusCode,
-    /// Where the session is, if one was made.
+    /// The address of the session, if the operation made one.
     pub location: Option<HeaderValue>,
     /// The body.
     pub body: AnswerBody,
-    /// The image that was asked for; it is the last one of the body.
+    /// The image for a bare response; it is the last one of the body.
     pub image: EncodedImage,
     /// How images are encoded.
     pub output: Output,
@@ -83,7 +83,7 @@ impl Answer {
     /// Bytes of the body as JSON.
     pub fn json_bytes(&self) -> u64 {
         let mut bytes = Counter(0);
-        // What cannot be serialized takes no room in a response either.
+        // What cannot be serialized takes no bytes in a response either.
         let _ = serde_json::to_writer(&mut bytes, &self.body);
         bytes.0
     }
@@ -96,7 +96,7 @@ impl Answer {
     }
 }
 
-/// Counts what is written.
+/// Counts the bytes that are written.
 struct Counter(u64);
 
 impl io::Write for Counter {

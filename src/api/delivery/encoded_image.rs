@@ -20,7 +20,7 @@ pub(crate) struct EncodedImage {
 }
 
 impl EncodedImage {
-    /// Encodes an image on a thread for blocking work. A PNG holds the texts.
+    /// Encodes an image on a thread for blocking work. The texts are written into a PNG; other formats have none.
     ///
     /// # Errors
     /// `internal_error`.

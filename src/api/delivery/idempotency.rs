@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the same key and the same request are the same job, however often they are sent.
+//! `Idempotency-Key`: requests with the same key and the same content get the same job, however often they are sent.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl IdempotencyKey {
     }
 }
 
-/// The identity of a request: its path and its body, whatever the white space and the order of fields.
+/// The identity of a request: its path and its body. White space and the order of fields do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(blake3::Hash);
 

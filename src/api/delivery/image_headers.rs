@@ -1,4 +1,4 @@
-//! The `x-reprompt-` headers of bare images: what the JSON body would have said.
+//! The `x-reprompt-` headers of bare images: the rest of the JSON body.
 //!
 //! Values are ASCII; a value that is too long for a header is left out.
 
@@ -12,7 +12,7 @@ use crate::recordings::Source;
 /// Longer JSON is left out: proxies refuse responses whose headers exceed a few kilobytes.
 const MAX_JSON_HEADER: usize = 2048;
 
-/// The headers of every image that was made, beside those of its operation.
+/// The headers that every bare image has; its operation adds more.
 pub(crate) fn run_headers(
     model: &str,
     source: &Source,
@@ -31,7 +31,7 @@ pub(crate) fn run_headers(
     headers
 }
 
-/// Adds a header; a value that no header can have is left out.
+/// Adds a header; a value that is not valid in a header is left out.
 pub(crate) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);

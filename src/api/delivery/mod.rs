@@ -1,8 +1,9 @@
-//! How answers reach clients: plain, as events, as jobs, by webhook; once for each idempotency key.
+//! How answers reach clients: in the response, as events, as a job, by webhook. Requests with the same idempotency key
+//! share one job.
 //!
 //! - [`respond`]: the path of every request that runs something
 //! - [`answer`]: what an operation has made; [`encoded_image`], [`image_headers`], [`png_metadata`]: its images
-//! - [`jobs`], [`sse`], [`webhooks`]: the ways to wait; [`idempotency`]: requests that are sent again
+//! - [`jobs`], [`sse`], [`webhooks`]: the ways to wait for an answer; [`idempotency`]: requests that are sent again
 
 pub(crate) mod answer;
 pub(crate) mod encoded_image;

@@ -1,14 +1,15 @@
-//! The path of every request that runs something: how its answer is wanted is read first; then the request is prepared
-//! into an [`Operation`], its work is queued (or found by its idempotency key), and the answer is delivered.
+//! The path of every request that runs a job. [`respond`] reads how the answer is to be delivered, prepares the request
+//! into an [`Operation`], submits its work to the engine (or finds the job of its idempotency key), and delivers the
+//! answer:
 //!
 //! | the request has | it gets |
 //! | --- | --- |
-//! | nothing of the below | the answer |
+//! | neither of the below | the answer |
 //! | `"stream": true` or `Accept: text/event-stream` | events, the answer last ([`sse`]) |
 //! | `Prefer: respond-async` | `202` and a job ([`crate::api::delivery::jobs`]) |
 //!
 //! In each case a client that disconnects cancels the job, unless other requests wait for it or it was requested with
-//! `Prefer: respond-async`. `Idempotency-Key` and `Cancel-After` go with all of them.
+//! `Prefer: respond-async`. `Idempotency-Key` and `Cancel-After` can be combined with each.
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ use crate::api::transport::content_negotiation::{Representation, representation_
 use crate::api::transport::headers::{RESPOND_ASYNC, prefers_async};
 use crate::api::transport::request_id::Arrival;
 
-/// A request that runs something.
+/// A request that runs a job, with its body read.
 #[derive(Debug)]
 pub(crate) struct Call {
     path: String,
@@ -72,7 +73,7 @@ enum DeliveryMode {
     Async,
 }
 
-/// What a request says about the delivery of its answer.
+/// How the answer to a request is to be delivered.
 #[derive(Debug)]
 struct WaitOptions {
     mode: DeliveryMode,
@@ -82,11 +83,12 @@ struct WaitOptions {
     deadline: Option<Instant>,
 }
 
-/// Responds to a request. `prepare` turns its body into an operation; it is skipped where the idempotency key is known.
+/// Responds to a request. `prepare` checks its body and makes an operation of it. If the idempotency key has a job,
+/// that job is used: then the body was checked by an earlier request, and `prepare` is called again only in the OpenAI
+/// dialect, to check that the answer can be delivered in this representation.
 ///
 /// # Errors
-/// Everything that is wrong with the request, that keeps the job from being queued or, where the answer is waited for,
-/// that the job fails with.
+/// A mistake in the request, a refusal to queue the job, and, if the answer is awaited, the failure of the job.
 pub(crate) async fn respond<O: Operation>(
     state: Arc<AppState>,
     call: Call,
@@ -108,11 +110,11 @@ pub(crate) async fn respond<O: Operation>(
         let (job, stop) = JobRecord::new(operation.kind(), origin, operation.output(), key.clone(), group.progress());
         let waiter = job.watch();
         let work = JobWork { operation, group, deadline, stop, webhook, permit };
-        // Before the task can end the job. A job with a key is inserted by the store itself.
+        // Before the task below can end the job. A job with a key is inserted by `find_or_start`.
         if key.is_none() && mode == DeliveryMode::Async {
             state.jobs.insert(Arc::clone(&job));
         }
-        // In the span of the request, so that log lines of the job carry its id also after it.
+        // In the span of the request, so that all log lines of the job have the request's id.
         tokio::spawn(drive(work, job, Arc::clone(state.jobs.store())).in_current_span());
         Ok(waiter)
     };
@@ -135,7 +137,7 @@ pub(crate) async fn respond<O: Operation>(
             }
         }
     };
-    // The deadline of a job is that of the request that started it; other requests bound their own waiting.
+    // The deadline of the request that started the job cancels the job; the deadline of another ends its own waiting.
     let waiter = if is_replay { waiter.until(deadline) } else { waiter };
     let mut response = match mode {
         DeliveryMode::Plain(representation) => plain(waiter, representation).await?,
@@ -154,7 +156,7 @@ async fn plain(mut waiter: Waiter, representation: Representation) -> Result<Res
     Arc::clone(end.answer()?).respond(representation).await
 }
 
-/// The job, which runs without waiters from here on.
+/// The response with the job, which from here on runs without waiters.
 fn accepted(state: &AppState, waiter: &Waiter) -> Result<Response, Problem> {
     waiter.job().detach();
     let mut response = job_response(&state.jobs, waiter.job())?;

@@ -1,4 +1,4 @@
-//! Types that are one of a few names.
+//! Types whose values are a few names.
 
 use serde_json::{Value, json};
 

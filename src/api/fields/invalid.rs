@@ -1,4 +1,4 @@
-//! A value that a check found wrong, with its field.
+//! An invalid value and its field.
 //!
 //! Contract: checks that need a model, or that compare fields, name the field by the enum of its table. The HTTP API
 //! renders it as a path, the command line as a flag.
@@ -6,7 +6,7 @@
 use crate::api::fields::table::FieldName;
 use crate::api::problem::{Code, Problem};
 
-/// A value that is of the right kind and still wrong.
+/// A value of the right type that is invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{detail}")]
 pub(crate) struct Invalid<F> {

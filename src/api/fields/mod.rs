@@ -1,8 +1,8 @@
-//! Fields of requests: one table gives a struct, its parser, its problems and its schema.
+//! The fields of requests: one table gives a struct, its parser, its problems and its schema.
 //!
-//! Contract: a field is one entry of a [`fields!`] table; its name, aliases, type, default and schema stand nowhere
-//! else. A group of fields that several calls have is a table of its own, and each call flattens it. Problems name the
-//! field by its path; no error text is parsed.
+//! Contract: a field is one entry of a [`fields!`] table; its name, aliases, type, default and schema are nowhere else.
+//! A group of fields that several calls have is a table of its own, and each call flattens it. Problems name the field
+//! by its path; no error text is parsed.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -13,7 +13,7 @@
 //! | `shape` | schemas of objects that are put together from groups |
 //! | `invalid` | a value that a check found wrong, with its field |
 //!
-//! `deserr` was considered: it has neither aliases nor `flatten`, and no schema, so a field would still stand in two or
+//! `deserr` was considered: it has neither aliases nor `flatten`, and no schema, so a field would still be in two or
 //! three places.
 
 pub(crate) mod choice;

@@ -1,7 +1,7 @@
 //! A JSON value with its path in the request.
 //!
 //! Contract: a problem that is made from a [`Node`] or an [`Object`] has the path of its field as `param`
-//! (`equalizer[0].word`). Messages say what was expected and what was there, in the words of JSON.
+//! (`equalizer[0].word`). Messages say what was expected and what was given, in the terms of JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::api::problem::{Code, Problem};
 use crate::suggest::did_you_mean;
 
-/// Where a value stands: names of fields and indices of lists, the outermost first.
+/// The path of a value: names of fields and indices of lists, the outermost first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Path<'a> {
     /// The request body itself.
@@ -27,7 +27,7 @@ pub(crate) enum Path<'a> {
 pub(crate) struct Node<'a> {
     /// The value.
     pub value: &'a Value,
-    /// Where it stands.
+    /// Its path.
     pub path: Path<'a>,
 }
 
@@ -87,8 +87,7 @@ impl<'a> Object<'a> {
         Self::new(fields, Path::Root)
     }
 
-    /// The object at another path: its fields stand beside others, and problems name them as if they stood in an object
-    /// of their own.
+    /// The object at another path: problems name its fields as if they were in an object of this name.
     pub(crate) fn at(&self, name: &'a str) -> Self {
         Self { fields: self.fields.clone(), path: Path::Field(&Path::Root, name) }
     }
@@ -130,7 +129,7 @@ impl<'a> Object<'a> {
     /// The value of a field that may be given by one of several names.
     ///
     /// # Errors
-    /// `invalid_value` where it is given by more than one.
+    /// `invalid_value` if it is given by more than one.
     pub(crate) fn aliased<'b>(&'b self, name: &'b str, aliases: &[&'static str]) -> Result<Option<Node<'b>>, Problem> {
         let mut given = std::iter::once(name).chain(aliases.iter().copied()).filter(|name| self.has(name));
         match (given.next(), given.next()) {
@@ -138,7 +137,7 @@ impl<'a> Object<'a> {
                 let detail = format!("`{first}` and `{second}` are the same field; give one of them");
                 Err(self.problem(name, Code::InvalidValue, detail))
             }
-            // Its problems name it as the contract does, also where an alias was used.
+            // Problems name the field by its own name, also if an alias was used.
             (Some(given), None) => Ok(self.get(given).map(|node| Node { path: Path::Field(&self.path, name), ..node })),
             (None, _) => Ok(None),
         }
@@ -157,19 +156,19 @@ impl<'a> Object<'a> {
     /// Checks that there are no other fields than these.
     ///
     /// # Errors
-    /// `unknown_field`, with the fields that there are and the one that may have been meant.
-    pub(crate) fn expect_only(&self, known: &[&str]) -> Result<(), Problem> {
-        match self.fields.keys().find(|name| !known.contains(name)) {
+    /// `unknown_field`, with the allowed fields and the one that may have been meant.
+    pub(crate) fn expect_only(&self, allowed: &[&str]) -> Result<(), Problem> {
+        match self.fields.keys().find(|name| !allowed.contains(name)) {
             None => Ok(()),
-            Some(unknown) => Err(self.problem(unknown, Code::UnknownField, unknown_field(unknown, known))),
+            Some(unknown) => Err(self.problem(unknown, Code::UnknownField, unknown_field(unknown, allowed))),
         }
     }
 }
 
 /// The message about an unknown field.
-pub(crate) fn unknown_field(name: &str, known: &[&str]) -> String {
-    let expected = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let meant = did_you_mean(name, known.iter().copied());
+pub(crate) fn unknown_field(name: &str, allowed: &[&str]) -> String {
+    let expected = allowed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let meant = did_you_mean(name, allowed.iter().copied());
     let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
     format!("unknown field `{name}`, expected one of {expected}{meant}")
 }

@@ -1,7 +1,7 @@
 //! Schemas of objects that are put together from groups of fields.
 //!
-//! Contract: a shape is a closed object with all of its properties, because closed objects cannot be joined by `allOf`.
-//! An alias is a property of its own.
+//! Contract: a shape is a closed object (`additionalProperties: false`) with all of its properties, because closed
+//! objects cannot be joined by `allOf`. An alias is a property of its own.
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
@@ -152,8 +152,8 @@ pub(crate) fn named(add: fn(&mut Components), name: &str) -> RefOr<Schema> {
     document(components.0.remove(name).unwrap_or_default())
 }
 
-/// JSON as a schema of the document. Tests make sure that nothing is lost; what could not be read is said in the
-/// document itself.
+/// JSON as a schema of the document. Tests check that nothing is lost; JSON that is no schema becomes a description
+/// that says so.
 pub(crate) fn document(schema: Value) -> RefOr<Schema> {
     let read = serde_json::from_value(schema);
     read.unwrap_or_else(|error| ObjectBuilder::new().description(Some(format!("not a schema: {error}"))).into())

@@ -19,7 +19,7 @@ pub(crate) trait Group: Sized {
     /// All names and aliases.
     const NAMES: &'static [&'static str];
 
-    /// Reads the fields, and leaves others alone.
+    /// Reads the fields, and ignores others.
     ///
     /// # Errors
     /// The problem of the first field that cannot be read.

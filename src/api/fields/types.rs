@@ -1,4 +1,4 @@
-//! What a type of a field knows: how it is read, and its schema.
+//! The types that fields can have: how each is read, and its schema.
 //!
 //! Contract: a type is read from a JSON value or gives the problem of that value. Its schema is JSON of an OpenAPI
 //! document; a named schema is a reference, and is handed out by [`FieldType::components`].
@@ -14,7 +14,7 @@ pub(crate) const MAX_ENTRIES: usize = 256;
 
 /// A type that fields of requests can have.
 pub(crate) trait FieldType: Sized {
-    /// Whether null is taken, as if the field were absent.
+    /// Whether null is accepted, with the meaning of an absent field.
     const NULLABLE: bool = false;
 
     /// Reads a value.
@@ -23,12 +23,12 @@ pub(crate) trait FieldType: Sized {
     /// The problem of the value, with its path.
     fn read(node: Node<'_>) -> Result<Self, Problem>;
 
-    /// The value of a field that is left out; `None` where it must be given.
+    /// The value of a field that is left out; `None` if it is required.
     fn absent() -> Option<Self> {
         None
     }
 
-    /// The schema, without null where that is taken.
+    /// The schema, without null.
     fn schema() -> Value;
 
     /// Adds the named schemas that the schema refers to, its own included.
@@ -41,7 +41,7 @@ pub(crate) trait ToJson {
     fn to_json(&self) -> Value;
 }
 
-/// Reads a value that stands alone, such as one on the command line.
+/// Reads a single value, such as one on the command line.
 ///
 /// # Errors
 /// The problem of the value; its path begins at the value.

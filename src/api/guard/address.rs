@@ -1,6 +1,7 @@
-//! The address of a client: the peer of the connection or, where the peer is a trusted proxy, the address that it names.
+//! The address of a client: the peer of the connection or, where the peer is a trusted proxy, the address that it
+//! names.
 //!
-//! Only the configured header is read: a proxy sets the one that it knows and passes on forged others. It is read from its
+//! Only the configured header is read, because a proxy sets one header and passes on forged others. It is read from its
 //! end, which the nearest proxy wrote, back to the first address that is not a trusted proxy's.
 
 use std::net::{IpAddr, SocketAddr};

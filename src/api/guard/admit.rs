@@ -1,11 +1,12 @@
-//! Whether a request is admitted: by its API key where there are keys, and by its caller's rate.
+//! Admission of requests: by their API key, if there are keys, and by the rate of their caller.
 //!
 //! | endpoint | needs a key | is counted |
 //! | --- | --- | --- |
 //! | [`Access::Open`]: probes, the contract and its pages, the playground; unknown addresses | no | no |
 //! | [`Access::Key`]: all others | yes | yes |
 //!
-//! Requests without a valid key are counted by address, so that guessing keys is slow.
+//! Requests without a valid key are counted by address, so that keys cannot be guessed quickly. The headers that hold a
+//! key are removed from the request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::api::guard::{Access, Caller, Guard, RequestRefusal};
 use crate::api::problem::{Code, Problem};
 use crate::api::transport::headers::single;
 
-/// Holds a key, for clients whose proxy needs `Authorization` for itself.
+/// The header of a key, for clients whose proxy uses `Authorization` itself.
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Admits a request, or refuses it.
@@ -28,7 +29,7 @@ pub async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: 
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let address = peer.map(|peer| guard.config.proxies.client(peer, request.headers()));
     let presented = presented(request.headers());
-    // Nothing behind this point needs the key.
+    // No layer or handler behind this one needs the key.
     request.headers_mut().remove(header::AUTHORIZATION);
     request.headers_mut().remove(X_API_KEY);
     // A request that was not identified is treated as one that needs a key.
@@ -65,7 +66,7 @@ fn presented(headers: &HeaderMap) -> Option<HeaderValue> {
         let (scheme, key) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
     };
-    // A header that is given twice is ignored.
+    // A header that occurs twice is ignored.
     let authorization = single(headers, "authorization").ok().flatten().and_then(bearer);
     let key = authorization.or_else(|| single(headers, "x-api-key").ok().flatten().map(str::to_owned))?;
     let mut value = HeaderValue::from_str(&key).ok()?;
@@ -73,11 +74,11 @@ fn presented(headers: &HeaderMap) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A caller without a valid key, which is counted by its address.
+/// A caller without a valid key, and the reason for the refusal. It is counted by its address.
 struct NoKey(Caller, RequestRefusal);
 
 impl Guard {
-    /// The caller: the name of its key where there are keys, its address elsewhere.
+    /// The caller: by the name of its key if there are keys, otherwise by its address.
     fn caller(&self, presented: Option<&HeaderValue>, address: Caller) -> Result<Caller, NoKey> {
         let Some(keys) = &self.config.keys else {
             return Ok(address);

@@ -1,4 +1,4 @@
-//! The caller of a request.
+//! The caller of a request: the holder of an API key, or an address. Limits count per caller.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,5 +1,5 @@
-//! CORS: pages of the configured origins may call the API and read the headers of responses. Cookies are never used; a key
-//! is a header that the page sets itself.
+//! CORS: pages of the configured origins may call the API and read the headers of responses. Cookies are never used; a
+//! key is a header that the page sets itself.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub fn is_origin(text: &str) -> bool {
     text == "*" || parsed.is_some_and(|url| url.origin().ascii_serialization() == text)
 }
 
-/// The layer for these origins; `None` where there are none.
+/// The layer for these origins; `None` without origins.
 pub fn layer(origins: &[String]) -> Option<CorsLayer> {
     let origin = match origins {
         [] => return None,

@@ -1,5 +1,5 @@
-//! How many jobs a caller may have queued and running. A permit is held by its job, which may outlive its request, and
-//! released when the job ends.
+//! The limit on jobs per caller, queued and running. A permit is held for as long as the job, which may outlive its
+//! request, and released when the job ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,11 +13,11 @@ type Held = Arc<Mutex<HashMap<Caller, usize>>>;
 #[derive(Debug)]
 pub struct JobLimiter {
     limit: usize,
-    /// Only callers that have jobs, so no more entries than jobs.
+    /// Only callers that have jobs, so it has no more entries than there are jobs.
     held: Held,
 }
 
-/// Permits of one job group, released on drop; `None` where there is no limit.
+/// Permits of one job group, released on drop; `None` if there is no limit.
 #[derive(Debug)]
 pub struct JobPermit(Option<(Held, Caller, usize)>);
 
@@ -32,7 +32,7 @@ impl JobLimiter {
         self.limit
     }
 
-    /// Permits for `count` jobs; `None` where the caller would have more than the limit.
+    /// Permits for `count` jobs; `None` if the caller would exceed the limit.
     pub fn acquire(&self, caller: &Caller, count: usize) -> Option<JobPermit> {
         if self.limit == 0 {
             return Some(JobPermit(None));

@@ -1,9 +1,16 @@
-//! Who may call, from where, how often and for how long: what stands between the socket and the handlers.
+//! Who may call, from where, how often and for how long: the layers between the socket and the handlers.
 //!
-//! Contract, from the outside in: every response has the headers of [`security_headers`]; pages of origins that are not
-//! configured cannot read responses ([`cors`]); no request takes longer than the limits of [`timeouts`]; a request needs
-//! a key where there are keys, unless its endpoint is [`Access::Open`], and is counted against its [`Caller`] by
-//! [`rate`]; jobs are counted by [`job_limit`]. Keys are neither logged nor kept: [`api_keys`] holds their hashes.
+//! Contract, from the outside in:
+//! - Every response has the headers of [`security_headers`].
+//! - Pages of origins that are not configured cannot read responses ([`cors`]).
+//! - The arrival of a request's body and the start of its response have time limits ([`timeouts`]). A response that has
+//!   begun, such as a stream of events, has none.
+//! - If there are keys, a request needs one, unless its endpoint is [`Access::Open`] ([`admit`]). It is counted against
+//!   its [`Caller`] by [`rate`].
+//! - Jobs are counted by [`job_limit`]; handlers ask for permits.
+//!
+//! Keys are neither logged nor kept: [`api_keys`] holds their hashes. [`protect`] adds timeouts and admission; the
+//! router adds the rest, because responses outside the guard need it too.
 
 pub mod address;
 pub(crate) mod admit;
@@ -33,14 +40,14 @@ use crate::api::problem::{Code, Problem};
 use crate::telemetry::labels::label;
 use crate::telemetry::metrics::Counters;
 
-/// Whether a request for an endpoint needs an API key, where there are keys; an extension of every request.
+/// Whether a request for an endpoint needs an API key, if there are keys; an extension of every request.
 ///
 /// Requests for open endpoints are not counted against a rate limit either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// None is needed.
+    /// No key is needed.
     Open,
-    /// One is needed.
+    /// A key is needed.
     Key,
 }
 
@@ -75,11 +82,11 @@ pub struct GuardConfig {
     pub cors_origins: Vec<String>,
     /// How long a request may take.
     pub times: TimeLimits,
-    /// Whether metrics are served at an address of their own and not beside the API.
+    /// Whether metrics are served at an address of their own instead of beside the API.
     pub metrics_apart: bool,
 }
 
-/// What is counted of the guard.
+/// The metrics of the guard.
 #[derive(Debug, Clone)]
 pub struct GuardMetrics {
     /// Requests that were refused.
@@ -117,10 +124,11 @@ impl Guard {
         self.jobs.limit()
     }
 
-    /// Permits for so many more jobs of a caller.
+    /// Permits for `count` more jobs of a caller.
     ///
     /// # Errors
-    /// `too_many_concurrent` where the caller would have more than the limit; `retry_after` is when one is likely to end.
+    /// `too_many_concurrent` if the caller would exceed the limit; `retry_after` is the estimated time until a job
+    /// ends.
     pub(crate) fn permit_jobs(
         &self,
         caller: &Caller,
@@ -134,12 +142,12 @@ impl Guard {
         })
     }
 
-    /// Whether metrics are served at an address of their own and not beside the API.
+    /// Whether metrics are served at an address of their own instead of beside the API.
     pub fn metrics_apart(&self) -> bool {
         self.config.metrics_apart
     }
 
-    /// The CORS layer, where origins are configured.
+    /// The CORS layer, if origins are configured.
     pub fn cors(&self) -> Option<tower_http::cors::CorsLayer> {
         cors::layer(&self.config.cors_origins)
     }
@@ -151,7 +159,7 @@ impl Drop for Guard {
     }
 }
 
-/// Puts the guard in front of the handlers.
+/// Puts the time limits and the admission of requests in front of the handlers.
 pub fn protect(router: Router, guard: &Arc<Guard>) -> Router {
     router
         .layer(middleware::from_fn_with_state(Arc::clone(guard), admit::admit))

@@ -1,7 +1,8 @@
-//! The rate limit: requests per minute and caller, all of which may come at once, counted by GCRA.
+//! The rate limit: requests per minute and caller, all of which may come at once, counted by the generic cell rate
+//! algorithm.
 //!
 //! Every response has the `RateLimit` and `RateLimit-Policy` fields (draft-ietf-httpapi-ratelimit-headers). Memory is
-//! bounded: where too many addresses are counted already, all further ones are counted as one caller.
+//! bounded: once too many addresses are counted, all further ones are counted as one caller.
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
@@ -17,9 +18,9 @@ use tokio::time::Instant;
 use crate::api::guard::Caller;
 use crate::sync::lock;
 
-/// The requests that are left.
+/// The header with the requests that are left.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// The limit.
+/// The header with the limit.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The most callers that are counted separately; they take some megabytes.
@@ -67,7 +68,7 @@ impl<C: Clock + Clone> Rate<C> {
         Self { limit: per_minute.map(limiter), clock, max_callers, swept: Mutex::new(None) }
     }
 
-    /// Counts a request; `None` where there is no limit.
+    /// Counts a request; `None` if there is no limit.
     pub fn count(&self, caller: &Caller) -> Option<Standing> {
         let (limit, limiter) = self.limit.as_ref()?;
         let is_crowded = matches!(caller, Caller::Address(_)) && self.is_crowded(limiter);
@@ -86,7 +87,7 @@ impl<C: Clock + Clone> Rate<C> {
         })
     }
 
-    /// Whether no further address can be counted separately.
+    /// Whether no more addresses can be counted separately.
     fn is_crowded(&self, limiter: &Limiter<C>) -> bool {
         if limiter.len() < self.max_callers {
             return false;
@@ -101,7 +102,7 @@ impl<C: Clock + Clone> Rate<C> {
 }
 
 impl Standing {
-    /// Writes the fields.
+    /// Writes the header fields.
     pub fn put(&self, headers: &mut HeaderMap) {
         let seconds = self.reset.as_secs_f64().ceil() as u64;
         let fields = [

@@ -1,7 +1,8 @@
-//! How long a request may take: until its body has arrived, and until its response begins. How long its headers may take
-//! is a limit of the connection ([`crate::api::transport::connections`]).
+//! Time limits of a request: until its body has arrived, and until its response begins. The time of its headers is a
+//! limit of the connection ([`crate::api::transport::connections`]).
 //!
-//! A response that has begun is not cut off: streams of events may take any time.
+//! A response that has begun is not cut off: a stream of events may take any time. The body's limit is a deadline that
+//! [`crate::api::transport::body`] enforces while it reads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,12 @@ use tokio::time::{Instant, timeout};
 use crate::api::guard::{Guard, RequestRefusal};
 use crate::api::problem::{Code, Problem};
 
-/// How long a request may take.
+/// Time limits of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeLimits {
     /// From the request's headers to the end of its body.
     pub body: Duration,
-    /// From the request's headers to those of its response; `None`: any time.
+    /// From the request's headers to those of its response; `None`: no limit.
     pub answer: Option<Duration>,
 }
 
@@ -29,11 +30,11 @@ impl Default for TimeLimits {
     }
 }
 
-/// When the body of a request must have arrived; an extension of every request.
+/// When the body of a request must have arrived; an extension of every request behind the guard.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyDeadline(pub Instant);
 
-/// Enforces the limits on a request.
+/// Sets the deadline of the body, and enforces the limit on the response.
 pub async fn within(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let limits = guard.config.times;
     if let Some(deadline) = Instant::now().checked_add(limits.body) {
@@ -43,7 +44,7 @@ pub async fn within(State(guard): State<Arc<Guard>>, mut request: Request, next:
     let Some(limit) = limits.answer else {
         return answered.await;
     };
-    // Dropping the handler cancels its job, as a client that disconnects does.
+    // Dropping the handler cancels its job, as if the client had disconnected.
     timeout(limit, answered).await.unwrap_or_else(|_| {
         guard.metrics.refused.with(RequestRefusal::AnswerTimeout).inc();
         let detail = format!(

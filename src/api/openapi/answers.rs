@@ -1,4 +1,5 @@
-//! Completes the responses of every operation: its problems, by status and each with an example; and headers.
+//! Completes the responses of every operation in the document: its problems by status, each with an example, and its
+//! headers.
 
 use serde_json::{Map, Value, json};
 

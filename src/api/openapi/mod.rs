@@ -93,7 +93,7 @@ fn complete() -> Value {
     document
 }
 
-/// Makes the document, so that a program whose contract is broken fails when it starts and not when it is asked for it.
+/// Makes the document, so that a program with a broken contract fails when it starts, not at the first request for it.
 ///
 /// # Panics
 /// Where the document cannot be made, or an endpoint of the table of routes is not documented.
@@ -101,7 +101,7 @@ pub(crate) fn check() {
     LazyLock::force(&DOCUMENT);
 }
 
-/// The document as it is checked in.
+/// The document as YAML, as it is checked in.
 ///
 /// # Panics
 /// As [`check`].
@@ -109,7 +109,7 @@ pub fn yaml() -> String {
     DOCUMENT.to_yaml().unwrap_or_else(|error| broken(&error))
 }
 
-/// The document as it is served.
+/// The document as JSON, as it is served.
 ///
 /// # Panics
 /// As [`check`].
@@ -117,7 +117,7 @@ pub fn json() -> Value {
     serde_json::to_value(&*DOCUMENT).unwrap_or_else(|error| broken(&error))
 }
 
-/// The document cannot be made. That is a mistake in the code, which the tests find, and nothing that can be handled.
+/// Ends the process because the document cannot be made: a mistake in the code, which tests find.
 #[allow(clippy::panic)]
 fn broken(why: &dyn std::fmt::Display) -> ! {
     panic!("the OpenAPI document cannot be made: {why}")
@@ -133,7 +133,7 @@ fn operation<'a>(document: &'a mut Value, route: &Route) -> &'a mut Value {
     }
 }
 
-/// A part of the document that is an object, or to be one.
+/// A part of the document as an object; anything else becomes an empty one.
 fn object(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = Value::Object(Map::new());

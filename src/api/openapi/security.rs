@@ -1,4 +1,4 @@
-//! Keys in the OpenAPI document: two ways to send one, and none where the server asks for none.
+//! API keys in the OpenAPI document: two ways to send a key, and no key for servers without keys.
 
 use utoipa::Modify;
 use utoipa::openapi::OpenApi;

@@ -1,4 +1,4 @@
-//! Parts that the answers of several operations have.
+//! Parts of answers that several operations have.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -103,7 +103,7 @@ pub struct TimingsBody {
     pub queue: f64,
     /// Encoding prompts.
     pub encode: f64,
-    /// Denoising.
+    /// Denoising, including the steps of other jobs in between.
     pub denoise: f64,
     /// From latents to pixels.
     pub decode: f64,

@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`.
+//! `/healthz` and `/readyz`: whether the process is alive, and whether it accepts jobs.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `/metrics`, and the layer that counts requests.
+//! `/metrics`, and the layer that counts requests and measures their time.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -49,7 +49,7 @@ fn class(status: StatusCode) -> StatusClass {
     }
 }
 
-/// A request that is counted when its response is there, or when it is dropped because its client disconnected.
+/// Counts a request when it is dropped: with the status of its response or, without one, as a client that disconnected.
 struct Pending<'a> {
     metrics: &'a HttpMetrics,
     call: Call,

@@ -1,4 +1,9 @@
-//! The calls: of each its request, its handler and its response.
+//! The calls: the request, the handler and the response of each.
+//!
+//! - `edits`, `sessions`, `images`: calls that run a job; `operation`: what their requests are prepared into
+//! - `align`, `attention`, `jobs`, `models`, `health`, `metrics`: the other calls
+//! - `source`, `values`, `output`, `waiting`: fields that several requests have
+//! - `bodies`, `windows`, `warnings`: parts that several answers have
 
 pub(crate) mod align;
 pub(crate) mod attention;

@@ -1,7 +1,6 @@
-//! What a request comes down to: work for the engine, and the answer to its outcome.
+//! A prepared request: its work for the engine, and how the answer is made from the outcome.
 //!
-//! Each request that runs something is prepared into an [`Operation`]; the ways to wait for it
-//! ([`crate::api::delivery`]) know nothing else of it.
+//! Each request that runs a job is prepared into an [`Operation`]; [`crate::api::delivery`] uses nothing else of it.
 
 use std::fmt;
 use std::future::Future;
@@ -27,16 +26,16 @@ pub(crate) trait Operation: fmt::Debug + Send + Sync + 'static {
     /// The work for the engine.
     fn works(&self) -> Works;
 
-    /// The path of the source in the request; `None` where the source's fields stand at its top.
+    /// The path of the source in the request; `None` if the source's fields are at its top.
     fn source_field(&self) -> Option<&'static str>;
 
     /// The answer to the outcomes of the work.
     ///
     /// # Errors
-    /// `internal_error` where an image cannot be encoded.
+    /// `internal_error` if an image cannot be encoded; `no_attention_maps` if attention is wanted and there is none.
     fn respond(&self, outcomes: Outcomes) -> impl Future<Output = Result<Answer, Problem>> + Send;
 
-    /// The problem of an error of the engine.
+    /// The problem of an error of the engine, with the source's field if the source is at fault.
     fn problem(&self, error: EngineError) -> Problem {
         let field = self.source_field().filter(|_| matches!(error, EngineError::SourceTooLarge { .. }));
         let problem = Problem::from(error);
@@ -47,7 +46,7 @@ pub(crate) trait Operation: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// Work for the engine, one piece at least, in order.
+/// The jobs of the engine for one request, one at least, in order.
 #[derive(Debug)]
 pub(crate) struct Works {
     /// All but the last.
@@ -59,17 +58,17 @@ pub(crate) struct Works {
 }
 
 impl Works {
-    /// One piece of work, without attention.
+    /// One job, without attention.
     pub fn one(work: Work) -> Self {
         Self { before: Vec::new(), last: work, attention: false }
     }
 
-    /// How many jobs of the engine it is.
+    /// The number of jobs.
     pub fn len(&self) -> usize {
         self.before.len() + 1
     }
 
-    /// Queues all of the work or, where there is no room for some of it, none.
+    /// Submits all jobs. If one is refused, those before it are cancelled.
     ///
     /// # Errors
     /// Those of [`Engine::submit`].

@@ -1,4 +1,4 @@
-//! How images are answered: the fields, and the [`Output`] that they make.
+//! The form of images in an answer: the fields of requests, and the [`Output`] that they make.
 
 use crate::api::fields::{Invalid, fields};
 use crate::api::operations::values::names::ResponseFormat;
@@ -22,12 +22,12 @@ fields! {
     }
 }
 
-/// How images are answered.
+/// How images are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Output {
     /// The file format.
     pub format: OutputFormat,
-    /// Quality, 1 to 100, where it was asked for.
+    /// Quality, 1 to 100, if it was asked for.
     pub quality: Option<u8>,
 }
 
@@ -35,7 +35,7 @@ impl FileFields {
     /// Checks the quality.
     ///
     /// # Errors
-    /// Where it is not 1 to 100.
+    /// If it is not 1 to 100.
     pub(crate) fn output(&self) -> Result<Output, Invalid<FileField>> {
         let quality = |quality: u64| {
             let known = u8::try_from(quality).ok().filter(|quality| (1..=100).contains(quality));

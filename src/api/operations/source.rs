@@ -1,8 +1,9 @@
-//! The fields of a source, and the [`PreparedSource`] that they make on a model: defaults filled in, sizes checked,
-//! prompts tokenized.
+//! The fields of a source, and the [`Source`] that they make on a model, with defaults filled in and all values
+//! checked.
 //!
 //! Contract: a source is given as an object `source`, or by `source_prompt` with its other fields beside those of the
-//! call. Problems name the field as if it stood in the object, wherever it stood.
+//! call. In both forms problems name a field by its path in the object. Calls that have no other prompt also take all
+//! fields at the top of the body ([`SourcePlace::Top`]), and problems then name them by their own names.
 
 use serde_json::json;
 
@@ -44,10 +45,10 @@ fields! {
     }
 }
 
-/// Where a source's fields stand in a request, which decides how problems name them.
+/// Where a source's fields are in a request, which decides how problems name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SourcePlace {
-    /// In the object `source`, or as if they did.
+    /// In the object `source`, or given by `source_prompt`, which counts as the same.
     Nested,
     /// At the top of the body.
     Top,
@@ -68,21 +69,21 @@ impl SourcePlace {
     }
 }
 
-/// The fields of a source that is named in a body: the object `source`, or `source_prompt` and the fields beside it.
+/// Reads the source of a body: the object `source`, or `source_prompt` and the fields beside it.
 ///
 /// # Errors
-/// `missing_field` where there is neither; `unknown_field` for a field that stands beside neither form, of `others` (the
-/// call's own); the problem of a field that cannot be read.
+/// `missing_field` if there is neither; `unknown_field` for a field that is neither the source's nor one of `others`,
+/// the call's own; the problem of a field that cannot be read.
 pub(crate) fn named_in(body: &Object<'_>, others: &[&[&'static str]]) -> Result<SourceFields, Problem> {
     const OBJECT: &str = "source";
     const PROMPT: &str = "source_prompt";
-    let mut known = vec![OBJECT, PROMPT];
-    known.extend(others.iter().copied().flatten());
+    let mut allowed = vec![OBJECT, PROMPT];
+    allowed.extend(others.iter().copied().flatten());
     let is_nested = body.has(OBJECT);
     if !is_nested {
-        known.extend(SourceFields::NAMES.iter().filter(|name| **name != SourceField::Prompt.name()));
+        allowed.extend(SourceFields::NAMES.iter().filter(|name| **name != SourceField::Prompt.name()));
     }
-    body.expect_only(&known)?;
+    body.expect_only(&allowed)?;
     let prompt = body.get(PROMPT);
     let flat;
     let (node, source) = match (body.get(OBJECT), prompt) {
@@ -107,7 +108,7 @@ pub(crate) fn named_in(body: &Object<'_>, others: &[&[&'static str]]) -> Result<
 }
 
 impl SourceFields {
-    /// A source of a prompt that leaves everything else to the model.
+    /// A source of a prompt, with the model's defaults for everything else.
     pub(crate) fn new(prompt: PromptText) -> Self {
         Self {
             prompt,
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_an_object_or_stands_beside_the_other_fields() {
+    fn a_source_is_an_object_or_beside_the_other_fields() {
         let nested = json!({"source": {"prompt": "a cat", "seed": 3, "steps": 7}, "prompt": "a dog"});
         let flat = json!({"source_prompt": "a cat", "seed": 3, "num_inference_steps": 7, "prompt": "a dog"});
         let mixed = json!({"source": {"seed": 3, "steps": 7}, "source_prompt": "a cat"});

@@ -1,4 +1,4 @@
-//! The fields of a body that say how its answer is waited for.
+//! The fields of a body that say how its answer is delivered.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,5 @@
-//! Warnings: what a request may not have meant. They are part of its answer and change nothing of what is done.
+//! Warnings about a request that can be carried out and may be a mistake. They are part of the answer and change
+//! nothing else.
 
 use crate::api::operations::bodies::WarningBody;
 use crate::api::operations::source::{SourceField, SourcePlace};
@@ -42,13 +43,13 @@ pub(crate) fn of_source(vocabulary: &Vocabulary, source: &Source) -> Vec<Unknown
     unknown_words(vocabulary, &prompts)
 }
 
-/// The same as they stand in an answer to a request that has the source's fields at `place`.
+/// The same for the answer to a request that has the source's fields at `place`.
 pub(crate) fn source_bodies(vocabulary: &Vocabulary, source: &Source, place: SourcePlace) -> Vec<WarningBody> {
     let words = of_source(vocabulary, source).into_iter();
     words.map(|word| word.body(|field| place.path(field))).collect()
 }
 
-/// The warnings of a target prompt, as they stand in an answer.
+/// The warnings about a target prompt, for an answer.
 pub(crate) fn target_bodies(vocabulary: &Vocabulary, prompt: &str) -> Vec<WarningBody> {
     let words = unknown_words(vocabulary, &[((), prompt)]).into_iter();
     words.map(|word| word.body(|()| "prompt".to_owned())).collect()

@@ -1,11 +1,11 @@
-//! The windows of an edit, as they stand in answers.
+//! The windows of an edit, as they are in answers.
 
 use serde_json::{Map, json};
 
 use crate::api::operations::bodies::{WindowsBody, WindowsFrom};
 use crate::p2p::{Windows, WordRef};
 
-/// Windows as they stand in answers.
+/// The windows of an edit for an answer.
 pub fn body(windows: &Windows) -> WindowsBody {
     let cross = &windows.cross;
     let mut per_word = Map::new();

@@ -1,4 +1,4 @@
-//! The table of problems: for each its stable code, its HTTP status and its title.
+//! The table of problems: the stable code, the HTTP status and the title of each.
 
 use axum::http::StatusCode;
 

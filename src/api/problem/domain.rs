@@ -1,4 +1,4 @@
-//! From the errors of the engine, the method and the models to problems.
+//! Turns the errors of the engine, the method and the models into problems.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::diffusion::ModelError;
 use crate::engine::{EngineError, PrepareError, ResolveError};
 use crate::p2p::EditError;
 
-/// When a client may retry while the model is loading, or this replica is shutting down.
+/// When a client may retry if the model is loading or this replica is shutting down.
 const LOADING_RETRY: Duration = Duration::from_secs(1);
 
 impl From<EngineError> for Problem {

@@ -1,7 +1,14 @@
 //! The router: the handler of each endpoint of the [`table`], and the layers around them.
 //!
-//! Layers, from the outside in: which endpoint a request is for; its id, and the rendering of problems; headers for
-//! browsers; CORS; request metrics; panics; the guard.
+//! A request passes these layers, from the outside in:
+//!
+//! 1. [`identify`]: which endpoint it is for
+//! 2. [`request_id`]: its id, its trace, and the rendering of problems
+//! 3. [`guard::security_headers`]: headers for browsers
+//! 4. [`guard::cors`], if origins are configured
+//! 5. [`metrics::count`]: request metrics
+//! 6. [`panicked`]: a handler's panic becomes a problem
+//! 7. [`guard::timeouts`], then [`guard::admit`]: time limits, API keys and the rate limit
 
 pub(crate) mod table;
 
@@ -28,7 +35,7 @@ use crate::sync::panic_message;
 
 /// The service: a router that can be served, or called in a test.
 pub fn router(state: Arc<AppState>) -> Router {
-    // A service without its contract does not start.
+    // The service does not start without its contract.
     openapi::check();
     let endpoints = Endpoint::ALL.iter().copied();
     let served = endpoints.filter(|endpoint| *endpoint != Endpoint::Metrics || !state.guard.metrics_apart());
@@ -39,12 +46,12 @@ pub fn router(state: Arc<AppState>) -> Router {
     let router = guard::protect(router.with_state(Arc::clone(&state)), &state.guard)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&state.metrics), metrics::count));
-    // Outside of the guard: a browser's preflight request has no key.
+    // Outside the guard: a browser's preflight request has no key.
     let router = if let Some(cors) = state.guard.cors() { router.layer(cors) } else { router };
     outermost(router)
 }
 
-/// Metrics and probes at an address of their own, for those who run the service; no key is needed.
+/// Metrics and probes at an address of their own, for operators; no key is needed.
 pub fn metrics_router(state: Arc<AppState>) -> Router {
     let endpoints = [Endpoint::Healthz, Endpoint::Readyz, Endpoint::Metrics];
     let router = mount(Router::new(), endpoints.into_iter())
@@ -56,7 +63,7 @@ fn mount(router: Router<Arc<AppState>>, endpoints: impl Iterator<Item = Endpoint
     endpoints.fold(router, |router, endpoint| router.route(endpoint.route().path, handler(endpoint)))
 }
 
-/// The handler of an endpoint. Its method is that of the table: a test calls each of them.
+/// The handler of an endpoint. A test checks that each takes the method that the table has.
 fn handler(endpoint: Endpoint) -> MethodRouter<Arc<AppState>> {
     match endpoint {
         Endpoint::CreateEdit => post(edits::create),
@@ -85,7 +92,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<AppState>> {
     }
 }
 
-/// What surrounds every response, problems included.
+/// The layers around every response, problems included.
 fn outermost(router: Router) -> Router {
     router
         .layer(middleware::from_fn(guard::security_headers::put))
@@ -93,13 +100,13 @@ fn outermost(router: Router) -> Router {
         .layer(middleware::from_fn(identify))
 }
 
-/// Looks up the endpoint of a request. Its dialect, access and metric travel as extensions, so that every layer has
-/// them, also where the request fails before its handler.
+/// Looks up the endpoint of a request. Its dialect, access and metric become extensions of the request, so that every
+/// layer has them, also if the request fails before its handler.
 async fn identify(mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let call = Endpoint::of(request.method(), path).map_or(Call::Other, |endpoint| endpoint.route().call);
     let unknown = || UNKNOWN.iter().find(|(below, _)| *below == path).map_or(Dialect::Own, |(_, dialect)| *dialect);
-    // A method that is not allowed is answered as those that are.
+    // A method that is not allowed has the access and the dialect of the path's other methods.
     let (access, dialect) = match Endpoint::at(path).next().map(Endpoint::route) {
         Some(route) => (route.access, route.dialect),
         None => (Access::Open, unknown()),

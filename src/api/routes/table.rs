@@ -1,8 +1,8 @@
-//! The table of endpoints: of each its method, path, operation id, access, dialect, metric and problems.
+//! The table of endpoints: the method, path, operation id, access, dialect, metric and problems of each.
 //!
 //! Contract: everything that depends on which endpoint a request is for is read from here: the router, the guard, the
-//! renderers of problems, the request metrics and the OpenAPI document. A row without its problems does not compile, nor
-//! does an endpoint without a handler ([`super::handler`]).
+//! renderers of problems, the request metrics and the OpenAPI document. A row without its problems does not compile,
+//! nor does an endpoint without a handler ([`super::handler`]).
 
 use axum::http::Method;
 
@@ -23,16 +23,16 @@ pub(crate) struct Route {
     pub access: Access,
     /// Whose shapes its errors and events have.
     pub dialect: Dialect,
-    /// What it is counted as.
+    /// The label of its request metrics.
     pub call: Call,
-    /// What may go wrong with a request for it, `internal_error` and the guard's problems aside.
+    /// The problems of a request for it, besides `internal_error` and those of the guard.
     problems: &'static [&'static [Code]],
     /// The `x-reprompt-` headers of its images, without that prefix.
     pub image_headers: &'static [&'static str],
 }
 
 impl Route {
-    /// All that may go wrong.
+    /// All problems of a request for it.
     pub(crate) fn codes(&self) -> Vec<Code> {
         let mut codes = self.problems.concat();
         if self.access == Access::Key {
@@ -136,7 +136,8 @@ impl Endpoint {
     }
 }
 
-/// Unknown addresses below these are answered in this dialect: clients of the OpenAI API call more than is served.
+/// Unknown addresses below these paths are answered in this dialect: clients of the OpenAI API also call what is not
+/// served.
 pub(super) const UNKNOWN: [(&str, Dialect); 1] = [("/v1/images/{*path}", Dialect::OpenAi)];
 
 /// Problems of a request's body.
@@ -151,7 +152,7 @@ const BODY: &[Code] = &[
     Code::EmptyPrompt,
     Code::PromptTooLong,
 ];
-/// Problems of how an answer is waited for.
+/// Problems of the ways to wait for an answer.
 const WAITING: &[Code] = &[
     Code::InvalidHeader,
     Code::NotAcceptable,
@@ -173,7 +174,7 @@ const EDIT: &[Code] = &[
     Code::InvalidThreshold,
     Code::InvalidStart,
 ];
-/// What may keep the engine from doing its work.
+/// Problems of running a job.
 const WORK: &[Code] = &[
     Code::SourceTooLarge,
     Code::Diverged,
@@ -185,7 +186,7 @@ const WORK: &[Code] = &[
     Code::DeviceLost,
     Code::AnswerTimeout,
 ];
-/// Problems of a question about attention.
+/// Problems of a request for attention.
 const ATTENTION: &[Code] = &[
     Code::SessionNotFound,
     Code::NotAcceptable,
@@ -195,7 +196,7 @@ const ATTENTION: &[Code] = &[
     Code::WordNotFound,
     Code::NoAttentionMaps,
 ];
-/// What a server with keys or limits may answer to every request that needs a key.
+/// Problems of every request that needs a key, on a server with keys or limits.
 const CALLER: [Code; 2] = [Code::Unauthorized, Code::RateLimited];
 
 const EDIT_HEADERS: &[&str] = &[

@@ -1,4 +1,4 @@
-//! Work that takes its time, off the threads of the async runtime.
+//! Blocking work, off the threads of the async runtime.
 
 use crate::api::problem::Problem;
 

@@ -1,4 +1,4 @@
-//! Reading a JSON body: media type, size and syntax, each with a problem of its own. Its fields are read by
+//! Reading a JSON body: media type, size, time and syntax, each with a problem of its own. Its fields are read by
 //! [`crate::api::fields`].
 
 use axum::body::Body;
@@ -51,7 +51,7 @@ async fn in_time<T>(deadline: Option<Instant>, read: impl Future<Output = Result
     timeout_at(deadline, read).await.unwrap_or_else(late)
 }
 
-/// Reads a body to its end, keeping no more of it than is allowed.
+/// Reads a body to its end, and keeps no more of it than is allowed.
 async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
     let (mut kept, mut total) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {

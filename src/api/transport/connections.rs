@@ -1,8 +1,8 @@
 //! Connections: a limited number, each with a time limit for request headers.
 //!
 //! Contract: clients beyond the limit wait in the backlog of the socket. A connection is closed when the headers of a
-//! request do not arrive in time, counted from its beginning or from the previous response. On shutdown, no more requests
-//! are accepted, and serving ends when all responses are written.
+//! request do not arrive in time, counted from its beginning or from the previous response. On shutdown, no more
+//! requests are accepted, and serving ends when all responses are written.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -47,7 +47,7 @@ pub struct ConnectionLimits {
     pub head: Duration,
 }
 
-/// Serves until `close` resolves and all requests from before are answered. `open` counts connections.
+/// Serves until `close` resolves and all requests received before are answered. `open` counts connections.
 pub async fn serve(
     mut listener: TcpListener,
     router: Router,

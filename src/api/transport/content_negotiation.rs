@@ -10,7 +10,7 @@ use crate::media::OutputFormat;
 pub enum Representation {
     /// JSON with the images as base64.
     Json,
-    /// The image itself, in this format or in that of the request; the rest stands in headers.
+    /// The image itself, in this format or in that of the request; the rest of the answer is in headers.
     Image(Option<OutputFormat>),
     /// Server-sent events.
     Events,
@@ -27,7 +27,7 @@ pub fn representation_or(headers: &HeaderMap, otherwise: Representation) -> Resu
     preferred(headers, ANSWERS, otherwise, answer)
 }
 
-/// The format of an image that the `Accept` header prefers where there are images alone; `None` where any will do.
+/// The preferred format of an answer that is an image; `None` if any format is accepted.
 ///
 /// # Errors
 /// `not_acceptable`.
@@ -40,7 +40,7 @@ pub fn image(headers: &HeaderMap) -> Result<Option<OutputFormat>, Problem> {
     })
 }
 
-/// The representation that the `Accept` header prefers where there are events too; JSON without one.
+/// The preferred representation of an answer that can be a stream of events; JSON without an `Accept` header.
 ///
 /// # Errors
 /// `not_acceptable`.
@@ -62,7 +62,7 @@ fn preferred(
     if ranges.is_empty() {
         return Ok(otherwise);
     }
-    // Stable: of two that are equal weight, the first counts.
+    // The sort is stable: of equal weights the first counts.
     ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
     let accepted_ranges = ranges.iter().filter(|(quality, _)| *quality > 0.0);
     accepted_ranges

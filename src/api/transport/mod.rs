@@ -1,4 +1,10 @@
-//! What comes before a request's meaning: connections, ids, headers, bodies.
+//! HTTP below the level of calls: connections, request ids, bodies, queries, headers and content negotiation.
+//!
+//! - `connections`: accepts connections and serves the router on them
+//! - `request_id`: the outer layer, which gives each request its id and renders problems
+//! - `body`, `query`, `path_id`: reading the parts of a request, with their problems
+//! - `headers`, `cancel_after`, `content_negotiation`: request headers; `response_headers`: the headers of responses
+//! - `blocking`: work off the threads of the async runtime
 
 pub(crate) mod blocking;
 pub mod body;

@@ -1,4 +1,4 @@
-//! Ids in paths.
+//! Ids in paths: of sessions, jobs and models.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
@@ -10,7 +10,7 @@ pub(crate) trait PathId: Sized {
     /// The problem of an id that names nothing.
     const NOT_FOUND: Code;
 
-    /// The id that a client names; whether it names anything is for its store to say.
+    /// The id as a client sent it; whether anything has this id is not checked here.
     fn from_client(text: &str) -> Self;
 }
 

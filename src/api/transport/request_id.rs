@@ -1,5 +1,7 @@
-//! The id of a request: the client's own if it is valid, otherwise a new one. Every response carries it in
-//! `x-request-id`, every problem in its body, and every log line in its span, and so does the trace of the request.
+//! The outer layer of every request: its id, its span and trace, its log line, and the rendering of its problem.
+//!
+//! The id is the client's own if it is valid, otherwise a new one. Every response has it in `x-request-id`, every
+//! problem in its body, and every log line of the request in its span.
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -20,18 +22,18 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids are replaced: they would fill log lines.
 const MAX_LENGTH: usize = 128;
 
-/// What is known of a request from its headers; an extension of every request.
+/// The arrival of a request: its id, time and trace; an extension of every request.
 #[derive(Debug, Clone)]
 pub struct Arrival {
     /// The request's id.
     pub request_id: String,
-    /// When its headers had arrived.
+    /// When its headers arrived.
     pub at: Instant,
     /// Its span, in the trace that it belongs to.
     pub trace: TraceContext,
 }
 
-/// Gives the request its id, and renders the problem if the response is one.
+/// Gives the request its id and its span, and renders the problem if the response is one.
 pub async fn request_id(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = client_id(&request).unwrap_or_else(|| Uuid::new_v4().to_string());
@@ -54,7 +56,7 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
     let problem = response.extensions().get::<Problem>().cloned();
     let mut response = match &problem {
         Some(problem) => {
-            // Headers that layers have added belong to the problem too: `Allow`, `WWW-Authenticate`, `RateLimit`.
+            // Headers that layers have added stay: `Allow`, `WWW-Authenticate`, `RateLimit`.
             let mut rendered = render(problem, &id, dialect);
             let beside = response.headers().iter().filter(|(name, _)| ![CONTENT_TYPE, CONTENT_LENGTH].contains(name));
             for (name, value) in beside {

@@ -1,4 +1,4 @@
-//! Schemas that several calls have: values in answers, and headers of requests.
+//! Schemas that several calls share: of values in answers, and of request headers.
 
 mod schema;
 mod waiting;

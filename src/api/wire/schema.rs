@@ -1,4 +1,4 @@
-//! Schemas of values in answers: enums of the rooms that they belong to, and what only the document knows.
+//! Schemas of values in answers: of enums that belong to other modules, and of types that only the document has.
 
 use std::borrow::Cow;
 
@@ -43,7 +43,7 @@ macro_rules! schemas {
     };
 }
 
-/// Schemas that only the document knows.
+/// Types that only the document has.
 macro_rules! documented {
     ($($type:ident)*) => {
         $(

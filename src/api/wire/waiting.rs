@@ -1,8 +1,8 @@
-//! How an answer is waited for: headers of requests.
+//! The request headers that say how an answer is delivered, for the document.
 
 use utoipa::IntoParams;
 
-/// Headers that say how the answer is waited for.
+/// Request headers that say how the answer is delivered.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code)]

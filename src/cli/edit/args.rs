@@ -74,7 +74,7 @@ pub struct EditOptions {
     /// Optional with --edit-type reweight, which keeps the source's prompt.
     #[arg(long, value_name = "TEXT", action = ArgAction::Append)]
     pub to: Vec<String>,
-    /// How words are matched [default: auto].
+    /// How words are aligned [default: auto].
     ///
     /// auto chooses the rule that fits each word; replace and refine are the published rules for substituted and for
     /// added words; reweight keeps the prompt.
@@ -130,7 +130,7 @@ pub struct EditOptions {
 pub struct OutputArgs {
     /// Folder for source.png, edited.png, edited-2.png and so on; created if missing.
     ///
-    /// - writes the image of a single edit to standard output, and nothing else.
+    /// With - the image of a single edit is written to standard output, and nothing else.
     #[arg(short, long, default_value = "out", value_name = "FOLDER", allow_hyphen_values = true)]
     pub output: PathBuf,
     /// Replaces existing files instead of using the next free number.

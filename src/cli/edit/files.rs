@@ -176,7 +176,7 @@ mod tests {
         assert!(error.to_string().contains("-o - > "), "{error}");
         for wrong in ["sheet.gif", "sheet", "-"] {
             let error = NamedFile::grid(Path::new(wrong), None).unwrap_err();
-            assert!(error.to_string().starts_with("--grid: a file whose name ends in"), "{error}");
+            assert!(error.to_string().starts_with("--grid: expected a file name that ends in"), "{error}");
         }
     }
 

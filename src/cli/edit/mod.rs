@@ -188,7 +188,7 @@ fn planned(plan: &Plan) -> String {
     text
 }
 
-/// Runs source and edits; those that were made, in their order, and why the first of the others was not.
+/// Runs the source and the edits. Returns the edits that succeeded, in order, and the error of the first that failed.
 async fn compute(
     engine: &Engine,
     plan: &Plan,
@@ -212,7 +212,7 @@ async fn compute(
     }
     let mut ended: Vec<(usize, Result<Outcome, EngineError>)> = Vec::new();
     while let Some(job) = jobs.join_next().await {
-        // A task of ours that is gone is as a worker that is.
+        // A task that has ended counts as a worker that has ended.
         let (at, result) = job.map_err(|_| EngineError::Stalled)?;
         ended.extend(at.map(|at| (at, result)));
     }
@@ -239,7 +239,7 @@ async fn compute(
     Ok((made, failed))
 }
 
-/// What the API answers to an edit, with files in place of images, and with what was asked for.
+/// The API's answer to an edit, with paths of files instead of images, and with the source and the prompt.
 fn answer<'a>(
     model: &str,
     plan: &Plan,
@@ -257,7 +257,7 @@ fn answer<'a>(
     Ok(body)
 }
 
-/// One answer as it is, where one was asked for, otherwise a list.
+/// The answer if one edit was asked for, otherwise a list.
 fn whole(mut answers: Vec<Value>, asked: usize) -> Value {
     match answers.pop() {
         Some(one) if asked == 1 => one,

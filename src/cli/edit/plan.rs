@@ -1,4 +1,4 @@
-//! The plan of a command line on a model: the source, and each edit ready to run. Wrong values fail here.
+//! The plan of a command line on a model: the source, and each edit ready to run. Invalid values fail here.
 
 use crate::api::delivery::png_metadata;
 use crate::api::fields::FieldName;
@@ -29,7 +29,7 @@ pub struct Plan {
     pub heat: Vec<NamedWord>,
     /// The edits, one at least.
     pub edits: Vec<PlannedEdit>,
-    /// What stands inside the source's image.
+    /// The texts inside the source's image.
     pub texts: Vec<Text>,
     /// How images are written.
     pub output: Output,
@@ -42,18 +42,18 @@ pub struct PlannedEdit {
     pub prepared: PreparedEdit,
     /// What it is called among others in messages.
     pub name: String,
-    /// What stands below its image.
+    /// The caption below its image.
     pub caption: String,
     /// Words of its prompt that the model does not know.
     pub(crate) warnings: Vec<UnknownWord<()>>,
     /// The words whose heat maps are wanted, those that its prompt has.
     pub heat: Vec<NamedWord>,
-    /// What stands inside its image.
+    /// The texts inside its image.
     pub texts: Vec<Text>,
 }
 
 impl Plan {
-    /// Settles everything.
+    /// Resolves the flags on a model, and prepares all edits.
     pub fn new(args: &EditArgs, scopes: &[Scope], model: &ModelInfo, presets: &Presets) -> Result<Self, CliError> {
         let source = request::source(&args.source)?.resolve(model);
         let source = source.map_err(|error| CliError::at(&flags::of_source(error.field), &error.detail))?;

@@ -1,4 +1,5 @@
-//! Progress on standard error: a line for the source and one for each edit. Where that is no terminal, nothing at all.
+//! Progress on standard error: a line for the source and one for each edit. Nothing is shown if it is not
+//! a terminal.
 
 use std::time::Duration;
 

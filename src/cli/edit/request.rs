@@ -1,4 +1,4 @@
-//! From flags to the typed request that the HTTP API makes of a body.
+//! Turns flags into the typed requests that the HTTP API makes of a body.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
 //! Which option belongs to which edit.
 //!
-//! Contract: a `--to` begins an edit, and what follows it up to the next `--to` is that edit's own; what stands before
+//! Contract: a `--to` begins an edit, and what follows it up to the next `--to` is that edit's own; what comes before
 //! the first `--to` is common to all. With one edit there is nothing to tell apart, and all options are its own. Of an
 //! option that takes one value an edit's own counts in place of the common one, lists have the entries of both; a value
 //! that is given twice in one place is an error, so that nothing is passed over.
@@ -10,7 +10,7 @@ use clap::ArgMatches;
 use crate::cli::CliError;
 use crate::cli::edit::args::EditOptions;
 
-/// A value of an option, and where it stands on the command line.
+/// A value of an option, and its position on the command line.
 #[derive(Debug, Clone, PartialEq)]
 struct Given {
     option: &'static str,

@@ -1,4 +1,4 @@
-//! From outcomes to files: images, heat maps, the contact sheet.
+//! Writes outcomes to files: images, heat maps, the contact sheet.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub struct Written {
 }
 
 impl Written {
-    /// As it stands among the `data` of an answer.
+    /// Its entry in the `data` of an answer.
     pub fn json(&self) -> Value {
         let mut json = json!({"role": self.role});
         if let Some(word) = &self.word {
@@ -47,7 +47,7 @@ pub fn edit(folder: &mut Folder, plan: &Plan, at: usize, outcome: &Outcome) -> R
     let edit = plan.edits.get(at);
     let heat = edit.map_or(&[][..], |edit| &edit.heat);
     let texts = edit.map_or(&[][..], |edit| &edit.texts);
-    // An edit without maps of its own is its source.
+    // An edit without maps of its own equals its source.
     let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps);
     picture(folder, ["edit", "edit_attention"], ("edited", at + 1), (outcome.image(), texts), (heat, maps))
 }

@@ -1,4 +1,4 @@
-//! `softmax(Q K^T / sqrt(head_dim)) V` for some rows of a batch, each a sum of terms, wherever tensors live.
+//! `softmax(Q K^T / sqrt(head_dim)) V` for some rows of a batch, each a sum of terms, on any device.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Convolutions, with what happens to their input and output on the way.
+//! Convolutions, fused with the normalization and upsampling of their input and the additions to their output.
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::Conv2dConfig;

@@ -1,4 +1,4 @@
-//! Guidance: how many rows a run has, which prompt each of them reads, and what becomes of their outputs.
+//! Guidance: how many rows a run has, which prompt each of them reads, and how their outputs are combined.
 
 use candle_core::{Result, Tensor};
 

@@ -4,14 +4,14 @@
 //! | --- | --- |
 //! | [`schedule`] | the noise schedule that the model was trained with |
 //! | [`ddim`] | the samplers themselves, each made from a schedule and a number of steps |
-//! | [`guidance`] | the rows of a run and what becomes of their outputs |
+//! | [`guidance`] | the rows of a run and how their outputs are combined |
 //! | [`step_noise`] | what stochastic samplers add |
 //! | [`name`] | names in requests, answers and files |
 //!
-//! Contract: [`sampler`] is the only place that knows which sampler a name is. A [`Sampler`] is immutable and shared by all
-//! runs of one schedule; what a run keeps between its steps is in the [`Stepper`] that it owns. A replay needs no stepper:
-//! it reads recorded latents and asks for timesteps and scaled inputs alone. A new sampler is a file here, a variant of
-//! [`SamplerName`] and an arm of [`sampler`].
+//! Contract: [`sampler`] is the only place where a name becomes a sampler. A [`Sampler`] is immutable and shared by all
+//! runs of one schedule; what a run keeps between its steps is in the [`Stepper`] that it owns. A replay needs no
+//! stepper: it reads recorded latents and asks for timesteps and scaled inputs alone. A new sampler is a file here, a
+//! variant of [`SamplerName`] and an arm of [`sampler`].
 
 mod ddim;
 mod guidance;
@@ -31,8 +31,8 @@ pub use crate::diffusion::samplers::name::SamplerName;
 pub(crate) use crate::diffusion::samplers::schedule::NoiseSchedule;
 pub use crate::diffusion::samplers::step_noise::StepNoise;
 
-/// One way through a noise schedule, in a fixed number of steps. Tensors are `[1, channels, h, w]`; steps count from 0, the
-/// noisiest.
+/// One way through a noise schedule, in a fixed number of steps. Tensors are `[1, channels, h, w]`; steps count from 0,
+/// the noisiest.
 pub trait Sampler: Debug + Send + Sync {
     /// The timestep of each step, noisiest first. They need not be whole numbers.
     fn timesteps(&self) -> &[f64];

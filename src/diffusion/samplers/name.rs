@@ -1,4 +1,4 @@
-//! The names of samplers: what requests may ask for, and what answers and files say.
+//! The names of samplers, in requests, answers and files.
 
 use std::fmt;
 use std::str::FromStr;

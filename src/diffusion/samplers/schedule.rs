@@ -1,8 +1,8 @@
 //! The noise schedule that a model was trained with, from its `scheduler_config.json`.
 //!
 //! Contract: the schedule says how much signal each training timestep has, what the UNet predicts and how timesteps are
-//! spaced. It knows nothing of samplers; each sampler is made from a schedule and a number of steps. Keys that the file
-//! leaves out take the values of the published Prompt-to-Prompt code: leading spacing, `steps_offset` 1,
+//! spaced. It does not depend on samplers; each sampler is made from a schedule and a number of steps. Keys that the
+//! file leaves out take the values of the published Prompt-to-Prompt code: leading spacing, `steps_offset` 1,
 //! `set_alpha_to_one` false.
 
 use candle_core::{Result, Tensor};

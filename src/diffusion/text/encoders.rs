@@ -1,7 +1,7 @@
 //! The text encoders of a model: one for Stable Diffusion 1 and 2.
 //!
-//! Contract: whatever encoders a model has, the rest of the program sees how long prompts may be, how wide the embeddings
-//! are, and the embeddings themselves. An encoder that is added is a field here.
+//! Contract: the rest of the program sees only how long prompts may be, how wide the embeddings are, and the embeddings
+//! themselves, whichever encoders a model has. A further encoder becomes a field here.
 
 use candle_core::{Result, Tensor};
 
@@ -23,7 +23,8 @@ impl TextEncoders {
     /// Loads the text encoders of `model`, and the tokenizer that makes what they read.
     ///
     /// # Errors
-    /// [`ModelError`] where a file is missing, damaged or unsupported, or the vocabulary is larger than the embedding table.
+    /// [`ModelError`] where a file is missing, damaged or unsupported, or the vocabulary is larger than the embedding
+    /// table.
     pub(crate) fn load(model: &ModelFiles, compute: &Compute) -> std::result::Result<(Self, Tokenizer), ModelError> {
         let (clip, config) = TextEncoder::load(model, compute)?;
         let tokenizer = Tokenizer::load(model, config.max_position_embeddings)?;

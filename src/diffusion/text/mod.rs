@@ -1,4 +1,4 @@
-//! Prompts: tokenizers and text encoders.
+//! From prompts to embeddings: tokenizers and text encoders.
 
 pub(crate) mod encoder;
 pub(crate) mod encoders;

@@ -20,7 +20,7 @@ const WORD_PATTERN: &str =
 pub struct Tokens {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// The bytes of the text that each token stands for; empty for the two markers.
+    /// The bytes of the text that each token covers; empty for the two markers.
     pub spans: Vec<Range<usize>>,
 }
 
@@ -108,7 +108,7 @@ impl Tokenizer {
         padded
     }
 
-    /// A token as it stands in the vocabulary.
+    /// The entry of a token in the vocabulary.
     pub fn token(&self, id: u32) -> Option<String> {
         self.pipeline.id_to_token(id)
     }

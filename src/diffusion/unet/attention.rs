@@ -1,4 +1,4 @@
-//! Attention that its caller can take over: every layer of the UNet asks an [`AttentionControl`] how each row attends.
+//! Attention that a caller can control: every layer of the UNet asks an [`AttentionControl`] how each row attends.
 //!
 //! This is the one place where editing meets the model. The control answers with a [`RowPlan`] before anything is
 //! computed: a sum of terms whose queries, keys and values are the row's own or given. Then what all rows
@@ -201,7 +201,7 @@ impl Attention {
         })
     }
 
-    /// The layer as it stands on a map of `height` x `width` positions.
+    /// The layer at a map of `height` x `width` positions.
     pub fn site(&self, height: usize, width: usize) -> AttentionSite {
         AttentionSite { index: self.index, kind: self.kind, height, width, heads: self.heads, head_dim: self.head_dim }
     }

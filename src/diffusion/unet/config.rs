@@ -29,7 +29,7 @@ impl PerLevel {
     }
 }
 
-/// The keys as they stand in the file.
+/// The keys of the file.
 #[derive(Debug, Deserialize)]
 struct RawConfig {
     in_channels: usize,
@@ -159,7 +159,7 @@ pub struct UNetConfig {
     pub norm_eps: f64,
     /// The activation of the residual blocks.
     pub activation: Activation,
-    /// Whether cosines stand before sines in the timestep embedding.
+    /// Whether cosines come before sines in the timestep embedding.
     pub flip_sin_to_cos: bool,
     /// Subtracted from the number of frequencies in the timestep embedding.
     pub freq_shift: f64,

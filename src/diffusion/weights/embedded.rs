@@ -1,4 +1,4 @@
-//! The model that is compiled into the binary, so that a fresh machine can edit a picture without a download.
+//! The model that is compiled into the binary, so that images can be edited without a download.
 
 use crate::diffusion::weights::files::{EmbeddedFile, ModelFiles};
 

@@ -1,7 +1,7 @@
 //! The files of a model in the diffusers layout, from a folder or compiled into the binary.
 //!
-//! A reader asks for a path relative to the model (`unet/config.json`) and does not know which of the two it
-//! talks to. The fingerprint names the model by its contents: two replicas with the same files agree on it.
+//! Files are read by their path relative to the model (`unet/config.json`), in the same way for both. The fingerprint
+//! is a hash of the model's contents: replicas with the same files have the same fingerprint.
 
 use std::borrow::Cow;
 use std::fs;

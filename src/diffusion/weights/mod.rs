@@ -78,7 +78,7 @@ impl Weights {
         Ok(Self { file: file.to_owned(), header, data_offset, store, compute: compute.clone() })
     }
 
-    /// The file's outermost scope, where names are as they stand in the file.
+    /// The file's outermost scope, with the names of the file.
     pub fn root(&self) -> Scope<'_> {
         Scope { weights: self, prefix: String::new(), is_precise: false }
     }

@@ -1,4 +1,4 @@
-//! How far a job is, as its handle shows it.
+//! The progress of a job, as its handle shows it: queued or running, steps done, and previews.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,7 +17,7 @@ use crate::media::Image;
 use crate::recordings::Trajectory;
 use crate::recordings::budget::Reservation;
 
-/// The trajectory of a source: what is there, or how it comes to be.
+/// The state of a source's trajectory.
 #[derive(Debug)]
 pub(crate) struct TrajectoryState(State);
 

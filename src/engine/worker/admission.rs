@@ -1,8 +1,8 @@
 //! Admission: starting queued jobs in the order of their arrival, while their rows and their bytes fit.
 //!
 //! A job starts once the rows that it adds fit into a batch and all bytes that it reads or writes are reserved
-//! (`reserve`). Until then it stays at the front of the queue, and so do those behind it. A job that adds no rows is
-//! not bound by the batch, and one that finds no rows running always starts. A job whose source can never fit fails.
+//! (`reserve`). Until then it stays at the front of the queue, and so do those behind it. The limit on rows does
+//! not hold back a job that adds no rows, nor a job while no rows run. A job whose source can never fit fails.
 
 use std::collections::btree_map::Entry;
 use std::sync::Arc;

@@ -130,7 +130,7 @@ impl Worker<'_> {
                 Ok(event) => is_ending |= self.receive(event),
                 Err(RecvTimeoutError::Timeout) => {
                     if std::mem::take(&mut self.has_worked) {
-                        memory::give_back_freed();
+                        memory::return_freed();
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return true,

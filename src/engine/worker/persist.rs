@@ -40,7 +40,7 @@ impl Context<'_> {
     }
 
     /// Returns the bytes that were reserved for a source that no job reads and were not used. If it was not completed,
-    /// its session is removed.
+    /// a session that was never recorded is removed.
     fn release(&self, source: &SourceState) {
         if let Some(open) = source.log.opened() {
             open.log().settle();

@@ -1,8 +1,8 @@
 //! Reserving memory for what a job reads, before anything is done for it, so that an admitted job can finish.
 //!
 //! Contract: an edit reads the source's attention from the shared log, at the best place whose budget can hold it. If
-//! the attention exceeds the budget of every tier, the edit gets a log of its own that holds [`RING_STEPS`] steps at a
-//! time.
+//! the attention exceeds the budgets of device and memory, the edit gets a log of its own that holds [`RING_STEPS`]
+//! steps at a time.
 
 use crate::engine::job::{EngineError, Work};
 use crate::engine::runs::{needs_in, needs_of};
@@ -78,7 +78,7 @@ impl Context<'_> {
         }
     }
 
-    /// Reserves bytes of a tier, evicting what is not pinned.
+    /// Reserves bytes of a tier, evicting what is not pinned if necessary.
     pub(super) fn reserve(&self, tier: Tier, bytes: u64) -> Result<Reservation, ReserveError> {
         let budget = self.recordings().limit(tier);
         match self.recordings().reserve(tier, bytes) {

@@ -21,11 +21,11 @@ const WARP_QUERIES: usize = 16;
 /// Maps of few positions are spread over more and smaller blocks than there would be of four warps.
 const FEW_POSITIONS: usize = 256;
 
-/// `softmax(Q K^T / sqrt(head_dim)) V`, head by head, for `queries` `[positions, heads * head_dim]` and `keys` and `values`
-/// `[tokens, heads * head_dim]`: `[positions, heads * head_dim]`.
+/// `softmax(Q K^T / sqrt(head_dim)) V`, head by head, for `queries` `[positions, heads * head_dim]` and `keys` and
+/// `values` `[tokens, heads * head_dim]`: `[positions, heads * head_dim]`.
 ///
-/// `add_to`, of the shape and type of the result, is added to it. `map` `[positions, tokens]` in f32 is a sum of maps so
-/// far; then the second result is a new tensor with this call's probabilities, summed over the heads, added to it.
+/// `add_to`, of the shape and type of the result, is added to it. `map` `[positions, tokens]` in f32 is a sum of maps
+/// so far; then the second result is a new tensor with this call's probabilities, summed over the heads, added to it.
 ///
 /// # Errors
 /// Shapes or types that do not fit together, heads wider than [`MAX_HEAD_DIM`], tensors that are not on one GPU; and
@@ -151,7 +151,7 @@ impl Call<'_> {
             block_dim: (threads, 1, 1),
             shared_mem_bytes: 0,
         };
-        // SAFETY: the kernels write every number of it before anybody reads it: blocks cover all positions and heads.
+        // SAFETY: the kernels write every number of it before it is read: blocks cover all positions and heads.
         let out = unsafe { device.alloc::<T>(sizes.positions * sizes.channels)? };
         let log_sums = match map {
             // SAFETY: likewise, one number for each head and position.

@@ -2,7 +2,7 @@
 //!
 //! [`Staging::begin`] copies into page-locked memory, from where the GPU reads on a second stream;
 //! [`Staged::finish`] lets the device's stream wait for that, not the CPU. Tensors are not tracked by events
-//! ([`crate::kernels::cuda::device`]), so everything that keeps the two streams apart stands here:
+//! ([`crate::kernels::cuda::device`]), so everything that keeps the two streams apart is here:
 //!
 //! - memory on the GPU is allocated, and later freed, on the device's stream; copies begin after the allocation
 //! - the tensors are neither read nor freed before the device's stream waits for the copies
@@ -103,7 +103,7 @@ impl Staging {
         Ok(Arc::new(self.copies.record_event(None).w()?))
     }
 
-    /// Through the page-locked `part`, which has room for the values.
+    /// Through the page-locked `part`, which is large enough for the values.
     fn copy_values<T: CudaDType + DeviceRepr + Copy>(&self, values: &[T], part: &mut [u8]) -> Result<CudaStorage> {
         // SAFETY: the copy writes all of it before it is handed out.
         let mut on_device = unsafe { self.device.alloc::<T>(values.len())? };

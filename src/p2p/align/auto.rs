@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_words_stands_for_any_number() {
+    fn any_number_of_words_replaces_any_number() {
         let (_, entries) = described("a cat", "a polar bear");
         assert_eq!(entries, ["kept a > a", "replaced cat > polar bear"]);
         let (_, entries) = described("a big red car", "a bus");
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn punctuation_alone_stands_for_words_as_words_do() {
+    fn punctuation_alone_replaces_words_as_words_do() {
         let map = aligned("a - cat", "a big red cat").map;
         assert_eq!((map.get(2, 2), map.get(2, 3)), (0.5, 0.5));
         let alignment = aligned("a big red cat", "a , cat");

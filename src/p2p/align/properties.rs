@@ -1,7 +1,7 @@
 //! What holds for any two prompts, however they are aligned.
 //!
-//! Contract: every property stands by itself, as a law or as a naive definition. Agreement with the published code is
-//! a matter of data, in `published_tests`.
+//! Contract: every property is independent of the others: a law or a naive definition. `published_tests` checks
+//! agreement with the published code, on data.
 
 use proptest::prelude::*;
 
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn refine_tells_of_every_word_once(source in any_prompt(), target in any_prompt()) {
+    fn refine_has_every_word_once(source in any_prompt(), target in any_prompt()) {
         let words = refine(&source, &target).words;
         let listed: Vec<usize> = words.iter().flat_map(|entry| entry.target_words.clone()).collect();
         prop_assert_eq!(listed, (0..target.words().len()).collect::<Vec<_>>());
@@ -268,7 +268,7 @@ proptest! {
     }
 
     #[test]
-    fn word_by_word_tells_of_every_word_once_and_in_order((source, target) in related()) {
+    fn word_by_word_has_every_word_once_and_in_order((source, target) in related()) {
         let alignment = word_by_word(&source, &target, &Pairing::new(&source, &target));
         let targets: Vec<usize> = alignment.words.iter().flat_map(|w| w.target_words.clone()).collect();
         let sources: Vec<usize> = alignment.words.iter().flat_map(|w| w.source_words.clone()).collect();

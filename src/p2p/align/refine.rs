@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn removed_words_stand_where_they_stood() {
+    fn removed_words_keep_their_position() {
         let alignment = refine(&prompt("a very big cat sits"), &prompt("a cat"));
         assert_eq!(
             described(&alignment),

@@ -2,8 +2,8 @@
 //!
 //! Contract: prompts of as many words; the matrix is that of `get_replacement_mapper_` (`seq_aligner.py`), number for
 //! number. Two of its habits look like mistakes and are kept, because a published edit depends on them: after the
-//! last differing word a target token maps to its own position, not to where its word stood in the source; and where
-//! the target has fewer tokens, the last columns stay zero. `shifted` says which maps the words take then.
+//! last differing word a target token maps to its own position, not to the position of its word in the source; and if
+//! the target has fewer tokens, the last columns stay zero. [`Alignment::shifted`] says which maps the words take then.
 
 use crate::p2p::align::alignment::{AlignedWords, Alignment, Relation, spread};
 use crate::p2p::align::matrix::TokenMatrix;

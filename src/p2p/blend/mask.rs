@@ -68,7 +68,8 @@ pub fn blend_mask(
 }
 
 /// The (height, width) of the attention maps that a blend uses: the level whose number of positions is nearest to
-/// `nearest_to`, which is a property of the model (16x16 as published); the larger of two as near. `None` without levels.
+/// `nearest_to`, which is a property of the model (16x16 as published); the larger of two as near. `None` without
+/// levels.
 #[must_use]
 pub fn blend_level(levels: &[(usize, usize)], nearest_to: usize) -> Option<(usize, usize)> {
     levels.iter().copied().min_by_key(|&(height, width)| {
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_maximum_is_relative_and_tokens_add_up() {
-        // Two tokens a position: the second alone is flat, together one stands out.
+        // Two tokens a position: the second alone is flat, the sum has a maximum.
         let maps: Vec<f32> = (0..16).flat_map(|at| [if at == 7 { 9.0 } else { 1.0 }, 2.0]).collect();
         assert_eq!(count(&mask(&maps, (4, 4), &[1], false, (4, 4), 0.5)), 16);
         assert_eq!(count(&mask(&maps, (4, 4), &[0, 1], false, (4, 4), 0.3)), 1);

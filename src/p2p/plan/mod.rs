@@ -228,8 +228,8 @@ fn fits(prompt: &Prompt, max_tokens: usize, field: Field) -> Result<(), EditErro
 fn phases(gates: &GateTable) -> (Vec<usize>, Vec<usize>) {
     let mut first_steps: Vec<usize> = Vec::new();
     let of_step = (0..gates.steps()).map(|step| {
-        let known = first_steps.iter().position(|&first| gates.row(first) == gates.row(step));
-        known.unwrap_or_else(|| {
+        let same = first_steps.iter().position(|&first| gates.row(first) == gates.row(step));
+        same.unwrap_or_else(|| {
             first_steps.push(step);
             first_steps.len() - 1
         })

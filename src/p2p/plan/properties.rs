@@ -1,6 +1,6 @@
 //! What holds for any plan of an edit: the laws of gates, linear form and local blend.
 //!
-//! Contract: as in `properties`, every one stands by itself.
+//! Contract: as in `align::properties`, every property is independent of the others.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

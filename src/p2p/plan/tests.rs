@@ -1,4 +1,4 @@
-//! What an edit plan says, by example.
+//! Edit plans, by example.
 
 use super::*;
 use crate::p2p::params::{Equalize, LocalBlendParams};

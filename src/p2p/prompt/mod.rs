@@ -84,7 +84,7 @@ impl Prompt {
 
     /// Positions of all tokens of a word, ascending and without duplicates, over all its occurrences.
     ///
-    /// - An index stands for that word with its punctuation (as `get_word_inds` of the published code).
+    /// - An index means that word with its punctuation (as `get_word_inds` of the published code).
     /// - A text is first sought as a whole word, case and punctuation included: all tokens of the words found.
     /// - Otherwise case and surrounding punctuation are put aside, and a text of several words is sought as a run of
     ///   consecutive words: the tokens found leave the words' punctuation out. Words that are punctuation only are

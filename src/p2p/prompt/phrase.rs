@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stands_for_an_empty_run() {
+    fn nothing_replaces_an_empty_run() {
         assert_eq!(split("", "in the snow"), (0, 0));
         assert_eq!(split("in the snow", ""), (0, 0));
     }

@@ -65,7 +65,7 @@ struct Changed<'a> {
 }
 
 impl Changed<'_> {
-    /// Whether it stands right after another word of its prompt that changed as it did.
+    /// Whether it comes right after another word of its prompt that changed in the same way.
     fn follows(&self, other: &Self) -> bool {
         self.is_of_target == other.is_of_target && self.index == other.index + 1 && self.relation == other.relation
     }
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(about(&words, "a cat on the grass", "the cat in the grass"), "other");
         assert_eq!(about(&words, "a cat on the grass", "a cat near the grass"), "other replaced");
         assert_eq!(about(&words, "the cat", "a dog"), "objects");
-        // Prepositions are none the less for being unknown.
+        // Unknown prepositions are prepositions too.
         assert_eq!(about(&words, "a cat", "a cat beneath the snow"), "places");
         assert_eq!(about(&words, "a cat", "a cat - in the snow"), "places");
     }

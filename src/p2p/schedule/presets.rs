@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_is_none_is_told_with_those_that_are() {
+    fn an_unknown_kind_is_reported_with_the_valid_ones() {
         let animals = BTreeMap::from([("animals".to_owned(), Preset::PUBLISHED)]);
         let error = Presets::new(animals, vocabulary()).expect_err("no such group");
         assert_eq!(error.key(), "presets.animals");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn all_windows_are_told_in_steps() {
+    fn steps_has_the_published_windows_and_all_presets() {
         let presets = presets(&[("objects", 1.0, 0.2)]);
         assert_eq!(presets.steps(10).collect::<Vec<_>>(), [(0..8, 0..4), (0..10, 0..2)]);
     }

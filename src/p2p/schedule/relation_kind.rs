@@ -1,4 +1,4 @@
-//! The kinds of edits that need no vocabulary: they follow from what became of the words.
+//! The kinds of edits that need no vocabulary: they follow from the relations of the words.
 
 /// The kind of an edit in which a word takes another's place, or goes.
 pub(crate) const REPLACED: &str = "replaced";

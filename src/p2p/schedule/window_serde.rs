@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn what_is_no_window_is_told_with_what_is() {
-        let bounds = "a window needs 0 <= low <= high <= 1, not ";
+        let bounds = "expected a window [low, high] with 0 <= low <= high <= 1, got ";
         assert_eq!(read(json!(1.5)), Err(format!("{bounds}[0, 1.5]")));
         assert_eq!(read(json!(-1)), Err(format!("{bounds}[0, -1]")));
         assert_eq!(read(json!([0.9, 0.1])), Err(format!("{bounds}[0.9, 0.1]")));

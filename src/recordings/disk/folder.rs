@@ -1,6 +1,6 @@
 //! The folder of one model's recordings: the [`RecordingStore`] of local files.
 //!
-//! A part that is written again takes its bytes twice until the new file has its name.
+//! A part that is written again takes its bytes twice until the new file is renamed to it.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -28,10 +28,10 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder of a model below `dir`; makes it where it is not there.
+    /// Opens the folder of a model below `dir`; creates it if it does not exist.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] where it is open already, [`StoreError::NotAnAddress`] for a fingerprint that is none, and
+    /// [`StoreError::InUse`] if it is open already, [`StoreError::NotAnAddress`] for an invalid fingerprint, and
     /// [`StoreError::Io`].
     pub fn open(dir: &Path, fingerprint: &str) -> Result<Self, StoreError> {
         let dir = paths::model_dir(dir, fingerprint)?;
@@ -46,7 +46,7 @@ impl Folder {
         Ok(Self { dir, fingerprint: fingerprint.to_owned(), removals: AtomicU64::new(0), _lock: lock })
     }
 
-    /// Writes a file under a temporary name and gives it its name when it is whole.
+    /// Writes a file under a temporary name and renames it once it is complete.
     fn write(
         &self,
         session: &SessionId,
@@ -147,7 +147,7 @@ impl RecordingStore for Folder {
     }
 }
 
-/// Whether there was something.
+/// Whether the file or folder existed; its absence is no error.
 fn unless_absent(done: io::Result<()>) -> io::Result<bool> {
     match done {
         Ok(()) => Ok(true),

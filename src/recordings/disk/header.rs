@@ -1,11 +1,11 @@
-//! The header of a part's file: what it says of itself, where its tensors lie, and its checksum.
+//! The header of a part's file: the address of the part, the offsets of its tensors, and its checksum.
 //!
-//! The format is safetensors: eight bytes of length, a JSON object padded to a multiple of eight bytes, then the tensors'
-//! bytes without gaps. `__metadata__` names the version of this format, the model, the session, the part, and a BLAKE3
-//! checksum of all of that and of every tensor's name, type, shape and bytes, each with its length.
+//! The format is safetensors: eight bytes of length, a JSON object padded to a multiple of eight bytes, then the
+//! tensors' bytes without gaps. `__metadata__` names the version of this format, the model, the session, the part, and
+//! a BLAKE3 checksum of all of that and of every tensor's name, type, shape and bytes, each with its length.
 //!
-//! There is one order of tensors (wider types first, so that all lie aligned, then by name), so the place of each
-//! follows from the names, types and shapes alone: a header that says otherwise is refused, and the length of a file is
+//! There is one order of tensors (wider types first, so that all are aligned, then by name), so the offsets of each
+//! follow from the names, types and shapes alone: a header that says otherwise is refused, and the length of a file is
 //! known before it is written.
 
 use std::cmp::Reverse;
@@ -19,8 +19,8 @@ use crate::recordings::SessionId;
 use crate::recordings::part::Part;
 use crate::recordings::store::StoreError;
 
-/// The version of the files of tensors: of their format, of what they hold, and of the arithmetic behind it. Files of another
-/// version are foreign. The source's file has a version of its own. 2: queries and keys by position.
+/// The version of the files of tensors: of their format, of what they hold, and of the arithmetic behind it. Files of
+/// another version are foreign. The source's file has a version of its own. 2: queries and keys by position.
 pub(crate) const VERSION: u32 = 2;
 /// Bytes that say how long the header is.
 pub(crate) const PREFIX_BYTES: usize = 8;
@@ -31,7 +31,7 @@ const METADATA: &str = "__metadata__";
 const CHECKSUM: &str = "checksum";
 const CHECKSUM_CONTEXT: &str = "reprompt recording file, version 1";
 
-/// What is known of a tensor before its values.
+/// The name, type and shape of a tensor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TensorForm<'a> {
     /// Its name, unique in its file.

@@ -8,19 +8,18 @@
 //!         trajectory.safetensors, cross-007.safetensors  its parts, see `header` and `part_file`
 //! ```
 //!
-//! - `folder`: the store; begins here
-//! - `paths`: which name lies where, and which text may become a path
+//! - `folder`: the store; read it first
+//! - `paths`: the names of files and folders, and which text may become a path
 //! - `header`: what a part's file says of itself, its exact length, its checksum
 //! - `part_file`: parts to bytes and back
 //! - `source_file`: sources to bytes and back
-//! - `scan`: what an earlier process has left
+//! - `scan`: listing and cleaning up what an earlier process has left
 //!
 //! Files appear whole or not at all: they are written under another name and renamed. Nothing is forced to the device
 //! (fsync), so a killed process leaves nothing wrong, while a power cut may leave a file of the right length with wrong
 //! bytes; reading finds that by the checksum.
 //!
-//! Nothing here starts threads, knows budgets, or decides what is worth keeping; and nothing outside knows that there are
-//! paths and files.
+//! Nothing here starts threads, has budgets or decides what to keep, and nothing outside depends on paths and files.
 
 mod folder;
 mod header;

@@ -1,5 +1,5 @@
-//! Parts to bytes and back. Everything that a header claims is checked against the file's length before it is used, and no
-//! tensor is returned before the checksum of all of them is verified.
+//! Writing parts to files and reading them. Everything that a header claims is checked against the file's length before
+//! it is used, and no tensor is returned before the checksum of all of them is verified.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -63,8 +63,7 @@ pub(crate) fn read(
     let (header, claimed) = read_header(&mut file, file_bytes, path, owner)?;
     let mut hasher = header.checksum_begin();
     let mut tensors = Vec::with_capacity(header.tensors().len());
-    // Reused, so that its pages are touched for the first time only once; what is longer than the buffer of `file` is
-    // read past it.
+    // Reused, so that its pages are faulted in only once. Reads longer than the buffer of `file` bypass that buffer.
     let mut buffer = Vec::new();
     for (name, info) in header.tensors() {
         let length = info.data_offsets.1 - info.data_offsets.0;

@@ -1,5 +1,5 @@
-//! Which name lies where. Session ids come from clients, so a text becomes a path only if it has the exact form of an
-//! id; everything else is refused before the file system is asked.
+//! The names of files and folders. Session ids come from clients, so a text becomes a path only if it has the exact
+//! form of an id; anything else is refused before the file system is accessed.
 
 use std::path::{Path, PathBuf};
 
@@ -20,14 +20,14 @@ const FINGERPRINT_DIGITS: usize = 16;
 const ID_PREFIX: &str = "ses_";
 const ID_DIGITS: usize = 32;
 
-/// What a name in a session's folder stands for.
+/// The meaning of a name in a session's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
     Source,
     Part(Part),
     /// A file whose writer was killed.
     Unfinished,
-    /// Not one of ours.
+    /// Not a file of a recording.
     Unknown,
 }
 

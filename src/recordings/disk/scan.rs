@@ -1,12 +1,13 @@
-//! What an earlier process has left: listed, cleaned up, or refused, without reading a tensor.
+//! Scanning the folder of a model for what an earlier process has left. Sessions are listed, unfinished files are
+//! deleted, and invalid ones are refused, without reading a tensor:
 //!
 //! - Files and folders that a killed process left unfinished are deleted.
-//! - A file whose header or length is wrong is reported and deleted; if it is the source, the whole session is.
-//! - A file that cannot be read is reported and left alone, as the fault may be this process's; if it is the source, the
-//!   whole session is left alone.
-//! - A session without its source cannot be asked for: it is deleted. Without its trajectory the other parts are of no
-//!   use: they are deleted, and the session is listed with its source alone.
-//! - Files with other names are not ours: they are left alone and not counted.
+//! - A file whose header or length is wrong is reported and deleted; if it is the source, so is the whole session.
+//! - A file that cannot be read is reported and left alone, because the fault may be this process's; if it is the
+//!   source, so is the whole session.
+//! - A session without its source cannot be used: it is deleted. Without its trajectory the other parts are useless:
+//!   they are deleted, and the session is listed with its source alone.
+//! - Files with other names are not part of a recording: they are left alone and not counted.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -97,7 +98,7 @@ impl<'a> Scan<'a> {
         self.listing.sessions.push(StoredSession { id, source, source_bytes, parts, last_used });
     }
 
-    /// The value; what is wrong with it is reported.
+    /// The value; an error is reported.
     fn accepted<T>(&mut self, path: &Path, value: Result<T, StoreError>) -> Option<T> {
         value
             .map_err(|error| {
@@ -126,7 +127,7 @@ fn open(path: &Path) -> io::Result<(File, u64, SystemTime)> {
     Ok((file, metadata.len(), metadata.modified()?))
 }
 
-/// The files of a session's folder that are ours and finished; unfinished ones are deleted.
+/// The complete files of a recording in a session's folder; unfinished ones are deleted.
 fn files(dir: &Path) -> Result<Vec<(PathBuf, Name)>, StoreError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(StoreError::io(dir))? {
@@ -142,7 +143,7 @@ fn files(dir: &Path) -> Result<Vec<(PathBuf, Name)>, StoreError> {
     Ok(files)
 }
 
-/// Deletes a session's files, and its folder unless there are files in it that are not ours.
+/// Deletes a session's files, and its folder unless it has other files.
 fn discard(dir: &Path, files: &[(PathBuf, Name)]) {
     for (path, _) in files {
         remove(path);

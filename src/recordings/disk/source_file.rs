@@ -85,24 +85,24 @@ pub(crate) fn read(file: impl Read, path: &Path, fingerprint: &str, id: &Session
     if version != VERSION {
         return Err(StoreError::Foreign(format!("expected version {VERSION}, got {version}")));
     }
-    let found: SourceFile = serde_json::from_slice(&text).map_err(not_a_source)?;
-    if found.fingerprint != fingerprint {
-        return Err(StoreError::Foreign(format!("expected the model `{fingerprint}`, got `{}`", found.fingerprint)));
+    let file: SourceFile = serde_json::from_slice(&text).map_err(not_a_source)?;
+    if file.fingerprint != fingerprint {
+        return Err(StoreError::Foreign(format!("expected the model `{fingerprint}`, got `{}`", file.fingerprint)));
     }
-    let guidance_scale = found.guidance_scale.parse().map_err(|_| {
-        StoreError::Damaged(format!("`guidance_scale`: expected a number, got `{}`", found.guidance_scale))
+    let guidance_scale = file.guidance_scale.parse().map_err(|_| {
+        StoreError::Damaged(format!("`guidance_scale`: expected a number, got `{}`", file.guidance_scale))
     })?;
     // A later process may know samplers that this one does not.
-    let sampler = found.sampler.parse::<SamplerName>().map_err(|error| StoreError::Foreign(error.to_string()))?;
+    let sampler = file.sampler.parse::<SamplerName>().map_err(|error| StoreError::Foreign(error.to_string()))?;
     let source = Source {
-        prompt: found.prompt,
-        negative_prompt: found.negative_prompt,
-        origin: Origin::Seed(found.seed),
+        prompt: file.prompt,
+        negative_prompt: file.negative_prompt,
+        origin: Origin::Seed(file.seed),
         sampler,
-        steps: found.steps,
+        steps: file.steps,
         guidance_scale,
-        width: found.width,
-        height: found.height,
+        width: file.width,
+        height: file.height,
     };
     match source.session_id(fingerprint) {
         of_source if of_source == *id => Ok(source),

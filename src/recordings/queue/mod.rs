@@ -1,5 +1,5 @@
-//! The store's thread and the queue in front of it: every call to the store is made there, one at a time, so the worker
-//! never waits for a file or a network.
+//! The store's thread and the queue of commands in front of it. Every call to the store is made on this thread, one at
+//! a time, so the worker never waits for a file or a network.
 //!
 //! - `messages`: commands and events
 //! - `thread`: how commands are carried out, and in which order
@@ -17,17 +17,17 @@ pub(crate) use messages::{Command, Keep, Payload, Read, Wanted, Write};
 pub use messages::{StoreEvent, StoredTrajectory};
 pub(crate) use thread::StoreDriver;
 
-/// A handle to the thread. When it is dropped, the thread does what it was asked and ends.
+/// A handle to the thread. Dropping it waits until the thread has done all queued commands and ended.
 #[derive(Debug)]
 pub(crate) struct StoreQueue {
     commands: Option<Sender<Command>>,
-    /// Whether parts that wait to be written are dropped.
+    /// Whether queued writes of parts are dropped.
     is_hurried: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl StoreQueue {
-    /// Starts the thread; `report` is called there with everything that has ended.
+    /// Starts the thread, which calls `report` after every command.
     pub(crate) fn start(driver: StoreDriver, report: impl Fn(StoreEvent) + Send + 'static) -> io::Result<Self> {
         let (commands, incoming) = channel();
         let is_hurried = Arc::new(AtomicBool::new(false));
@@ -37,17 +37,17 @@ impl StoreQueue {
         Ok(Self { commands: Some(commands), is_hurried, thread: Some(thread) })
     }
 
-    /// Queues a command; whether there is a thread to carry it out.
+    /// Queues a command; returns whether there is a thread to carry it out.
     pub(crate) fn send(&self, command: Command) -> bool {
         self.commands.as_ref().is_some_and(|commands| commands.send(command).is_ok())
     }
 
-    /// Drops the parts that wait to be written: the process is to end at once. Sources are still written.
+    /// Drops the queued writes of parts, because the process is to end at once. Sources are still written.
     pub(crate) fn abandon_writes(&self) {
         self.is_hurried.store(true, Ordering::Release);
     }
 
-    /// Blocks until everything that was queued before is done.
+    /// Blocks until all commands that were queued before are done.
     pub(crate) fn flush(&self) {
         let (done, is_done) = channel();
         if self.send(Command::Flush(done)) {

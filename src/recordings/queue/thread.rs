@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | 1 | deletions | they free bytes, and a session that begins again must not lose its new files to an old deletion |
 //! | 2 | look-ups and reads | jobs wait for them |
-//! | 3 | sources | small, and what makes a session known to the next process |
+//! | 3 | sources | small, and a later process finds a session only by its source |
 //! | 4 | parts, uses, flushes | in the order in which they were queued |
 //!
 //! Bytes in the store are reserved just before they are written, and what is evicted for them is deleted before that. A
@@ -177,7 +177,7 @@ impl StoreDriver {
         StoreEvent::Attention { session, step, group, content }
     }
 
-    /// Reads a part's tensors; `None` if that fails. A part that is missing or refused is forgotten.
+    /// Reads a part's tensors; `None` if that fails. A part that is missing or refused is removed.
     fn get(&self, session: &SessionId, part: Part) -> Option<Tensors> {
         match guarded(|| self.store.get(session, part)) {
             Ok(tensors) => return Some(tensors),
@@ -193,7 +193,7 @@ impl StoreDriver {
         None
     }
 
-    /// Forgets a part, and deletes its file.
+    /// Removes a part from the index and from the store.
     fn lose(&self, session: &SessionId, part: Part) {
         let lost = self.index.lose_part(session, part);
         self.delete_part(session, part);

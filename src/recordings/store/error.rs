@@ -1,4 +1,4 @@
-//! What can go wrong with a store of recordings, by kind.
+//! The errors of a store of recordings, by kind.
 
 use std::path::Path;
 
@@ -36,10 +36,10 @@ pub enum StoreError {
     /// What was to be written has no stored form: a mistake of the caller.
     #[error("cannot be written: {0}")]
     Unwritable(String),
-    /// The session or the model has a name that can be no address: only ids and fingerprints become paths.
+    /// The session or the model has a name that is not a valid address: only ids and fingerprints become paths.
     #[error("not an address: {0}")]
     NotAnAddress(String),
-    /// Another process, or another part of this one, has the store open and does not share it.
+    /// The store is open already, in this process or another, and is not shared.
     #[error("{0} is in use by another process: each process needs a recordings folder of its own")]
     InUse(String),
     /// The system or the network refused.
@@ -50,13 +50,13 @@ pub enum StoreError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// The implementation panicked; nothing is known of what it did.
+    /// The implementation panicked; what it has done is unknown.
     #[error("the store panicked")]
     Panicked,
 }
 
 impl StoreError {
-    /// The fault to be counted, where it lies with what is stored or with the store, not with the caller.
+    /// The fault to be counted; `None` if the caller is at fault or nothing is stored.
     pub fn fault(&self) -> Option<FileFault> {
         match self {
             Self::Damaged(_) => Some(FileFault::Damaged),
@@ -67,7 +67,7 @@ impl StoreError {
         }
     }
 
-    /// Whether what is stored is not what it should be, and will not become so by another try.
+    /// Whether what is stored is refused, so that another try cannot succeed.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Truncated(_) | Self::Foreign(_))
     }

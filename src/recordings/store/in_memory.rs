@@ -1,5 +1,5 @@
-//! A store in memory for tests: it can be slow, fail, and lose or corrupt what it holds. Parts are held in the format of
-//! files, so corruption is found as it is there.
+//! A store in memory for tests: it can be slow, fail, and lose or corrupt what it holds. Parts are held in the format
+//! of files, so corruption is detected in the same way.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;

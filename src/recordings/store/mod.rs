@@ -1,20 +1,20 @@
-//! The store behind this process, where recordings outlive it: a trait, and what every implementation promises.
+//! The store, in which recordings outlive the process: a trait, and what every implementation promises.
 //!
 //! A store holds parts of sessions by content address: the model's fingerprint, the session's id and the part. The
 //! fingerprint is fixed when a store is opened, so calls name the session and the part. Ids follow from the content, so
 //! the same address always holds the same values, whichever process wrote it.
 //!
-//! Calls block. [`crate::recordings::queue`] makes them on a thread of its own, one at a time, and reports to the worker
-//! by events; so an implementation may be slow, and nothing else may change its files of this model meanwhile unless the
-//! store is shared by design.
+//! Calls block. [`crate::recordings::queue`] makes them on a thread of its own, one at a time, and reports to the
+//! worker by events; so an implementation may be slow, and nothing else may change its files of this model meanwhile
+//! unless the store is shared by design.
 //!
 //! - `error`: what can go wrong, by kind
 //! - `metered`: counts refusals of any store
 //! - `suite` (tests): what every implementation must pass; `in_memory` (tests): one that can delay, fail and corrupt
 //!
-//! Checksums are part of the format of a part ([`crate::recordings::disk`]) and not a decorator: they cover the address,
-//! the names, the types and the shapes besides the bytes, and they are computed while tensors stream to the file. A
-//! decorator would have to pass over every tensor a second time, or hold a copy of it.
+//! Checksums are part of the format of a part ([`crate::recordings::disk`]) and not a decorator: they cover the
+//! address, the names, the types and the shapes besides the bytes, and they are computed while tensors stream to the
+//! file. A decorator would have to pass over every tensor a second time, or hold a copy of it.
 
 mod error;
 #[cfg(test)]
@@ -74,14 +74,14 @@ pub trait RecordingStore: fmt::Debug + Send + Sync {
     /// that share a name or lie on another device; [`StoreError::NotAnAddress`], [`StoreError::Io`].
     fn put(&self, session: &SessionId, content: Content<'_>) -> Result<u64, StoreError>;
 
-    /// Deletes a part; it is no error where there is none.
+    /// Deletes a part; no error if it does not exist.
     ///
     /// # Errors
     /// [`StoreError::NotAnAddress`], [`StoreError::Io`].
     fn delete_part(&self, session: &SessionId, part: Part) -> Result<(), StoreError>;
 
-    /// Deletes everything of a session; it is no error where there is nothing. A process that is killed meanwhile leaves
-    /// all of it or a session that is not listed.
+    /// Deletes everything of a session; no error if it does not exist. A process that is killed meanwhile leaves all of
+    /// it, or a session that is not listed.
     ///
     /// # Errors
     /// [`StoreError::NotAnAddress`], [`StoreError::Io`].
@@ -110,8 +110,8 @@ pub struct Listing {
     pub sessions: Vec<StoredSession>,
     /// One for each file that was refused.
     pub refused: Vec<FileFault>,
-    /// Whether a session that is not listed may be in the store all the same: others write to it, or it is too large to
-    /// be listed.
+    /// Whether the store may have sessions that are not listed, because other processes write to it or it is too large
+    /// to be listed.
     pub is_partial: bool,
 }
 

@@ -45,8 +45,8 @@ fn a_trajectory_is_not_evicted_under_attention_that_is_read() {
     drop(trajectory);
     assert!(recordings.reserve(Tier::Trajectory, BYTES).is_none());
     drop(attention);
-    let room = recordings.reserve(Tier::Trajectory, BYTES);
-    assert!(room.is_some());
+    let reservation = recordings.reserve(Tier::Trajectory, BYTES);
+    assert!(reservation.is_some());
     assert_eq!(
         (tier(&recordings, 1), recordings.used(Tier::Memory)),
         (Some(Tier::Source), 0),
@@ -87,7 +87,7 @@ fn the_recording_that_was_not_used_for_longest_goes_first() {
         record_with_attention(&recordings, seed, Place::Memory);
     }
     recordings.used_by_job(&id(1), Some(Tier::Memory));
-    let _room = recordings.reserve(Tier::Memory, BYTES).unwrap();
+    let _reservation = recordings.reserve(Tier::Memory, BYTES).unwrap();
     let tiers = [Tier::Memory, Tier::Trajectory, Tier::Memory].map(Some);
     assert_eq!([1, 2, 3].map(|seed| tier(&recordings, seed)), tiers);
 }

@@ -1,4 +1,4 @@
-//! Sessions come, are used and go.
+//! Sessions are added, used and removed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -37,12 +37,12 @@ fn a_run_that_is_abandoned_leaves_nothing_and_a_recorded_session_stays() {
 }
 
 #[test]
-fn a_session_that_is_forgotten_while_it_runs_is_not_kept() {
+fn a_session_that_is_removed_while_it_runs_is_not_kept() {
     let recordings = recordings(limits(0, 1, 1, 0));
     recordings.begin(&id(1), &source(1));
     let trajectory = trajectory(recordings.reserve(Tier::Trajectory, BYTES).unwrap());
     assert!(recordings.remove(&id(1)));
-    assert!(!recordings.remove(&id(1)), "there is none any more");
+    assert!(!recordings.remove(&id(1)), "it is removed already");
     assert!(recordings.complete(&id(1), &trajectory).is_none());
     assert_eq!(recordings.used(Tier::Trajectory), BYTES, "its run still has it");
     drop(trajectory);
@@ -77,23 +77,23 @@ fn sessions_expire_by_their_last_use() {
 }
 
 #[test]
-fn what_was_written_for_a_forgotten_session_is_not_taken_for_the_next_one() {
+fn a_write_for_a_removed_session_does_not_count_for_the_next_one() {
     let limits = limits(0, 0, 0, 1000);
     let index = Index::new(limits.clone(), Budgets::new(&limits), metrics());
     let begin = || {
         index.begin(&id(1), &source(1));
         index.lock().entries[&id(1)].generation
     };
-    let room = || index.budgets[Tier::Disk].try_reserve(10).unwrap();
+    let bytes = || index.budgets[Tier::Disk].try_reserve(10).unwrap();
     let first = begin();
     assert!(index.is_current(&id(1), first));
     drop(index.lock().remove(&id(1)));
     assert!(!index.is_current(&id(1), first));
     let second = begin();
     assert_ne!(first, second);
-    assert!(index.written((&id(1), first), None, room()).is_some(), "its bytes come back");
+    assert!(index.written((&id(1), first), None, bytes()).is_some(), "its bytes come back");
     assert!(index.lock().entries[&id(1)].stored.source.is_none());
-    assert!(index.written((&id(1), second), None, room()).is_none());
+    assert!(index.written((&id(1), second), None, bytes()).is_none());
     assert_eq!(index.lock().entries[&id(1)].stored.bytes(), 10);
 }
 

@@ -1,4 +1,4 @@
-//! A store that others write to: sessions that were not listed are looked up.
+//! A store that other processes write to: sessions that were not listed are looked up.
 
 use crate::diffusion::unet::AttentionKind;
 use crate::recordings::lookup::Lookup;
@@ -82,7 +82,7 @@ fn a_store_that_fails_has_nothing() {
 }
 
 #[test]
-fn what_has_no_room_here_stays_with_the_others() {
+fn what_exceeds_the_budget_here_stays_in_the_store() {
     let store = shared();
     let (recordings, events) = opened(limits(0, 1, 1, 10), &store);
     let bytes = store.bytes();

@@ -1,4 +1,4 @@
-//! What goes to the store, and when it goes again.
+//! What is written to the store, and when it is written again.
 
 use crate::recordings::part::Part;
 use crate::recordings::place::{Place, Tier};
@@ -72,13 +72,13 @@ fn a_part_that_was_lost_is_written_again() {
 }
 
 #[test]
-fn a_session_that_was_forgotten_is_written_anew_when_it_is_asked_for_again() {
+fn a_session_that_was_removed_is_written_again_when_it_is_run_again() {
     let store = InMemory::default();
     let (recordings, _) = opened(limits(0, 1, 1, PLENTY), &store);
     persisted(&recordings, 1);
     recordings.remove(&id(1));
     assert_eq!((store.bytes(), recordings.used(Tier::Disk)), (0, 0));
-    // What was queued for the forgotten session is dropped in its turn.
+    // What was queued for the removed session is dropped when its turn comes.
     recordings.flush();
     persisted(&recordings, 1);
     assert_counted(&recordings, &store);
@@ -105,7 +105,7 @@ fn what_is_being_written_is_pinned() {
 #[test]
 fn attention_that_is_larger_than_the_store_is_not_written() {
     let store = InMemory::default();
-    // Both steps have 4096 bytes, so one of them would find room.
+    // Both steps have 4096 bytes, so one of them would fit.
     let (recordings, _) = opened(limits(0, 1, 1, 4000), &store);
     persisted(&recordings, 1);
     assert_counted(&recordings, &store);
@@ -113,7 +113,7 @@ fn attention_that_is_larger_than_the_store_is_not_written() {
 }
 
 #[test]
-fn a_full_store_makes_room_by_deleting_and_counts_to_the_byte() {
+fn a_full_store_evicts_by_deleting_and_counts_to_the_byte() {
     let store = InMemory::default();
     let probe = opened(limits(0, 1, 1, PLENTY), &store).0;
     persisted(&probe, 1);

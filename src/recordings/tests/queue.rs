@@ -124,7 +124,7 @@ fn a_session_that_begins_again_right_after_its_removal_keeps_its_new_files() {
 }
 
 #[test]
-fn a_damaged_part_is_counted_deleted_and_forgotten() {
+fn a_damaged_part_is_counted_and_deleted() {
     let store = InMemory::default();
     let (recordings, events) = opened(limits(0, 1, 1, PLENTY), &store);
     persisted(&recordings, 1);
@@ -181,7 +181,7 @@ fn what_was_queued_is_written_before_the_thread_ends() {
 }
 
 #[test]
-fn another_process_finds_what_was_written_and_deletes_what_has_no_room() {
+fn another_process_finds_what_was_written_and_deletes_what_exceeds_its_budget() {
     let store = InMemory::default();
     let (first, _) = opened(limits(0, 9, 9, PLENTY), &store);
     persisted(&first, 1);

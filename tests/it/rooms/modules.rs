@@ -107,7 +107,7 @@ impl Modules {
             child if self.files.contains_key(&[module.as_slice(), &[child.to_owned()]].concat()) => {
                 base.clone_from(module);
             }
-            // A name that a `use` of this file brought: what stands behind it continues that path.
+            // A name that a `use` of this file brought: what follows it continues that path.
             bound if is_bound => {
                 let mut imports = self.named[module].imports(bound).filter(|other| *other != path);
                 base = imports.find_map(|import| self.at_root(module, import, false))?;

@@ -30,7 +30,7 @@ pub struct Named {
     pub paths: Vec<Path>,
     /// Modules in files of their own that are compiled for tests only.
     pub test_modules: Vec<String>,
-    /// For each name that a `use` binds, where these stand in `paths`.
+    /// For each name that a `use` binds, the positions of these in `paths`.
     bound: HashMap<String, Vec<usize>>,
 }
 
@@ -54,7 +54,7 @@ impl Named {
     }
 }
 
-/// The module that tokens stand in.
+/// The module that tokens are in.
 #[derive(Clone)]
 struct Scope {
     inline: Vec<String>,
@@ -111,7 +111,7 @@ impl Scope {
         Path { line, inline, segments, binds: None, is_reexport: false, is_test: self.is_test }
     }
 
-    /// Reads a tree of imports, `a::{b, c as d, e::*}`, that stands behind `prefix`.
+    /// Reads a tree of imports, `a::{b, c as d, e::*}`, that follows `prefix`.
     fn read_use(&self, tokens: &[TokenTree], prefix: &[String], is_reexport: bool, named: &mut Named) {
         for branch in tokens.split(|token| same(token, ",")).filter(|branch| !branch.is_empty()) {
             let mut segments = prefix.to_vec();
@@ -123,7 +123,7 @@ impl Scope {
                     TokenTree::Ident(name) if name == "as" => binds = names.next().map(ToString::to_string),
                     TokenTree::Ident(name) => {
                         first = first.or(Some(name));
-                        // In braces, `self` is what stands before them.
+                        // In braces, `self` is the path before them.
                         segments.extend((name != "self" || segments.is_empty()).then(|| name.to_string()));
                     }
                     TokenTree::Group(group) => {
@@ -165,7 +165,7 @@ fn continues(tokens: &[TokenTree], at: usize) -> bool {
     (at >= 2 && colons(tokens, at - 2)) || (at >= 1 && is(tokens, at - 1, "."))
 }
 
-/// Whether what stands before an item makes it visible outside its module: `pub`, `pub(crate)`.
+/// Whether the tokens before an item make it visible outside its module: `pub`, `pub(crate)`.
 fn is_public(before: &[TokenTree]) -> bool {
     let visibility = match before {
         [rest @ .., TokenTree::Group(group)] if group.delimiter() == Delimiter::Parenthesis => rest,

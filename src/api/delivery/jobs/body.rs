@@ -1,4 +1,4 @@
-//! Jobs rendered as JSON.
+//! Jobs rendered as JSON: for lists, in full, and as a response.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::api::operations::bodies::unix_seconds;
 use crate::api::problem::{Problem, ProblemBody};
 use crate::engine::Stage;
 
-/// A position in the queue, as answers have it.
+/// A position in the queue, as it is in answers.
 pub fn queue(position: usize, estimated_wait: Duration) -> QueueBody {
     let estimated_wait_ms = u64::try_from(estimated_wait.as_millis()).unwrap_or(u64::MAX);
     QueueBody { position, estimated_wait_ms }
@@ -19,7 +19,7 @@ pub fn queue(position: usize, estimated_wait: Duration) -> QueueBody {
 
 /// A job without its result. `ttl` is how long it is kept after its end.
 pub fn summary(job: &JobRecord, ttl: Duration) -> JobResponse<'static> {
-    // In this order: a job without a stage has ended.
+    // The stage is read first: a job without one has ended.
     let (stage, ended) = (job.stage(), job.ended());
     describe(job, stage, ended.as_ref(), ttl)
 }
@@ -27,7 +27,7 @@ pub fn summary(job: &JobRecord, ttl: Duration) -> JobResponse<'static> {
 /// All of a job, as JSON.
 ///
 /// # Errors
-/// Where it cannot be serialized.
+/// If it cannot be serialized.
 pub fn object(job: &JobRecord, ttl: Duration) -> serde_json::Result<Vec<u8>> {
     let (stage, ended) = (job.stage(), job.ended());
     let result = match &ended {
@@ -40,7 +40,7 @@ pub fn object(job: &JobRecord, ttl: Duration) -> serde_json::Result<Vec<u8>> {
 /// The response that shows a job in full.
 ///
 /// # Errors
-/// `internal_error` where it cannot be serialized.
+/// `internal_error` if it cannot be serialized.
 pub(crate) fn job_response(jobs: &JobStore, job: &JobRecord) -> Result<Response, Problem> {
     let body = object(job, jobs.ttl());
     let body = body.map_err(|error| Problem::internal("the job could not be serialized", &error))?;

@@ -1,4 +1,5 @@
-//! The task that drives a job: from the engine's jobs to its own end and its webhook.
+//! The task that drives a job: it awaits the outcomes of the engine's jobs, makes the answer, ends the job and delivers
+//! its webhook.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,11 +24,11 @@ pub(crate) struct JobWork<O> {
     pub group: JobGroup,
     /// When the job is cancelled.
     pub deadline: Option<Instant>,
-    /// Receives a cancellation.
+    /// Receives the reason of a cancellation.
     pub stop: oneshot::Receiver<CancelReason>,
-    /// Is sent the job when it has ended.
+    /// Receives the job when it has ended.
     pub webhook: Option<Webhook>,
-    /// The permits among the caller's jobs.
+    /// The caller's permits for these jobs.
     pub permit: JobPermit,
 }
 
@@ -35,8 +36,8 @@ pub(crate) struct JobWork<O> {
 pub(crate) async fn drive<O: Operation>(work: JobWork<O>, job: Arc<JobRecord>, jobs: Arc<JobStore>) {
     let (id, kept) = (job.id.clone(), Arc::downgrade(&jobs));
     let unfinished = Unfinished { jobs, job: Some(job) };
-    // If the task is dropped, the group is dropped before the operation, which may hold the last handle of the engine:
-    // dropping that waits for all work that is not cancelled.
+    // If the task is dropped, the group must be dropped, and so cancelled, before the operation, which may hold the
+    // last handle of the engine: dropping that waits for all of its jobs.
     let JobWork { operation, mut group, deadline, stop, webhook, permit } = work;
     let answered = async {
         let outcomes = group.outcomes().await.map_err(|error| operation.problem(error))?;
@@ -44,7 +45,7 @@ pub(crate) async fn drive<O: Operation>(work: JobWork<O>, job: Arc<JobRecord>, j
     };
     let end = match bounded(answered, deadline, stop).await {
         Ok(answered) => {
-            // If one piece of work failed, the rest is cancelled.
+            // If one of the engine's jobs failed, this cancels the others.
             drop(group);
             answered.map_or_else(End::Failed, |answer| End::Succeeded(Arc::new(answer)))
         }
@@ -54,7 +55,7 @@ pub(crate) async fn drive<O: Operation>(work: JobWork<O>, job: Arc<JobRecord>, j
             End::Canceled(reason)
         }
     };
-    // Before the end is seen: the caller may send its next request then.
+    // Before clients see the end: the caller may then send its next request.
     drop(permit);
     unfinished.finish(end);
     // Neither engine nor jobs are held while the webhook is delivered, which may take minutes.
@@ -79,7 +80,7 @@ async fn bounded<T>(
     }
 }
 
-/// Ends its job on drop, so that a job ends also where its task panics.
+/// Ends its job on drop, so that a job ends also if its task panics.
 struct Unfinished {
     jobs: Arc<JobStore>,
     job: Option<Arc<JobRecord>>,

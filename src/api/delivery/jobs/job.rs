@@ -1,4 +1,5 @@
-//! A job as the API sees it: work that a task of its own drives, and that any number of requests may wait for.
+//! The record of a job as the API sees it: the work of one request, which is one job of the engine or several. A task
+//! of its own drives it, and any number of requests may wait for it.
 //!
 //! The job is cancelled when its last [`Waiter`] is dropped, unless a client asked for it to run in any case
 //! ([`JobRecord::detach`]). All of this is decided under one lock, so that no request joins a job that is being
@@ -25,7 +26,7 @@ impl JobId {
         Self(format!("job_{}", uuid::Uuid::new_v4().simple()))
     }
 
-    /// The id that a client names; whether such a job exists is for the store to say.
+    /// The id as a client sent it; whether there is such a job is not checked here.
     pub fn from_client(text: &str) -> Self {
         Self(text.to_owned())
     }
@@ -68,7 +69,7 @@ pub struct Origin {
     pub owner: Option<Arc<str>>,
 }
 
-/// A job.
+/// The record of a job.
 #[derive(Debug)]
 pub struct JobRecord {
     /// Its id.

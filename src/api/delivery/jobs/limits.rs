@@ -1,4 +1,4 @@
-//! Limits on jobs that have ended.
+//! Limits on jobs that have ended: how long and how many are kept.
 
 use std::time::Duration;
 

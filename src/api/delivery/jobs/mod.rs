@@ -1,7 +1,8 @@
-//! Jobs: work that may outlive its request.
+//! Jobs as the API sees them: the work of one request, which may outlive it.
 //!
-//! - `job`: a job; `outcome`: how it ended; `waiter`: a request's interest in it; `drive`: the task that runs it
-//! - `store`, `limits`: the jobs that are kept, by id and by key
+//! - `job`: the record of a job; `outcome`: how it ended; `waiter`: a request that waits for it; `drive`: the task that
+//!   runs it
+//! - `store`, `limits`: the jobs that are kept, by id and by idempotency key
 //! - `response`, `body`: jobs as JSON
 
 mod body;

@@ -1,4 +1,4 @@
-//! How jobs end.
+//! How jobs end, and the answer or problem that a client gets for each end.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -42,8 +42,8 @@ impl End {
         }
     }
 
-    /// Whether the same request would end in the same way; then its idempotency key stays with the job. Jobs that were
-    /// cancelled or failed on the server may be tried again under their key.
+    /// Whether the same request would end in the same way; then the job keeps its idempotency key. A job that was
+    /// cancelled, or failed because of the server, frees its key.
     pub fn is_final(&self) -> bool {
         match self {
             Self::Succeeded(_) => true,
@@ -73,6 +73,6 @@ pub(crate) struct Ended {
     pub at: SystemTime,
     /// Steps done.
     pub step: usize,
-    /// Steps in all; 0 where that was not known yet.
+    /// Steps in all; 0 if it had not started.
     pub steps: usize,
 }

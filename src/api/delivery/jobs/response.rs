@@ -1,4 +1,4 @@
-//! Jobs as they stand in answers.
+//! Jobs as they are in answers.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ pub struct QueueBody {
 pub struct ProgressBody {
     /// Steps done.
     pub step: usize,
-    /// Steps in all; 0 before it is known.
+    /// Steps in all; 0 before the job has started.
     pub steps: usize,
 }
 

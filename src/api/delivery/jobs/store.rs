@@ -1,8 +1,8 @@
 //! All jobs that are kept: running ones, and ended ones until they expire or are evicted by the limits on their number
 //! and on the bytes of their results, oldest first.
 //!
-//! A job may have an idempotency key, by which the same request finds it again. Keys live as long as their jobs; the
-//! key of a job that was cancelled or failed on the server is free at once.
+//! A job may have an idempotency key, by which the same request finds it again. A key lives as long as its job; the key
+//! of a job that was cancelled, or failed because of the server, is free at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -28,7 +28,7 @@ pub struct JobStore {
     /// The number of jobs, as a metric.
     gauge: IntGauge,
     inner: Mutex<Inner>,
-    /// Wakes the sweeper and those that wait for the store to be idle.
+    /// Wakes the sweeper, and tasks that wait until no job is running.
     counts: watch::Sender<Counts>,
 }
 
@@ -54,7 +54,7 @@ struct Inner {
 #[derive(Debug)]
 struct Kept {
     job: Arc<JobRecord>,
-    /// Orders jobs by their insertion; clocks may stand still or jump.
+    /// Orders jobs by their insertion; clocks may stop or jump.
     number: u64,
 }
 
@@ -82,16 +82,16 @@ impl JobStore {
         self.insert_into(&mut self.lock(), job);
     }
 
-    /// The job of a key, joined; `None` where the key is free.
+    /// The job of a key, with a new waiter; `None` if the key is free.
     ///
     /// # Errors
-    /// `idempotency_key_reused` where the key belongs to another request.
+    /// `idempotency_key_reused` if the key belongs to a different request.
     pub fn find(&self, key: &IdempotencyKey, fingerprint: Fingerprint) -> Result<Option<Waiter>, Problem> {
         self.lock().find(key, fingerprint)
     }
 
-    /// The job of a key, joined, and whether it existed; started and inserted where the key is free. Of simultaneous
-    /// requests one starts it.
+    /// The job of a key, with a new waiter, and whether it existed; if the key is free, the job is started and
+    /// inserted. Of simultaneous requests only one starts it.
     ///
     /// # Errors
     /// As [`Self::find`], and those of `start`.
@@ -111,12 +111,12 @@ impl JobStore {
         Ok((waiter, false))
     }
 
-    /// Ends a job, in the store or not.
+    /// Ends a job, whether or not it is in the store.
     pub(crate) fn finish(&self, job: &JobRecord, end: End) {
-        // Serializing the result takes its time, so it is measured before the lock. A job enters the store before it
-        // can end.
+        // Serializing the result takes time, so it is measured before the lock is taken. A job that is kept is inserted
+        // before it can end.
         let bytes = if self.get(&job.id).is_some() { end.bytes() } else { 0 };
-        // Results are dropped after the lock.
+        // Results are dropped after the lock is released.
         let mut evicted = Vec::new();
         let mut inner = self.lock();
         if inner.jobs.contains_key(&job.id) {
@@ -219,10 +219,10 @@ impl JobStore {
 
 impl Inner {
     fn find(&self, key: &IdempotencyKey, fingerprint: Fingerprint) -> Result<Option<Waiter>, Problem> {
-        let Some((known, id)) = self.keys.get(key) else {
+        let Some((first, id)) = self.keys.get(key) else {
             return Ok(None);
         };
-        if *known != fingerprint {
+        if *first != fingerprint {
             let detail = "this key was used for a request with another body or path";
             return Err(Problem::new(Code::IdempotencyKeyReused, detail).at("Idempotency-Key"));
         }
@@ -239,7 +239,7 @@ impl Inner {
         }
     }
 
-    /// Removes a job that was taken from those that have ended.
+    /// Removes a job that was taken out of `ended`.
     fn release(&mut self, ended: &EndedJob) -> Option<Arc<JobRecord>> {
         self.bytes -= ended.bytes;
         let kept = self.jobs.remove(&ended.id)?;

@@ -1,4 +1,5 @@
-//! A request's interest in a job.
+//! A request that waits for a job. While a job has waiters it is not cancelled; dropping the last one cancels it,
+//! unless it is detached.
 
 use std::sync::Arc;
 
@@ -7,11 +8,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::api::delivery::jobs::{End, JobRecord};
 use crate::engine::CancelReason;
 
-/// Keeps a job alive until it is dropped.
+/// One waiter of a job.
 #[derive(Debug)]
 pub struct Waiter {
     job: Arc<JobRecord>,
-    /// When the waiting ends, whatever becomes of the job.
+    /// When this waiter stops waiting, whether or not the job has ended.
     deadline: Option<Instant>,
     /// Why the job is cancelled if this is the last waiter.
     reason: CancelReason,
@@ -37,14 +38,14 @@ impl Waiter {
         &self.job
     }
 
-    /// How the job ended, or the waiting, if it has.
+    /// How the job or the waiting ended, if it has.
     pub(crate) fn ended(&self) -> Option<End> {
         let is_over = self.reason == CancelReason::Deadline;
         let end = self.job.ended().map(|ended| ended.end);
         end.or_else(|| is_over.then_some(End::Canceled(CancelReason::Deadline)))
     }
 
-    /// Waits for the job's end, or for the end of the waiting.
+    /// Waits until the job ends or the deadline passes.
     pub(crate) async fn end(&mut self) -> End {
         tokio::select! {
             biased;
@@ -57,7 +58,7 @@ impl Waiter {
     }
 }
 
-/// Waits for a deadline; forever where there is none.
+/// Waits for a deadline; forever without one.
 pub(crate) async fn passed(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,

@@ -1,4 +1,4 @@
-//! Which event a reader gets next, so that it gets each step once and in order.
+//! Decides which event a reader gets next, so that it gets each step once and in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::{Progress, Stage};
 use crate::media::Image;
 
-/// A step of a job's progress that has an event.
+/// A change of a job's progress that has an event.
 #[derive(Debug, PartialEq)]
 pub enum Step {
     /// It is queued at another position.
@@ -32,7 +32,7 @@ pub enum Step {
 /// What a reader has got so far.
 #[derive(Debug, Default)]
 pub struct Cursor {
-    /// Whether the queue is reported in any case, also where the job has left it already.
+    /// Whether the queue is reported even if the job has left it already.
     announces_queue: bool,
     /// The position in the queue that was reported last.
     queued: Option<usize>,
@@ -41,13 +41,13 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The start of a reader whose request has created the job: the queue is reported in any case.
+    /// The cursor of a reader whose request created the job: the queue is always reported.
     pub fn from_the_start() -> Self {
         Self { announces_queue: true, ..Self::default() }
     }
 
-    /// The next step to report of a job with this progress; `None` where all was reported. A job that has succeeded has
-    /// done all of its steps.
+    /// The next change to report of a job with this progress; `None` if everything is reported. A job that has
+    /// succeeded has done all of its steps.
     pub fn next(&mut self, progress: &Progress, is_success: bool) -> Option<Step> {
         let queued = match progress.stage {
             Stage::Queued { position, estimated_wait } if !is_success => Some((position, estimated_wait)),
@@ -55,7 +55,7 @@ impl Cursor {
             _ => None,
         };
         if let (false, Some((position, estimated_wait))) = (self.has_started, queued) {
-            // The estimate changes with every step; it is no event by itself.
+            // The estimate changes with every step, so it makes no event by itself.
             let is_news = self.queued.replace(position) != Some(position);
             return is_news.then_some(Step::Queued { position, estimated_wait });
         }
@@ -75,7 +75,7 @@ impl Cursor {
 }
 
 impl Cursor {
-    /// As [`Self::next`], of a job that had ended before.
+    /// As [`Self::next`], of a job that had ended before the reader was made.
     pub fn next_of_ended(&mut self, is_success: bool) -> Option<Step> {
         if self.announces_queue { self.next(&Progress::default(), is_success) } else { None }
     }

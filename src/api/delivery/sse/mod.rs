@@ -1,10 +1,10 @@
 //! Server-sent events: the progress of a job and its end.
 //!
-//! A stream is pulled: an event is made when the reader has room for it. So a slow reader delays nothing and costs no
-//! more memory than the latest state of the job. A reader that misses states still gets each step once and in order, with
-//! its preview.
+//! A stream is pulled: an event is made when the client can receive it. So a slow client delays nothing and costs no
+//! more memory than the latest state of the job. A client that misses states still gets each step once and in order,
+//! with its preview.
 //!
-//! - `cursor`: which event is next; `names`, `events`, `openai`: their names and data
+//! - `cursor`: which event is next; `names`, `events`, `openai`: the names and data of events
 
 mod cursor;
 pub(crate) mod events;
@@ -42,7 +42,7 @@ pub fn from_the_start(waiter: Waiter, request_id: String, dialect: Dialect) -> R
     respond(Reader::new(waiter, request_id, Cursor::from_the_start(), dialect))
 }
 
-/// The events of a job from where it stands.
+/// The events of a job from its current state on.
 pub fn of_job(waiter: Waiter, request_id: String) -> Response {
     respond(Reader::new(waiter, request_id, Cursor::default(), Dialect::Own))
 }
@@ -61,7 +61,7 @@ fn respond(reader: Reader) -> Response {
 /// One reader of a job.
 struct Reader {
     waiter: Waiter,
-    /// `None` where the job had ended before: the reader gets only its end.
+    /// `None` if the job had ended before: the reader gets only its end.
     progress: Option<watch::Receiver<Progress>>,
     /// Whether the progress may still change.
     is_open: bool,
@@ -71,7 +71,7 @@ struct Reader {
     previews: usize,
     request_id: String,
     is_done: bool,
-    /// Of the request.
+    /// The span of the request.
     span: Span,
 }
 
@@ -88,12 +88,12 @@ impl Reader {
             return None;
         }
         loop {
-            // The end first: the progress that is read after it is the last.
+            // The end is read first, so that the progress read after it is final.
             let end = self.waiter.ended();
             let is_success = matches!(end, Some(End::Succeeded(_)));
             let next = match &mut self.progress {
                 Some(progress) => self.cursor.next(&progress.borrow_and_update(), is_success),
-                // The job had ended before the reader came.
+                // The job had ended before this reader was made.
                 None => self.cursor.next_of_ended(is_success),
             };
             match (next, end) {
@@ -123,7 +123,7 @@ impl Reader {
         }
     }
 
-    /// The event of a step of the job, where the dialect has one.
+    /// The event of a step of the job, if the dialect has one.
     async fn event(&mut self, step: Step) -> Result<Option<Result<Event, axum::Error>>, Problem> {
         let output = self.waiter.job().output;
         Ok(Some(match (self.dialect, step) {
@@ -163,7 +163,7 @@ impl Reader {
 fn completed(answer: &Answer, dialect: Dialect) -> Result<Event, axum::Error> {
     match (dialect, &answer.body) {
         (Dialect::OpenAi, AnswerBody::Images(images)) => {
-            // As a value, whose fields are sorted by name: the order that clients have always got.
+            // Serialized through a `Value`, which sorts the fields by name: clients have always got this order.
             let data = serde_json::to_value(CompletedEvent::from(&**images)).map_err(axum::Error::new)?;
             named(COMPLETED, &data)
         }

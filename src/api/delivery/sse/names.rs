@@ -1,4 +1,4 @@
-//! Names of events of the OpenAI Images API.
+//! Names of the events of the OpenAI Images API.
 
 /// The event of a preview.
 pub(crate) const PARTIAL_IMAGE: &str = "image_generation.partial_image";

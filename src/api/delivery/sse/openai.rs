@@ -55,7 +55,8 @@ impl PartialImageEvent {
     }
 }
 
-/// The data of the event `image_generation.completed`: the answer of one image, whose fields stand beside the others.
+/// The data of the event `image_generation.completed`: the answer of one image, with the image's fields beside the
+/// others.
 #[derive(Serialize)]
 pub(super) struct CompletedEvent<'a> {
     r#type: &'static str,

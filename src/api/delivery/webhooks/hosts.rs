@@ -1,4 +1,4 @@
-//! The hosts that webhooks may be sent to, as the operator lists them.
+//! The hosts that webhooks may be sent to, as the configuration lists them.
 
 use std::fmt;
 use std::str::FromStr;

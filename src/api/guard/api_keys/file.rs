@@ -1,8 +1,8 @@
-//! The file of API keys, which is read again and again: changes take effect without a restart.
+//! The file of API keys. It is polled, so changes take effect without a restart.
 //!
-//! A file that cannot be read or is invalid changes nothing; the log and a metric say so. A change takes effect once it
-//! was read twice, so that a file is not taken while it is being written. The file is polled rather than watched: mounted
-//! secrets are replaced through links, which file watchers miss.
+//! A file that cannot be read or is invalid leaves the keys in force; the log and a metric report it. A change takes
+//! effect once it was read twice, so that a file that is being written is not used. The file is polled rather than
+//! watched, because mounted secrets are replaced through links, which file watchers miss.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -53,13 +53,13 @@ pub struct KeyFile {
 #[derive(Debug)]
 struct Inner {
     ring: Arc<KeyRing>,
-    /// The content in force, or the last that was found invalid.
-    known: Seen,
-    /// What was read last, where that differs.
+    /// The last content that was settled: in force, or found invalid.
+    settled: Seen,
+    /// A different content that was read once.
     new: Option<Seen>,
 }
 
-/// What reading the file has shown.
+/// What was read: a content, or an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     Content(blake3::Hash),
@@ -74,7 +74,7 @@ impl KeyFile {
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
         let text = read(path)?;
         let ring = parse(&text)?;
-        let inner = Inner { ring: Arc::new(ring), known: Seen::Content(blake3::hash(&text)), new: None };
+        let inner = Inner { ring: Arc::new(ring), settled: Seen::Content(blake3::hash(&text)), new: None };
         Ok(Self { path: path.to_owned(), inner: Mutex::new(inner) })
     }
 
@@ -114,14 +114,14 @@ impl KeyFile {
         }
     }
 
-    /// Takes in what was read; `Some` where other keys are in force from here on, or a change is invalid.
+    /// Compares what was read with what is settled; `Some` if a change took effect or is invalid.
     fn observe(&self, content: io::Result<Vec<u8>>) -> Option<Result<Arc<KeyRing>, KeyFileError>> {
         let seen = match &content {
             Ok(text) => Seen::Content(blake3::hash(text)),
             Err(error) => Seen::Unreadable(error.kind()),
         };
         let mut inner = lock(&self.inner);
-        if seen == inner.known {
+        if seen == inner.settled {
             inner.new = None;
             return None;
         }
@@ -129,7 +129,7 @@ impl KeyFile {
             inner.new = Some(seen);
             return None;
         }
-        (inner.known, inner.new) = (seen, None);
+        (inner.settled, inner.new) = (seen, None);
         let ring = content.map_err(KeyFileError::from).and_then(|text| parse(&text));
         Some(ring.map(|ring| {
             inner.ring = Arc::new(ring);

@@ -1,4 +1,4 @@
-//! API keys, as hashes: read from text, found in constant time.
+//! The API keys in force, as hashes: parsed from text, found in constant time.
 //!
 //! A line is a key, or a name and a key separated by white space; a `#` at the beginning or after white space starts a
 //! comment. A key is written as it is, or as `sha256:` and the hash of its bytes in hexadecimal. Keys are long random
@@ -172,7 +172,7 @@ mod tests {
     fn a_name_may_have_several_keys_and_a_key_one_line() {
         let ring: KeyRing = "alice old-key-of-alice\nalice new-key-of-alice".parse().unwrap();
         assert_eq!(ring.find(b"old-key-of-alice"), ring.find(b"new-key-of-alice"));
-        assert_eq!(error("alice one-key-for-both\n\nbob one-key-for-both"), "line 3: the key of line 1 again");
+        assert_eq!(error("alice one-key-for-both\n\nbob one-key-for-both"), "line 3: the same key as in line 1");
     }
 
     #[test]

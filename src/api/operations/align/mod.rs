@@ -1,4 +1,4 @@
-//! `POST /v1/align`: how two prompts align; nothing is run.
+//! `POST /v1/align`: how two prompts align. It needs the tokenizer and the presets alone, and runs no job.
 
 pub(crate) mod request;
 pub(crate) mod response;
@@ -40,7 +40,7 @@ pub async fn align(
     Ok(Json(response))
 }
 
-/// The answer to a request, from those parts of a model that it takes; `steps` are the model's own.
+/// The answer to a request and its warnings, from the parts of a model that it needs; `steps` is the model's default.
 pub(crate) fn answer_to(
     request: &AlignRequest,
     tokenizer: &Tokenizer,

@@ -1,4 +1,4 @@
-//! The request of an alignment: two prompts, nothing is run.
+//! The request of an alignment: two prompts and an edit type.
 
 use serde_json::{Map, Value};
 

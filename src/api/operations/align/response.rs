@@ -35,7 +35,7 @@ pub struct TokenBody {
     pub position: usize,
     /// Its number in the vocabulary.
     pub id: u32,
-    /// As it stands in the vocabulary.
+    /// Its entry in the vocabulary.
     pub token: String,
     /// The part of the prompt that it encodes.
     pub text: String,

@@ -1,5 +1,6 @@
-//! `GET /v1/sessions/{id}/attention`: where a source attends to a word, as a picture or as numbers; and the same of an
-//! edit, for its answer.
+//! `GET /v1/sessions/{id}/attention`: where a source attends to a word, as a heat map or as numbers; and the same
+//! numbers of an edit, for its answer. The source's maps come from a job that records it, which is a hit if it is
+//! recorded.
 
 pub(crate) mod request;
 pub(crate) mod response;
@@ -17,7 +18,7 @@ use crate::api::guard::Caller;
 use crate::api::operations::attention::request::AttentionQuery;
 use crate::api::operations::attention::response::{AttentionAnswer, AttentionList, AttentionResponse, WordAttention};
 use crate::api::operations::output::Output;
-use crate::api::operations::sessions::known_source;
+use crate::api::operations::sessions::find_source;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::blocking::blocking;
@@ -54,7 +55,7 @@ pub async fn show(
 ) -> Result<Response, Problem> {
     let representation = content_negotiation::representation_or(&headers, Representation::Image(None))?;
     let query = AttentionQuery::of_query(&query)?;
-    let (engine, source) = known_source(&state, &id)?;
+    let (engine, source) = find_source(&state, &id)?;
     let source = PreparedSource::new(engine.model()?, source)?;
     let prompt = Arc::clone(source.tokenized_prompt());
     let word = query.word.as_deref().map(|word| named_word(&prompt, word)).transpose()?;
@@ -104,7 +105,7 @@ pub async fn show(
 /// The attention of an edit to every word of its prompt, all steps summed.
 pub(crate) async fn of_edit(edit: &PreparedEdit, outcome: &Outcome) -> Result<Vec<WordAttention>, Problem> {
     let prompt = Arc::clone(&edit.prompt);
-    // An edit without maps of its own is its source.
+    // An edit without maps of its own equals its source.
     let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps).clone();
     blocking(move || numbers(&maps, None, all_words(&prompt))).await
 }
@@ -134,7 +135,7 @@ fn numbers(maps: &AttentionMaps, step: Option<usize>, words: Vec<NamedWord>) -> 
     Ok(words.into_iter().map(numbers).collect())
 }
 
-/// The word's map over the source's image, and what the brightest spot stands for.
+/// The word's map over the source's image, and the attention at its maximum.
 fn picture(outcome: &Outcome, step: Option<usize>, word: &NamedWord) -> Result<(f32, Image), Problem> {
     let maps = &outcome.source_maps;
     let HeatMap { values, max } = heat_map(&maps_of(maps, step)?, maps.tokens, &word.tokens);

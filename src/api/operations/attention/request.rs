@@ -18,7 +18,7 @@ fields! {
     }
 }
 
-/// A step as a query has it: digits.
+/// A step in a query: digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step(pub usize);
 
@@ -33,10 +33,10 @@ impl AttentionQuery {
         Self::take(&query)
     }
 
-    /// The step of a source of so many steps, where one was asked for.
+    /// The step, if one was asked for, of a source of `steps` steps.
     ///
     /// # Errors
-    /// `invalid_value` where the source has no such step.
+    /// `invalid_value` if the source has no such step.
     pub(crate) fn step_of(&self, steps: usize) -> Result<Option<usize>, Problem> {
         match self.step {
             Some(Step(step)) if step >= steps => {

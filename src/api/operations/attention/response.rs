@@ -1,4 +1,4 @@
-//! Attention to words as it stands in answers.
+//! Attention to words, as it is in answers.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ pub struct WordAttention {
     pub height: usize,
     /// Columns of `values`.
     pub width: usize,
-    /// What a value of 1 stands for: the mean over layers, heads and the word's tokens, summed over the steps.
+    /// The attention of a value of 1: the mean over layers, heads and the word's tokens, summed over the steps.
     pub max: f32,
     /// Attention by row and column of the image, 0 to 1, as a fraction of `max`.
     pub values: Vec<Vec<f32>>,

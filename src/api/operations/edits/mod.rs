@@ -1,4 +1,4 @@
-//! `POST /v1/edits` and `POST /v1/sessions/{id}/edits`.
+//! `POST /v1/edits` and `POST /v1/sessions/{id}/edits`: edits of a source in the request, and of a session's source.
 
 mod operation;
 pub(crate) mod request;
@@ -16,7 +16,7 @@ use crate::api::operations::edits::operation::EditOperation;
 use crate::api::operations::edits::request::{EditFields, EditRequest, SessionEditRequest};
 use crate::api::operations::edits::response::EditResponse;
 use crate::api::operations::output::FileFields;
-use crate::api::operations::sessions::known_source;
+use crate::api::operations::sessions::find_source;
 use crate::api::operations::source::SourcePlace;
 use crate::api::operations::values::prompt::PromptText;
 use crate::api::operations::warnings;
@@ -46,9 +46,9 @@ use crate::recordings::SessionId;
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
-    let known = Arc::clone(&state);
+    let shared = Arc::clone(&state);
     respond(state, call, move |body, representation| {
-        let engine = known.models.default_engine();
+        let engine = shared.models.default_engine();
         let EditRequest { source, edit, files } = EditRequest::read(&body)?;
         let source = source.resolve(engine.model()?).map_err(|error| SourcePlace::Nested.problem(error))?;
         let vocabulary = engine.presets()?.vocabulary();
@@ -76,9 +76,9 @@ pub async fn create_in_session(
     IdPath(id): IdPath<SessionId>,
     call: Call,
 ) -> Result<Response, Problem> {
-    let known = Arc::clone(&state);
+    let shared = Arc::clone(&state);
     respond(state, call, move |body, representation| {
-        let (engine, source) = known_source(&known, &id)?;
+        let (engine, source) = find_source(&shared, &id)?;
         let SessionEditRequest { edit, files } = SessionEditRequest::read(&body)?;
         let source = PreparedSource::new(engine.model()?, source)?;
         // The answer to the session's own request had the warnings of its source.
@@ -87,7 +87,7 @@ pub async fn create_in_session(
     .await
 }
 
-/// The edit of a source that a request asks for; `warnings` are those of the source.
+/// Prepares the edit of a source; `warnings` are those about the source.
 fn prepare(
     engine: &Arc<Engine>,
     source: PreparedSource,

@@ -1,4 +1,4 @@
-//! An edit that is ready to be queued.
+//! The operation of an edit: one job of the engine, and the answer with its images.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) struct EditOperation {
 }
 
 impl EditOperation {
-    /// The edit `edit`, as its fields and parameters ask for it; images are encoded as `output` says.
+    /// The edit `edit` of `source`, made from these fields and parameters; images are encoded as `output` says.
     pub(super) fn new(
         engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,

@@ -1,7 +1,7 @@
 //! The requests of edits: of a source, and of a session.
 //!
-//! Contract: one table has the fields of an edit; [`EditFields::params`] is what they ask of the method. The command
-//! line fills the same struct.
+//! Contract: one table has the fields of an edit; [`EditFields::params`] turns them into the parameters of the method.
+//! The command line fills the same struct.
 
 use serde_json::{Map, Value};
 
@@ -58,10 +58,10 @@ fields! {
     }
 }
 
-/// Fields of a call beside those of its source.
+/// The fields of an edit call besides those of its source.
 const OF_EDIT: &[&[&str]] = &[EditFields::NAMES, ResponseFields::NAMES, FileFields::NAMES, WaitFields::NAMES];
 
-/// `POST /v1/sessions/{id}/edits`: an edit of a known source.
+/// `POST /v1/sessions/{id}/edits`: an edit of a session's source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionEditRequest {
     /// The edit.
@@ -85,7 +85,7 @@ impl EditFields {
     /// The parameters of the edit.
     ///
     /// # Errors
-    /// Where fields exclude each other, or the prompt is missing.
+    /// If fields exclude each other, or the prompt is missing.
     pub(crate) fn params(&self) -> Result<EditParams, Invalid<EditField>> {
         if self.prompt.is_none() && self.edit_type != EditType::Reweight {
             let field = EditField::Prompt;
@@ -114,7 +114,8 @@ impl EditFields {
 
     /// The factors as they are given, in either form.
     fn factors(&self) -> Result<Vec<Equalize>, Invalid<EditField>> {
-        // Strengths are checked where the plan is made: beyond f32 they are infinite there.
+        // Strengths are checked when the plan is made. A value beyond the range of f32 becomes infinite and is refused
+        // there.
         #[allow(clippy::cast_possible_truncation)]
         let factor = |word: &WordRef, strength: f64| Equalize { word: word.clone(), strength: strength as f32 };
         match (&self.equalizer, &self.equalizer_words, &self.equalizer_strengths) {
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_are_closed_and_told_apart_by_what_they_require() {
+    fn schemas_are_closed_and_distinguished_by_their_required_fields() {
         let mut components = Vec::new();
         crate::api::fields::shape::collect(EditRequest::components, &mut components);
         let schema = |name: &str| {

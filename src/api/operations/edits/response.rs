@@ -56,7 +56,7 @@ pub struct EditResponse {
 /// What the answer to an edit says besides the edit itself.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseExtras {
-    /// What the request may not have meant.
+    /// Warnings about the request.
     pub warnings: Vec<WarningBody>,
     /// Where the edit attends to each word, if that was asked for.
     pub attention: Option<Vec<WordAttention>>,

@@ -1,4 +1,4 @@
-//! `POST /v1/images/generations`: images of a prompt, asked for and answered as in the OpenAI Images API. Each is the
+//! `POST /v1/images/generations`: images of a prompt, requested and answered as in the OpenAI Images API. Each is the
 //! image of a session, which can be edited afterwards.
 
 mod operation;
@@ -41,8 +41,8 @@ use crate::recordings::Origin;
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
-    let known = Arc::clone(&state);
-    respond(state, call, move |body, representation| prepare(&known, &body, representation)).await
+    let shared = Arc::clone(&state);
+    respond(state, call, move |body, representation| prepare(&shared, &body, representation)).await
 }
 
 /// The images that a body asks for.

@@ -1,4 +1,4 @@
-//! Images that are ready to be queued.
+//! The operation of generated images: one recording for each, and the answer with all of them.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,7 +20,7 @@ use crate::engine::{Engine, Outcome, Outcomes, PreparedSource, Work};
 use crate::media::Text;
 use crate::recordings::Source;
 
-/// Images of sources that differ by their seeds, one at least.
+/// Images of sources that differ only in their seeds, one at least.
 #[derive(Debug)]
 pub(super) struct ImagesOperation {
     engine: Arc<Engine>,
@@ -33,7 +33,7 @@ pub(super) struct ImagesOperation {
 }
 
 impl ImagesOperation {
-    /// Images of these sources, in this order; as data URLs where `as_url`.
+    /// Images of these sources, in this order; as data URLs if `as_url`.
     pub(super) fn new(
         engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,

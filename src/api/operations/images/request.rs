@@ -1,7 +1,7 @@
 //! The request of images, in the shape of the OpenAI Images API.
 //!
-//! What that API has and this service has not is accepted where the image would be the same, accepted with a warning
-//! where it asks for more or less of something, and refused where the image would be another one.
+//! Fields of that API that this service does not support are accepted if the image would be the same, accepted with a
+//! warning if they ask for more or less of something, and refused if the image would be a different one.
 
 use serde_json::{Map, Value};
 
@@ -40,10 +40,10 @@ fields! {
 }
 
 impl ImagesFields {
-    /// How many images; `most` is what can wait at once.
+    /// The number of images; `most` is how many jobs can wait at once.
     ///
     /// # Errors
-    /// Where so many cannot be made, or not in this form.
+    /// If so many images cannot be made, or not in this representation.
     pub(crate) fn count(&self, representation: Representation, most: u64) -> Result<u64, Invalid<ImagesField>> {
         let invalid = |detail: String| Err(Invalid::value(ImagesField::Count, detail));
         match self.n {
@@ -62,7 +62,7 @@ impl ImagesFields {
         }
     }
 
-    /// Warnings of the fields that ask for something and change nothing.
+    /// Warnings about fields that were accepted and have no effect.
     pub(crate) fn without_effect(&self) -> Vec<WarningBody> {
         let warning = |field: ImagesField, detail: String| WarningBody {
             code: "no_effect",
@@ -88,7 +88,7 @@ impl ImagesFields {
 pub struct ImagesRequest {
     /// The source of the first image.
     pub source: SourceFields,
-    /// What is asked for besides.
+    /// The other fields.
     pub images: ImagesFields,
     /// The files of the images.
     pub files: FileFields,
@@ -113,7 +113,7 @@ impl ImagesRequest {
         })
     }
 
-    /// All fields of the call: of those of a source, the size is given as a whole.
+    /// All fields of the call. Of a source's fields, width and height are replaced by the size.
     fn names() -> Vec<&'static str> {
         let sides = [SourceField::Width.name(), SourceField::Height.name()];
         let names = [SourceFields::NAMES, ImagesFields::NAMES, FileFields::NAMES, WaitFields::NAMES].concat();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_a_source_stand_beside_the_others_and_the_size_is_one_field() {
+    fn fields_of_a_source_are_beside_the_others_and_the_size_is_one_field() {
         let read = |body: Value| ImagesRequest::read(body.as_object().unwrap());
         let request = read(json!({"prompt": "a cat", "size": "auto", "n": 2, "steps": 4, "user": "me"})).unwrap();
         assert_eq!((request.source.size, request.source.num_inference_steps), (None, Some(4)));

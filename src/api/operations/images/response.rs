@@ -1,4 +1,5 @@
-//! The answer to generated images, in the shape of the OpenAI Images API; fields that API lacks come last.
+//! The answer to generated images, in the shape of the OpenAI Images API, with the fields that that API lacks at the
+//! end.
 
 use serde::Serialize;
 use utoipa::ToSchema;

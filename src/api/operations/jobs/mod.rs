@@ -1,4 +1,5 @@
-//! `/v1/jobs`: jobs of `Prefer: respond-async` or with an idempotency key.
+//! `/v1/jobs`: listing, showing, streaming and cancelling the jobs that are kept: those of `Prefer: respond-async`, and
+//! those with an idempotency key.
 
 use std::sync::Arc;
 
@@ -82,7 +83,7 @@ pub async fn cancel(
     job_response(&state.jobs, &job)
 }
 
-/// A job of the caller: another's are not there for it.
+/// A job of the caller. A job of another caller is reported as not found.
 fn find(state: &AppState, caller: &Caller, id: &JobId) -> Result<Arc<JobRecord>, Problem> {
     let job = state.jobs.get(id).filter(|job| job.origin.owner.as_ref() == caller.owner());
     job.ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! The examples of a model's profile: edits that show what it can do.
 //!
 //! Contract: an example has the prompt and the seed of its source, the target prompt as `edit`, and any other field of
-//! an edit. Every example must be one that the model can be asked for.
+//! an edit. Every example must be valid on its model; a service with an invalid one does not start.
 
 use serde_json::{Map, Value};
 
@@ -41,22 +41,22 @@ pub(crate) struct Example {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{detail}")]
 pub(crate) struct InvalidExample {
-    /// The key at fault; empty where it is the example as a whole.
+    /// The key at fault; empty if it is the example as a whole.
     pub key: String,
     /// What is wrong.
     pub detail: String,
 }
 
 impl Example {
-    /// Reads an example as the profile has it.
+    /// Reads an example of a profile.
     ///
     /// # Errors
     /// The first key that cannot be read.
     pub(crate) fn read(example: &Map<String, Value>) -> Result<Self, InvalidExample> {
         let read = |object: &Object<'_>| {
             let of_edit = EditFields::NAMES.iter().filter(|name| !["prompt", "target_prompt"].contains(name));
-            let known: Vec<_> = ExamplePrompts::NAMES.iter().chain(of_edit).copied().collect();
-            object.expect_only(&known)?;
+            let allowed: Vec<_> = ExamplePrompts::NAMES.iter().chain(of_edit).copied().collect();
+            object.expect_only(&allowed)?;
             let ExamplePrompts { prompt, seed, edit } = ExamplePrompts::take(object)?;
             let fields = EditFields::take(&object.clone().without(EditField::Prompt.name()))?;
             let source = SourceFields { seed, ..SourceFields::new(prompt) };
@@ -68,10 +68,10 @@ impl Example {
         })
     }
 
-    /// Checks that a model can be asked for it.
+    /// Checks that it is valid on a model.
     ///
     /// # Errors
-    /// The first key that the model cannot have.
+    /// The first key whose value the model does not support.
     pub(crate) fn check(&self, model: &ModelInfo, presets: &Presets) -> Result<(), InvalidExample> {
         let source = self.source.clone().resolve(model).map_err(|error| invalid(error, SourceField::name))?;
         let params = self.edit.params().map_err(|error| invalid(error, EditField::name))?;
@@ -96,7 +96,7 @@ fn invalid<F: FieldName>(error: Invalid<F>, name: fn(F) -> &'static str) -> Inva
     InvalidExample { key: name(error.field).to_owned(), detail: error.detail }
 }
 
-/// Checks that each of a model's examples can be asked for.
+/// Checks that each example of an engine's model is valid.
 ///
 /// # Errors
 /// [`ModelError::Config`], naming the key and what is wrong with its value; also where the presets are wrong.

@@ -1,4 +1,4 @@
-//! `/v1/models`: the models that are served, in the shape of the OpenAI API, with what clients need to know of them.
+//! `/v1/models`: the models that are served, in the shape of the OpenAI API, with what clients need to know about them.
 
 pub(crate) mod response;
 
@@ -54,7 +54,7 @@ pub(crate) async fn show(
     Ok(Json(model(engine, state.started)?))
 }
 
-/// The name of a model, as a path has it.
+/// The name of a model in a path.
 #[derive(Debug)]
 pub(crate) struct ModelName(String);
 

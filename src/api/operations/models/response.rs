@@ -1,4 +1,4 @@
-//! Models, as they are told of.
+//! Models, as they are in answers.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub struct ModelResponse {
     /// `reprompt`.
     #[schema(example = "reprompt")]
     pub owned_by: &'static str,
-    /// Models with the same one make the same images: 64 hexadecimal digits.
+    /// 64 hexadecimal digits. Models with the same fingerprint make the same images.
     pub fingerprint: String,
     /// Values of fields that a request omits, by field.
     pub defaults: ModelDefaults,

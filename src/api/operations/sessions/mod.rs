@@ -1,4 +1,4 @@
-//! `/v1/sessions`: sources that were run and recorded.
+//! `/v1/sessions`: recording sources, and listing, showing and deleting what is recorded.
 
 mod operation;
 pub(crate) mod request;
@@ -50,8 +50,8 @@ use crate::recordings::{SessionId, Source};
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
-    let known = Arc::clone(&state);
-    respond(state, call, move |body, representation| prepare(&known, &body, representation)).await
+    let shared = Arc::clone(&state);
+    respond(state, call, move |body, representation| prepare(&shared, &body, representation)).await
 }
 
 /// The session that a body asks for.
@@ -81,7 +81,7 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList
         let model = engine.model()?;
         views.extend(engine.sessions().views().into_iter().map(|view| (&model.name, view)));
     }
-    // Of each engine they are sorted already.
+    // Those of each engine are sorted already.
     views.sort_by_key(|(_, view)| std::cmp::Reverse(view.last_used));
     let data = views.iter().map(|(model, view)| SessionResponse::new(model, view)).collect();
     Ok(Json(SessionList { object: "list", data }))
@@ -99,7 +99,7 @@ pub async fn show(
     State(state): State<Arc<AppState>>,
     IdPath(id): IdPath<SessionId>,
 ) -> Result<Json<SessionResponse>, Problem> {
-    let (engine, _) = known_source(&state, &id)?;
+    let (engine, _) = find_source(&state, &id)?;
     let view = engine.sessions().view(&id).ok_or_else(|| not_found(&id))?;
     Ok(Json(SessionResponse::new(&engine.model()?.name, &view)))
 }
@@ -121,7 +121,7 @@ pub async fn image(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let output = Output::default().in_format(content_negotiation::image(&headers)?);
-    let (engine, source) = known_source(&state, &id)?;
+    let (engine, source) = find_source(&state, &id)?;
     let texts = png_metadata::of_source(engine.model()?, &source);
     let image = match engine.sessions().image(&id) {
         Some(image) => image,
@@ -144,11 +144,11 @@ pub async fn image(
 )]
 pub async fn forget(State(state): State<Arc<AppState>>, IdPath(id): IdPath<SessionId>) -> Result<StatusCode, Problem> {
     let forgotten = id.clone();
-    // Freeing gigabytes of tensors blocks.
-    let was_known =
+    // Freeing gigabytes of tensors, and deleting their files, blocks.
+    let was_removed =
         tokio::task::spawn_blocking(move || state.models.iter().any(|engine| engine.sessions().remove(&forgotten)))
             .await;
-    if was_known.unwrap_or(false) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
+    if was_removed.unwrap_or(false) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found(&id)) }
 }
 
 impl PathId for SessionId {
@@ -159,11 +159,11 @@ impl PathId for SessionId {
     }
 }
 
-/// The engine and the source of a session. The session may be evicted at any time, also right after.
+/// The engine and the source of a session. The session may be removed at any time, even before this returns.
 ///
 /// # Errors
-/// `session_not_found`; `loading` where an engine that is still loading may have it.
-pub(crate) fn known_source<'a>(state: &'a AppState, id: &SessionId) -> Result<(&'a Arc<Engine>, Arc<Source>), Problem> {
+/// `session_not_found`; `loading` if an engine that is still loading may have the session.
+pub(crate) fn find_source<'a>(state: &'a AppState, id: &SessionId) -> Result<(&'a Arc<Engine>, Arc<Source>), Problem> {
     let mut loading = None;
     for engine in state.models.iter() {
         if let Some(source) = engine.sessions().source(id) {

@@ -1,4 +1,4 @@
-//! A source that is ready to be queued for recording.
+//! The operation of a session: one recording, and the answer with the source's image.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl Operation for SessionOperation {
 
     async fn respond(&self, Outcomes { last: outcome, .. }: Outcomes) -> Result<Answer, Problem> {
         let Self { engine, model, source, warnings, output } = self;
-        // A session that was evicted in the meantime is described by its source alone.
+        // A session that was removed meanwhile is described by its source alone.
         let view = engine.sessions().view(&outcome.session);
         let view = view.unwrap_or_else(|| SessionView::of_source(&outcome.session, source));
         let timings = TimingsBody::from(&outcome.timings);

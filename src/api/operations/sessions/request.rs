@@ -9,7 +9,7 @@ use crate::api::operations::source::{SourceFields, SourcePlace, named_in};
 use crate::api::operations::waiting::WaitFields;
 use crate::api::problem::Problem;
 
-/// Fields of the call beside those of its source.
+/// The fields of the call besides those of its source.
 const OF_SESSION: &[&[&str]] = &[ResponseFields::NAMES, FileFields::NAMES, WaitFields::NAMES];
 
 /// `POST /v1/sessions`.
@@ -17,7 +17,7 @@ const OF_SESSION: &[&[&str]] = &[ResponseFields::NAMES, FileFields::NAMES, WaitF
 pub struct SessionRequest {
     /// The source.
     pub source: SourceFields,
-    /// Where its fields stand.
+    /// Where its fields are.
     pub(crate) place: SourcePlace,
     /// The file of its image.
     pub files: FileFields,
@@ -64,7 +64,7 @@ mod tests {
     use crate::api::problem::Code;
 
     #[test]
-    fn a_source_stands_in_an_object_or_at_the_top() {
+    fn a_source_is_in_an_object_or_at_the_top() {
         let read = |body: Value| SessionRequest::read(body.as_object().unwrap());
         let top = read(json!({"prompt": "a cat", "seed": 3, "output_format": "webp"})).unwrap();
         let nested = read(json!({"source": {"prompt": "a cat", "seed": 3}, "output_format": "webp"})).unwrap();

@@ -1,4 +1,4 @@
-//! Sessions as they stand in answers.
+//! Sessions, as they are in answers.
 
 use serde::Serialize;
 use utoipa::ToSchema;

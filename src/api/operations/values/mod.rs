@@ -1,6 +1,6 @@
 //! Values of fields that several calls have: what each may be in JSON, and its schema, beside each other.
 //!
-//! Contract: a value is read into a type of the room that it belongs to (`p2p`, `diffusion`, `media`), which knows
+//! Contract: a value is read into a type of the module that it belongs to (`p2p`, `diffusion`, `media`), which knows
 //! nothing of JSON.
 //!
 //! | file | holds |

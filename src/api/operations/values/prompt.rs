@@ -1,4 +1,4 @@
-//! The text of a prompt.
+//! The text of a prompt, checked for its length and for words.
 
 use serde_json::{Value, json};
 

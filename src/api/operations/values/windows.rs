@@ -9,11 +9,11 @@ use crate::api::fields::{Components, FieldType, Node, shape, to_schema};
 use crate::api::problem::{Code, Problem};
 use crate::p2p::{CrossReplaceSteps, Window, WordRef};
 
-/// The name of the window that words without one of their own have, as in the published code.
+/// The name of the window of all words without a window of their own, as in the published code.
 pub(crate) const DEFAULT: &str = "default_";
 
-/// Windows of cross-attention by words, [`DEFAULT`] among them. Without that one, all other words are injected
-/// throughout, as in the published code.
+/// Windows of cross-attention by words, with that of [`DEFAULT`]. Without it, all other words are injected at every
+/// step, as in the published code.
 pub(crate) fn by_word(mut windows: BTreeMap<String, Window>) -> CrossReplaceSteps {
     let default = windows.remove(DEFAULT).unwrap_or(Window { lo: 0.0, hi: 1.0 });
     let words = windows.into_iter().map(|(word, window)| (WordRef::Text(word), window)).collect();

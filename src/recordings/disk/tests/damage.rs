@@ -1,4 +1,4 @@
-//! Bytes that were never written: refused, by the right kind, and never a panic.
+//! Damaged files are refused with the right error, and never cause a panic.
 
 use std::io::Cursor;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A folder in use: who may have it, which texts never become paths, and what is left when something goes wrong.
+//! A folder in use: its lock, the texts that never become paths, and what is left after errors.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! What files of recordings promise beyond every store ([`crate::recordings::store::suite`]): `parts` and `sources` as bytes,
-//! `damage`, the `folder` in use and over restarts, and files of earlier `versions`.
+//! What files of recordings promise beyond every store ([`crate::recordings::store::suite`]): `parts` and `sources` as
+//! bytes, `damage`, the `folder` in use and over restarts, and files of earlier `versions`.
 
 mod damage;
 mod folder;
@@ -43,7 +43,7 @@ fn open(dir: &TempDir) -> (Folder, Listing) {
     (folder, listing)
 }
 
-/// Where a session's file lies.
+/// The path of a session's file.
 fn file(dir: &TempDir, seed: u64, name: &str) -> PathBuf {
     session_dir(dir, seed).join(name)
 }

@@ -59,7 +59,7 @@ pub fn run(args: AlignArgs) -> Result<(), CliError> {
     if args.json {
         return console::print_json(&answer);
     }
-    warnings.iter().for_each(|word| console::warn(argument(word.field), &word.detail()));
+    warnings.iter().for_each(|warning| console::warn(argument(warning.field), &warning.detail()));
     console::print(&text(&answer, &args.source, &args.target))
 }
 

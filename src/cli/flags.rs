@@ -38,6 +38,7 @@ pub(crate) fn of_method(field: &Field) -> String {
     match field {
         Field::SourcePrompt => of_source(SourceField::Prompt),
         Field::Prompt => of_edit(EditField::Prompt),
+        Field::EditType => of_edit(EditField::EditType),
         Field::CrossReplaceSteps(_) => of_edit(EditField::CrossReplaceSteps),
         Field::SelfReplaceSteps => of_edit(EditField::SelfReplaceSteps),
         Field::Equalizer { .. } => of_edit(EditField::Equalizer),

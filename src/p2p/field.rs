@@ -13,6 +13,8 @@ pub enum Field {
     SourcePrompt,
     /// The target prompt.
     Prompt,
+    /// How the prompts are aligned.
+    EditType,
     /// The windows of cross-attention.
     CrossReplaceSteps(CrossWindow),
     /// The window of self-attention.

@@ -76,7 +76,7 @@ pub struct WarningBody {
     /// The path of the field.
     #[schema(example = "prompt")]
     pub param: String,
-    /// Of `unknown_word`: the word, without punctuation.
+    /// Of `unknown_word`: the word, without punctuation; of `prompt_syntax`: the part of the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "griffin")]
     pub word: Option<String>,

@@ -9,6 +9,7 @@ pub(crate) fn path(field: &Field) -> String {
     match field {
         Field::SourcePrompt => "source.prompt".to_owned(),
         Field::Prompt => "prompt".to_owned(),
+        Field::EditType => "edit_type".to_owned(),
         Field::CrossReplaceSteps(window) => match window {
             CrossWindow::Only => "cross_replace_steps".to_owned(),
             CrossWindow::Default => "cross_replace_steps.default_".to_owned(),

@@ -22,7 +22,6 @@ use std::path::Path;
 use tokio::task::JoinSet;
 
 use crate::api::operations::bodies::alignment;
-use crate::api::operations::edits::request::EditField;
 use crate::api::operations::sessions::response::SourceBody;
 use crate::api::operations::windows;
 pub use crate::cli::edit::args::EditArgs;
@@ -134,9 +133,9 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
     let grid = args.output.grid.as_deref().map(|path| NamedFile::grid(path, plan.output.quality)).transpose()?;
     let is_talking = !args.output.json && folder.is_some();
     if !args.output.json {
-        plan.warnings.iter().for_each(|word| console::warn(&flags::of_source(word.field), &word.detail()));
+        plan.warnings.iter().for_each(|warning| console::warn(&flags::of_source(warning.field), &warning.detail()));
         let own = plan.edits.iter().flat_map(|edit| &edit.warnings);
-        own.for_each(|word| console::warn(&flags::of_edit(EditField::Prompt), &word.detail()));
+        own.for_each(|warning| console::warn(&flags::of_method(&warning.field), &warning.detail()));
     }
     if is_talking {
         console::print(&planned(&plan))?;

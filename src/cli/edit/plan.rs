@@ -1,14 +1,13 @@
 //! The plan of a command line on a model: the source, and each edit ready to run. Invalid values fail here.
 
 use crate::api::delivery::png_metadata;
-use crate::api::fields::FieldName;
 use crate::api::operations::edits::request::EditField;
 use crate::api::operations::edits::response::{EditResponse, ResponseExtras};
 use crate::api::operations::output::Output;
 use crate::api::operations::source::{SourceField, SourcePlace};
 use crate::api::operations::values::prompt::PromptText;
 use crate::api::operations::warnings;
-use crate::api::operations::warnings::{UnknownWord, unknown_words};
+use crate::api::operations::warnings::Warning;
 use crate::cli::edit::args::EditArgs;
 use crate::cli::edit::request;
 use crate::cli::edit::scopes::Scope;
@@ -24,7 +23,7 @@ pub struct Plan {
     /// The source.
     pub source: PreparedSource,
     /// Words of the source's prompts that the model does not know.
-    pub(crate) warnings: Vec<UnknownWord<SourceField>>,
+    pub(crate) warnings: Vec<Warning<SourceField>>,
     /// The words whose heat maps of the source are wanted.
     pub heat: Vec<NamedWord>,
     /// The edits, one at least.
@@ -45,7 +44,7 @@ pub struct PlannedEdit {
     /// The caption below its image.
     pub caption: String,
     /// Words of its prompt that the model does not know.
-    pub(crate) warnings: Vec<UnknownWord<()>>,
+    pub(crate) warnings: Vec<Warning<Field>>,
     /// The words whose heat maps are wanted, those that its prompt has.
     pub heat: Vec<NamedWord>,
     /// The texts inside its image.
@@ -102,7 +101,7 @@ impl PlannedEdit {
         let prompt = edit.prompt.as_ref().map(PromptText::as_str);
         let prepared = PreparedEdit::new(model, presets, source, prompt.unwrap_or(&source.prompt), &params);
         let prepared = prepared.map_err(|error| refused(&error, scope))?;
-        let warnings = prompt.map_or_else(Vec::new, |prompt| unknown_words(presets.vocabulary(), &[((), prompt)]));
+        let warnings = warnings::of_edit(presets.vocabulary(), prompt, &params, &prepared.plan);
         let caption = caption(prompt.unwrap_or(&source.prompt), &params);
         let texts = png_metadata::of_edit(model, source, &prepared, &params);
         Ok(Self { prepared, caption, name, warnings, heat: Vec::new(), texts })
@@ -110,8 +109,8 @@ impl PlannedEdit {
 
     /// The answer of the API to it.
     pub fn response(&self, model: &str, plan: &Plan, outcome: &Outcome) -> EditResponse {
-        let of_source = plan.warnings.iter().cloned().map(|word| word.body(|field| SourcePlace::Nested.path(field)));
-        let own = self.warnings.iter().cloned().map(|word| word.body(|()| EditField::Prompt.name().to_owned()));
+        let of_source = plan.warnings.iter().cloned().map(|warning| warning.body(|field| SourcePlace::Nested.path(field)));
+        let own = warnings::edit_bodies(self.warnings.clone());
         let extras = ResponseExtras { warnings: of_source.chain(own).collect(), attention: None };
         EditResponse::new(model, &plan.source, &self.prepared, outcome, extras, plan.output)
     }

@@ -12,7 +12,7 @@ use crate::api::fields::FieldName;
 use crate::api::operations::align::request::{AlignBody, AlignField, AlignRequest};
 use crate::api::operations::align::response::{AlignResponse, TokenBody};
 use crate::api::operations::bodies::alignment;
-use crate::api::operations::warnings::UnknownWord;
+use crate::api::operations::warnings::Warning;
 use crate::api::operations::{warnings, windows};
 use crate::api::problem::{Problem, prompt_problem};
 use crate::api::state::AppState;
@@ -46,7 +46,7 @@ pub(crate) fn answer_to(
     tokenizer: &Tokenizer,
     presets: &Presets,
     steps: usize,
-) -> Result<(AlignResponse, Vec<UnknownWord<AlignField>>), AlignError> {
+) -> Result<(AlignResponse, Vec<Warning<AlignField>>), AlignError> {
     let (source, target) = (request.source_prompt.as_str(), request.prompt.as_str());
     let tokens = |text, field| tokenizer.encode_prompt(text).map_err(|error| AlignError::Prompt { field, error });
     let (from, to) = (tokens(source, AlignField::SourcePrompt)?, tokens(target, AlignField::Prompt)?);
@@ -55,7 +55,8 @@ pub(crate) fn answer_to(
     let params = EditParams::new(request.edit_type);
     let plan = EditPlan::new(&prompt(source, &from), &prompt(target, &to), &params, presets, steps)?;
     let prompts = [(AlignField::SourcePrompt, source), (AlignField::Prompt, target)];
-    let warnings = warnings::unknown_words(presets.vocabulary(), &prompts);
+    let mut warnings = warnings::of_prompts(presets.vocabulary(), &prompts);
+    warnings.extend(warnings::of_shift(&plan, AlignField::EditType));
     let response = AlignResponse {
         object: "alignment",
         edit_type: plan.edit_type().as_str(),
@@ -64,7 +65,7 @@ pub(crate) fn answer_to(
         max_tokens: tokenizer.max_tokens(),
         alignment: alignment(plan.alignment()),
         windows: windows::body(plan.windows()),
-        warnings: warnings.iter().cloned().map(|word| word.body(|field| field.name().to_owned())).collect(),
+        warnings: warnings.iter().cloned().map(|warning| warning.body(|field| field.name().to_owned())).collect(),
     };
     Ok((response, warnings))
 }

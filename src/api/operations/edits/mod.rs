@@ -112,6 +112,7 @@ fn prepare(
     };
     let prompt = edit.prompt.as_ref().map(PromptText::as_str);
     let prepared = PreparedEdit::new(model, presets, &source, prompt.unwrap_or(&source.prompt), &params)?;
-    warnings.extend(prompt.into_iter().flat_map(|prompt| warnings::target_bodies(presets.vocabulary(), prompt)));
+    let own = warnings::of_edit(presets.vocabulary(), prompt, &params, &prepared.plan);
+    warnings.extend(warnings::edit_bodies(own));
     Ok(EditOperation::new(engine, model, source, prepared, (edit, params), warnings, output))
 }

@@ -109,7 +109,8 @@ impl PlannedEdit {
 
     /// The answer of the API to it.
     pub fn response(&self, model: &str, plan: &Plan, outcome: &Outcome) -> EditResponse {
-        let of_source = plan.warnings.iter().cloned().map(|warning| warning.body(|field| SourcePlace::Nested.path(field)));
+        let of_source =
+            plan.warnings.iter().cloned().map(|warning| warning.body(|field| SourcePlace::Nested.path(field)));
         let own = warnings::edit_bodies(self.warnings.clone());
         let extras = ResponseExtras { warnings: of_source.chain(own).collect(), attention: None };
         EditResponse::new(model, &plan.source, &self.prepared, outcome, extras, plan.output)

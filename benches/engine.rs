@@ -14,17 +14,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::unet::NoControl;
 use reprompt::diffusion::weights::embedded;
-use reprompt::diffusion::{ConditioningKey, Model, ModelFiles};
+use reprompt::diffusion::{Model, ModelFiles, ModelInfo};
 use reprompt::engine::WorkerPart;
 use reprompt::engine::runs::Sampling;
-use reprompt::engine::{Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Work};
+use reprompt::engine::{
+    Engine, EngineConfig, EngineParts, JobOptions, Outcome, PreparedEdit, PreparedSource, RecordingUse, Work,
+};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::Tier;
 use reprompt::recordings::{Origin, SessionLimits, Source};
@@ -91,9 +92,9 @@ impl Options {
         options
     }
 
-    fn source(&self, seed: u64) -> Arc<Source> {
+    fn source(&self, model: &ModelInfo, seed: u64) -> PreparedSource {
         let new = Source::new("a cat on the beach", Origin::Seed(seed), self.steps, (self.size, self.size));
-        Arc::new(Source { guidance_scale: 5.0, ..new })
+        PreparedSource::new(model, Source { guidance_scale: 5.0, ..new }).unwrap()
     }
 
     async fn engine(&self, sessions: SessionLimits) -> Engine {
@@ -108,7 +109,8 @@ impl Options {
             sessions,
             self_test_after: Duration::MAX,
         };
-        let (engine, loaded) = Engine::start(self.files.clone(), config, &MetricsRegistry::new()).unwrap();
+        let parts = EngineParts::new(&MetricsRegistry::new(), &config.sessions).unwrap();
+        let (engine, loaded) = Engine::start(self.files.clone(), config, parts).unwrap();
         loaded.await.unwrap().unwrap();
         engine
     }
@@ -133,10 +135,10 @@ fn device_of(name: &str) -> Device {
     }
 }
 
-fn edit(engine: &Engine, source: &Arc<Source>, prompt: &str) -> Work {
+fn edit(engine: &Engine, source: &PreparedSource, prompt: &str) -> Work {
     let (model, presets) = (engine.model().unwrap(), engine.presets().unwrap());
     let edit = PreparedEdit::new(model, presets, source, prompt, &EditParams::default()).unwrap();
-    Work::Edit { source: Arc::clone(source), edit }
+    Work::Edit { source: source.clone(), edit }
 }
 
 async fn run(engine: &Engine, work: Work, found: RecordingUse) -> (Outcome, f64) {
@@ -149,7 +151,8 @@ async fn run(engine: &Engine, work: Work, found: RecordingUse) -> (Outcome, f64)
 /// Plain text to image: two rows per step, nothing recorded.
 fn plain(model: &Model, source: &Source, prompt: &str) -> f64 {
     let began = Instant::now();
-    let contexts = model.condition(&[&*source.negative_prompt, prompt].map(ConditioningKey::new)).unwrap();
+    let keys = [&*source.negative_prompt, prompt].map(|prompt| model.info.conditioning_key(prompt).unwrap());
+    let contexts = model.condition(&keys).unwrap();
     let contexts: Vec<_> = contexts.iter().collect();
     let mut latents = model.noise(source.seed(), source.height, source.width).unwrap();
     let Sampling { sampler, guidance, noise } = Sampling::of(&model.info, source).unwrap();
@@ -174,7 +177,7 @@ const PASSES: [(usize, &str); 5] = [
 
 /// Seconds per row of a pass with this many rows.
 fn row(model: &Model, size: usize, rows: usize) -> f64 {
-    let context = model.condition(&[ConditioningKey::new(TARGETS[0])]).unwrap().remove(0);
+    let context = model.condition(&[model.info.conditioning_key(TARGETS[0]).unwrap()]).unwrap().remove(0);
     let contexts = vec![&context; rows];
     let noise = model.noise(1, size, size).unwrap();
     let latents = Tensor::cat(&vec![&noise; rows], 0).unwrap();
@@ -192,7 +195,7 @@ async fn bench(options: &Options) -> Value {
     let model = Model::load_as(&options.files, &compute).unwrap();
     let roomy = options.with_memory(16 << 30).await;
     // Memory for one and a half recordings: with two sources in turn, the attention of the other one is always evicted.
-    let probe = options.source(0);
+    let probe = options.source(&model.info, 0);
     run(&roomy, edit(&roomy, &probe, TARGETS[0]), RecordingUse::Created).await;
     let recording = roomy.sessions().used(Tier::Memory);
     let narrow = options.with_memory(recording * 3 / 2).await;
@@ -204,13 +207,13 @@ async fn bench(options: &Options) -> Value {
             Some(options.engine(limits).await)
         }
     };
-    let pair = [options.source(1_000), options.source(1_001)];
+    let pair = [1_000, 1_001].map(|seed| options.source(&model.info, seed));
     for source in &pair {
         run(&narrow, edit(&narrow, source, TARGETS[0]), RecordingUse::Created).await;
     }
     let mut rounds: Vec<BTreeMap<&str, f64>> = Vec::new();
     for round in 0..options.rounds {
-        let source = options.source(round + 1);
+        let source = options.source(&model.info, round + 1);
         let mut took = BTreeMap::new();
         took.insert("plain generation", plain(&model, &source, TARGETS[0]));
         let cold = edit(&roomy, &source, TARGETS[0]);
@@ -289,7 +292,7 @@ fn report(rounds: &[BTreeMap<&str, f64>], engine: &Engine, options: &Options) ->
     }
     let company = median_of(&|round| round["8 edits at once"] / round["8 edits in a row"]).0;
     let parts: BTreeMap<_, _> =
-        WorkerPart::ALL.iter().map(|part| (part.as_str(), engine.metrics().worker_seconds.of(*part).get())).collect();
+        WorkerPart::ALL.iter().map(|part| (part.as_str(), engine.metrics().worker_seconds.with(*part).get())).collect();
     let busy: f64 = parts.iter().filter(|(part, _)| **part != WorkerPart::Idle.as_str()).map(|(_, time)| time).sum();
     let overhead = parts[WorkerPart::Engine.as_str()] / busy;
     println!("\n8 edits at once against 8 in a row: {company:.2}");

@@ -40,7 +40,7 @@
 
 pub mod api;
 pub mod cli;
-pub mod config;
+mod config;
 pub mod diffusion;
 pub mod engine;
 pub mod kernels;

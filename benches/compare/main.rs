@@ -31,7 +31,7 @@ use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::samplers::{GuidanceMode, StepNoise};
 use reprompt::diffusion::unet::NoControl;
-use reprompt::diffusion::{ConditioningKey, Model, ModelFiles};
+use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::kernels::pool::Pool;
 use serde_json::{Value, json};
 
@@ -145,7 +145,7 @@ fn sample(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
 fn forward(model: &Model, request: &Value) -> Answer {
     let number = |key: &str| request[key].as_u64().unwrap_or(0);
     let rows = number("rows") as usize;
-    let context = model.condition(&[ConditioningKey::new(PROMPT)])?.remove(0);
+    let context = model.condition(&[model.info.conditioning_key(PROMPT)?])?.remove(0);
     let contexts = vec![&context; rows];
     let seeds = number("seed")..number("seed") + rows as u64;
     let (height, width) = (number("height") as usize, number("width") as usize);
@@ -162,7 +162,8 @@ fn plain(model: &Model, source: &Value) -> Answer {
     let (steps, guidance) =
         (number("num_inference_steps") as usize, source["guidance_scale"].as_f64().ok_or("no scale")?);
     let began = Instant::now();
-    let contexts = model.condition(&[text("negative_prompt"), text("prompt")].map(ConditioningKey::new))?;
+    let [unconditional, conditional] = ["negative_prompt", "prompt"].map(|key| model.info.conditioning_key(text(key)));
+    let contexts = model.condition(&[unconditional?, conditional?])?;
     let contexts: Vec<_> = contexts.iter().collect();
     let mut latents = model.noise(number("seed"), number("height") as usize, number("width") as usize)?;
     let sampler = model.info.sampler(model.info.default_sampler, steps)?;

@@ -72,7 +72,7 @@ pub struct RequestCounters(IntCounterVec);
 
 impl RequestCounters {
     /// The counter of a call's responses of one kind.
-    pub fn of(&self, call: Call, status: StatusClass) -> IntCounter {
+    pub fn with(&self, call: Call, status: StatusClass) -> IntCounter {
         self.0.with_label_values(&[call.as_str(), status.as_str()])
     }
 }
@@ -83,7 +83,7 @@ impl Metric for RequestCounters {
             Self(kept(registry, IntCounterVec::new(registry.opts(name, help), &[Call::NAME, StatusClass::NAME])?)?);
         for call in Call::ALL {
             for status in StatusClass::ALL {
-                counters.of(*call, *status);
+                counters.with(*call, *status);
             }
         }
         Ok(counters)

@@ -23,8 +23,8 @@ pub mod operations;
 pub mod problem;
 pub(crate) mod routes;
 pub(crate) mod state;
-pub mod transport;
-pub mod wire;
+pub(crate) mod transport;
+pub(crate) mod wire;
 
 pub use crate::api::config::ApiConfig;
 pub use crate::api::delivery::jobs::JobLimits;

@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::time::{Instant, timeout_at};
+
 use crate::api::config::ApiConfig;
 use crate::api::delivery::jobs::Jobs;
 use crate::api::delivery::webhooks::Webhooks;
@@ -59,5 +61,23 @@ impl AppState {
             engine: Arc::clone(models.default_engine()),
             models,
         })
+    }
+
+    /// Waits until no job runs and no webhook is pending, until `limit` at most. Retries of webhooks that would begin
+    /// later are given up. How many webhooks are still pending then.
+    pub async fn finish(&self, limit: Instant) -> usize {
+        let webhooks = self.webhooks.as_deref();
+        if let Some(webhooks) = webhooks {
+            webhooks.stop_at(limit);
+        }
+        let idle = async {
+            self.jobs.idle().await;
+            if let Some(webhooks) = webhooks {
+                webhooks.idle().await;
+            }
+        };
+        // What is left is counted.
+        let _ = timeout_at(limit, idle).await;
+        webhooks.map_or(0, Webhooks::pending)
     }
 }

@@ -13,8 +13,8 @@ Examples:
   reprompt completions zsh > _reprompt
   reprompt completions fish > reprompt.fish
 
-Bash reads such a file from ~/.local/share/bash-completion/completions/reprompt, zsh from a folder of its fpath, fish
-from ~/.config/fish/completions/reprompt.fish.";
+Where to put it: bash: ~/.local/share/bash-completion/completions/reprompt; zsh: a folder in fpath;
+fish: ~/.config/fish/completions/reprompt.fish.";
 
 pub const MAN_EXAMPLES: &str = "\
 Examples:
@@ -31,7 +31,7 @@ pub struct CompletionsArgs {
 /// Which page.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The command that the page is about [default: the program].
+    /// The command to describe [default: reprompt itself].
     command: Option<String>,
 }
 

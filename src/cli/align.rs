@@ -32,10 +32,10 @@ pub struct AlignArgs {
     source: String,
     /// The target prompt.
     target: String,
-    /// How words are matched, as in an edit [default: auto].
+    /// How words are aligned, as in an edit [default: auto].
     #[arg(long, value_name = "TYPE", value_parser = flags::named::<EditType>())]
     edit_type: Option<EditType>,
-    /// Prints the answer of POST /v1/align, tokens included, and nothing else.
+    /// Prints only the response of POST /v1/align, as one line of JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -59,8 +59,8 @@ pub fn alignment(words: &[AlignedWordsBody], with_kept: bool) -> String {
 /// Windows, a line for each kind of attention.
 pub fn windows(windows: &WindowsBody) -> String {
     let from = |origin: &str| match origin {
-        "request" => "as asked for".to_owned(),
-        "preset" => format!("preset of {}", windows.presets.join(", ")),
+        "request" => "as requested".to_owned(),
+        "preset" => format!("preset: {}", windows.presets.join(", ")),
         _ => "as published".to_owned(),
     };
     let cross = match &windows.cross_replace_steps {
@@ -118,8 +118,8 @@ mod tests {
             from: WindowsFrom { cross_replace_steps: "request", self_replace_steps: "preset" },
             presets: vec!["objects".to_owned(), "added".to_owned()],
         };
-        let lines = "  cross-attention 0 to 0.8 of the steps, a off (as asked for)\n  \
-                     self-attention  0.1 to 0.4 of the steps (preset of objects, added)\n";
+        let lines = "  cross-attention 0 to 0.8 of the steps, a off (as requested)\n  \
+                     self-attention  0.1 to 0.4 of the steps (preset: objects, added)\n";
         assert_eq!(windows(&body), lines);
     }
 }

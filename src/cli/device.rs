@@ -25,7 +25,7 @@ pub(crate) fn chosen(settings: &Settings) -> Result<(Device, DType), ConfigError
         DtypeChoice::Bf16 => DType::BF16,
         DtypeChoice::F16 if device.is_cuda() => DType::F16,
         DtypeChoice::F16 => {
-            let expected = format!("no GPU was found and {CPU_DTYPES}");
+            let expected = format!("no GPU was found; {CPU_DTYPES}");
             return Err(ConfigError::Value { key: "dtype", value: "f16".to_owned(), expected });
         }
     };

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use crate::cli::error::CliError;
+pub(crate) use crate::cli::error::CliError;
 use crate::config::{Options, Settings, unknown_variables};
 
 const EXAMPLES: &str = "\
@@ -49,22 +49,22 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves the HTTP API (the same as no command).
+    /// Serves the HTTP API; the default command.
     #[command(after_help = format!("{}\n\n{}", serve::EXAMPLES, serve::EXIT_CODES))]
     Serve(Box<ServeArgs>),
     /// Edits a source once or several times without a server, and writes the images.
     #[command(after_help = format!("{}\n\n{}\n\n{}", edit::RULES, edit::EXAMPLES, edit::EXIT_CODES))]
     Edit(Box<edit::EditArgs>),
-    /// Shows how two prompts align and which windows an edit would have; nothing is run.
+    /// Shows how two prompts align and which windows an edit would get, without running it.
     #[command(after_help = align::EXAMPLES)]
     Align(align::AlignArgs),
-    /// Shows what the model knows: its words, presets, defaults and examples.
+    /// Describes the model: vocabulary, presets, defaults and examples.
     #[command(after_help = models::EXAMPLES)]
     Models(models::ModelsArgs),
     /// Prints the contract of the HTTP API as an OpenAPI document.
     #[command(after_help = OPENAPI_EXAMPLES)]
     Openapi,
-    /// Prints a script that completes commands and flags in a shell.
+    /// Prints a completion script for a shell.
     #[command(after_help = about::COMPLETIONS_EXAMPLES)]
     Completions(about::CompletionsArgs),
     /// Prints a manual page.
@@ -78,7 +78,7 @@ struct ServeArgs {
     /// A TOML file with any of these settings.
     #[arg(long, env = "REPROMPT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Shows every setting and where it came from, and ends.
+    /// Prints every setting and where it came from, and exits.
     #[arg(long)]
     print_config: bool,
     #[command(flatten)]

@@ -30,7 +30,7 @@ Examples:
 /// Which model, and how it is shown.
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
-    /// Prints the answer of GET /v1/models and nothing else.
+    /// Prints only the response of GET /v1/models, as one line of JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -55,8 +55,8 @@ pub fn run(args: ModelsArgs) -> Result<(), CliError> {
 fn text(model: &ModelResponse, flags: &str) -> String {
     let (defaults, sizes) = (&model.defaults, &model.sizes);
     let mut text = format!(
-        "{}\n  image     {}x{}; sides are multiples of {}, {} at least, {} pixels at most\n  \
-         sampling  {} steps, guidance {}, {}\n  prompts   {} tokens at most\n",
+        "{}\n  image     {}x{}; sides are multiples of {}, at least {}; at most {} pixels\n  \
+         sampling  {} steps, guidance {}, {}\n  prompts   at most {} tokens\n",
         model.id,
         defaults.width,
         defaults.height,
@@ -70,14 +70,14 @@ fn text(model: &ModelResponse, flags: &str) -> String {
     );
     // Writing to a String cannot fail.
     if !model.vocabulary.is_empty() {
-        text.push_str("words that it knows:\n");
+        text.push_str("vocabulary:\n");
         for (group, words) in &model.vocabulary {
             let _ = writeln!(text, "  {group:<12} {}", words.join(", "));
         }
     }
     text.push_str("windows by kind of edit (cross-attention, self-attention):\n");
     let kinds = model.presets.iter().map(|(kind, windows)| (kind.as_str(), windows));
-    let otherwise = if model.presets.is_empty() { "all" } else { "otherwise" };
+    let otherwise = if model.presets.is_empty() { "all" } else { "any other" };
     for (kind, windows) in kinds.chain([(otherwise, &defaults.windows)]) {
         let [cross, own] =
             [windows.cross_replace_steps, windows.self_replace_steps].map(|[lo, hi]| format!("{lo} to {hi}"));

@@ -4,8 +4,9 @@
 //!
 //! 1. The engine drains: readiness fails, new and queued jobs are refused, running jobs finish. The socket stays open,
 //!    so that probes and clients get an answer. `drain_deadline` or a second signal aborts the running jobs.
-//! 2. The socket is closed to new requests, and open responses are written to their end, for a few seconds at most.
-//! 3. The process ends.
+//! 2. Results are written down and webhooks delivered, within the deadline.
+//! 3. The socket is closed to new requests, and open responses are written to their end, for a few seconds at most.
+//! 4. The process ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,17 +15,19 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
+use tokio::time::Instant;
 
 use crate::api;
+use crate::api::operations::models::check_examples;
 use crate::api::transport::connections;
 use crate::api::transport::connections::ConnectionLimits;
 use crate::api::transport::connections::Listener;
 use crate::api::{ApiConfig, AppState};
 use crate::cli::CliError;
-use crate::cli::settings::{api_config, engine_config, model_files, prepare};
+use crate::cli::settings::{api_config, engine_config, engine_parts, model_files, prepare};
 use crate::cli::signals::Signals;
 use crate::config::{Settings, unknown_variables};
-use crate::engine::{Engine, LoadError, Loaded};
+use crate::engine::{Engine, EngineConfig, Loaded, load};
 use crate::telemetry;
 use crate::telemetry::metrics::MetricsRegistry;
 
@@ -35,16 +38,18 @@ Examples:
 
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0   shut down by SIGTERM or ctrl-c; also where work was aborted for it
-  1   could not start: the configuration, the model or the socket; the last line says what
-  2   the command line is at fault
-  70  the worker ended by itself
+  0   shut down by SIGTERM or ctrl-c, even if jobs were aborted for it
+  1   could not start, because of the settings, the model or the socket; the last line names the cause
+  2   invalid command line
+  70  the worker ended unexpectedly
   71  the device failed";
 
 /// Connections to metrics and probes at once: some scrapers, and the platform.
 const OPERATIONS_CONNECTIONS: usize = 64;
 /// How long the remaining responses may take to be written once no job is left.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
+/// Bounds the configured deadline, so that adding it to an instant cannot overflow.
+const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Serves until shutdown. The socket is open while the model is being loaded, so that probes get an answer; a model
 /// that cannot be loaded ends the process.
@@ -64,8 +69,7 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
     let operations = settings.metrics_listen.map(|address| listen("metrics_listen", address)).transpose()?;
     let registry = MetricsRegistry::new().with_process_metrics().map_err(std::io::Error::other);
     let registry = registry.map_err(CliError::io("cannot register metrics"))?;
-    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?, &registry)
-        .map_err(CliError::io("cannot start the worker"))?;
+    let (engine, loaded) = start_engine(settings, &registry)?;
     let config = api_config(settings)?;
     log_access(settings, &config);
     let state = {
@@ -85,20 +89,33 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
     result
 }
 
+/// Starts the engine. A model is loaded once its examples are checked too, so that a service with wrong examples is never
+/// ready.
+fn start_engine(settings: &Settings, registry: &MetricsRegistry) -> Result<(Engine, Loaded), CliError> {
+    let (files, config) = (model_files(settings), engine_config(settings)?);
+    let parts = engine_parts(registry, &config)?;
+    let load = move |config: &EngineConfig| {
+        let model = load(&files, config)?;
+        check_examples(model.info())?;
+        Ok(model)
+    };
+    Engine::start_with(config, parts, load).map_err(CliError::io("cannot start the worker"))
+}
+
 /// Logs who may call the service.
 fn log_access(settings: &Settings, config: &ApiConfig) {
     match &config.guard.keys {
         Some(keys) => {
             let (file, ring) = (keys.path().display(), keys.ring());
-            tracing::info!(%file, keys = ring.len(), "calls need an API key");
+            tracing::info!(%file, keys = ring.len(), "requests need an API key");
             for line in ring.short_keys() {
-                tracing::warn!(%file, line, "an API key is short enough to be guessed");
+                tracing::warn!(%file, line, "an API key is so short that it could be guessed");
             }
         }
         None if settings.listen.ip().to_canonical().is_loopback() => {
-            tracing::info!("no API keys: only this machine may call");
+            tracing::info!("no API keys: only clients on this machine can connect");
         }
-        None => tracing::warn!("insecure, and no API keys: every client that reaches this address may call"),
+        None => tracing::warn!("insecure, and no API keys: any client that can reach this address can use the service"),
     }
 }
 
@@ -111,7 +128,7 @@ fn log_address(what: &str, listener: &TcpListener) -> Result<(), CliError> {
 
 /// Serves metrics and probes until the process ends, also while the service drains.
 async fn serve_operations(listener: TcpListener, state: Arc<AppState>, head: Duration) {
-    let open = state.metrics.connections.of(Listener::Metrics);
+    let open = state.metrics.connections.with(Listener::Metrics);
     let limits = ConnectionLimits { connections: OPERATIONS_CONNECTIONS, head };
     connections::serve(listener, api::metrics_router(state), limits, open, std::future::pending()).await;
 }
@@ -123,36 +140,45 @@ async fn serve(
     loaded: Loaded,
     settings: &Settings,
 ) -> Result<(), CliError> {
-    let mut signals = Signals::catch().map_err(CliError::io("signals cannot be caught"))?;
+    let mut signals = Signals::catch().map_err(CliError::io("cannot catch signals"))?;
     log_address("listening on", &listener)?;
     let (close, closed) = oneshot::channel::<()>();
     let limits = ConnectionLimits { connections: settings.max_connections, head: settings.header_timeout };
     let metrics = &state.metrics;
     metrics.connections_limit.set(i64::try_from(limits.connections).unwrap_or(i64::MAX));
-    let (router, open) = (api::router(Arc::clone(state)), metrics.connections.of(Listener::Api));
+    let (router, open) = (api::router(Arc::clone(state)), metrics.connections.with(Listener::Api));
     let mut server = tokio::spawn(connections::serve(listener, router, limits, open, async {
         // A dropped sender closes the socket too.
         let _ = closed.await;
     }));
-    tokio::select! {
+    let limit = tokio::select! {
         biased;
         error = failure(loaded, &state.engine) => return Err(error),
         ended = &mut server => return Err(server_failure(ended)),
-        drained = drain_on_signal(&mut signals, &state.engine, settings.drain_deadline) => {
-            if drained == Drained::CutShort {
+        drained = drain_on_signal(&mut signals, &state.engine, settings.drain_deadline) => match drained {
+            Drained::Idle { limit } => limit.max(Instant::now() + ANSWER_GRACE),
+            Drained::CutShort => {
                 state.engine.abort();
                 // Clients get their error once the step in progress is done.
                 let _ = tokio::time::timeout(ANSWER_GRACE, state.engine.idle()).await;
+                Instant::now() + ANSWER_GRACE
             }
         }
+    };
+    // Jobs without an open request may have a result to be written down, and a webhook to be sent.
+    let undelivered = tokio::select! {
+        biased;
+        pending = state.finish(limit) => pending,
+        _ = signals.next() => state.finish(Instant::now() + ANSWER_GRACE).await,
+    };
+    if undelivered > 0 {
+        tracing::warn!(webhooks = undelivered, "shutting down with webhooks undelivered");
     }
-    // Jobs without an open request may have a webhook to send, or a result to be written down.
-    let _ = tokio::time::timeout(ANSWER_GRACE, state.jobs.idle()).await;
     drop(close);
     tokio::select! {
-        _ = &mut server => tracing::info!("all responses are written"),
-        () = tokio::time::sleep(ANSWER_GRACE) => tracing::warn!("not all responses were read to their end"),
-        signal = signals.next() => tracing::warn!(signal, "not all responses were read to their end"),
+        _ = &mut server => tracing::info!("all responses were written"),
+        () = tokio::time::sleep(ANSWER_GRACE) => tracing::warn!("some responses were not read to the end"),
+        signal = signals.next() => tracing::warn!(signal, "some responses were not read to the end"),
     }
     Ok(())
 }
@@ -160,8 +186,11 @@ async fn serve(
 /// How draining ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Drained {
-    /// No job is left.
-    Idle,
+    /// No job is left, before the deadline.
+    Idle {
+        /// The deadline.
+        limit: Instant,
+    },
     /// Running jobs are to be aborted.
     CutShort,
 }
@@ -169,36 +198,34 @@ enum Drained {
 /// Waits for a signal, then drains the engine until no job is left, the deadline passes or a second signal comes.
 async fn drain_on_signal(signals: &mut Signals, engine: &Engine, deadline: Duration) -> Drained {
     let signal = signals.next().await;
+    let limit = Instant::now() + deadline.min(LONGEST_DRAIN);
     engine.drain();
     tracing::info!(
         signal,
         jobs = engine.unfinished(),
-        "shutting down: running jobs finish, queued and new jobs are refused"
+        "shutting down: running jobs are finished, queued and new jobs are refused"
     );
     let why = tokio::select! {
         biased;
-        () = engine.idle() => return Drained::Idle,
-        () = tokio::time::sleep(deadline) => "the deadline has passed",
+        () = engine.idle() => return Drained::Idle { limit },
+        () = tokio::time::sleep_until(limit) => "drain_deadline has passed",
         _ = signals.next() => "a second signal",
     };
-    tracing::warn!(jobs = engine.unfinished(), why, "shutting down: running jobs are aborted");
+    tracing::warn!(jobs = engine.unfinished(), why, "shutting down before all jobs have finished: jobs are aborted");
     Drained::CutShort
 }
 
-/// Waits for a failure that ends the service: a model that cannot be loaded, an invalid example in its profile, a
-/// worker that has ended.
+/// Waits for a failure that ends the service: a model that cannot be loaded (its examples included), or a worker that
+/// has ended.
 async fn failure(loaded: Loaded, engine: &Engine) -> CliError {
     if let Ok(Err(error)) = loaded.await {
         return error.into();
-    }
-    if let Err(error) = api::operations::models::check_examples(engine) {
-        return LoadError::from(error).into();
     }
     engine.ended().await;
     engine.failure().into()
 }
 
 fn server_failure(ended: Result<(), JoinError>) -> CliError {
-    let source = ended.err().map_or_else(|| std::io::Error::other("it ended by itself"), std::io::Error::other);
+    let source = ended.err().map_or_else(|| std::io::Error::other("it ended unexpectedly"), std::io::Error::other);
     CliError::Io { what: "the server failed".to_owned(), source }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::api::{ApiConfig, JobLimits};
-use crate::cli::device;
+use crate::cli::{CliError, device};
 use crate::config::{ConfigError, DeviceChoice, DtypeChoice, Options, Settings};
 use crate::diffusion::ModelFiles;
 use crate::diffusion::weights::embedded;
-use crate::engine::EngineConfig;
+use crate::engine::{EngineConfig, EngineParts};
 use crate::recordings::SessionLimits;
+use crate::telemetry::metrics::MetricsRegistry;
 
 /// A worker without work shows once a minute that it could do some.
 const SELF_TEST_AFTER: Duration = Duration::from_secs(60);
@@ -30,13 +31,13 @@ pub struct ModelArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Computing")]
 pub struct ComputingArgs {
-    /// Where to compute: auto, cpu, cuda or cuda:N [default: auto, a GPU where there is one].
+    /// Device to compute on: auto, cpu, cuda or cuda:N [default: auto, the first GPU if there is one].
     #[arg(long, env = "REPROMPT_DEVICE")]
     pub device: Option<DeviceChoice>,
-    /// What to compute in: auto, f32, f16 or bf16 [default: auto, f32 on the CPU and f16 on a GPU].
+    /// Data type to compute in: auto, f32, f16 or bf16 [default: auto, f32 on the CPU and f16 on a GPU].
     #[arg(long, env = "REPROMPT_DTYPE")]
     pub dtype: Option<DtypeChoice>,
-    /// Threads that an image is computed with [default: one a core].
+    /// Compute threads [default: one per core].
     #[arg(long, env = "REPROMPT_THREADS")]
     pub threads: Option<usize>,
 }
@@ -55,7 +56,7 @@ pub fn prepare() {
     // Kernels share their work among the engine's own threads. What is left to candle are small operations, for which
     // its threads wait for each other longer than they work.
     if !crate::kernels::thread_budget::limit(1) {
-        eprintln!("reprompt: the threads of candle's operations cannot be limited here, RAYON_NUM_THREADS counts");
+        eprintln!("reprompt: cannot limit candle's threads; RAYON_NUM_THREADS applies");
     }
     crate::kernels::memory::keep_freed();
 }
@@ -89,6 +90,12 @@ pub fn engine_config(settings: &Settings) -> Result<EngineConfig, ConfigError> {
         },
         self_test_after: SELF_TEST_AFTER,
     })
+}
+
+/// The engine's metrics in `registry`, and its budgets: all bytes that the settings allow, as it is the only engine.
+pub fn engine_parts(registry: &MetricsRegistry, config: &EngineConfig) -> Result<EngineParts, CliError> {
+    let parts = EngineParts::new(registry, &config.sessions).map_err(std::io::Error::other);
+    parts.map_err(CliError::io("cannot register metrics"))
 }
 
 /// What the HTTP API is started with.

@@ -16,7 +16,7 @@ use crate::config::values::{DeviceChoice, DtypeChoice};
 use crate::diffusion::samplers::GuidanceMode;
 
 /// The types of numbers that the CPU computes in, for errors.
-pub const CPU_DTYPES: &str = "the CPU computes in f32 or bf16";
+pub const CPU_DTYPES: &str = "expected f32 or bf16 on the CPU";
 
 pub(crate) fn check(settings: &Settings) -> Result<(), ConfigError> {
     check_computing(settings)?;
@@ -95,7 +95,11 @@ fn check_otlp(settings: &Settings) -> Result<(), ConfigError> {
         return Ok(());
     };
     if !cfg!(feature = "otlp") {
-        return refuse("otlp_endpoint", endpoint, "this build has no traces; the feature otlp has");
+        return refuse(
+            "otlp_endpoint",
+            endpoint,
+            "this build cannot export traces; expected a build with the feature otlp",
+        );
     }
     let url = reqwest::Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     match url {
@@ -108,7 +112,8 @@ fn check_otlp(settings: &Settings) -> Result<(), ConfigError> {
 pub(crate) fn guard(settings: &Settings) -> Result<GuardConfig, ConfigError> {
     let keys = settings.api_keys_file.as_deref().map(|file| {
         let opened = KeyFile::open(file).map(Arc::new);
-        opened.map_err(|error| refused("api_keys_file", file.display(), format!("expected a file with keys: {error}")))
+        opened
+            .map_err(|error| refused("api_keys_file", file.display(), format!("expected a file of API keys: {error}")))
     });
     let trusted = settings.trusted_proxies.iter().map(|entry| {
         let expected = "expected an address such as 127.0.0.1 or a network such as 10.0.0.0/8 or fd00::/8";
@@ -156,7 +161,7 @@ pub(crate) fn webhooks(settings: &Settings) -> Result<Option<WebhookConfig>, Con
         _ if hosts.is_empty() => Ok(None),
         Some(secret) => Ok(Some(WebhookConfig::new(hosts, secret))),
         None => {
-            let expected = "webhooks are signed; set webhook_secret_file too";
+            let expected = "expected webhook_secret_file to be set, because webhooks are signed";
             Err(refused("webhook_hosts", settings.webhook_hosts.join(","), expected))
         }
     }
@@ -164,8 +169,7 @@ pub(crate) fn webhooks(settings: &Settings) -> Result<Option<WebhookConfig>, Con
 
 fn secret(file: &Path) -> Result<WebhookSecret, ConfigError> {
     let refused = |expected: String| refused("webhook_secret_file", file.display(), expected);
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| refused(format!("expected a file that can be read ({error})")))?;
-    // The error says what a secret looks like, and does not show the given one.
+    let text = std::fs::read_to_string(file).map_err(|error| refused(format!("expected a readable file: {error}")))?;
+    // The error says what a secret looks like and not what is there.
     text.trim().parse().map_err(|error: InvalidSecret| refused(error.to_string()))
 }

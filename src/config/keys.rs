@@ -91,69 +91,69 @@ keys! {
     model: Option<PathBuf> = None, "REPROMPT_MODEL", "FOLDER";
     /// Address and port to listen on.
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "REPROMPT_LISTEN", "ADDR:PORT";
-    /// A file with the API keys of which a call needs one.
+    /// A file of API keys; every request then needs one of them.
     api_keys_file: Option<PathBuf> = None, "REPROMPT_API_KEYS_FILE", "FILE";
-    /// Listens beyond this machine without API keys: every client that reaches the address may use the service.
+    /// Allows other addresses than loopback without API keys: any client that reaches them can use the service.
     insecure: bool = false, "REPROMPT_INSECURE", "BOOL",
         (num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new());
-    /// Requests that a caller (an API key, or an address where there are none) may make a minute; 0: any number.
+    /// Requests per minute and client; 0: no limit. A client is an API key or, without keys, an address.
     client_requests_per_minute: u32 = 0, "REPROMPT_CLIENT_REQUESTS_PER_MINUTE", "REQUESTS";
-    /// Jobs that a caller may have waiting and running; 0: any number.
+    /// Queued and running jobs per client; 0: no limit.
     client_jobs: usize = 0, "REPROMPT_CLIENT_JOBS", "JOBS";
-    /// Networks of proxies that are believed about where a request comes from, with commas between them.
+    /// Networks of trusted proxies, separated by commas; their header names the client's address.
     trusted_proxies: Vec<String> = Vec::new(), "REPROMPT_TRUSTED_PROXIES", "NETWORKS", (action = ArgAction::Append);
-    /// The header in which these proxies name the client: x-forwarded-for or forwarded.
+    /// The header that is read from trusted proxies: x-forwarded-for or forwarded.
     forwarded_header: ForwardedHeader = ForwardedHeader::XForwardedFor, "REPROMPT_FORWARDED_HEADER", "HEADER";
-    /// Origins whose pages may call and read answers; may be given several times.
+    /// Origins whose pages may call the API, separated by commas or repeated; * allows any.
     cors_origin: Vec<String> = Vec::new(), "REPROMPT_CORS_ORIGIN", "ORIGINS", (action = ArgAction::Append);
-    /// Connections to the API at once; more have to wait.
+    /// Maximum number of open API connections; further ones wait.
     max_connections: usize = 1024, "REPROMPT_MAX_CONNECTIONS", "CONNECTIONS";
-    /// How long the headers of a request may take to arrive, and the pause before it.
+    /// Time limit for the headers of a request, and for an idle connection before it.
     header_timeout: Duration = Duration::from_secs(75), "REPROMPT_HEADER_TIMEOUT", "DURATION";
-    /// How long the body of a request may take to arrive.
+    /// Time limit for the body of a request.
     body_timeout: Duration = Duration::from_secs(30), "REPROMPT_BODY_TIMEOUT", "DURATION";
-    /// How long an answer is waited for that is no stream and no job; 0: any time.
+    /// Time limit for a plain response, not a stream or an asynchronous job; 0: no limit.
     answer_timeout: Duration = Duration::from_secs(3600), "REPROMPT_ANSWER_TIMEOUT", "DURATION";
-    /// Address and port of metrics and probes, without a key; without it, metrics are beside the API.
+    /// Address and port of /metrics, /healthz and /readyz, without keys; if not set, /metrics is served with the API.
     metrics_listen: Option<SocketAddr> = None, "REPROMPT_METRICS_LISTEN", "ADDR:PORT";
-    /// Where to compute: auto, cpu, cuda or cuda:N.
+    /// Device to compute on: auto, cpu, cuda or cuda:N.
     device: DeviceChoice = DeviceChoice::Auto, "REPROMPT_DEVICE", "DEVICE";
-    /// What to compute in.
+    /// Data type to compute in.
     dtype: DtypeChoice = DtypeChoice::Auto, "REPROMPT_DTYPE", "DTYPE";
-    /// Threads that an image is computed with; without it, one a core.
+    /// Compute threads; if not set, one per core.
     threads: Option<usize> = None, "REPROMPT_THREADS", "THREADS";
-    /// Rows of one UNet pass at most; a source or an edit takes two.
+    /// Maximum number of rows in a UNet pass; a source or an edit takes two.
     max_batch_rows: usize = 8, "REPROMPT_MAX_BATCH_ROWS", "ROWS";
-    /// Jobs that may wait for their turn; more are refused.
+    /// Maximum number of queued jobs; further ones are refused.
     queue_limit: usize = 256, "REPROMPT_QUEUE_LIMIT", "JOBS";
-    /// Memory of the device that recordings of sources may take; not used where the device is the CPU.
+    /// Device memory for recordings; leave it at 0 on the CPU.
     recordings_device_bytes: ByteSize = ByteSize::b(0), "REPROMPT_RECORDINGS_DEVICE_BYTES", "SIZE";
-    /// Memory that recordings of sources may take, such as 512MiB.
+    /// Main memory for recordings, such as 512MiB.
     recordings_memory_bytes: ByteSize = ByteSize::gib(8), "REPROMPT_RECORDINGS_MEMORY_BYTES", "SIZE";
-    /// Memory that trajectories of sources may take, from which their recordings are computed again.
+    /// Main memory for trajectories, from which recordings can be recomputed.
     recordings_trajectory_bytes: ByteSize = ByteSize::gib(1), "REPROMPT_RECORDINGS_TRAJECTORY_BYTES", "SIZE";
-    /// Disk space that recordings of sources may take.
+    /// Disk space for recordings.
     recordings_disk_bytes: ByteSize = ByteSize::gib(32), "REPROMPT_RECORDINGS_DISK_BYTES", "SIZE";
-    /// A folder for recordings of sources; without it, nothing is written to disk.
+    /// A folder for recordings; if not set, nothing is written to disk.
     recordings_dir: Option<PathBuf> = None, "REPROMPT_RECORDINGS_DIR", "FOLDER";
-    /// Sessions that are remembered, recorded or not.
+    /// Maximum number of sessions to remember, recorded or not.
     max_sessions: usize = 10_000, "REPROMPT_MAX_SESSIONS", "SESSIONS";
-    /// Sessions that were not used for so long are forgotten, such as 24h; without it, or with 0, none is.
+    /// Time without use after which a session expires, such as 24h; if not set, or 0: never.
     session_ttl: Option<Duration> = None, "REPROMPT_SESSION_TTL", "DURATION";
-    /// How long the result of an asynchronous job can be fetched.
+    /// Time for which a finished asynchronous job is kept.
     job_ttl: Duration = Duration::from_secs(3600), "REPROMPT_JOB_TTL", "DURATION";
-    /// Asynchronous jobs that are kept once they have ended; of more, the oldest are forgotten.
+    /// Maximum number of finished asynchronous jobs to keep; the oldest are evicted first.
     max_jobs: usize = 1000, "REPROMPT_MAX_JOBS", "JOBS";
-    /// Memory that results of asynchronous jobs may take; of more, the oldest are forgotten.
+    /// Memory for results of asynchronous jobs; the oldest are evicted first.
     job_result_bytes: ByteSize = ByteSize::mib(256), "REPROMPT_JOB_RESULT_BYTES", "SIZE";
-    /// Hosts that webhooks may be sent to, with commas between them: HOST, *.DOMAIN, http://HOST:PORT.
+    /// Hosts that webhooks may be sent to, separated by commas: HOST, *.DOMAIN, http://HOST:PORT.
     webhook_hosts: Vec<String> = Vec::new(), "REPROMPT_WEBHOOK_HOSTS", "HOSTS", (action = ArgAction::Append);
-    /// A file with the secret that webhooks are signed with.
+    /// A file with the secret for signing webhooks.
     webhook_secret_file: Option<PathBuf> = None, "REPROMPT_WEBHOOK_SECRET_FILE", "FILE";
-    /// How long running work may take once the service is shutting down.
+    /// Time that running jobs may take after a shutdown request; unfinished jobs are then cancelled.
     drain_deadline: Duration = Duration::from_secs(30), "REPROMPT_DRAIN_DEADLINE", "DURATION";
-    /// A collector that traces are sent to by OTLP over HTTP, such as http://127.0.0.1:4318.
+    /// A collector for traces, by OTLP over HTTP, such as http://127.0.0.1:4318.
     otlp_endpoint: Option<String> = None, "REPROMPT_OTLP_ENDPOINT", "URL";
-    /// How log lines look.
+    /// Format of log lines.
     log_format: LogFormat = LogFormat::Pretty, "REPROMPT_LOG_FORMAT", "FORMAT";
 }

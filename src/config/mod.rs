@@ -20,11 +20,11 @@ use toml::de::DeTable;
 use crate::api::delivery::webhooks::WebhookConfig;
 use crate::api::guard::GuardConfig;
 
-pub use crate::telemetry::LogFormat;
+pub(crate) use crate::telemetry::LogFormat;
 pub use check::CPU_DTYPES;
 pub use keys::{Options, Settings};
-pub use unknown::{UnknownVariable, unknown_variables};
-pub use values::{DeviceChoice, DtypeChoice, List, Period};
+pub use unknown::unknown_variables;
+pub use values::{DeviceChoice, DtypeChoice};
 
 /// Why the configuration is invalid: one line that names the key, the value and what was expected.
 #[derive(Debug, thiserror::Error)]

@@ -5,13 +5,15 @@
 //! architecture reads beside the text (a pooled vector and time ids) becomes a field of [`Conditioning`], and what that
 //! depends on (the image size) a field of the key.
 
+use std::sync::Arc;
+
 use crate::diffusion::unet::KeyValue;
 
-/// All that a conditioning depends on, beside the model.
+/// All that a conditioning depends on, beside the model: the tokens that the text encoders read. Prompts with the same
+/// tokens have the same conditioning, whatever their text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConditioningKey {
-    /// The prompt.
-    pub prompt: String,
+    ids: Arc<[u32]>,
 }
 
 /// What cross-attention reads of a prompt: keys and values for every layer, computed once.
@@ -51,9 +53,14 @@ pub struct Conditioning {
 }
 
 impl ConditioningKey {
-    /// The key of a prompt.
-    pub fn new(prompt: impl Into<String>) -> Self {
-        Self { prompt: prompt.into() }
+    /// The key of a prompt by its token ids from BOS to EOS, without padding, as the tokenizer of the model gives them.
+    pub fn new(ids: &[u32]) -> Self {
+        Self { ids: ids.into() }
+    }
+
+    /// The token ids from BOS to EOS, without padding.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
     }
 }
 

@@ -63,7 +63,7 @@ pub enum ModelError {
     #[error("tokenizer: {0}")]
     Tokenizer(String),
     /// A prompt has more tokens than the text encoder has positions.
-    #[error("the prompt has {tokens} tokens, the model reads at most {limit}")]
+    #[error("the prompt has {tokens} tokens; the model reads at most {limit}")]
     PromptTooLong {
         /// Tokens of the prompt, the two that mark its start and end included.
         tokens: usize,

@@ -13,10 +13,10 @@
 
 mod architecture;
 mod conditioning;
-pub mod error;
+pub(crate) mod error;
 pub mod nn;
 pub mod noise;
-pub mod profile;
+pub(crate) mod profile;
 pub mod samplers;
 pub mod text;
 pub mod unet;
@@ -27,11 +27,12 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-pub use architecture::{ArchitectureProfile, SiteGrouping};
-pub use conditioning::{Conditioning, ConditioningKey, TextContext};
+pub(crate) use architecture::ArchitectureProfile;
+pub use architecture::SiteGrouping;
+pub use conditioning::{Conditioning, ConditioningKey};
 pub use error::ModelError;
 use nn::Compute;
-pub use profile::{Hints, SamplingDefaults};
+pub(crate) use profile::{Hints, SamplingDefaults};
 use samplers::{NoiseSchedule, Sampler, SamplerName};
 use text::encoders::TextEncoders;
 use text::tokenizer::Tokenizer;
@@ -51,8 +52,6 @@ pub struct ModelInfo {
     pub tokenizer: Tokenizer,
     /// The noise schedule that it was trained with.
     pub schedule: NoiseSchedule,
-    /// The samplers that it is served with.
-    pub samplers: &'static [SamplerName],
     /// The one of a request that names none.
     pub default_sampler: SamplerName,
     /// Which of its attention is edited.
@@ -78,6 +77,14 @@ impl ModelInfo {
     /// [`ModelError::Schedule`] where the sampler cannot make that many steps with this model.
     pub fn sampler(&self, name: SamplerName, steps: usize) -> std::result::Result<Arc<dyn Sampler>, ModelError> {
         samplers::sampler(&self.schedule, name, steps)
+    }
+
+    /// The key of a prompt's conditioning.
+    ///
+    /// # Errors
+    /// Those of [`Tokenizer::encode_prompt`].
+    pub fn conditioning_key(&self, prompt: &str) -> std::result::Result<ConditioningKey, ModelError> {
+        Ok(ConditioningKey::new(&self.tokenizer.encode_prompt(prompt)?.ids))
     }
 }
 
@@ -106,7 +113,7 @@ impl Model {
         let vae = Vae::load(files, compute)?;
         check_widths(&unet, &vae, text_encoders.width())?;
         let vae_factor = vae.config().factor();
-        let (schedule, default_sampler) = (NoiseSchedule::load(files)?, SamplerName::default());
+        let (schedule, default_sampler) = (NoiseSchedule::load(files)?, SamplerName::Ddim);
         let (defaults, hints) = profile::load(files)?;
         if let Err(error) = samplers::sampler(&schedule, default_sampler, defaults.num_inference_steps) {
             return Err(ModelError::config(profile::PROFILE_FILE, format!("`num_inference_steps`: {error}")));
@@ -120,7 +127,6 @@ impl Model {
             tokenizer,
             architecture: ArchitectureProfile::of(unet.config()),
             schedule,
-            samplers: SamplerName::ALL,
             default_sampler,
             defaults,
             hints,
@@ -150,10 +156,14 @@ impl Model {
     /// What the UNet reads of each prompt, encoded in one pass; a conditioning does not depend on the others.
     ///
     /// # Errors
-    /// [`ModelError::PromptTooLong`], or a failed tensor operation.
+    /// [`ModelError::PromptTooLong`], or a failed tensor operation, such as on ids that are not the model's.
     pub fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
-        let tokens = keys.iter().map(|key| self.info.tokenizer.encode_prompt(&key.prompt));
-        let ids = tokens.map(|tokens| Ok(tokens?.ids)).collect::<std::result::Result<Vec<_>, ModelError>>()?;
+        let limit = self.info.tokenizer.max_tokens();
+        // Padding to the limit would cut a longer prompt.
+        if let Some(key) = keys.iter().find(|key| key.ids().len() > limit) {
+            return Err(ModelError::PromptTooLong { tokens: key.ids().len(), limit });
+        }
+        let ids: Vec<_> = keys.iter().map(|key| key.ids().to_vec()).collect();
         let embeddings = self.text_embeddings(&ids)?;
         let conditionings = (0..keys.len()).map(|row| self.unet.condition(&embeddings.get(row)?));
         Ok(conditionings.collect::<Result<_>>()?)

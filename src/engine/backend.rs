@@ -43,7 +43,7 @@ pub trait Backend {
     /// The smallest pass, from a prompt to an image's bytes, at one step: checks that everything computes.
     fn probe(&self) -> std::result::Result<(), ModelError> {
         let side = self.info().min_side;
-        let conditionings = self.condition(&[ConditioningKey::new("")])?;
+        let conditionings = self.condition(&[self.info().conditioning_key("")?])?;
         let conditionings: Vec<_> = conditionings.iter().collect();
         let output = self.forward(&self.noise(0, side, side)?, &[0.0], &conditionings, &mut NoControl)?;
         self.decode(&output)?;
@@ -70,17 +70,19 @@ fn is_of_device(error: &Error) -> bool {
     }
 }
 
+// Where a method of the trait has the name of one of the model's own, `Model::name` is the model's own: inherent methods
+// come before those of traits.
 impl Backend for Model {
     fn info(&self) -> &Arc<ModelInfo> {
         &self.info
     }
 
     fn device(&self) -> &Device {
-        self.device()
+        Model::device(self)
     }
 
     fn sites(&self, height: usize, width: usize) -> Vec<AttentionSite> {
-        self.sites(height, width)
+        Model::sites(self, height, width)
     }
 
     fn value_bytes(&self, sites: &[AttentionSite]) -> ValueBytes {
@@ -90,11 +92,11 @@ impl Backend for Model {
     }
 
     fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
-        self.condition(keys)
+        Model::condition(self, keys)
     }
 
     fn noise(&self, seed: u64, height: usize, width: usize) -> Result<Tensor> {
-        self.noise(seed, height, width)
+        Model::noise(self, seed, height, width)
     }
 
     fn forward(
@@ -108,6 +110,6 @@ impl Backend for Model {
     }
 
     fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {
-        self.decode(latents)
+        Model::decode(self, latents)
     }
 }

@@ -2,23 +2,22 @@
 //!
 //! Dropping the handle waits for the worker: it finishes the jobs that it has, and then its thread ends.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{TryAcquireError, oneshot, watch};
 
-use crate::diffusion::nn::Compute;
 use crate::diffusion::{ModelFiles, ModelInfo};
 use crate::engine::backend::Backend;
 use crate::engine::job::{EngineError, JobHandle, JobOptions, QueueSlot, RefuseReason, Ticket, Work};
 use crate::engine::loading::{LoadError, load, prepare};
 use crate::engine::shared::{Event, LoadedModel, Shared};
-use crate::engine::{EngineConfig, EngineMetrics, worker};
+use crate::engine::{EngineConfig, EngineMetrics, EngineParts, worker};
 use crate::kernels::pool::Pool;
 use crate::p2p::Presets;
-use crate::recordings::{Folder, RecordingMetrics, RecordingStore, Recordings, StoreError};
-use crate::telemetry::metrics::MetricsRegistry;
+use crate::recordings::{Folder, RecordingStore, Recordings, StoreError};
+use crate::sync::lock;
 
 /// A worker that has not taken a turn for this long is not ready. It takes one after every step of a batch, and the
 /// largest step of a large model on a slow CPU takes minutes.
@@ -45,19 +44,12 @@ pub fn max_pixels(model: &ModelInfo) -> usize {
 }
 
 impl Engine {
-    /// Starts the worker, which loads the model; jobs are accepted once it is loaded. The engine's metrics are
-    /// registered in `registry`.
+    /// Starts the worker, which loads the model; jobs are taken once it has.
     ///
     /// # Errors
-    /// If no thread can be started, or the registry has the metrics of another engine.
-    pub fn start(
-        files: ModelFiles,
-        config: EngineConfig,
-        registry: &MetricsRegistry,
-    ) -> std::io::Result<(Self, Loaded)> {
-        Self::start_with(config, registry, move |config| {
-            load(&files, &Compute { device: config.device.clone(), dtype: config.dtype })
-        })
+    /// Where no thread can be started.
+    pub fn start(files: ModelFiles, config: EngineConfig, parts: EngineParts) -> std::io::Result<(Self, Loaded)> {
+        Self::start_with(config, parts, move |config| load(&files, config))
     }
 
     /// Starts the worker with a model that `load` makes on the worker's thread.
@@ -66,11 +58,11 @@ impl Engine {
     /// Those of [`Self::start`].
     pub fn start_with(
         config: EngineConfig,
-        registry: &MetricsRegistry,
+        parts: EngineParts,
         load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError> + Send + 'static,
     ) -> std::io::Result<(Self, Loaded)> {
         let dir = config.sessions.dir.clone();
-        Self::start_with_store(config, registry, load, move |model| match dir {
+        Self::start_with_store(config, parts, load, move |model| match dir {
             Some(dir) => Ok(Some(Arc::new(Folder::open(&dir, &model.fingerprint)?))),
             None => Ok(None),
         })
@@ -83,14 +75,13 @@ impl Engine {
     /// Those of [`Self::start`].
     pub fn start_with_store(
         config: EngineConfig,
-        registry: &MetricsRegistry,
+        parts: EngineParts,
         load: impl FnOnce(&EngineConfig) -> Result<Box<dyn Backend>, LoadError> + Send + 'static,
         open: impl FnOnce(&ModelInfo) -> Result<Option<Arc<dyn RecordingStore>>, StoreError> + Send + 'static,
     ) -> std::io::Result<(Self, Loaded)> {
-        let metrics = Arc::new(EngineMetrics::register(registry).map_err(std::io::Error::other)?);
-        let recording_metrics = Arc::new(RecordingMetrics::register(registry).map_err(std::io::Error::other)?);
+        let EngineParts { metrics, recording_metrics, budgets } = parts;
         metrics.queue_limit.set(i64::try_from(config.queue_limit).unwrap_or(i64::MAX));
-        let recordings = Arc::new(Recordings::new(config.sessions.clone(), recording_metrics));
+        let recordings = Arc::new(Recordings::with_budgets(config.sessions.clone(), budgets, recording_metrics));
         let shared = Arc::new(Shared::new(recordings, metrics, config.queue_limit));
         let (events, incoming) = mpsc::channel();
         let (loaded, loaded_receiver) = oneshot::channel();
@@ -212,12 +203,12 @@ impl Engine {
         let metrics = &self.shared.metrics;
         self.readiness().inspect_err(|error| {
             let is_draining = *error == EngineError::Draining;
-            metrics.jobs_refused.of(if is_draining { RefuseReason::Draining } else { RefuseReason::NotReady }).inc();
+            metrics.jobs_refused.with(if is_draining { RefuseReason::Draining } else { RefuseReason::NotReady }).inc();
         })?;
         let permit = match Arc::clone(&self.shared.queue_slots).try_acquire_owned() {
             Ok(permit) => permit,
             Err(TryAcquireError::NoPermits) => {
-                metrics.jobs_refused.of(RefuseReason::QueueFull).inc();
+                metrics.jobs_refused.with(RefuseReason::QueueFull).inc();
                 let waiting = self.shared.queue_limit;
                 return Err(EngineError::QueueFull { waiting, retry_after: self.retry_after() });
             }
@@ -230,7 +221,7 @@ impl Engine {
         let estimated_wait = self.shared.new_starts_in();
         let (ticket, handle) = Ticket::new(work, options, slot, &self.shared.unfinished, (position, estimated_wait));
         self.events.send(Event::Job(Box::new(ticket))).map_err(|_| self.failure())?;
-        metrics.jobs_taken.of(kind).inc();
+        metrics.jobs_taken.with(kind).inc();
         Ok(handle)
     }
 
@@ -253,7 +244,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         // A worker that has ended already does not receive it.
         let _ = self.events.send(Event::End);
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = lock(&self.worker).take();
         if let Some(worker) = worker
             && worker.join().is_err()
         {

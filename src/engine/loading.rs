@@ -36,9 +36,9 @@ pub enum LoadError {
 ///
 /// # Errors
 /// An invalid file of the model, or a pass that fails.
-pub fn load(files: &ModelFiles, compute: &Compute) -> Result<Box<dyn Backend>, LoadError> {
+pub fn load(files: &ModelFiles, config: &EngineConfig) -> Result<Box<dyn Backend>, LoadError> {
     let started = Instant::now();
-    let model = Model::load_as(files, compute)?;
+    let model = Model::load_as(files, &Compute { device: config.device.clone(), dtype: config.dtype })?;
     model.probe()?;
     let took = started.elapsed();
     tracing::info!(model = %model.info.name, fingerprint = %&model.info.fingerprint[..16], ?took, "model loaded");

@@ -4,7 +4,7 @@ use prometheus::{CounterVec, Gauge, Histogram, IntCounter, IntGauge};
 
 use crate::engine::job::{CancelReason, JobEnd, JobKind, RecordingUse, RefuseReason};
 use crate::engine::runs::RowKind;
-use crate::telemetry::labels::{Family, label};
+use crate::telemetry::labels::{LabeledMetric, label};
 use crate::telemetry::metrics::{Counters, Histograms, ROWS, SECONDS, metrics};
 
 label! {
@@ -49,7 +49,7 @@ metrics! {
         batch_rows: Histogram = "reprompt_batch_rows", "rows per UNet forward pass", ROWS;
         step_seconds: Histogram = "reprompt_step_seconds", "duration of a UNet forward pass", SECONDS;
         rows: Counters<RowKind> = "reprompt_unet_rows_total", "rows of UNet forward passes, by kind";
-        worker_seconds: Family<CounterVec, WorkerPart> = "reprompt_worker_seconds_total", "worker time, by activity";
+        worker_seconds: LabeledMetric<CounterVec, WorkerPart> = "reprompt_worker_seconds_total", "worker time, by activity";
         recordings: Counters<RecordingUse> = "reprompt_recordings_total", "successful jobs, by how they found their source's recording";
         recomputed_steps: IntCounter = "reprompt_recordings_recomputed_steps_total", "source steps that were computed again";
         self_tests: Counters<SelfTestEnd> = "reprompt_probes_total", "self-tests of an idle worker, by outcome";

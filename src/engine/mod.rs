@@ -2,7 +2,7 @@
 //!
 //! | part | what it is |
 //! | --- | --- |
-//! | [`Engine`] (`handle`), `config`, `shared` | the handle that submits jobs, its configuration, what it shares with the worker |
+//! | [`Engine`] (`handle`), `config`, `shared` | the handle that submits jobs, what it is started with, what it shares with the worker |
 //! | [`ModelRegistry`] (`registry`) | which engine serves which model |
 //! | [`job`] | what can be asked for, and what comes back |
 //! | `state` | sources, their attention logs and their jobs: states whose transitions are methods |
@@ -13,14 +13,14 @@
 //! | `metrics`, `trace` | what is counted, and a job's spans |
 
 pub mod backend;
-pub mod batch;
+pub(crate) mod batch;
 mod conditioning_cache;
 mod config;
-pub mod control;
+pub(crate) mod control;
 mod handle;
-pub mod job;
+pub(crate) mod job;
 mod loading;
-pub mod metrics;
+pub(crate) mod metrics;
 mod presets;
 mod registry;
 pub mod runs;
@@ -29,15 +29,16 @@ mod state;
 mod trace;
 mod worker;
 
-pub use self::config::EngineConfig;
-pub use self::handle::{Engine, Loaded, max_pixels};
+pub use self::config::{EngineConfig, EngineParts};
+pub use self::handle::Engine;
+pub(crate) use self::handle::{Loaded, max_pixels};
 pub use self::job::{
-    CancelReason, EngineError, InternalError, JobEnd, JobGroup, JobHandle, JobKind, JobOptions, Outcome, Outcomes,
-    PrepareError, PreparedEdit, Preview, Progress, RecordingUse, RefuseReason, Stage, Timings, Work, tokenize,
+    CancelReason, EngineError, JobEnd, JobHandle, JobOptions, Outcome, PreparedEdit, PreparedSource, Progress,
+    RecordingUse, RefuseReason, Stage, Work,
 };
+pub(crate) use self::job::{JobGroup, Outcomes, PrepareError, Timings, tokenize};
 pub use self::loading::{LoadError, load};
 pub use self::metrics::{EngineMetrics, SelfTestEnd, WorkerPart};
-pub use self::presets::presets;
+pub(crate) use self::presets::presets;
 pub use self::registry::{ModelRegistry, ResolveError};
-pub use self::shared::LoadedModel;
-pub use self::trace::JOB_FAILED;
+pub(crate) use self::trace::JOB_FAILED;

@@ -18,7 +18,7 @@ pub struct ModelRegistry {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// No loaded model has this name, and a model is still being loaded, which may have it.
-    #[error("the model is being loaded")]
+    #[error("the model is loading")]
     Loading,
     /// No engine serves a model of this name.
     #[error("unknown model {name:?}; expected {}", names(served))]

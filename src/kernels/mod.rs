@@ -12,23 +12,23 @@
 
 pub mod activation;
 pub mod attention;
-pub mod buffer;
+pub(crate) mod buffer;
 pub mod conv2d;
 #[cfg(feature = "cuda")]
 pub mod cuda;
-pub mod heads;
+pub(crate) mod heads;
 #[cfg(test)]
 mod isa_tests;
 pub mod linear;
-pub mod matmul;
+pub(crate) mod matmul;
 pub mod memory;
 pub mod norm;
 pub mod op_counters;
-pub mod panels;
+pub(crate) mod panels;
 pub mod pool;
-pub mod simd;
+pub(crate) mod simd;
 #[cfg(test)]
 mod test_values;
 pub mod thread_budget;
 mod tile;
-pub mod winograd;
+pub(crate) mod winograd;

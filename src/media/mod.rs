@@ -17,8 +17,8 @@ use image::codecs::webp::WebPEncoder;
 use image::error::{EncodingError, ImageFormatHint};
 use image::{ExtendedColorType, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits};
 
-pub use contact_sheet::{Captioned, contact_sheet};
-pub use heat::heat_overlay;
+pub(crate) use contact_sheet::{Captioned, contact_sheet};
+pub(crate) use heat::heat_overlay;
 
 /// An RGB image in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,9 @@ pub struct Text {
 
 /// Default quality of a JPEG.
 pub const JPEG_QUALITY: u8 = 90;
+/// Maximum side of an image, in pixels: that of WebP, so that every image can be written in every format. Larger ones are
+/// not read either, because a small file can hold a large image.
+pub const MAX_SIDE: u16 = 16_383;
 
 impl OutputFormat {
     /// All formats, in order of preference.
@@ -107,9 +110,6 @@ impl Image {
     }
 }
 
-/// Maximum side of an image to read, in pixels: larger ones are never made here, and a small file can hold a large
-/// image.
-const MAX_SIDE: u32 = 8192;
 /// Maximum number of bytes that decoding may allocate.
 const MAX_ALLOC: u64 = 256 << 20;
 
@@ -117,7 +117,7 @@ const MAX_ALLOC: u64 = 256 << 20;
 pub fn decode(file: &[u8]) -> Result<Image, ImageError> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
     let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
+    (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE.into()), Some(MAX_SIDE.into()));
     limits.max_alloc = Some(MAX_ALLOC);
     reader.limits(limits);
     let image = reader.decode()?.into_rgb8();
@@ -154,11 +154,18 @@ mod tests {
     #[test]
     fn what_is_too_large_or_no_image_is_not_read() {
         let tall = |height: usize| Image { width: 1, height, rgb: vec![7; height * 3] };
+        let (longest, longer) = (tall(MAX_SIDE.into()), tall(usize::from(MAX_SIDE) + 1));
         for format in OutputFormat::ALL {
-            assert!(decode(&tall(MAX_SIDE as usize).encode(format, None, &[]).unwrap()).is_ok(), "{format:?}");
-            let error = decode(&tall(MAX_SIDE as usize + 1).encode(format, None, &[]).unwrap()).unwrap_err();
+            for quality in [None, Some(80)] {
+                let read = decode(&longest.encode(format, quality, &[]).unwrap()).unwrap();
+                assert_eq!((read.width, read.height), (1, longest.height), "{format:?} {quality:?}");
+            }
+        }
+        for format in [OutputFormat::Png, OutputFormat::Jpeg] {
+            let error = decode(&longer.encode(format, None, &[]).unwrap()).unwrap_err();
             assert!(matches!(error, ImageError::Limits(_)), "{format:?}: {error}");
         }
+        assert!(longer.encode(OutputFormat::Webp, Some(80), &[]).is_err(), "WebP sets the limit");
         assert!(matches!(decode(b"GIF89a and so on"), Err(ImageError::Unsupported(_))));
     }
 }

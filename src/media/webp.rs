@@ -2,8 +2,8 @@
 
 use webp::Encoder;
 
-/// Encodes an RGB image of these sides with a quality of 1 to 100. `None` if libwebp cannot, for example if a side has
-/// more than 16383 pixels.
+/// Encodes an RGB image of these sides with a quality of 1 to 100. `None` if libwebp cannot, for example if a side is
+/// longer than [`MAX_SIDE`](crate::media::MAX_SIDE).
 pub(crate) fn encode(rgb: &[u8], width: u32, height: u32, quality: u8) -> Option<Vec<u8>> {
     if rgb.len() as u64 != u64::from(width) * u64::from(height) * 3 {
         return None;

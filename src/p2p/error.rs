@@ -9,7 +9,6 @@ use crate::p2p::prompt::{Prompt, WordRef};
 /// Why an edit cannot be planned.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-#[expect(missing_docs, reason = "each message says what its fields are")]
 pub enum EditError {
     /// A word is not in the prompt that it is looked up in.
     #[error("{prompt} {word}; {} {}", prompt.listing(), words.join(", "))]
@@ -21,44 +20,44 @@ pub enum EditError {
         field: Field,
     },
     /// A prompt has more tokens than the text encoder takes.
-    #[error("the prompt has {tokens} tokens; at most {max_tokens} fit")]
+    #[error("the prompt has {tokens} tokens; the model reads at most {max_tokens}")]
     PromptTooLong { tokens: usize, max_tokens: usize, field: Field },
     /// `replace` needs a word for every word.
     #[error(
-        "replace needs prompts of equally many words, but the source prompt has {source_words} and the prompt {target_words}"
+        "replace needs prompts with the same number of words; the source prompt has {source_words}, the target prompt {target_words}"
     )]
     ReplaceWordCount { source_words: usize, target_words: usize },
     /// `reweight` was asked for with another prompt.
-    #[error("reweight keeps the prompt, but the tokens of the prompt differ from the source prompt's")]
+    #[error("reweight needs the source's prompt, but the target prompt has other tokens")]
     ReweightChangesPrompt,
     /// The bounds of a window are out of order or out of range.
     #[error("{window}")]
     InvalidWindow { window: InvalidWindow, field: Field },
     /// A window that is not off selects no step.
-    #[error("the window from {lo} to {hi} selects none of the {steps} steps")]
+    #[error("the window from {lo} to {hi} contains none of the {steps} steps")]
     WindowSelectsNoStep { lo: f64, hi: f64, steps: usize, field: Field },
     /// An equalizer strength is not a finite number.
-    #[error("the strength of an equalizer must be a finite number, not {strength}")]
+    #[error("expected a finite strength, got {strength}")]
     InvalidStrength { strength: f32, at: usize },
     /// An equalizer scales injected attention only, and none is injected for its word.
     #[error(
-        "the equalizer on {word} does nothing: at none of the {steps} steps are the word's attention maps injected"
+        "the equalizer on {word} has no effect: the word's cross-attention is injected at none of the {steps} steps"
     )]
     EqualizerNoEffect { word: WordRef, steps: usize, at: usize },
     /// A local blend without a word that selects a part of the image.
     #[error("the local blend has no words: none are given, and no words of the prompts differ")]
     LocalBlendNoWords,
     /// A threshold outside `[0, 1)`.
-    #[error("the threshold of a local blend must be at least 0 and below 1, not {threshold}")]
+    #[error("expected a threshold of at least 0 and below 1, got {threshold}")]
     InvalidThreshold { threshold: f32 },
     /// A start outside `[0, 1)`.
-    #[error("the start of a local blend must be at least 0 and below 1, not {start}")]
+    #[error("expected a start of at least 0 and below 1, got {start}")]
     InvalidStart { start: f64 },
 }
 
 /// Bounds that are not those of a [`Window`](crate::p2p::Window).
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("a window needs 0 <= low <= high <= 1, not [{lo}, {hi}]")]
+#[error("expected a window [low, high] with 0 <= low <= high <= 1, got [{lo}, {hi}]")]
 pub struct InvalidWindow {
     /// The lower bound.
     pub lo: f64,
@@ -129,7 +128,7 @@ impl std::fmt::Display for PromptSide {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Source => "the source prompt has no word",
-            Self::Target => "the prompt has no word",
+            Self::Target => "the target prompt has no word",
             Self::Either => "neither prompt has a word",
         })
     }
@@ -148,7 +147,7 @@ mod tests {
     fn a_missing_word_is_named_with_the_words_there_are() {
         let (cat, dog) = (prompt("a cat, a hat - here"), prompt("a dog on grass"));
         let error = not_found(text("dgo"), PromptSide::Target, &[&dog]);
-        assert_eq!(error.to_string(), "the prompt has no word \"dgo\"; its words are: a, dog, on, grass");
+        assert_eq!(error.to_string(), "the target prompt has no word \"dgo\"; its words are: a, dog, on, grass");
         assert_eq!(error.field(), Field::Equalizer { at: 0, part: EqualizerPart::Word });
         assert_eq!(
             not_found(WordRef::Index(7), PromptSide::Source, &[&cat]).to_string(),
@@ -164,6 +163,6 @@ mod tests {
     fn an_invalid_window_names_its_field() {
         let error = InvalidWindow { lo: 0.5, hi: 0.2 }.at(Field::SelfReplaceSteps);
         assert_eq!(error.field(), Field::SelfReplaceSteps);
-        assert_eq!(error.to_string(), "a window needs 0 <= low <= high <= 1, not [0.5, 0.2]");
+        assert_eq!(error.to_string(), "expected a window [low, high] with 0 <= low <= high <= 1, got [0.5, 0.2]");
     }
 }

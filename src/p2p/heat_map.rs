@@ -141,7 +141,7 @@ mod tests {
         let maps = [0.1, 0.4, 0.3, 0.2];
         let heat = heat_map(&maps, 1, &[0]);
         for threshold in [0.0, 0.3, 0.6, 0.8] {
-            let mask = crate::p2p::mask(&maps, (2, 2), &[0], false, (2, 2), threshold);
+            let mask = crate::p2p::blend::mask::mask(&maps, (2, 2), &[0], false, (2, 2), threshold);
             assert_eq!(mask, heat.values.iter().map(|&value| value > threshold).collect::<Vec<_>>());
         }
     }

@@ -7,6 +7,9 @@
 use serde::Deserialize;
 
 use super::*;
+use crate::p2p::align::refine::refine;
+use crate::p2p::align::replace::replace;
+use crate::p2p::schedule::gates::GateTable;
 use crate::p2p::testing::text;
 
 const ANSWERS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/published/alignments.json"));

@@ -5,7 +5,7 @@
 //! attention exceeds the budget, has one reader and holds only the few steps that this is about to read.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use candle_core::{Device, Result, Tensor};
 
@@ -14,6 +14,7 @@ use crate::recordings::budget::Reservation;
 use crate::recordings::coverage::Coverage;
 use crate::recordings::layout::RecordingLayout;
 use crate::recordings::site_group::{GroupSet, SiteGroup};
+use crate::sync;
 
 /// Steps that a streamed log holds: the one that is read, and the one that is written meanwhile.
 pub const RING_STEPS: usize = 2;
@@ -121,12 +122,7 @@ impl AttentionLog {
         &self.layout
     }
 
-    /// The device of its tensors.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// What is present of a step.
+    /// What there is of a step.
     pub fn step(&self, step: usize) -> StepAttention {
         self.read().steps.get(step).cloned().unwrap_or_default()
     }
@@ -215,15 +211,15 @@ impl AttentionLog {
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+        sync::read(&self.inner)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Inner> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+        sync::write(&self.inner)
     }
 
     fn reserved(&self) -> std::sync::MutexGuard<'_, Reservation> {
-        self.reservation.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.reservation)
     }
 }
 

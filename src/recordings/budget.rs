@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::recordings::limits::SessionLimits;
 use crate::recordings::place::{PerTier, Tier};
 
-/// The budgets of all tiers; that of [`Tier::Source`] is zero, sources take no bytes.
+/// The budgets of all tiers, of the recordings of one engine; that of [`Tier::Source`] is zero, sources take no bytes.
 pub type Budgets = PerTier<Arc<Budget>>;
 
 impl Budgets {

@@ -56,13 +56,6 @@ impl Coverage {
         }
     }
 
-    /// Removes what a part holds.
-    pub fn remove_part(&mut self, part: Part) {
-        if let Some((step, group)) = part.attention() {
-            self.remove(step, group.into());
-        }
-    }
-
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
@@ -132,7 +125,7 @@ mod tests {
         let group = |number| SiteGroup::new(CrossAttention, number).unwrap();
         let wanted = coverage(&[(group(0), 0..4), (group(1), 0..4), (group(2), 0..4)]);
         let mut there = wanted.clone();
-        there.remove_part(Part::Attention(2, group(1)));
+        there.remove(2, group(1).into());
         assert!(!there.has_part(Part::Attention(2, group(1))) && there.has_part(Part::Attention(2, group(2))));
         assert_eq!(wanted.minus(&there), coverage(&[(group(1), 2..3)]));
         there.insert_part(Part::Attention(2, group(1)));

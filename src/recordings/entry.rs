@@ -102,7 +102,7 @@ impl Entry {
         bytes
     }
 
-    /// The best tier that holds it.
+    /// The fastest tier that holds it.
     pub(crate) fn tier(&self) -> Tier {
         let mut stored = self.stored.parts.keys();
         match &self.attention {

@@ -44,8 +44,8 @@ impl Index {
                 return None;
             }
             let (session, evicted) = self.lock().evict_least(tier, budget.missing(bytes))?;
-            self.metrics.demotions.of(tier).inc();
-            tracing::debug!(%session, tier = tier.as_str(), "evicted to free bytes");
+            self.metrics.demotions.with(tier).inc();
+            tracing::debug!(%session, tier = tier.as_str(), "evicted to make room");
             release(&session, evicted);
         }
     }

@@ -32,7 +32,7 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// No recordings yet, within these limits.
+    /// No recordings yet, within these limits and budgets that are made of them.
     pub fn new(limits: SessionLimits, metrics: Arc<RecordingMetrics>) -> Self {
         let budgets = Budgets::new(&limits);
         Self::with_budgets(limits, budgets, metrics)
@@ -41,7 +41,7 @@ impl Recordings {
     /// The same with given budgets.
     pub fn with_budgets(limits: SessionLimits, budgets: Budgets, metrics: Arc<RecordingMetrics>) -> Self {
         for (tier, budget) in budgets.iter() {
-            metrics.recording_budget_bytes.of(tier).set(as_gauge(budget.limit()));
+            metrics.recording_budget_bytes.with(tier).set(as_gauge(budget.limit()));
         }
         Self { index: Arc::new(Index::new(limits, budgets, metrics)), queue: OnceLock::new() }
     }
@@ -148,10 +148,10 @@ impl Recordings {
         let metrics = &self.index.metrics;
         let tiers = self.index.all_recorded(|_, entry| entry.tier());
         for tier in Tier::ALL.iter().copied() {
-            let count = tiers.iter().filter(|of_session| **of_session == tier).count();
-            metrics.sessions.of(tier).set(i64::try_from(count).unwrap_or(i64::MAX));
-            metrics.recording_bytes.of(tier).set(as_gauge(self.used(tier)));
-            metrics.recording_peak_bytes.of(tier).set(as_gauge(self.peak(tier)));
+            let count = tiers.iter().filter(|found| **found == tier).count();
+            metrics.sessions.with(tier).set(i64::try_from(count).unwrap_or(i64::MAX));
+            metrics.recording_bytes.with(tier).set(as_gauge(self.used(tier)));
+            metrics.recording_peak_bytes.with(tier).set(as_gauge(self.peak(tier)));
         }
     }
 

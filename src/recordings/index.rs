@@ -9,7 +9,7 @@
 //! reports what was done. Nothing is dropped under its lock, because freeing gigabytes of tensors takes time.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use crate::recordings::attention_log::AttentionLog;
@@ -25,6 +25,7 @@ use crate::recordings::session_id::SessionId;
 use crate::recordings::source::Source;
 use crate::recordings::store::StoredSession;
 use crate::recordings::trajectory::Trajectory;
+use crate::sync::lock;
 
 /// All sessions.
 #[derive(Debug)]
@@ -131,7 +132,7 @@ impl Index {
         let detached = inner.entries.get_mut(id).and_then(Entry::take_attention);
         drop(inner);
         if let Some((place, log)) = detached {
-            self.metrics.demotions.of(Tier::of(Substance::Attention, place)).inc();
+            self.metrics.demotions.with(Tier::of(Substance::Attention, place)).inc();
             drop(log);
         }
     }
@@ -140,7 +141,7 @@ impl Index {
     /// was read.
     pub(crate) fn count_use(&self, id: &SessionId, found_in: Option<Tier>) {
         if let Some(tier) = found_in {
-            self.metrics.hits.of(tier).inc();
+            self.metrics.hits.with(tier).inc();
         }
         let mut inner = self.lock();
         let (tick, clocks) = inner.tick();
@@ -257,7 +258,7 @@ impl Index {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

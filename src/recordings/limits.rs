@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Budgets of the tiers in bytes, each kept exactly, and limits on sessions of any tier.
+/// Budgets of the tiers in bytes ([`Budgets::new`](crate::recordings::Budgets::new)), each kept exactly, and limits on
+/// sessions of any tier.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionLimits {
     /// Recordings on the device. On the CPU the device's memory is the host's, and this should be 0.

@@ -38,6 +38,8 @@ pub enum Origin {
 }
 
 impl Source {
+    /// Sampler of sources that do not say otherwise.
+    pub const DEFAULT_SAMPLER: SamplerName = SamplerName::Ddim;
     /// Guidance of sources that do not say otherwise, as in Stable Diffusion's own pipelines.
     pub const DEFAULT_GUIDANCE_SCALE: f64 = 7.5;
 
@@ -48,7 +50,7 @@ impl Source {
             prompt: prompt.into(),
             negative_prompt: String::new(),
             origin,
-            sampler: SamplerName::default(),
+            sampler: Self::DEFAULT_SAMPLER,
             steps,
             guidance_scale: Self::DEFAULT_GUIDANCE_SCALE,
             width,

@@ -15,7 +15,7 @@ pub struct SessionView {
     pub id: SessionId,
     /// What it is made from.
     pub source: Arc<Source>,
-    /// The best tier that holds it.
+    /// The fastest tier that holds it.
     pub tier: Tier,
     /// Bytes by tier; zero for [`Tier::Source`].
     pub bytes: PerTier<u64>,

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use crate::diffusion::nn::Compute;
 use crate::diffusion::unet::{AttentionKind, AttentionSite};
 use crate::diffusion::weights::embedded;
-use crate::diffusion::{ArchitectureProfile, ConditioningKey, Model, SiteGrouping};
+use crate::diffusion::{ArchitectureProfile, Model, SiteGrouping};
 use crate::media::Image;
 use crate::recordings::attention_log::{AttentionLog, GroupRecord, LayerRecord, SourceContexts, StepAttention};
 use crate::recordings::budget::Reservation;
@@ -87,7 +87,8 @@ pub(crate) fn log(reservation: Reservation) -> Arc<AttentionLog> {
     let contexts = MODEL.get_or_init(|| {
         let compute = Compute { device: Device::Cpu, dtype: DType::F32 };
         let model = Model::load_as(&embedded::demo(), &compute).expect("the demo model");
-        let context = || model.condition(&[ConditioningKey::new("a cat")]).expect("encoded").remove(0);
+        let key = model.info.conditioning_key("a cat").expect("tokens");
+        let context = || model.condition(std::slice::from_ref(&key)).expect("encoded").remove(0);
         Arc::new(SourceContexts::new(context(), context()))
     });
     let group = SiteGroup::first(AttentionKind::CrossAttention);

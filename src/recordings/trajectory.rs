@@ -1,7 +1,7 @@
 //! The trajectory of a source: the latents after each step, from which any step can be replayed, the mean maps that
 //! local blend and heat maps read, and the image. An append-only log that one run writes and any number of jobs read.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use candle_core::Tensor;
 
@@ -9,6 +9,7 @@ use crate::media::Image;
 use crate::recordings::budget::Reservation;
 use crate::recordings::layout::RecordingLayout;
 use crate::recordings::maps::AttentionMaps;
+use crate::sync;
 
 /// One step of a source's run.
 #[derive(Debug, Clone)]
@@ -74,7 +75,7 @@ impl Trajectory {
 
     /// Writes the next step.
     pub fn push(&self, step: TrajectoryStep) {
-        let mut steps = self.steps.write().unwrap_or_else(PoisonError::into_inner);
+        let mut steps = sync::write(&self.steps);
         debug_assert!(steps.len() < self.total_steps, "a trajectory has no more steps than its run");
         steps.push(step);
     }
@@ -102,6 +103,6 @@ impl Trajectory {
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Vec<TrajectoryStep>> {
-        self.steps.read().unwrap_or_else(PoisonError::into_inner)
+        sync::read(&self.steps)
     }
 }

@@ -44,7 +44,7 @@ pub(crate) use label;
 
 /// A metric with one series for each value of `L`.
 #[derive(Debug, Clone)]
-pub struct Family<V, L> {
+pub struct LabeledMetric<V, L> {
     series: V,
     label: PhantomData<fn(L)>,
 }
@@ -78,8 +78,8 @@ series_vec! {
     prometheus::CounterVec => prometheus::Counter;
 }
 
-impl<V: SeriesVec, L: Label> Family<V, L> {
-    /// A family, with all its series created.
+impl<V: SeriesVec, L: Label> LabeledMetric<V, L> {
+    /// A metric of this vector, with all its series created.
     pub fn new(series: V) -> Self {
         for label in L::ALL {
             series.series(label.as_str());
@@ -88,7 +88,7 @@ impl<V: SeriesVec, L: Label> Family<V, L> {
     }
 
     /// The series of a label value.
-    pub fn of(&self, label: L) -> V::Series {
+    pub fn with(&self, label: L) -> V::Series {
         self.series.series(label.as_str())
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use prometheus::{Encoder, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use crate::telemetry::labels::Family;
+use crate::telemetry::labels::LabeledMetric;
 
 /// Buckets of durations, in seconds.
 pub const SECONDS: &[f64] = &[0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
@@ -17,11 +17,11 @@ pub const SECONDS: &[f64] = &[0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 pub const ROWS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0];
 
 /// One counter per label value.
-pub type Counters<L> = Family<IntCounterVec, L>;
+pub type Counters<L> = LabeledMetric<IntCounterVec, L>;
 /// One gauge per label value.
-pub type Gauges<L> = Family<IntGaugeVec, L>;
+pub type Gauges<L> = LabeledMetric<IntGaugeVec, L>;
 /// One histogram per label value.
-pub type Histograms<L> = Family<HistogramVec, L>;
+pub type Histograms<L> = LabeledMetric<HistogramVec, L>;
 
 /// Defines a struct of metrics, one field per metric.
 macro_rules! metrics {

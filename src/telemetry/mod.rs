@@ -1,15 +1,15 @@
 //! Observability: log lines, for people or as JSON ([`json`]), [`metrics`], and traces ([`trace_context`], `otlp`).
 //! `RUST_LOG` filters the log lines.
 
-pub mod json;
+pub(crate) mod json;
 pub mod labels;
 mod log_format;
 pub mod metrics;
 #[cfg(feature = "otlp")]
-pub mod otlp;
+pub(crate) mod otlp;
 pub(crate) mod register;
 pub(crate) mod tls;
-pub mod trace_context;
+pub(crate) mod trace_context;
 
 use std::io::{self, IsTerminal};
 
@@ -21,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::telemetry::json::JsonLines;
-pub use crate::telemetry::log_format::LogFormat;
+pub(crate) use crate::telemetry::log_format::LogFormat;
 use crate::telemetry::trace_context::TraceContext;
 
 /// The default filter of log lines.

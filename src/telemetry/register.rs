@@ -5,7 +5,7 @@ use prometheus::{
     CounterVec, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
 
-use crate::telemetry::labels::{Family, Label, SeriesVec};
+use crate::telemetry::labels::{Label, LabeledMetric, SeriesVec};
 use crate::telemetry::metrics::MetricsRegistry;
 
 /// A metric that can be created and registered.
@@ -83,7 +83,7 @@ impl NewVec for HistogramVec {
     }
 }
 
-impl<V: NewVec, L: Label> Metric for Family<V, L> {
+impl<V: NewVec, L: Label> Metric for LabeledMetric<V, L> {
     fn register(
         registry: &MetricsRegistry,
         name: &str,

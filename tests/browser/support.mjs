@@ -49,7 +49,7 @@ export async function onPage(browser, { url, width = 1280, height = 900, scheme 
 }
 
 /** Waits until nothing runs any more and the status matches. */
-export async function settled(page, status = /took|nothing is changed/) {
+export async function settled(page, status = /took|changes nothing/) {
   await page.waitForFunction(
     (pattern) => !document.body.classList.contains("is-busy") && new RegExp(pattern).test(document.getElementById("status").textContent),
     status.source,

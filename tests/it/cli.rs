@@ -58,7 +58,7 @@ fn one_edit_writes_two_images_and_says_what_was_aligned() {
         "source: a red car (seed 7, 64x64, 4 steps)",
         "target: a blue car (replace)",
         "  replaced  red -> blue",
-        "  self-attention  0 to 0.5 of the steps (as asked for)",
+        "  self-attention  0 to 0.5 of the steps (as requested)",
         &format!("wrote {}", out.join("edited.png").display()),
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");

@@ -27,14 +27,14 @@ fn what_is_wrong_with_an_edit_is_one_line_that_names_the_flag() {
     let cases: &[(&str, &[&str])] = &[
         ("--to: expected a target prompt", &[]),
         ("--to: the prompt has no words", &["--to", " "]),
-        ("--to: replace needs prompts of equally many words", &["--to", "a car", "--edit-type", "replace"]),
-        ("--to: reweight keeps the prompt", &["--to", "a car", "--edit-type", "reweight"]),
-        ("--size: \"big\" is not a size", &["--to", "a bus", "--size", "big"]),
-        ("--width: unsupported size 65x128; sides", &["--to", "a bus", "--width", "65"]),
+        ("--to: replace needs prompts with the same number of words", &["--to", "a car", "--edit-type", "replace"]),
+        ("--to: reweight needs the source's prompt", &["--to", "a car", "--edit-type", "reweight"]),
+        ("--size: expected a size such as 128x128, got \"big\"", &["--to", "a bus", "--size", "big"]),
+        ("--width: unsupported size 65x128; expected sides", &["--to", "a bus", "--width", "65"]),
         ("--steps: ", &["--to", "a bus", "--steps", "0"]),
-        ("--guidance-scale: 900 is out of range", &["--to", "a bus", "--guidance-scale", "900"]),
+        ("--guidance-scale: expected 0 to 100, got 900", &["--to", "a bus", "--guidance-scale", "900"]),
         (
-            "--equalizer: the prompt has no word \"bsu\"; its words are: a, bus",
+            "--equalizer: the target prompt has no word \"bsu\"; its words are: a, bus",
             &["--to", "a bus", "--equalizer", "bsu=2"],
         ),
         (
@@ -45,23 +45,26 @@ fn what_is_wrong_with_an_edit_is_one_line_that_names_the_flag() {
             "--cross-replace-steps: expected a window such as 0.8 or 0.2..0.6, got soon",
             &["--to", "a bus", "--cross-replace-steps", "soon"],
         ),
-        ("--self-replace-steps: a window needs", &["--to", "a bus", "--self-replace-steps", "1.5"]),
+        ("--self-replace-steps: expected a window [low, high]", &["--to", "a bus", "--self-replace-steps", "1.5"]),
         ("--blend-source: the source prompt has no word", &["--to", "a bus", "--blend-source", "bus"]),
-        ("--blend-threshold: the threshold", &["--to", "a bus", "--blend-threshold", "2"]),
-        ("--local-blend: the threshold", &["--to", "a bus", "--local-blend", "{\"threshold\": 2}"]),
+        ("--blend-threshold: expected a threshold", &["--to", "a bus", "--blend-threshold", "2"]),
+        ("--local-blend: expected a threshold", &["--to", "a bus", "--local-blend", "{\"threshold\": 2}"]),
         (
             "--local-blend: expected true, false or a JSON object, got maybe",
             &["--to", "a bus", "--local-blend", "maybe"],
         ),
-        ("--output-compression: the quality 0 is out of range", &["--to", "a bus", "--output-compression", "0"]),
+        (
+            "--output-compression: expected a quality from 1 to 100, got 0",
+            &["--to", "a bus", "--output-compression", "0"],
+        ),
         ("--heatmap: neither prompt has a word \"dgo\"", &["--to", "a bus", "--heatmap", "dgo"]),
-        ("--grid: a file whose name ends in .png", &["--to", "a bus", "--grid", "sheet.gif"]),
+        ("--grid: expected a file name that ends in .png", &["--to", "a bus", "--grid", "sheet.gif"]),
         ("--output: expected a folder, got bus.png", &["--to", "a bus", "-o", "bus.png"]),
-        ("--output: - takes the image of one edit", &["--to", "a bus", "--to", "a car", "-o", "-"]),
-        ("--json: standard output takes the image", &["--to", "a bus", "--json", "-o", "-"]),
+        ("--output: expected a single edit with -", &["--to", "a bus", "--to", "a car", "-o", "-"]),
+        ("--json: standard output already takes the image", &["--to", "a bus", "--json", "-o", "-"]),
         ("--heatmap: heat maps are written beside", &["--to", "a bus", "--heatmap", "a", "-o", "-"]),
         (
-            "edit 2 (--to \"a bus\"): --equalizer: the prompt",
+            "edit 2 (--to \"a bus\"): --equalizer: the target prompt",
             &["--to", "a car", "--to", "a bus", "--equalizer", "car=2"],
         ),
         (
@@ -226,7 +229,7 @@ fn the_help_of_edit_says_what_each_parameter_of_the_api_does_and_what_it_is_with
         "[default: out]",
         "[possible values: auto, replace, refine, reweight]",
         "Exit codes:",
-        "Each --to begins an edit",
+        "Each --to starts an edit",
     ] {
         assert!(words.contains(part), "{part}: {help}");
     }

@@ -22,7 +22,7 @@ use reprompt::telemetry::metrics::MetricsRegistry;
 use serde_json::{Value, json};
 
 use crate::fake::{self, BREAKS, ENDS, FAILS};
-use crate::support::{Answer, STEP, Service, config, root, until};
+use crate::support::{Answer, STEP, Service, config, parts, root, until};
 use crate::waiting::{ASYNC, long, swap, with};
 
 /// Tests that are named as their codes: each makes an answer, which must be the problem of its code.
@@ -259,9 +259,11 @@ async fn ended() -> Answer {
 }
 
 async fn still_loading() -> Answer {
-    let (go, released) = channel::<()>();
-    let (engine, _loaded) = Engine::start_with(config(), &MetricsRegistry::new(), move |_| {
-        let _ = released.recv();
+    let (go, told) = channel::<()>();
+    let config = config();
+    let parts = parts(&MetricsRegistry::new(), &config);
+    let (engine, _loaded) = Engine::start_with(config, parts, move |_| {
+        let _ = told.recv();
         Err(LoadError::Model(reprompt::diffusion::ModelError::Tokenizer("none".to_owned())))
     })
     .unwrap();

@@ -286,7 +286,7 @@ fn limited(memory_bytes: u64) -> EngineConfig {
 
 fn long_work(seed: u64) -> Work {
     let source = Source { guidance_scale: 5.0, ..Source::new("a cat", Origin::Seed(seed), 200, (64, 64)) };
-    Work::Record { source: source.into() }
+    Work::Record { source: crate::fake::prepared(source) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,9 @@
 //! Shutdown of the real binary: accepted jobs finish, new ones are refused, and the exit code says how it ended.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+
 use reprompt::recordings::{Origin, Source};
 use serde_json::{Value, json};
 
@@ -75,6 +79,54 @@ async fn a_second_signal_cuts_draining_short() {
     assert_eq!(job.join().unwrap().unwrap().1["code"], "draining");
 }
 
+/// A receiver of one webhook: its origin, a message when the request is there, and what lets it answer.
+fn receiver() -> (String, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let ((got, has_got), (answer, answers)) = (mpsc::channel(), mpsc::channel::<()>());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = BufReader::new(stream.try_clone().unwrap());
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            request.read_line(&mut line).unwrap();
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        request.read_exact(&mut vec![0; length]).unwrap();
+        got.send(()).unwrap();
+        // A sender that is dropped is a test that has failed.
+        if answers.recv().is_ok() {
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+        }
+    });
+    (origin, has_got, answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_being_delivered_is_waited_for() {
+    let (origin, has_got, answer) = receiver();
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "whsec_dGhpcnR5LXR3byBieXRlcyBvZiBhIHJhbmRvbSBrZXk=").unwrap();
+    let secret = secret.path().to_str().unwrap();
+    let mut process = Process::ready(&["--webhook-hosts", &origin, "--webhook-secret-file", secret]).await;
+    let body = json!({"source": {"prompt": "a cat", "steps": 2, "size": "64x64"}, "webhook": format!("{origin}/hook")});
+    let (status, head) = process.call_as("/v1/sessions", &body, &[("prefer", "respond-async")]);
+    assert_eq!(status, 202, "{head:?}");
+    has_got.recv_timeout(PATIENCE).expect("the webhook comes");
+    process.signal("TERM");
+    eventually("readiness goes down", || process.call("GET", "/readyz", None).unwrap().0 == 503).await;
+    answer.send(()).unwrap();
+    let (code, log) = process.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("a webhook was delivered") && !log.contains("undelivered"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_service_exits_at_once() {
     let mut process = Process::ready(&["--drain-deadline", "1h"]).await;
@@ -84,7 +136,7 @@ async fn an_idle_service_exits_at_once() {
 
 #[test]
 fn a_service_that_cannot_start_exits_with_1_and_says_why_and_a_wrong_flag_with_2() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let empty = tempfile::tempdir().unwrap();
     let empty = empty.path().to_str().unwrap();

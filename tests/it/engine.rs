@@ -1,5 +1,6 @@
 //! The engine over time: order, cancellation, released memory, and failures.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use reprompt::recordings::Tier;
 use reprompt::telemetry::metrics::MetricsRegistry;
 
 use crate::fake::{self, BREAKS, FAILS, PANICS, edit, record};
-use crate::support::config;
+use crate::support::{config, parts};
 use crate::waiting::until;
 
 const QUICK: Duration = Duration::from_micros(200);
@@ -57,7 +58,7 @@ async fn a_job_that_panics_or_fails_fails_alone() {
         engine.readiness().unwrap();
     }
     idle(&engine).await;
-    assert_eq!(engine.metrics().jobs.of(JobEnd::Failed).get(), 2);
+    assert_eq!(engine.metrics().jobs.with(JobEnd::Failed).get(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +100,7 @@ async fn two_hundred_clients_that_leave_at_random_steps_leave_nothing_behind() {
     let late = engine.metrics().step_seconds.get_sample_count() - steps;
     assert!(late <= 2, "the worker took {late} steps for no job");
     let metrics = engine.metrics();
-    let ended = [JobEnd::Succeeded, JobEnd::Cancelled, JobEnd::Failed].map(|end| metrics.jobs.of(end).get());
+    let ended = [JobEnd::Succeeded, JobEnd::Cancelled, JobEnd::Failed].map(|end| metrics.jobs.with(end).get());
     assert_eq!((ended[0] + ended[1], ended[2]), (200, 0), "{ended:?}");
     // Sources that came to their end are kept; of the others not a byte is left.
     let kept: u64 = engine.sessions().views().iter().map(|view| view.bytes[Tier::Trajectory]).sum();
@@ -148,7 +149,7 @@ async fn ten_times_more_load_than_the_queue_holds_is_refused_with_a_time_to_retr
     }
     // Four run, eight wait.
     assert_eq!((accepted.len(), refused), (12, 68));
-    assert_eq!(engine.metrics().jobs_refused.of(RefuseReason::QueueFull).get(), 68);
+    assert_eq!(engine.metrics().jobs_refused.with(RefuseReason::QueueFull).get(), 68);
     let Err(EngineError::QueueFull { retry_after, .. }) = engine.submit(record(99, 5), JobOptions::default()) else {
         panic!("the queue is full");
     };
@@ -207,7 +208,7 @@ async fn aborting_answers_running_jobs_within_a_step_and_leaves_nothing() {
     engine.abort();
     assert_eq!(within(running.outcome()).await.unwrap_err(), EngineError::Draining);
     idle(&engine).await;
-    assert_eq!(engine.metrics().jobs_cancelled.of(CancelReason::Draining).get(), 1);
+    assert_eq!(engine.metrics().jobs_cancelled.with(CancelReason::Draining).get(), 1);
     assert_eq!([Tier::Memory, Tier::Trajectory].map(|tier| engine.sessions().used(tier)), [0, 0]);
 }
 
@@ -263,7 +264,7 @@ async fn an_idle_worker_shows_that_it_still_computes() {
     let health = fake::Health::default();
     let engine =
         fake::engine_of_health(&health, EngineConfig { self_test_after: Duration::from_millis(50), ..config() }).await;
-    let self_tests = |end| engine.metrics().self_tests.of(end).get();
+    let self_tests = |end| engine.metrics().self_tests.with(end).get();
     until("a self-test", async || self_tests(SelfTestEnd::Succeeded) > 1).await;
     assert_eq!((engine.readiness(), self_tests(SelfTestEnd::Failed)), (Ok(()), 0));
     health.store(fake::FAILS, Ordering::Relaxed);
@@ -281,7 +282,11 @@ async fn an_idle_worker_shows_that_it_still_computes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_engines_live_in_one_process_and_are_resolved_by_their_models_names() {
     let metrics = MetricsRegistry::new();
-    let [first, second] = [fake::engine_of_model("one", &metrics).await, fake::engine_of_model("two", &metrics).await];
+    let start = async |name: &str| {
+        let parts = parts(&metrics.with_label("model", name), &config());
+        fake::engine_of_model(name, config(), parts).await
+    };
+    let [first, second] = [start("one").await, start("two").await];
     let registry = ModelRegistry::new(first).with(second);
     let name = |asked| registry.resolve(asked).map(|engine| engine.model().unwrap().name.clone());
     assert_eq!([name(None), name(Some("one")), name(Some("two"))].map(Result::unwrap), ["one", "one", "two"]);
@@ -301,7 +306,46 @@ async fn two_engines_live_in_one_process_and_are_resolved_by_their_models_names(
     ] {
         assert!(text.contains(series), "{series} in {text}");
     }
-    assert_eq!(text.matches("# TYPE reprompt_jobs_total").count(), 1, "one family a name");
+    assert_eq!(text.matches("# TYPE reprompt_jobs_total").count(), 1, "one type a name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_engines_in_one_process_keep_to_budgets_of_their_own() {
+    let metrics = MetricsRegistry::new();
+    let start = async |name: &str, trajectory_bytes: u64| {
+        let sessions = SessionLimits { trajectory_bytes, ..config().sessions };
+        let config = EngineConfig { sessions, ..config() };
+        let parts = parts(&metrics.with_label("model", name), &config);
+        let budget = Arc::clone(&parts.budgets[Tier::Trajectory]);
+        (fake::engine_of_model(name, config, parts).await, budget)
+    };
+    let run = async |engine: &Engine, seed: u64| {
+        within(engine.submit(record(seed, 3), JobOptions::default()).unwrap().outcome()).await.unwrap();
+    };
+    let (large, of_large) = start("large", 1 << 30).await;
+    run(&large, 1).await;
+    let bytes = of_large.used();
+    assert!(bytes > 0, "a trajectory takes bytes");
+    run(&large, 2).await;
+    let (small, of_small) = start("small", bytes).await;
+    run(&small, 1).await;
+    run(&small, 2).await;
+    assert_eq!((of_small.used(), of_small.peak()), (bytes, bytes), "the second recording evicted the first");
+    assert_eq!(of_large.used(), 2 * bytes, "the other engine keeps both");
+
+    [&large, &small].into_iter().for_each(Engine::refresh_metrics);
+    let text = metrics.text();
+    for (series, value) in [
+        ("reprompt_recordings_budget_bytes{model=\"large\",tier=\"trajectory\"}", 1 << 30),
+        ("reprompt_recordings_budget_bytes{model=\"small\",tier=\"trajectory\"}", bytes),
+        ("reprompt_recordings_bytes{model=\"large\",tier=\"trajectory\"}", 2 * bytes),
+        ("reprompt_recordings_bytes{model=\"small\",tier=\"trajectory\"}", bytes),
+        ("reprompt_recordings_demotions_total{model=\"large\",tier=\"trajectory\"}", 0),
+        ("reprompt_recordings_demotions_total{model=\"small\",tier=\"trajectory\"}", 1),
+    ] {
+        let line = format!("{series} {value}\n");
+        assert!(text.contains(&line), "{line} in {text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -311,7 +355,9 @@ async fn a_model_that_is_being_loaded_may_turn_out_to_have_any_name() {
         let _ = wait.recv_timeout(Duration::from_secs(60));
         Err(reprompt::diffusion::ModelError::Tokenizer("no tokenizer".to_owned()).into())
     };
-    let (engine, _loaded) = Engine::start_with(config(), &MetricsRegistry::new(), load).unwrap();
+    let config = config();
+    let parts = parts(&MetricsRegistry::new(), &config);
+    let (engine, _loaded) = Engine::start_with(config, parts, load).unwrap();
     let registry = ModelRegistry::new(engine);
     assert!(registry.resolve(None).is_ok());
     assert_eq!(registry.resolve(Some("one")).unwrap_err(), ResolveError::Loading);

@@ -13,12 +13,12 @@ use reprompt::diffusion::unet::{AttentionControl, AttentionSite};
 use reprompt::diffusion::weights::embedded;
 use reprompt::diffusion::{Conditioning, ConditioningKey, Model, ModelError, ModelInfo};
 use reprompt::engine::backend::Backend;
-use reprompt::engine::{Engine, EngineConfig, PreparedEdit, Work};
+use reprompt::engine::{Engine, EngineConfig, EngineParts, PreparedEdit, PreparedSource, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::{Origin, Source, ValueBytes};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
-use crate::support::config;
+use crate::support::parts;
 
 /// A source of this seed makes every pass panic that it takes part in.
 pub const PANICS: u64 = 1_000_001;
@@ -53,17 +53,13 @@ pub struct Fake {
 impl Fake {
     fn new(step_time: Duration, encoded: Encoded, health: Health) -> Self {
         let model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
-        let conditioning = model.condition(&[ConditioningKey::new("")]).unwrap().remove(0);
+        let conditioning = model.condition(&[model.info.conditioning_key("").unwrap()]).unwrap().remove(0);
         Self { info: model.info, conditioning, step_time, encoded, health, never: channel() }
     }
 
     /// As [`Self::new`], of the embedded model as it was loaded once for all fakes.
     fn shared(step_time: Duration, encoded: Encoded, health: Health) -> Self {
-        static LOADED: OnceLock<(Arc<ModelInfo>, Conditioning)> = OnceLock::new();
-        let (info, conditioning) = LOADED.get_or_init(|| {
-            let fake = Self::new(Duration::ZERO, Encoded::default(), Health::default());
-            (fake.info, fake.conditioning)
-        });
+        let (info, conditioning) = loaded();
         Self {
             info: Arc::clone(info),
             conditioning: conditioning.clone(),
@@ -73,6 +69,20 @@ impl Fake {
             never: channel(),
         }
     }
+}
+
+/// The embedded model as it was loaded once for all fakes.
+fn loaded() -> &'static (Arc<ModelInfo>, Conditioning) {
+    static LOADED: OnceLock<(Arc<ModelInfo>, Conditioning)> = OnceLock::new();
+    LOADED.get_or_init(|| {
+        let fake = Fake::new(Duration::ZERO, Encoded::default(), Health::default());
+        (fake.info, fake.conditioning)
+    })
+}
+
+/// A source as every fake prepares it.
+pub fn prepared(source: impl Into<Arc<Source>>) -> PreparedSource {
+    PreparedSource::new(&loaded().0, source).unwrap()
 }
 
 /// An engine on the fake, loaded.
@@ -99,23 +109,23 @@ pub async fn engine_in(registry: &MetricsRegistry, step_time: Duration, config: 
     started((step_time, Encoded::default(), Health::default()), config, registry).await
 }
 
-/// An engine on a fake whose model has this name, loaded; its metrics have the name as a label.
-pub async fn engine_of_model(name: &str, registry: &MetricsRegistry) -> Engine {
+/// An engine on a fake whose model has this name, loaded.
+pub async fn engine_of_model(name: &str, config: EngineConfig, parts: EngineParts) -> Engine {
     let name = name.to_owned();
-    let registry = registry.with_label("model", &name);
     let load = move |_: &EngineConfig| {
         let mut fake = Fake::new(Duration::ZERO, Encoded::default(), Health::default());
         Arc::get_mut(&mut fake.info).expect("the only one").name = name;
         Ok(Box::new(fake) as Box<dyn Backend>)
     };
-    let (engine, loaded) = Engine::start_with(config(), &registry, load).unwrap();
+    let (engine, loaded) = Engine::start_with(config, parts, load).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }
 
 async fn started(fake: (Duration, Encoded, Health), config: EngineConfig, registry: &MetricsRegistry) -> Engine {
     let load = move |_: &EngineConfig| Ok(Box::new(Fake::shared(fake.0, fake.1, fake.2)) as Box<dyn Backend>);
-    let (engine, loaded) = Engine::start_with(config, registry, load).unwrap();
+    let parts = parts(registry, &config);
+    let (engine, loaded) = Engine::start_with(config, parts, load).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }
@@ -128,12 +138,12 @@ pub fn source(seed: u64, steps: usize) -> Arc<Source> {
 
 /// A recording of such a source.
 pub fn record(seed: u64, steps: usize) -> Work {
-    Work::Record { source: source(seed, steps) }
+    Work::Record { source: prepared(source(seed, steps)) }
 }
 
 /// An edit of such a source.
 pub fn edit(engine: &Engine, seed: u64, steps: usize) -> Work {
-    let source = source(seed, steps);
+    let source = prepared(source(seed, steps));
     let (model, presets) = (engine.model().unwrap(), engine.presets().unwrap());
     let edit = PreparedEdit::new(model, presets, &source, "a dog on the beach", &EditParams::default()).unwrap();
     Work::Edit { source, edit }
@@ -158,7 +168,13 @@ impl Backend for Fake {
     }
 
     fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
-        self.encoded.lock().unwrap().extend(keys.iter().map(|key| key.prompt.clone()));
+        let text = |key: &ConditioningKey| {
+            // Without the two markers.
+            let ids = key.ids().iter().copied().skip(1).take(key.ids().len() - 2);
+            let words: Vec<_> = ids.map(|id| self.info.tokenizer.token(id).unwrap().replace("</w>", "")).collect();
+            words.join(" ")
+        };
+        self.encoded.lock().unwrap().extend(keys.iter().map(text));
         Ok(vec![self.conditioning.clone(); keys.len()])
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use reprompt::api::operations::EditRequest;
 use reprompt::diffusion::nn::tensor_bytes;
-use reprompt::diffusion::{ConditioningKey, Model, ModelFiles};
+use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::engine::PreparedEdit;
 use reprompt::engine::runs::forward::{denoise, forward};
 use reprompt::engine::runs::{EditRun, Run, Sampling, SourceRun, needs_of, recording_layout};
@@ -112,7 +112,8 @@ fn follow(model: &Model, case: &Path) {
     let layout = Arc::new(recording_layout(model, source.height, source.width));
     let room = store.reserve(Tier::Trajectory, layout.trajectory_bytes(source.steps)).unwrap();
     let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, source.steps, room));
-    let keys = [source.negative_prompt.as_str(), &source.prompt, edit.prompt.text()].map(ConditioningKey::new);
+    let keys = [source.negative_prompt.as_str(), &source.prompt, edit.prompt.text()]
+        .map(|prompt| model.info.conditioning_key(prompt).unwrap());
     let mut contexts = model.condition(&keys).unwrap();
     let (target, conditional, unconditional) =
         (contexts.pop().unwrap(), contexts.pop().unwrap(), contexts.pop().unwrap());

@@ -8,12 +8,12 @@ use reprompt::diffusion::weights::embedded;
 use reprompt::diffusion::{Model, SiteGrouping};
 use reprompt::engine::backend::Backend;
 use reprompt::engine::runs::RowKind;
-use reprompt::engine::{Engine, EngineConfig, JobOptions, PreparedEdit, RecordingUse, Work};
+use reprompt::engine::{Engine, EngineConfig, JobOptions, PreparedEdit, PreparedSource, RecordingUse, Work};
 use reprompt::p2p::EditParams;
 use reprompt::recordings::{Origin, SessionLimits, Source};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
-use crate::support::config;
+use crate::support::{config, parts};
 
 const STEPS: usize = 4;
 
@@ -24,8 +24,9 @@ async fn engine(grouping: SiteGrouping, dir: Option<&Path>) -> Engine {
         Arc::get_mut(&mut model.info).unwrap().architecture.grouping = grouping;
         Ok(Box::new(model) as Box<dyn Backend>)
     };
-    let (engine, loaded) =
-        Engine::start_with(EngineConfig { sessions, ..config() }, &MetricsRegistry::new(), load).unwrap();
+    let config = EngineConfig { sessions, ..config() };
+    let parts = parts(&MetricsRegistry::new(), &config);
+    let (engine, loaded) = Engine::start_with(config, parts, load).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }
@@ -33,10 +34,10 @@ async fn engine(grouping: SiteGrouping, dir: Option<&Path>) -> Engine {
 /// The pixels of an edit, how it found its source, and the rows that were replayed for it.
 async fn edited(engine: &Engine) -> (Vec<u8>, RecordingUse, u64) {
     let new = Source::new("a cat on the beach", Origin::Seed(5), STEPS, (128, 128));
-    let source = Arc::new(Source { guidance_scale: 5.0, ..new });
     let (model, presets) = (engine.model().unwrap(), engine.presets().unwrap());
+    let source = PreparedSource::new(model, Source { guidance_scale: 5.0, ..new }).unwrap();
     let edit = PreparedEdit::new(model, presets, &source, "a dog on the beach", &EditParams::default()).unwrap();
-    let replayed = || engine.metrics().rows.of(RowKind::Replay).get();
+    let replayed = || engine.metrics().rows.with(RowKind::Replay).get();
     let before = replayed();
     let outcome = engine.submit(Work::Edit { source, edit }, JobOptions::default()).unwrap().outcome().await.unwrap();
     (outcome.edited_image.unwrap().rgb.clone(), outcome.recording, replayed() - before)

@@ -313,7 +313,7 @@ async fn keys_change_without_a_restart_and_are_never_logged() {
     let status = |key: &str| process.call_with("GET", "/v1/models", &[("authorization", &bearer(key))]).unwrap().0;
     assert_eq!((status(ALICE), status(BOB), status("a-guess-that-is-wrong")), (200, 200, 401));
     std::fs::write(file.path(), "one two three").unwrap();
-    eventually("an invalid file is reported", || process.log().contains("the file of API keys is invalid")).await;
+    eventually("an invalid file is reported", || process.log().contains("the API key file is invalid")).await;
     assert_eq!((status(ALICE), status(BOB)), (200, 200));
     std::fs::write(file.path(), format!("carol {}\nalice {ALICE}", "the-long-random-key-of-carol")).unwrap();
     eventually("a key is taken away", || status(BOB) == 401).await;

@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::text::tokenizer::Tokenizer;
 use reprompt::diffusion::vae::Vae;
-use reprompt::diffusion::{Model, ModelFiles, noise};
+use reprompt::diffusion::{ConditioningKey, Model, ModelError, ModelFiles, noise};
 use serde_json::Value;
 
 use crate::support::{copy, fixture_model, fixtures, load_on_device, model, tolerance};
@@ -45,6 +45,16 @@ fn tokens_have_the_part_of_the_text_that_they_cover() {
     assert_eq!(parts.last(), Some(&""));
     assert_eq!(parts.concat(), "AChinchilla,café");
     assert!(parts.contains(&",") && parts.contains(&"café"));
+}
+
+#[test]
+fn a_conditioning_is_never_made_of_a_prompt_that_is_cut() {
+    let model = Model::load(&model("demo"), &Device::Cpu).unwrap();
+    let tokens = model.info.conditioning_key("a cat").unwrap();
+    let long: Vec<u32> = tokens.ids().iter().copied().cycle().take(78).collect();
+    assert_eq!(model.condition(std::slice::from_ref(&tokens)).unwrap().len(), 1);
+    let error = model.condition(&[tokens, ConditioningKey::new(&long)]).unwrap_err();
+    assert!(matches!(error, ModelError::PromptTooLong { tokens: 78, limit: 77 }), "{error}");
 }
 
 #[test]

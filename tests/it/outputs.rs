@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use reprompt::diffusion::samplers::SamplerName;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Service, difference, image, pixels};
@@ -83,7 +84,23 @@ async fn requests_that_mean_the_same_make_the_same_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn words_of_any_script_are_in_the_file() {
+async fn a_file_and_its_session_name_the_sampler_of_the_source() {
+    let service = Service::fake().await;
+    for sampler in SamplerName::ALL {
+        let mut body = swap(1, 3);
+        body["source"]["scheduler"] = sampler.as_str().into();
+        let answer = service.post("/v1/edits", &body).await.json();
+        let (parameters, recipe) = texts(&file(&answer, 0));
+        let setting = format!("Sampler: {}, ", sampler.as_str().to_uppercase());
+        assert!(parameters.contains(&setting), "{parameters}");
+        assert_eq!(recipe["body"]["source"]["scheduler"], sampler.as_str());
+        let session = service.get(&format!("/v1/sessions/{}", answer["session"]["id"].as_str().unwrap())).await.json();
+        assert_eq!(session["source"]["scheduler"], sampler.as_str());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_of_any_script_stand_in_the_file() {
     let service = Service::fake().await;
     let mut body = swap(1, 3);
     body["prompt"] = "a 猫 on the beach".into();

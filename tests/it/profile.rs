@@ -109,7 +109,7 @@ async fn the_embedded_model_knows_the_words_of_its_examples() {
     let model = service.get("/v1/models/reprompt-demo").await.json();
     let examples = model["examples"].as_array().unwrap();
     assert!(!examples.is_empty());
-    reprompt::api::operations::models::check_examples(service.state.models.default_engine()).unwrap();
+    reprompt::api::operations::models::check_examples(service.state.engine.model().unwrap()).unwrap();
     for example in examples {
         let prompts = json!({"source_prompt": example["prompt"], "prompt": example["edit"]});
         let aligned = service.post("/v1/align", &prompts).await.json();
@@ -121,14 +121,14 @@ async fn the_embedded_model_knows_the_words_of_its_examples() {
 
 #[tokio::test]
 async fn a_profile_that_is_wrong_ends_the_start_with_one_line() {
-    let (_guard, folder) = copy("sd2");
+    let ((_guard, folder), recordings) = (copy("sd2"), tempfile::tempdir().unwrap());
     let window = |cross: Value| json!({"cross_replace_steps": cross, "self_replace_steps": 0.4});
     let example =
         |fields: Value| json!({"vocabulary": vocabulary(), "examples": [{"prompt": "a cat", "edit": "a dog"}, fields]});
     for (profile, said) in [
         (
             json!({"presets": {"added": window(json!(1.2))}}),
-            "`presets.added.cross_replace_steps`: a window needs 0 <= low <= high <= 1, not [0, 1.2]",
+            "`presets.added.cross_replace_steps`: expected a window [low, high] with 0 <= low <= high <= 1, got [0, 1.2]",
         ),
         (
             json!({"presets": {"objects": window(json!(0.2))}}),
@@ -136,12 +136,12 @@ async fn a_profile_that_is_wrong_ends_the_start_with_one_line() {
         ),
         (
             json!({"vocabulary": {"replaced": ["cat"]}}),
-            "`vocabulary.replaced`: reserved name: it is a kind of edit without a vocabulary",
+            "`vocabulary.replaced`: reserved name: it is the name of a kind of edit",
         ),
         (json!({"guidance": 5}), "`guidance`: unknown field `guidance`, expected one of"),
         (
             example(json!({"prompt": "a cat", "edit": "a dog", "equalizer": [{"word": "dgo", "strength": 2}]})),
-            "`examples[1].equalizer[0].word`: the prompt has no word \"dgo\"; its words are: a, dog",
+            "`examples[1].equalizer[0].word`: the target prompt has no word \"dgo\"; its words are: a, dog",
         ),
         (example(json!({"prompt": "a cat"})), "`examples[1].edit`: missing field `edit`"),
         (example(json!({"prompt": "a cat", "seed": -1, "edit": "a dog"})), "`examples[1].seed`: "),
@@ -152,8 +152,11 @@ async fn a_profile_that_is_wrong_ends_the_start_with_one_line() {
         ),
     ] {
         std::fs::write(folder.join("reprompt.json"), profile.to_string()).unwrap();
-        let (code, log) = Process::start(&["--model", folder.to_str().unwrap()]).ended().await;
+        let model = ["--model", folder.to_str().unwrap(), "--recordings-dir", recordings.path().to_str().unwrap()];
+        let (code, log) = Process::start(&model).ended().await;
         assert_eq!(code, Some(1), "{profile}: {log}");
+        // Recordings are the last thing that a worker opens before it is ready.
+        assert!(!log.contains("recordings found"), "{profile}: {log}");
         let last = log.lines().last().unwrap_or_default();
         assert!(last.starts_with(&format!("reprompt: model: reprompt.json: {said}")), "{profile}: {last}");
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::weights::embedded;
 use reprompt::engine::{
-    CancelReason, Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, RecordingUse, Stage, Work, load,
+    CancelReason, Engine, EngineConfig, JobOptions, Outcome, PreparedEdit, PreparedSource, RecordingUse, Stage, Work,
+    load,
 };
 use reprompt::media::Image;
 use reprompt::p2p::EditParams;
@@ -15,7 +15,7 @@ use reprompt::recordings::store::{Content, Listing, StoredSession, Tensors};
 use reprompt::recordings::{Origin, Part, RecordingStore, SessionId, SessionLimits, Source, StoreError, Tier};
 use reprompt::telemetry::metrics::MetricsRegistry;
 
-use crate::support::config;
+use crate::support::{config, parts};
 use crate::waiting::until;
 
 const STEPS: usize = 4;
@@ -127,23 +127,22 @@ async fn replica(store: &Remote) -> Engine {
     // Only to have a budget for what is stored: the folder is never opened.
     let sessions = SessionLimits { dir: Some("unused".into()), ..SessionLimits::default() };
     let config = EngineConfig { sessions, ..config() };
-    let load = |config: &EngineConfig| {
-        load(&embedded::demo(), &Compute { device: config.device.clone(), dtype: config.dtype })
-    };
+    let load = |config: &EngineConfig| load(&embedded::demo(), config);
     let store: Arc<dyn RecordingStore> = Arc::new(store.clone());
     let open = move |_: &_| Ok(Some(store));
-    let (engine, loaded) = Engine::start_with_store(config, &MetricsRegistry::new(), load, open).unwrap();
+    let parts = parts(&MetricsRegistry::new(), &config);
+    let (engine, loaded) = Engine::start_with_store(config, parts, load, open).unwrap();
     loaded.await.unwrap().unwrap();
     engine
 }
 
-fn source() -> Arc<Source> {
+fn source(engine: &Engine) -> PreparedSource {
     let new = Source::new("a cat on the beach", Origin::Seed(1), STEPS, (64, 64));
-    Arc::new(Source { guidance_scale: 5.0, ..new })
+    PreparedSource::new(engine.model().unwrap(), Source { guidance_scale: 5.0, ..new }).unwrap()
 }
 
 fn edit(engine: &Engine) -> Work {
-    let (model, presets, source) = (engine.model().unwrap(), engine.presets().unwrap(), source());
+    let (model, presets, source) = (engine.model().unwrap(), engine.presets().unwrap(), source(engine));
     let edit = PreparedEdit::new(model, presets, &source, "a dog on the beach", &EditParams::default()).unwrap();
     Work::Edit { source, edit }
 }
@@ -179,7 +178,7 @@ async fn an_edit_of_a_session_that_lies_only_in_a_slow_shared_store_is_served_fr
     assert!(*outcome.edited_image.unwrap() == *wanted, "the bytes are others");
     assert_eq!(outcome.recording, RecordingUse::Hit);
     assert_eq!(store.state().gets, parts, "all of it was read");
-    assert_eq!(engine.sessions().metrics().hits.of(Tier::Disk).get(), 1);
+    assert_eq!(engine.sessions().metrics().hits.with(Tier::Disk).get(), 1);
     let views = engine.sessions().views();
     assert_eq!((views.len(), views[0].hits), (1, 1));
     // What was read is not written again.
@@ -191,7 +190,7 @@ async fn an_edit_of_a_session_that_lies_only_in_a_slow_shared_store_is_served_fr
 async fn a_recording_that_is_asked_for_is_found_in_the_shared_store() {
     let (store, _) = recorded().await;
     let engine = replica(&store).await;
-    let outcome = run(&engine, Work::Record { source: source() }).await;
+    let outcome = run(&engine, Work::Record { source: source(&engine) }).await;
     assert_eq!(outcome.recording, RecordingUse::Hit);
     assert_eq!(store.state().gets, 1, "the trajectory alone");
     assert_eq!(engine.sessions().views()[0].hits, 1);

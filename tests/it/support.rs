@@ -23,7 +23,7 @@ use reprompt::diffusion::nn::Compute;
 use reprompt::diffusion::weights::embedded;
 use reprompt::diffusion::{Model, ModelFiles};
 use reprompt::engine::EngineMetrics;
-use reprompt::engine::{Engine, EngineConfig};
+use reprompt::engine::{Engine, EngineConfig, EngineParts};
 use reprompt::recordings::RecordingMetrics;
 use reprompt::recordings::SessionLimits;
 use reprompt::telemetry::metrics::MetricsRegistry;
@@ -202,6 +202,11 @@ pub fn config() -> EngineConfig {
     }
 }
 
+/// An engine's metrics in `registry`, and its budgets as the configuration says.
+pub fn parts(registry: &MetricsRegistry, config: &EngineConfig) -> EngineParts {
+    EngineParts::new(registry, &config.sessions).unwrap()
+}
+
 /// The names of all metrics of the service.
 pub fn metric_names() -> impl Iterator<Item = &'static str> {
     [EngineMetrics::NAMES, RecordingMetrics::NAMES, HttpMetrics::NAMES].into_iter().flatten().copied()
@@ -256,7 +261,8 @@ impl Service {
 
     pub async fn with_api(files: ModelFiles, config: EngineConfig, api: ApiConfig) -> Self {
         let registry = MetricsRegistry::new();
-        let (engine, loaded) = Engine::start(files, config, &registry).unwrap();
+        let parts = parts(&registry, &config);
+        let (engine, loaded) = Engine::start(files, config, parts).unwrap();
         loaded.await.unwrap().unwrap();
         Self::with_registry(engine, api, registry)
     }

@@ -204,7 +204,7 @@ async fn damaged_files_are_found_counted_and_computed_again() {
         let again = service(limits(1 << 30, Some(folder.path()))).await;
         assert_eq!(run(&again, &body).await, (wanted.clone(), "replayed".to_owned()), "{damage} {}", file.display());
         let refused = &again.state.engine.sessions().metrics().files_refused;
-        let refused = refused.of(FileFault::Damaged).get() + refused.of(FileFault::Truncated).get();
+        let refused = refused.with(FileFault::Damaged).get() + refused.with(FileFault::Truncated).get();
         assert_eq!(refused, 1, "{damage} {}", file.display());
         settled(&again).await;
     }

@@ -8,13 +8,15 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use hmac::{Hmac, KeyInit, Mac};
 use reprompt::api::delivery::webhooks::WebhookEnd;
 use reprompt::api::delivery::webhooks::{WebhookConfig, WebhookSecret};
 use reprompt::api::{ApiConfig, JobLimits};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::support::{Answer, PATIENCE, STEP, Service, config, until};
 
@@ -40,8 +42,14 @@ type Receiver = mpsc::UnboundedReceiver<Got>;
 
 /// A receiver: its origin, and what it gets. Paths are answered by what they say.
 async fn receiver() -> (String, Receiver) {
+    let (origin, receiver, _) = holding_receiver().await;
+    (origin, receiver)
+}
+
+/// The same, and permits for `/held`, which takes one for each answer.
+async fn holding_receiver() -> (String, Receiver, Arc<Semaphore>) {
     async fn receive(
-        State(got): State<Arc<mpsc::UnboundedSender<Got>>>,
+        State((got, held)): State<(mpsc::UnboundedSender<Got>, Arc<Semaphore>)>,
         uri: Uri,
         headers: HeaderMap,
         body: Bytes,
@@ -51,21 +59,30 @@ async fn receiver() -> (String, Receiver) {
             "/gone" => StatusCode::GONE.into_response(),
             "/moved" => (StatusCode::FOUND, [(header::LOCATION, "/elsewhere")]).into_response(),
             "/down" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            "/held" => {
+                held.acquire().await.unwrap().forget();
+                StatusCode::NO_CONTENT.into_response()
+            }
             _ => StatusCode::NO_CONTENT.into_response(),
         }
     }
     let (sender, receiver) = mpsc::unbounded_channel();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(receive).with_state(Arc::new(sender));
+    let held = Arc::new(Semaphore::new(0));
+    let router = Router::new().fallback(receive).with_state((sender, Arc::clone(&held)));
     tokio::spawn(axum::serve(listener, router).into_future());
-    (origin, receiver)
+    (origin, receiver, held)
 }
 
 async fn service(origin: &str, jobs: JobLimits) -> Service {
+    service_that_waits(origin, jobs, Duration::from_millis(2)).await
+}
+
+async fn service_that_waits(origin: &str, jobs: JobLimits, first_wait: Duration) -> Service {
     let secret: WebhookSecret = SECRET.parse().unwrap();
     let hosts = vec![origin.parse().unwrap()];
-    let webhooks = WebhookConfig { first_wait: Duration::from_millis(2), ..WebhookConfig::new(hosts, secret) };
+    let webhooks = WebhookConfig { first_wait, ..WebhookConfig::new(hosts, secret) };
     let api = ApiConfig { jobs, webhooks: Some(webhooks), ..ApiConfig::default() };
     Service::fake_with(STEP, config(), api).await
 }
@@ -82,7 +99,7 @@ async fn next(receiver: &mut Receiver) -> Got {
 }
 
 async fn until_counted(service: &Service, end: WebhookEnd) {
-    let counter = service.state.metrics.webhooks.of(end);
+    let counter = service.state.metrics.webhooks.with(end);
     until("the delivery to end", async || counter.get() > 0).await;
 }
 
@@ -158,6 +175,37 @@ async fn jobs_that_fail_or_are_cancelled_are_sent_too() {
     service.delete(accepted.header("location")).await;
     let job: Value = serde_json::from_slice(&next(&mut receiver).await.body).unwrap();
     assert_eq!((&job["status"], &job["cancel_reason"]), (&json!("canceled"), &json!("deleted")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_waits_for_a_webhook_that_is_being_delivered() {
+    let (origin, mut receiver, held) = holding_receiver().await;
+    let service = service(&origin, JobLimits::default()).await;
+    submit(&service, &format!("{origin}/held")).await;
+    assert_eq!(service.state.finish(Instant::now()).await, 1, "it is pending while its job runs");
+    assert_eq!(next(&mut receiver).await.path, "/held");
+    service.state.jobs.idle().await;
+    let delivered = || service.state.metrics.webhooks.with(WebhookEnd::Delivered).get();
+    let limit = || Instant::now() + PATIENCE;
+    assert_eq!(service.state.finish(limit()).now_or_never(), None, "the receiver has not answered yet");
+    assert_eq!(
+        (service.state.finish(Instant::now()).await, delivered()),
+        (1, 0),
+        "nothing is waited for past the limit"
+    );
+    held.add_permits(1);
+    assert_eq!((service.state.finish(limit()).await, delivered()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_does_not_wait_for_a_retry_that_comes_too_late() {
+    let (origin, mut receiver) = receiver().await;
+    let service = service_that_waits(&origin, JobLimits::default(), Duration::from_secs(3600)).await;
+    submit(&service, &format!("{origin}/down")).await;
+    assert_eq!(next(&mut receiver).await.path, "/down");
+    assert_eq!(service.state.finish(Instant::now() + PATIENCE).await, 0, "it is given up before the limit");
+    assert_eq!(service.state.metrics.webhooks.with(WebhookEnd::GivenUp).get(), 1);
+    assert!(receiver.try_recv().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use reprompt::diffusion::unet::{AttentionKind, NoControl};
 use reprompt::diffusion::weights::embedded;
-use reprompt::diffusion::{Conditioning, ConditioningKey, Model};
+use reprompt::diffusion::{Conditioning, Model};
 use reprompt::engine::runs::forward::denoise;
 use reprompt::engine::runs::{EditRun, Run, Sampling, SourceRun, needs_of, recording_layout};
-use reprompt::engine::{JobOptions, PreparedEdit};
+use reprompt::engine::{self as jobs, JobOptions, PreparedEdit, PreparedSource};
 use reprompt::kernels::op_counters::{Work, so_far};
 use reprompt::p2p::{CrossReplaceSteps, EditParams, EditType, Presets, Window};
 use reprompt::recordings::RecordingMetrics;
@@ -33,7 +33,7 @@ fn model() -> Model {
 }
 
 fn context(model: &Model, prompt: &str) -> Conditioning {
-    model.condition(&[ConditioningKey::new(prompt)]).unwrap().remove(0)
+    model.condition(&[model.info.conditioning_key(prompt).unwrap()]).unwrap().remove(0)
 }
 
 /// A pass of `rows` that attend to themselves.
@@ -72,7 +72,7 @@ fn attention_to_text(model: &Model) -> Work {
 /// An edit of a recorded source, and what each of its steps takes.
 fn edit(model: &Model, target: &str, params: &EditParams) -> (Vec<Work>, bool) {
     let new = Source::new("a cat on the beach", Origin::Seed(1), STEPS, (SIDE, SIDE));
-    let source = Arc::new(Source { guidance_scale: 5.0, ..new });
+    let source = PreparedSource::new(&model.info, Source { guidance_scale: 5.0, ..new }).unwrap();
     let store = Recordings::new(
         SessionLimits::default(),
         Arc::new(RecordingMetrics::register(&MetricsRegistry::new()).unwrap()),
@@ -175,6 +175,11 @@ async fn a_prompt_that_jobs_share_is_encoded_once() {
     for seed in 0..3 {
         engine.submit(fake::edit(&engine, seed, 2), JobOptions::default()).unwrap().outcome().await.unwrap();
     }
+    // Another text, but the same tokens.
+    let source = Source { prompt: "A Cat  on the BEACH".to_owned(), ..Source::clone(&fake::source(0, 2)) };
+    let record = jobs::Work::Record { source: fake::prepared(source) };
+    engine.submit(record, JobOptions::default()).unwrap().outcome().await.unwrap();
+    assert_eq!(engine.sessions().views().len(), 4);
     let mut encoded = encoded.lock().unwrap().clone();
     encoded.sort();
     assert_eq!(encoded, ["", "a cat on the beach", "a dog on the beach"]);

@@ -5,7 +5,7 @@
  * @typedef {object} Source
  * @property {string} prompt
  * @property {string} negative
- * @property {string} seed      as typed; the server validates it
+ * @property {string} seed      as typed; the service validates it
  * @property {string} steps     as typed; empty for the model's default
  * @property {string} guidance  as typed; empty for the model's default
  */
@@ -16,7 +16,7 @@
  */
 
 /**
- * Where the picture may change. Words are keys, see words.js.
+ * Where the image may change. Words are keys, see words.js.
  * @typedef {object} Blend
  * @property {"off" | "changed" | "picked"} mode
  * @property {string[]} source
@@ -29,7 +29,7 @@
  * @typedef {object} Edit
  * @property {string} prompt
  * @property {string} type
- * @property {Window | null} cross  null: chosen by the server
+ * @property {Window | null} cross  null: chosen by the service
  * @property {Window | null} self
  * @property {Record<string, number>} strengths  by key; 1 is omitted
  * @property {Blend} blend

@@ -1,6 +1,6 @@
 // Windows: conversion between fractions of the steps, as in requests and responses, and steps, as shown on the page.
 //
-// Contract: bounds are truncated as the server truncates them, cross-attention over one row more than there are steps
+// Contract: bounds are truncated as the service truncates them, cross-attention over one row more than there are steps
 // (as the published code does). A fraction made here is the shortest decimal that selects the given steps.
 
 /** @typedef {import("./types.js").Window} Window */

@@ -1,7 +1,7 @@
-// Words of a prompt, as the server sees them.
+// Words of a prompt, as the service sees them.
 //
 // Contract: words are separated by white space. The key of a word is the word in lower case without surrounding
-// punctuation; to the server two words with the same key are the same word. Offsets are string offsets.
+// punctuation; to the service two words with the same key are the same word. Offsets are string offsets.
 
 /** @typedef {{text: string, key: string, start: number, end: number}} Word */
 

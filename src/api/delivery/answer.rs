@@ -62,7 +62,7 @@ impl Answer {
         let mut response = match representation {
             Representation::Json | Representation::Events => {
                 let json = serde_json::to_vec(&self.body);
-                let json = json.map_err(|error| Problem::internal("the answer could not be serialized", &error))?;
+                let json = json.map_err(|error| Problem::internal("the response could not be serialized", &error))?;
                 ([(header::CONTENT_TYPE, "application/json")], json).into_response()
             }
             Representation::Image(format) => {
@@ -91,7 +91,7 @@ impl Answer {
     /// The image in another format. Blocks.
     fn converted(&self, output: Output) -> Result<EncodedImage, Problem> {
         let image = decode(self.image.bytes());
-        let image = image.map_err(|error| Problem::internal("the image of an answer could not be decoded", &error))?;
+        let image = image.map_err(|error| Problem::internal("the image of a response could not be decoded", &error))?;
         EncodedImage::encode_blocking(&image, output, &self.texts)
     }
 }

@@ -12,7 +12,6 @@ use serde_json::Value;
 use crate::api::operations::sessions::response::SourceBody;
 use crate::api::operations::windows;
 use crate::diffusion::ModelInfo;
-use crate::diffusion::samplers::SamplerName;
 use crate::engine::PreparedEdit;
 use crate::media::Text;
 use crate::p2p::{BlendWords, EditParams, LocalBlendParams, WordRef};
@@ -151,7 +150,7 @@ fn texts(model: &ModelInfo, call: &'static str, body: impl Serialize, parameters
 fn parameters(model: &ModelInfo, source: &Source, prompt: &str, more: &[(&str, String)]) -> String {
     let mut settings = vec![
         ("Steps", source.steps.to_string()),
-        ("Sampler", SamplerName::default().as_str().to_uppercase()),
+        ("Sampler", source.sampler.as_str().to_uppercase()),
         ("CFG scale", source.guidance_scale.to_string()),
         ("Seed", source.seed().to_string()),
         ("Size", format!("{}x{}", source.width, source.height)),

@@ -197,16 +197,16 @@ fn mode(is_async: bool, is_stream: bool, representation: Representation) -> Resu
     match (is_async, is_stream, representation) {
         (true, true, _) => {
             let detail =
-                "`stream` and `Prefer: respond-async` exclude each other; the events of a job are at its own address";
+                "`stream` and `Prefer: respond-async` exclude each other; the job's own path serves its events";
             Err(Problem::new(Code::InvalidValue, detail).at("stream"))
         }
         (true, false, Representation::Json) => Ok(DeliveryMode::Async),
         (true, false, Representation::Image(_) | Representation::Events) => not_acceptable(
-            "`Prefer: respond-async` is answered with a job; expected application/json among the accepted media types",
+            "`Prefer: respond-async` responds with a job; expected application/json in the accept header",
         ),
-        (false, true, Representation::Image(_)) => not_acceptable(
-            "`stream` is answered with events; expected text/event-stream among the accepted media types",
-        ),
+        (false, true, Representation::Image(_)) => {
+            not_acceptable("`stream` responds with events; expected text/event-stream in the accept header")
+        }
         (false, true, Representation::Json | Representation::Events) | (false, false, Representation::Events) => {
             Ok(DeliveryMode::Stream)
         }

@@ -100,7 +100,7 @@ macro_rules! fields {
                         let alias = describe(
                             <$type as FieldType>::schema(),
                             nullable,
-                            concat!("The same as `", stringify!($field), "`; one of the two."),
+                            concat!("Alias of `", stringify!($field), "`; give only one of them."),
                             keywords.clone(),
                         );
                         properties.push(Property { name: $alias, is_required: false, schema: alias });

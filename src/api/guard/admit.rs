@@ -52,7 +52,7 @@ pub async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: 
             next.run(request).await
         }
         Err((reason, response)) => {
-            guard.metrics.refused.of(reason).inc();
+            guard.metrics.refused.with(reason).inc();
             response
         }
     };
@@ -106,7 +106,7 @@ fn unauthorized(reason: RequestRefusal) -> Response {
 }
 
 fn limited(standing: &Standing) -> Response {
-    let detail = format!("a caller may make at most {} requests a minute", standing.limit);
+    let detail = format!("the limit of requests per minute and client is {}", standing.limit);
     Problem::new(Code::RateLimited, detail).with_retry_after(standing.reset).into_response()
 }
 

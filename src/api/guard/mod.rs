@@ -13,13 +13,13 @@
 //! router adds the rest, because responses outside the guard need it too.
 
 pub mod address;
-pub mod admit;
+pub(crate) mod admit;
 pub mod api_keys;
-pub mod caller;
-pub mod cors;
-pub mod job_limit;
-pub mod rate;
-pub mod security_headers;
+pub(crate) mod caller;
+pub(crate) mod cors;
+pub(crate) mod job_limit;
+pub(crate) mod rate;
+pub(crate) mod security_headers;
 pub mod timeouts;
 
 use std::num::NonZeroU32;
@@ -32,7 +32,7 @@ use tokio::task::AbortHandle;
 
 use crate::api::guard::address::Proxies;
 use crate::api::guard::api_keys::file::{KeyFile, KeysReload};
-pub use crate::api::guard::caller::Caller;
+pub(crate) use crate::api::guard::caller::Caller;
 use crate::api::guard::job_limit::{JobLimiter, JobPermit};
 use crate::api::guard::rate::Rate;
 use crate::api::guard::timeouts::TimeLimits;
@@ -136,8 +136,8 @@ impl Guard {
         retry_after: Duration,
     ) -> Result<JobPermit, Problem> {
         self.jobs.acquire(caller, count).ok_or_else(|| {
-            self.metrics.refused.of(RequestRefusal::TooManyConcurrent).inc();
-            let detail = format!("a caller may have at most {} jobs queued and running", self.jobs.limit());
+            self.metrics.refused.with(RequestRefusal::TooManyConcurrent).inc();
+            let detail = format!("the limit of queued and running jobs per client is {}", self.jobs.limit());
             Problem::new(Code::TooManyConcurrent, detail).with_retry_after(retry_after)
         })
     }

@@ -46,7 +46,7 @@ pub async fn within(State(guard): State<Arc<Guard>>, mut request: Request, next:
     };
     // Dropping the handler cancels its job, as if the client had disconnected.
     timeout(limit, answered).await.unwrap_or_else(|_| {
-        guard.metrics.refused.of(RequestRefusal::AnswerTimeout).inc();
+        guard.metrics.refused.with(RequestRefusal::AnswerTimeout).inc();
         let detail = format!(
             "the response took longer than {}; Prefer: respond-async and \"stream\": true have no such limit",
             humantime::format_duration(limit)

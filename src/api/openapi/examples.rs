@@ -85,7 +85,7 @@ fn windows() -> Value {
 fn warnings() -> Value {
     json!([{
         "code": "unknown_word", "param": "prompt", "word": "griffin",
-        "detail": "the model does not know the word \"griffin\"; what it makes of it is chance"
+        "detail": "the word \"griffin\" is not in the model's vocabulary; its effect is unpredictable"
     }])
 }
 

@@ -8,7 +8,7 @@
 mod answers;
 mod examples;
 mod problems;
-pub mod security;
+pub(crate) mod security;
 
 use std::sync::LazyLock;
 
@@ -64,9 +64,9 @@ use crate::api::routes::table::Route;
         (name = "edits", description = "Editing by prompt"),
         (name = "images", description = "Generating as in the OpenAI Images API"),
         (name = "sessions", description = "Recorded sources"),
-        (name = "jobs", description = "Work that may outlive its request"),
+        (name = "jobs", description = "Asynchronous jobs"),
         (name = "models", description = "Models that are served"),
-        (name = "operations", description = "For those who run the service")
+        (name = "operations", description = "Health checks, metrics and this document")
     )
 )]
 struct Document;

@@ -15,7 +15,7 @@ impl Modify for Keys {
         const BEARER: &str = "bearer";
         const HEADER: &str = "header";
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
-        let bearer = bearer.description(Some("An API key, where the server has a file of keys")).build();
+        let bearer = bearer.description(Some("An API key, if the service requires one")).build();
         let components = contract.components.get_or_insert_default();
         components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
         let header = ApiKey::Header(ApiKeyValue::with_description("x-api-key", "The same in a header of its own"));

@@ -24,14 +24,14 @@ pub struct SessionRef {
     pub recording: &'static str,
 }
 
-/// Words of the target and the words of the source that they correspond to.
+/// Words of the target prompt, and the source's words that they align with.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AlignedWordsBody {
     /// The target's word or words; null for removed ones.
     pub target: Option<String>,
     /// The source's word or words; null for added ones.
     pub source: Option<String>,
-    /// What became of it.
+    /// How the two relate.
     #[schema(value_type = RelationSchema)]
     pub relation: &'static str,
     /// Token positions in the target prompt, counted from the start marker at 0.
@@ -40,18 +40,18 @@ pub struct AlignedWordsBody {
     pub source_tokens: Vec<usize>,
 }
 
-/// When an edit takes the source's attention, and where these windows come from.
+/// The windows of an edit, and where they come from.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct WindowsBody {
-    /// Of cross-attention: from one fraction of the steps to another, or windows per word as in a request.
+    /// The cross-attention window, or windows by word as in a request.
     #[schema(value_type = CrossWindowsSchema, example = json!([0.0, 0.8]))]
     pub cross_replace_steps: Value,
-    /// Of self-attention.
+    /// The self-attention window.
     #[schema(example = json!([0.0, 0.4]))]
     pub self_replace_steps: [f64; 2],
     /// Where each of the two comes from.
     pub from: WindowsFrom,
-    /// The kinds of edit whose presets these are, see `/v1/models`; none where no preset took part.
+    /// The presets that contributed, see `/v1/models`; empty if none did.
     #[schema(example = json!([]))]
     pub presets: Vec<String>,
 }
@@ -59,15 +59,15 @@ pub struct WindowsBody {
 /// Where windows come from: `request`; `preset`, the model's for this kind of edit; `default`, the published one.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct WindowsFrom {
-    /// That of cross-attention.
+    /// The origin of the cross-attention window.
     #[schema(value_type = OriginSchema)]
     pub cross_replace_steps: &'static str,
-    /// That of self-attention.
+    /// The origin of the self-attention window.
     #[schema(value_type = OriginSchema)]
     pub self_replace_steps: &'static str,
 }
 
-/// A possible mistake in a request. It does not change what is done.
+/// A warning about a request. It does not change the result.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct WarningBody {
     /// A stable name for programs.
@@ -80,8 +80,8 @@ pub struct WarningBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "griffin")]
     pub word: Option<String>,
-    /// The warning, as text.
-    #[schema(example = "the model does not know the word \"griffin\"; what it makes of it is chance")]
+    /// What the warning is about.
+    #[schema(example = "the word \"griffin\" is not in the model's vocabulary; its effect is unpredictable")]
     pub detail: String,
 }
 
@@ -107,7 +107,7 @@ pub struct TimingsBody {
     pub denoise: f64,
     /// From latents to pixels.
     pub decode: f64,
-    /// From the job's submission to its result, before image files are encoded.
+    /// From the request to the response.
     pub total: f64,
 }
 

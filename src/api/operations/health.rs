@@ -17,14 +17,14 @@ pub struct Health {
     pub status: &'static str,
 }
 
-/// Whether the process is alive.
+/// Liveness: the process is running.
 #[utoipa::path(get, path = "/healthz", tag = "operations",
-    responses((status = 200, description = "The process is alive", body = Health)))]
+    responses((status = 200, description = "The process is running", body = Health)))]
 pub async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Whether jobs are accepted: every model is loaded and warm, and its worker responds.
+/// Readiness: the service accepts jobs. The model is loaded and warm, and its worker responds.
 #[utoipa::path(get, path = "/readyz", tag = "operations",
     responses(
         (status = 200, description = "Jobs are accepted", body = Health),

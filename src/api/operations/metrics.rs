@@ -59,14 +59,14 @@ struct Pending<'a> {
 
 impl Pending<'_> {
     fn responded(mut self, status: StatusCode) {
-        self.metrics.request_seconds.of(self.call).observe(self.started.elapsed().as_secs_f64());
+        self.metrics.request_seconds.with(self.call).observe(self.started.elapsed().as_secs_f64());
         self.status = Some(status);
     }
 }
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        self.metrics.requests.of(self.call, self.status.map_or(StatusClass::ClientGone, class)).inc();
+        self.metrics.requests.with(self.call, self.status.map_or(StatusClass::ClientGone, class)).inc();
     }
 }
 

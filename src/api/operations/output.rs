@@ -7,7 +7,7 @@ use crate::media::OutputFormat;
 fields! {
     /// The form of images in an answer of this service's own.
     struct ResponseFields as "ResponseOptions", enum ResponseField, Default {
-        /// `b64_json` is the only one; `Accept: image/png` gives the bare image.
+        /// Only `b64_json`. `Accept: image/png` gives the bare image.
         ResponseFormat = response_format: ResponseFormat = ResponseFormat::Base64;
     }
 }
@@ -15,9 +15,9 @@ fields! {
 fields! {
     /// The files of images.
     struct FileFields as "FileOptions", enum FileField, Default {
-        /// The images' format. Where the `Accept` header names one for a bare image, it is that.
+        /// The images' format. For a bare image, a format in the `Accept` header takes precedence.
         OutputFormat = output_format: OutputFormat = OutputFormat::Png;
-        /// Quality of a JPEG (90 without it) or of a lossy WebP (lossless without it); a PNG has none.
+        /// Quality of a JPEG (default 90) or of a WebP (lossless if absent); no effect on a PNG.
         OutputCompression = output_compression: Option<u64> => {"minimum": 1, "maximum": 100, "example": 90};
     }
 }
@@ -38,9 +38,9 @@ impl FileFields {
     /// If it is not 1 to 100.
     pub(crate) fn output(&self) -> Result<Output, Invalid<FileField>> {
         let quality = |quality: u64| {
-            let valid = u8::try_from(quality).ok().filter(|quality| (1..=100).contains(quality));
-            let detail = || format!("the quality {quality} is out of range; expected 1 to 100");
-            valid.ok_or_else(|| Invalid::value(FileField::OutputCompression, detail()))
+            let known = u8::try_from(quality).ok().filter(|quality| (1..=100).contains(quality));
+            let detail = || format!("expected a quality from 1 to 100, got {quality}");
+            known.ok_or_else(|| Invalid::value(FileField::OutputCompression, detail()))
         };
         Ok(Output { format: self.output_format, quality: self.output_compression.map(quality).transpose()? })
     }

@@ -13,34 +13,34 @@ use crate::api::operations::values::prompt::{MAX_PROMPT_BYTES, PromptText, check
 use crate::api::problem::{Code, Problem, prompt_problem};
 use crate::diffusion::ModelInfo;
 use crate::diffusion::samplers::SamplerName;
-use crate::engine::max_pixels;
+use crate::engine::{PreparedSource, max_pixels, tokenize};
+use crate::media::MAX_SIDE;
 use crate::recordings::{Origin, Source};
 
 const MAX_GUIDANCE: f64 = 100.0;
-/// The longest side of a WebP.
-const MAX_SIDE: usize = 16_383;
 
 fields! {
-    /// What an image is made from. Only the prompt is required; the rest defaults to the model's own.
+    /// What an image is made from. Only the prompt is required; the model has defaults for the rest.
     struct SourceFields as "SourceRequest", enum SourceField {
         /// The source's prompt.
         Prompt = prompt: PromptText;
-        /// What guidance leads away from.
+        /// What classifier-free guidance steers away from.
         NegativePrompt = negative_prompt: String = String::new() => {"maxLength": MAX_PROMPT_BYTES};
-        /// Seed of the noise, as in diffusers on a CPU generator. Absent or null: a random one, which the answer gives.
+        /// Seed of the noise, as in diffusers with a CPU generator. If absent or null: a random one, which the response
+        /// has.
         Seed = seed: Option<u64> => {"maximum": u64::MAX, "format": "uint64", "example": 42};
-        /// Denoising steps, fewer than the model was trained on. Also `steps`.
+        /// Number of denoising steps, fewer than the model's training timesteps. Alias: `steps`.
         Steps = num_inference_steps | "steps": Option<usize> => {"minimum": 1, "maximum": 99_999, "example": 20};
-        /// Scale of classifier-free guidance. Also `cfg_scale`.
+        /// Scale of classifier-free guidance. Alias: `cfg_scale`.
         GuidanceScale = guidance_scale | "cfg_scale": Option<f64> =>
             {"minimum": 0, "maximum": 100, "example": 5.0};
         /// Width in pixels; see `sizes` of `/v1/models`.
         Width = width: Option<usize> => {"minimum": 8, "maximum": MAX_SIDE, "example": 128};
         /// Height in pixels.
         Height = height: Option<usize> => {"minimum": 8, "maximum": MAX_SIDE, "example": 128};
-        /// Width and height in one, as `512x512`; in place of the two.
+        /// Width and height in one, such as `512x512`, instead of `width` and `height`.
         Size = size: Option<String> => {"pattern": "^[0-9]+[xX*][0-9]+$", "example": "128x128"};
-        /// The sampler; absent: the model's own. Also `sampler_name`.
+        /// The sampler; if absent, the model's default. Alias: `sampler_name`.
         Scheduler = scheduler | "sampler_name": Option<SamplerName> => {"example": "ddim"};
     }
 }
@@ -126,18 +126,19 @@ impl SourceFields {
     /// The source on a model.
     ///
     /// # Errors
-    /// The first field whose value the model does not support.
-    pub(crate) fn resolve(self, model: &ModelInfo) -> Result<Source, Invalid<SourceField>> {
+    /// The first field that the model cannot have.
+    pub(crate) fn resolve(self, model: &ModelInfo) -> Result<PreparedSource, Invalid<SourceField>> {
         use SourceField as Field;
         check_length(&self.negative_prompt)
             .map_err(|error| Invalid::new(error.code(), Field::NegativePrompt, error.to_string()))?;
-        let prompts = [(self.prompt.as_str(), Field::Prompt), (&self.negative_prompt, Field::NegativePrompt)];
-        for (prompt, field) in prompts {
-            model.tokenizer.encode_prompt(prompt).map_err(|error| {
+        let tokens = |prompt: &str, field: Field| {
+            tokenize(model, prompt).map_err(|error| {
                 let problem = prompt_problem(&error, field.name());
                 Invalid::new(problem.code(), field, problem.detail())
-            })?;
-        }
+            })
+        };
+        let prompt = tokens(self.prompt.as_str(), Field::Prompt)?;
+        let negative_prompt = tokens(&self.negative_prompt, Field::NegativePrompt)?;
         let steps = self.num_inference_steps.unwrap_or(model.defaults.num_inference_steps);
         let sampler = self.scheduler.unwrap_or(model.default_sampler);
         if let Err(error) = model.sampler(sampler, steps) {
@@ -145,15 +146,16 @@ impl SourceFields {
         }
         let guidance_scale = self.guidance_scale.unwrap_or(model.defaults.guidance_scale);
         if !(0.0..=MAX_GUIDANCE).contains(&guidance_scale) {
-            let detail = format!("{guidance_scale} is out of range; expected 0 to {MAX_GUIDANCE}");
+            let detail = format!("expected 0 to {MAX_GUIDANCE}, got {guidance_scale}");
             return Err(Invalid::value(Field::GuidanceScale, detail));
         }
         let (width, height) = self.size(model)?;
         // A seed is 32 bits in PyTorch's CPU generator, and stays exact in a JavaScript client.
         let seed = self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-        let source = Source::new(self.prompt.as_str(), Origin::Seed(seed), steps, (width, height));
+        let source = Source::new(String::new(), Origin::Seed(seed), steps, (width, height));
         // -0 and 0 are one source.
-        Ok(Source { negative_prompt: self.negative_prompt, sampler, guidance_scale: guidance_scale + 0.0, ..source })
+        let source = Source { sampler, guidance_scale: guidance_scale + 0.0, ..source };
+        Ok(PreparedSource::from_prompts(prompt, &negative_prompt, source))
     }
 
     fn size(&self, model: &ModelInfo) -> Result<(usize, usize), Invalid<SourceField>> {
@@ -168,7 +170,7 @@ impl SourceFields {
                 let Some((width, height)) = sides else {
                     return unsupported(
                         Field::Size,
-                        format!("{size:?} is not a size such as {0}x{0}", model.native_size),
+                        format!("expected a size such as {0}x{0}, got {size:?}", model.native_size),
                     );
                 };
                 (width, height, [Field::Size, Field::Size])
@@ -181,19 +183,20 @@ impl SourceFields {
         for (side, field) in [width, height].into_iter().zip(fields) {
             if side < model.min_side || !side.is_multiple_of(model.vae_factor) {
                 let (factor, min) = (model.vae_factor, model.min_side);
-                let detail =
-                    format!("unsupported size {width}x{height}; sides are multiples of {factor}, at least {min}");
+                let detail = format!(
+                    "unsupported size {width}x{height}; expected sides that are multiples of {factor} and at least {min}"
+                );
                 return unsupported(field, detail);
             }
         }
-        let max_side = |(_, side): &(_, usize)| *side > MAX_SIDE;
+        let max_side = |(_, side): &(_, usize)| *side > usize::from(MAX_SIDE);
         if let Some((field, _)) = fields.into_iter().zip([width, height]).find(max_side) {
-            let detail = format!("unsupported size {width}x{height}; a side may have at most {MAX_SIDE} pixels");
+            let detail = format!("unsupported size {width}x{height}; expected sides of at most {MAX_SIDE} pixels");
             return unsupported(field, detail);
         }
         let max_pixels = max_pixels(model);
         if width.checked_mul(height).is_none_or(|pixels| pixels > max_pixels) {
-            let detail = format!("unsupported size {width}x{height}; an image may have at most {max_pixels} pixels");
+            let detail = format!("unsupported size {width}x{height}; expected at most {max_pixels} pixels in all");
             return unsupported(fields[0], detail);
         }
         Ok((width, height))

@@ -11,14 +11,14 @@ pub(crate) const MAX_PREVIEWS: u64 = 16;
 fields! {
     /// How an answer is waited for.
     struct WaitFields as "WaitOptions", enum WaitField, Default {
-        /// Whether the answer is a stream of events, as with `Accept: text/event-stream`: `queued` (`QueueBody`),
-        /// `started` (`StartedEvent`), `step` (`StepEvent`), and in the end `completed` (the whole answer) or `error`
+        /// Whether the response is a stream of events, as with `Accept: text/event-stream`: `queued` (`QueueBody`),
+        /// `started` (`StartedEvent`), `step` (`StepEvent`), and finally `completed` (the full response) or `error`
         /// (`ProblemBody`).
         Stream = stream: bool = false;
-        /// Previews on the way, for streams and jobs.
+        /// Number of previews while the job runs, for streams and asynchronous jobs.
         PartialImages = partial_images: u64 = 0 => {"maximum": MAX_PREVIEWS};
-        /// A URL on a host that the server allows: the job is sent to it by POST when the job has ended, signed as
-        /// standardwebhooks.com says. Requires `Prefer: respond-async`.
+        /// A URL that the service's configuration allows. The finished job is sent to it by POST, signed as
+        /// standardwebhooks.com specifies. Requires `Prefer: respond-async`.
         Webhook = webhook: Option<String> =>
             {"format": "uri", "maxLength": 2048, "example": "https://hooks.example.com/reprompt"};
     }

@@ -18,7 +18,7 @@ pub(crate) struct UnknownWord<F> {
 impl<F> UnknownWord<F> {
     /// The message.
     pub(crate) fn detail(&self) -> String {
-        format!("the model does not know the word \"{}\"; what it makes of it is chance", self.word)
+        format!("the word \"{}\" is not in the model's vocabulary; its effect is unpredictable", self.word)
     }
 
     /// The warning in an answer; `path` names the field.

@@ -26,7 +26,7 @@ impl From<EngineError> for Problem {
             EngineError::Diverged => Self::new(Code::Diverged, detail),
             EngineError::Internal(_) => {
                 tracing::error!(%error, "a job failed");
-                Self::new(Code::Internal, "the job failed; the server's log says more under this request's id")
+                Self::new(Code::Internal, "the job failed; the service's log has the cause under this request's id")
             }
         }
     }
@@ -84,7 +84,7 @@ pub fn prompt_problem(error: &ModelError, param: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::p2p::{Field, Prompt, Window};
+    use crate::p2p::{EditParams, EditPlan, EditType, Field, Presets, Prompt, Window};
 
     #[test]
     fn errors_of_an_edit_keep_their_field() {
@@ -92,7 +92,8 @@ mod tests {
         let problem = Problem::from(window);
         assert_eq!((problem.code(), problem.param()), (Code::InvalidWindow, Some("self_replace_steps")));
         let word = |ids| Prompt::new("", ids, vec![0..0, 0..0], 77);
-        let error = crate::p2p::reweight(&word(vec![1, 2]), &word(vec![1, 3])).unwrap_err();
+        let params = EditParams::new(EditType::Reweight);
+        let error = EditPlan::new(&word(vec![1, 2]), &word(vec![1, 3]), &params, &Presets::default(), 10).unwrap_err();
         assert_eq!(Problem::from(error).code(), Code::ReweightChangesPrompt);
     }
 }

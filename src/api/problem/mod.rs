@@ -15,7 +15,7 @@ mod problem;
 mod render;
 
 pub use crate::api::problem::code::Code;
-pub use crate::api::problem::domain::prompt_problem;
-pub use crate::api::problem::problem::Problem;
+pub(crate) use crate::api::problem::domain::prompt_problem;
+pub(crate) use crate::api::problem::problem::Problem;
 pub(crate) use crate::api::problem::render::render;
-pub use crate::api::problem::render::{Dialect, OpenAiError, OpenAiErrorBody, ProblemBody};
+pub(crate) use crate::api::problem::render::{Dialect, OpenAiError, ProblemBody};

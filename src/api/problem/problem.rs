@@ -41,15 +41,6 @@ impl Problem {
         self
     }
 
-    /// Prefixes the path of the field: a problem of `prompt` within `source` is one of `source.prompt`.
-    #[must_use]
-    pub fn within(mut self, prefix: &str) -> Self {
-        if let (Some(param), false) = (&self.param, prefix.is_empty()) {
-            self.param = Some(format!("{prefix}.{param}"));
-        }
-        self
-    }
-
     /// The code.
     pub fn code(&self) -> Code {
         self.code

@@ -32,7 +32,7 @@ pub struct ProblemBody {
     #[schema(example = 422)]
     pub status: u16,
     /// What is wrong with this request.
-    #[schema(example = "the prompt has no word \"dgo\"; its words are: a, dog, on, grass")]
+    #[schema(example = "the target prompt has no word \"dgo\"; its words are: a, dog, on, grass")]
     pub detail: String,
     /// A stable name for programs.
     #[schema(example = "word_not_found")]
@@ -44,7 +44,7 @@ pub struct ProblemBody {
     pub request_id: String,
 }
 
-/// What went wrong, as the OpenAI API says it.
+/// An error as in the OpenAI API.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OpenAiError {
     /// What went wrong.
@@ -55,12 +55,12 @@ pub struct OpenAiError {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OpenAiErrorBody {
     /// What is wrong with this request.
-    #[schema(example = "expected a whole number from 0, got a string")]
+    #[schema(example = "expected a non-negative integer, got a string")]
     pub message: String,
     /// The kind of error.
     #[schema(value_type = ErrorTypeSchema)]
     pub r#type: &'static str,
-    /// The field that is at fault, where one is.
+    /// The path of the field at fault, if there is one.
     #[schema(example = "seed")]
     pub param: Option<String>,
     /// A stable name for programs.

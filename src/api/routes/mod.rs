@@ -41,7 +41,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     let served = endpoints.filter(|endpoint| *endpoint != Endpoint::Metrics || !state.guard.metrics_apart());
     let unknown = UNKNOWN.iter().fold(Router::new(), |router, (path, _)| router.route(path, any(not_found)));
     let router = mount(unknown, served).fallback(not_found).method_not_allowed_fallback(|| async {
-        Problem::new(Code::MethodNotAllowed, "this address does not allow this method; see the allow header")
+        Problem::new(Code::MethodNotAllowed, "this path does not allow this method; see the allow header")
     });
     let router = guard::protect(router.with_state(Arc::clone(&state)), &state.guard)
         .layer(CatchPanicLayer::custom(panicked))
@@ -119,12 +119,12 @@ async fn identify(mut request: Request, next: Next) -> Response {
 }
 
 async fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "there is nothing at this address; /openapi.json lists all addresses")
+    Problem::new(Code::NotFound, "unknown path; /openapi.json lists the paths of the API")
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     tracing::error!(panic = panic_message(&*panic), "a handler panicked");
-    Problem::new(Code::Internal, "the request failed; the server's log says more under this request's id")
+    Problem::new(Code::Internal, "the request failed; the service's log has the cause under this request's id")
         .into_response()
 }
 

@@ -10,5 +10,5 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(Problem::internal("the request failed; see the server's log", &error)))
+    done.unwrap_or_else(|error| Err(Problem::internal("the request failed; the service's log has the cause", &error)))
 }

@@ -67,7 +67,7 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
         }
     }
     if total > MAX_BODY_BYTES {
-        return Err(Problem::new(Code::BodyTooLarge, format!("a body may have at most {MAX_BODY_BYTES} bytes")));
+        return Err(Problem::new(Code::BodyTooLarge, format!("expected a body of at most {MAX_BODY_BYTES} bytes")));
     }
     Ok(kept)
 }
@@ -75,7 +75,7 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
-        let detail = format!("unsupported content-encoding {encoding:?}; expected none");
+        let detail = format!("expected no content-encoding, got {encoding:?}");
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -83,8 +83,8 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = match content_type {
-        "" => "missing content-type; expected application/json".to_owned(),
-        other => format!("unsupported content-type {other}; expected application/json"),
+        "" => "expected content-type application/json, got none".to_owned(),
+        other => format!("expected content-type application/json, got {other}"),
     };
     Err(Problem::new(Code::UnsupportedMediaType, detail))
 }

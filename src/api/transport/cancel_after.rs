@@ -26,11 +26,11 @@ pub fn deadline(headers: &HeaderMap, arrived: Instant) -> Result<Option<Instant>
     let Some(text) = single(headers, CANCEL_AFTER)? else {
         return Ok(None);
     };
-    let wrong = |detail: &str| Err(invalid(CANCEL_AFTER, &format!("{text:?} {detail}")));
+    let wrong = |expected: &str| Err(invalid(CANCEL_AFTER, &format!("expected {expected}, got {text:?}")));
     match parse(text.trim()) {
-        None => wrong("is not a duration such as 90, 90s, 1m30s or 500ms"),
-        Some(Duration::ZERO) => wrong("is zero"),
-        Some(after) if after > MAX => wrong("is more than a day"),
+        None => wrong("a duration such as 90, 90s, 1m30s or 500ms"),
+        Some(Duration::ZERO) => wrong("more than 0"),
+        Some(after) if after > MAX => wrong("at most a day"),
         Some(after) => Ok(arrived.checked_add(after)),
     }
 }

@@ -19,15 +19,7 @@ pub enum Representation {
 /// Media types of an answer.
 const ANSWERS: &str = "application/json, image/png, image/jpeg, image/webp";
 
-/// The preferred representation of an answer without events; JSON without an `Accept` header.
-///
-/// # Errors
-/// `not_acceptable`.
-pub fn representation(headers: &HeaderMap) -> Result<Representation, Problem> {
-    representation_or(headers, Representation::Json)
-}
-
-/// The same; `otherwise` without an `Accept` header and for `*/*`.
+/// The representation that the `Accept` header prefers; `otherwise` without one, and where any is as good as another.
 ///
 /// # Errors
 /// `not_acceptable`.
@@ -77,7 +69,7 @@ fn preferred(
         .map(|(_, range)| range.to_ascii_lowercase())
         .find_map(|range| if range == "*/*" { Some(otherwise) } else { served(&range) })
         .ok_or_else(|| {
-            Problem::new(Code::NotAcceptable, format!("unsupported media type {accepted}; expected one of {names}"))
+            Problem::new(Code::NotAcceptable, format!("expected one of {names} in the accept header, got {accepted}"))
         })
 }
 
@@ -109,12 +101,12 @@ mod tests {
     fn of(accept: &'static str) -> Result<Representation, Code> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-        representation(&headers).map_err(|problem| problem.code())
+        representation_or(&headers, Representation::Json).map_err(|problem| problem.code())
     }
 
     #[test]
     fn json_unless_an_image_has_a_higher_weight() {
-        assert_eq!(representation(&HeaderMap::new()), Ok(Representation::Json));
+        assert_eq!(representation_or(&HeaderMap::new(), Representation::Json), Ok(Representation::Json));
         assert_eq!(of("*/*"), Ok(Representation::Json));
         assert_eq!(of("image/png"), Ok(Representation::Image(Some(OutputFormat::Png))));
         assert_eq!(of("image/webp, application/json;q=0.5"), Ok(Representation::Image(Some(OutputFormat::Webp))));
@@ -155,7 +147,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("Text/Event-Stream, application/json;q=0.5"));
         assert_eq!(representation_or_events(&headers), Ok(Representation::Events));
-        assert_eq!(representation(&headers), Ok(Representation::Json));
+        assert_eq!(representation_or(&headers, Representation::Json), Ok(Representation::Json));
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/*"));
         assert_eq!(representation_or_events(&headers).map_err(|problem| problem.code()), Err(Code::NotAcceptable));
     }

@@ -58,22 +58,22 @@ documented! { JobKindSchema JobStatusSchema RoleSchema WarningCodeSchema ErrorTy
 
 schemas! {
     RecordingUse as "Recording": labels::<RecordingUse>(
-        "`created`: it was recorded for this answer; `hit`: it was recorded before; `replayed`: part of it was computed again.",
+        "`created`: recorded by this request; `hit`: found; `replayed`: known, but at least partly recomputed.",
     );
     Tier as "Tier": labels::<Tier>(
-        "`device`, `memory` and `disk` hold attention; of `trajectory` it is computed again from the latents; of `source` \
+        "`device`, `memory` and `disk` hold attention; with `trajectory` it is recomputed from the latents; with `source` \
          everything is.",
     );
     CancelReason as "CancelReason": labels::<CancelReason>("Why a job was cancelled.");
-    Relation as "Relation": names(&Relation::ALL.map(Relation::as_str), "What became of a word.");
+    Relation as "Relation": names(&Relation::ALL.map(Relation::as_str), "How words of the target prompt relate to words of the source's.");
     Origin as "Origin": names(
         &Origin::ALL.map(Origin::as_str),
-        "The request's, the model's preset for this kind of edit, or the published one.",
+        "The request, the model's preset for this kind of edit, or the published default.",
     );
     RoleSchema as "Role": names(&["source", "edit"], "Whose image it is.");
     WarningCodeSchema as "WarningCode": names(
         &["unknown_word", "no_effect"],
-        "`unknown_word`: the model does not know a word of a prompt; `no_effect`: a field was accepted and changes nothing.",
+        "`unknown_word`: a word of a prompt is not in the model's vocabulary; `no_effect`: a field was accepted without effect.",
     );
     JobKindSchema as "JobKind": names(&["edit", "session", "images"], "What a job makes.");
     JobStatusSchema as "JobStatus": names(&["queued", "processing", "succeeded", "failed", "canceled"], "The state of a job.");
@@ -85,12 +85,12 @@ schemas! {
     StreamEventSchema as "StreamEvent": event(
         &["queued", "started", "step", "completed", "error"],
         "One event of a stream: its name, and its data as JSON. That of `queued` is a `QueueBody`, of `started` a \
-         `StartedEvent`, of `step` a `StepEvent`, of `completed` the whole answer, of `error` a `ProblemBody`.",
+         `StartedEvent`, of `step` a `StepEvent`, of `completed` the full response, of `error` a `ProblemBody`.",
     );
     ImageStreamEventSchema as "ImageStreamEvent": event(
         &[PARTIAL_IMAGE, COMPLETED, "error"],
         "One event of a stream: its name, and its data as JSON. That of `image_generation.partial_image` is a \
-         `PartialImageEvent`, of `image_generation.completed` the answer with the image's fields beside the others and \
+         `PartialImageEvent`, of `image_generation.completed` the response with the image's fields beside the others and \
          `created_at` in place of `created`, of `error` an `OpenAiError`.",
     );
 }

@@ -7,16 +7,17 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Header)]
 #[allow(dead_code)]
 pub struct WaitHeaders {
-    /// `respond-async`: the response is `202` with a job instead of the answer. Other preferences are ignored.
+    /// `respond-async`: the response is `202` and an asynchronous job. Other preferences are ignored.
     #[param(rename = "Prefer", required = false, example = "respond-async")]
     prefer: String,
-    /// 1 to 255 visible ASCII characters. The same key on the same address and body is the same job, which is run
-    /// once: later requests wait for it or get its answer, marked `idempotent-replayed: true`. A job that was
-    /// cancelled, or failed with 429 or 5xx, frees its key.
+    /// 1 to 255 visible ASCII characters. Requests with the same key, path and body share one job, which runs once:
+    /// later requests wait for it or get its response, marked `idempotent-replayed: true`. A job that was cancelled, or
+    /// failed with 429 or 5xx, frees its key.
     #[param(rename = "Idempotency-Key", required = false, pattern = "^[!-~]{1,255}$", example = "8e03978e-40d5-43dd")]
     idempotency_key: String,
-    /// A duration from the request's arrival, such as `90`, `90s`, `1m30s` or `500ms`, after which the job is
-    /// cancelled; a day at most. Where a key finds a job that runs already, it bounds this request's waiting alone.
+    /// A duration such as `90`, `90s`, `1m30s` or `500ms`, at most a day, after which the job is cancelled. It counts
+    /// from the arrival of the request. If an idempotency key finds an existing job, it limits only how long this
+    /// request waits.
     #[param(
         rename = "Cancel-After",
         required = false,

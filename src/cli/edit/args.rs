@@ -34,21 +34,21 @@ pub struct SourceArgs {
     /// The source's prompt.
     #[arg(long, value_name = "TEXT")]
     pub prompt: String,
-    /// What guidance leads away from [default: nothing].
+    /// What classifier-free guidance steers away from [default: nothing].
     #[arg(long, value_name = "TEXT")]
     pub negative_prompt: Option<String>,
-    /// Seed of the noise; the same seed is the same image [default: a random one, which is printed].
+    /// Seed of the noise; the same seed gives the same image [default: random; it is printed].
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Denoising steps [default: the model's; 20 of the embedded one].
+    /// Denoising steps [default: the model's; 20 for the embedded model].
     #[arg(long, visible_alias = "num-inference-steps")]
     pub steps: Option<usize>,
-    /// How strictly the prompt is followed, 0 to 100 [default: the model's; 5 of the embedded one].
+    /// How closely images follow their prompts, 0 to 100 [default: the model's; 5 for the embedded model].
     ///
     /// The scale of classifier-free guidance.
     #[arg(long, visible_alias = "cfg-scale", value_name = "SCALE")]
     pub guidance_scale: Option<f64>,
-    /// Width and height in pixels, such as 128x96 [default: the model's; 128x128 of the embedded one].
+    /// Width and height in pixels, such as 128x96 [default: the model's; 128x128 for the embedded model].
     #[arg(long, value_name = "WxH", conflicts_with_all = ["width", "height"])]
     pub size: Option<String>,
     /// Width in pixels.
@@ -57,7 +57,7 @@ pub struct SourceArgs {
     /// Height in pixels.
     #[arg(long, value_name = "PIXELS")]
     pub height: Option<usize>,
-    /// The sampler [default: the model's; ddim of the embedded one].
+    /// The sampler [default: the model's; ddim for the embedded model].
     #[arg(
         long, visible_alias = "sampler-name", value_name = "NAME", value_parser = flags::named::<SamplerName>(),
         ignore_case = true
@@ -67,59 +67,60 @@ pub struct SourceArgs {
 
 /// What is done to it. Each may be given once for an edit, or as often as there are words; see [`crate::cli::edit::scopes`].
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Edits (before the first --to: of all edits; after a --to: of that edit)")]
+#[command(next_help_heading = "Edits (before the first --to: for all edits; after a --to: for that edit)")]
 pub struct EditOptions {
-    /// A target prompt; repeated, each is one more edit of the same source.
+    /// A target prompt; repeat it for more edits of the same source.
     ///
-    /// May be left out with --edit-type reweight, which keeps the source's.
+    /// Optional with --edit-type reweight, which keeps the source's prompt.
     #[arg(long, value_name = "TEXT", action = ArgAction::Append)]
     pub to: Vec<String>,
-    /// How words are matched [default: auto].
+    /// How words are aligned [default: auto].
     ///
-    /// auto takes the rule that fits each word, replace and refine are the published ones for substituted and for added
-    /// words, reweight keeps the prompt.
+    /// auto chooses the rule that fits each word; replace and refine are the published rules for substituted and for
+    /// added words; reweight keeps the prompt.
     #[arg(long, value_name = "TYPE", action = ArgAction::Append, value_parser = flags::names::<EditType>())]
     pub edit_type: Vec<String>,
-    /// How long each word goes where the source has it: longer keeps more of the source [default: the model's preset for
+    /// When cross-attention is the source's: a longer window keeps more of the layout [default: the model's preset for
     /// this kind of edit, or 0.8].
     ///
-    /// The part of the steps in which cross-attention is the source's: 0.8 from the start, 0.2..0.6, 0 for never; for one
-    /// word WORD=0.2, repeatable; or the JSON of the API. Words without a window have the whole run, unless a plain
-    /// window is given too.
+    /// A fraction of the steps: 0.8 is the first 0.8 of them, 0.2..0.6 a window, 0 turns it off. WORD=0.2 is the window
+    /// of one word; repeatable. If only words have windows, all other words use the whole run. The JSON of the API
+    /// works too.
     #[arg(long, value_name = "WINDOW", action = ArgAction::Append, allow_hyphen_values = true)]
     pub cross_replace_steps: Vec<String>,
-    /// How long shapes and places stay the source's: shorter lets something new appear [default: the model's preset for
-    /// this kind of edit, or 0.4].
+    /// When self-attention is the source's: a longer window keeps more of the shapes, a shorter one lets something new
+    /// appear [default: the model's preset for this kind of edit, or 0.4].
     ///
-    /// The part of the steps in which self-attention is the source's: 0.4 from the start, 0.1..0.4, 0 for never.
+    /// A fraction of the steps: 0.4 is the first 0.4 of them, 0.1..0.4 a window, 0 turns it off.
     #[arg(long, value_name = "WINDOW", action = ArgAction::Append, allow_hyphen_values = true)]
     pub self_replace_steps: Vec<String>,
-    /// Strength of a word of the target prompt: above 1 more of it, below 1 less, negative against it [default: 1].
+    /// Strength of a word of the target prompt: above 1 strengthens it, below 1 weakens it, negative suppresses it
+    /// [default: 1].
     ///
-    /// A word, a phrase or a word's index from 0; repeatable.
+    /// A word, a phrase or a 0-based word index; repeatable. It acts only inside the word's cross-attention window.
     #[arg(long, value_name = "WORD=STRENGTH", action = ArgAction::Append, allow_hyphen_values = true)]
     pub equalizer: Vec<String>,
-    /// Keeps the source outside the parts of the image of the words that differ [default: off].
+    /// Keeps the source outside the regions of the words that differ [default: off].
     ///
-    /// The --blend-... options say more, each of which turns it on, or the JSON of the API does in their place; false
-    /// turns it off for one edit.
+    /// Each --blend-... option changes a default and turns it on. The JSON of the API works instead of these options;
+    /// false turns it off for one edit.
     #[arg(long, value_name = "JSON", action = ArgAction::Append, num_args = 0..=1, default_missing_value = "true")]
     pub local_blend: Vec<String>,
-    /// Local blend: a word of the source prompt whose part may change; repeatable [default: those that differ].
+    /// Local blend: a word of the source prompt whose region may change; repeatable [default: the words that differ].
     #[arg(long, value_name = "WORD", action = ArgAction::Append)]
     pub blend_source: Vec<String>,
-    /// Local blend: a word of the target prompt whose part may change; repeatable [default: those that differ].
+    /// Local blend: a word of the target prompt whose region may change; repeatable [default: the words that differ].
     #[arg(long, value_name = "WORD", action = ArgAction::Append)]
     pub blend_target: Vec<String>,
-    /// Local blend: a word of either prompt whose part stays as it is; repeatable [default: none].
+    /// Local blend: a word of either prompt whose region stays as it is; repeatable [default: none].
     #[arg(long, value_name = "WORD", action = ArgAction::Append)]
     pub blend_exclude: Vec<String>,
-    /// Local blend: the part of a word's highest attention from which a place is the word's; higher changes less
+    /// Local blend: a region is where the attention to a word exceeds this fraction of its maximum; higher changes less
     /// [default: 0.3].
-    #[arg(long, value_name = "PART", action = ArgAction::Append, allow_negative_numbers = true)]
+    #[arg(long, value_name = "FRACTION", action = ArgAction::Append, allow_negative_numbers = true)]
     pub blend_threshold: Vec<f64>,
-    /// Local blend: the part of the steps after which it begins [default: 0.2].
-    #[arg(long, value_name = "PART", action = ArgAction::Append, allow_negative_numbers = true)]
+    /// Local blend: the fraction of the steps after which it starts [default: 0.2].
+    #[arg(long, value_name = "FRACTION", action = ArgAction::Append, allow_negative_numbers = true)]
     pub blend_start: Vec<f64>,
 }
 
@@ -127,28 +128,28 @@ pub struct EditOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Folder for source.png, edited.png, edited-2.png and so on; it is made if need be.
+    /// Folder for source.png, edited.png, edited-2.png and so on; created if missing.
     ///
-    /// A - writes the image of one edit to standard output, and nothing else.
+    /// With - the image of a single edit is written to standard output, and nothing else.
     #[arg(short, long, default_value = "out", value_name = "FOLDER", allow_hyphen_values = true)]
     pub output: PathBuf,
-    /// Replaces files that are there, in place of taking the next free number.
+    /// Replaces existing files instead of using the next free number.
     #[arg(long)]
     pub overwrite: bool,
-    /// Also writes all images side by side, the source first, with their prompts below.
+    /// Also writes a contact sheet: all images side by side, the source first, with their prompts below.
     ///
-    /// The name's end says the format; what was there is replaced.
+    /// The extension sets the format: .png, .jpg, .jpeg or .webp. An existing file is replaced.
     #[arg(long, value_name = "FILE")]
     pub grid: Option<PathBuf>,
-    /// Also writes where each image attends to a word of its prompt, beside the images; repeatable.
+    /// Also writes a heat map of each image's attention to a word, beside the image; repeatable.
     ///
-    /// A word, a phrase or a word's index from 0; of images whose prompts have it.
+    /// A word, a phrase or a 0-based word index. An image whose prompt lacks the word gets no heat map.
     #[arg(long, value_name = "WORD")]
     pub heatmap: Vec<String>,
-    /// Prints nothing but what was done, as one line of JSON.
+    /// Prints only the result, as one line of JSON.
     ///
-    /// Of one edit what POST /v1/edits answers, of several {"object": "list", "data": [...]} of these; with paths in
-    /// place of the images, and with the source and the prompt.
+    /// For one edit it is the response of POST /v1/edits, for several {"object": "list", "data": [...]} of such
+    /// responses. Paths take the place of images; the source and the prompt are added.
     #[arg(long)]
     pub json: bool,
     /// Format of the images [default: png].

@@ -83,8 +83,8 @@ impl NamedFile {
     /// The file of the flag `--grid`, whose folder is made if need be.
     pub fn grid(path: &Path, quality: Option<u8>) -> Result<Self, CliError> {
         let format = format_of(path).filter(|_| !path.is_dir()).ok_or_else(|| {
-            let names = "a file whose name ends in .png, .jpg, .jpeg or .webp is wanted";
-            CliError::Request(format!("--grid: {names}, not {}", path.display()))
+            let expected = "expected a file name that ends in .png, .jpg, .jpeg or .webp";
+            CliError::Request(format!("--grid: {expected}, got {}", path.display()))
         })?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             let cannot = |what: &str| CliError::io(format!("--grid: cannot {what} {}", folder.display()));
@@ -176,7 +176,7 @@ mod tests {
         assert!(error.to_string().contains("-o - > "), "{error}");
         for wrong in ["sheet.gif", "sheet", "-"] {
             let error = NamedFile::grid(Path::new(wrong), None).unwrap_err();
-            assert!(error.to_string().starts_with("--grid: a file whose name ends in"), "{error}");
+            assert!(error.to_string().starts_with("--grid: expected a file name that ends in"), "{error}");
         }
     }
 

@@ -15,12 +15,10 @@ mod request;
 mod scopes;
 mod write;
 
-use std::io::IsTerminal;
-use std::path::Path;
-use std::sync::Arc;
-
 use clap::ArgMatches;
 use serde_json::{Value, json};
+use std::io::IsTerminal;
+use std::path::Path;
 use tokio::task::JoinSet;
 
 use crate::api::operations::bodies::alignment;
@@ -34,7 +32,7 @@ use crate::cli::edit::progress::{Lines, follow};
 use crate::cli::edit::scopes::{Scope, scopes};
 use crate::cli::edit::write::Written;
 use crate::cli::settings;
-use crate::cli::settings::{engine_config, model_files, prepare};
+use crate::cli::settings::{engine_config, engine_parts, model_files, prepare};
 use crate::cli::{CliError, console, flags};
 use crate::config::{LogFormat, Settings};
 use crate::engine::{Engine, EngineError, JOB_FAILED, JobOptions, Outcome, Work};
@@ -43,13 +41,13 @@ use crate::telemetry::metrics::MetricsRegistry;
 
 pub const RULES: &str = "\
 Several edits of one source:
-  Each --to begins an edit. Options of edits that follow it, up to the next --to, are its own; those before the first
-  --to are common to all. An edit's own value counts in place of the common one; words of --equalizer and of the
-  --blend-... lists add up.
+  Each --to starts an edit. Options after a --to apply to that edit; options before the first --to apply to all edits.
+  An edit's own value overrides the common one. Words of --equalizer and of the --blend-... lists are added to the
+  common ones.
 
 Files:
-  Nothing is lost: a file that is there with another content stays, and the next number is taken, unless --overwrite
-  is given. A --grid is written where it is named.";
+  An existing file with different content is kept and the next free number is used, unless --overwrite is given.
+  --grid always replaces an existing file.";
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -65,9 +63,9 @@ Examples:
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0   done
-  1   the settings, the model, the computing or a file failed; the last line says what
-  2   the command line is at fault: a flag, or what it asks for
-  70  the worker ended by itself
+  1   invalid settings, or the model, a file or the computation failed; the last line names the cause
+  2   invalid command line: a flag or its value
+  70  the worker ended unexpectedly
   71  the device failed";
 
 /// The log filter: why a job failed is printed once, at the end.
@@ -102,13 +100,13 @@ fn check(args: &EditArgs, scopes: &[Scope]) -> Result<(), CliError> {
         return Ok(());
     }
     match &args.output {
-        _ if scopes.len() > 1 => refused("--output: - takes the image of one edit, and several are asked for"),
-        output if output.json => refused("--json: standard output takes the image, as --output - says"),
+        _ if scopes.len() > 1 => refused("--output: expected a single edit with -, got several"),
+        output if output.json => refused("--json: standard output already takes the image of --output -"),
         output if !output.heatmap.is_empty() => {
-            refused("--heatmap: heat maps are written beside the images, and --output - has no folder")
+            refused("--heatmap: heat maps are written beside the images, but --output - has no folder")
         }
         _ if std::io::stdout().is_terminal() => {
-            refused("--output: an image is nothing for a terminal: -o - > edited.png")
+            refused("--output: a terminal cannot show an image; redirect it: -o - > edited.png")
         }
         _ => Ok(()),
     }
@@ -121,8 +119,10 @@ fn is_stdout(output: &Path) -> bool {
 async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<(), CliError> {
     let lines = Lines::default();
     let loading = lines.waiting("loading the model");
-    let (engine, loaded) = Engine::start(model_files(settings), engine_config(settings)?, &MetricsRegistry::new())
-        .map_err(CliError::io("cannot start the worker"))?;
+    let config = engine_config(settings)?;
+    let parts = engine_parts(&MetricsRegistry::new(), &config)?;
+    let (engine, loaded) =
+        Engine::start(model_files(settings), config, parts).map_err(CliError::io("cannot start the worker"))?;
     loaded.await.map_err(|_| EngineError::Stalled)??;
     loading.finish_and_clear();
     let model = engine.model()?;
@@ -150,7 +150,7 @@ async fn edit(args: &EditArgs, scopes: &[Scope], settings: &Settings) -> Result<
     match &mut folder {
         None => {
             let texts = plan.edits.first().map_or(&[][..], |edit| &edit.texts);
-            console::print_bytes(&files::encode(write::edited(first), plan.output, texts, "the image")?)?;
+            console::print_bytes(&files::encode(first.image(), plan.output, texts, "the image")?)?;
         }
         Some(folder) => {
             let source = write::source(folder, &plan, first)?;
@@ -200,12 +200,12 @@ async fn compute(
     for (at, edit) in plan.edits.iter().enumerate() {
         let name = if plan.edits.len() > 1 { format!("edit {}", at + 1) } else { "edit".to_owned() };
         let line = lines.steps(name, edit.caption.clone(), steps);
-        let work = Work::Edit { source: Arc::clone(source), edit: edit.prepared.clone() };
+        let work = Work::Edit { source: source.clone(), edit: edit.prepared.clone() };
         let handle = engine.submit(work, JobOptions { previews: 0, attention: !edit.heat.is_empty() })?;
         jobs.spawn(async move { (Some(at), follow(handle, line).await) });
         if at == 0 {
-            // After the first edit, whose windows decide what of the source is recorded. This job only shows progress.
-            let handle = engine.submit(Work::Record { source: Arc::clone(source) }, JobOptions::default())?;
+            // After the first edit, which says what of the source is to be recorded; it is there for its line.
+            let handle = engine.submit(Work::Record { source: source.clone() }, JobOptions::default())?;
             let line = source_line.clone();
             jobs.spawn(async move { (None, follow(handle, line).await) });
         }
@@ -251,7 +251,7 @@ fn answer<'a>(
     };
     let body = serde_json::to_value(edit.response(model, plan, outcome));
     let mut body = body.map_err(|error| CliError::io("cannot write JSON")(error.into()))?;
-    body["source"] = json!(SourceBody::from(&*plan.source));
+    body["source"] = json!(SourceBody::from(&**plan.source));
     body["prompt"] = json!(edit.prepared.prompt.text());
     body["data"] = files.map(Written::json).collect();
     Ok(body)

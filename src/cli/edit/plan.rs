@@ -1,7 +1,5 @@
 //! The plan of a command line on a model: the source, and each edit ready to run. Invalid values fail here.
 
-use std::sync::Arc;
-
 use crate::api::delivery::png_metadata;
 use crate::api::fields::FieldName;
 use crate::api::operations::edits::request::EditField;
@@ -16,16 +14,15 @@ use crate::cli::edit::request;
 use crate::cli::edit::scopes::Scope;
 use crate::cli::{CliError, flags};
 use crate::diffusion::ModelInfo;
-use crate::engine::{Outcome, PrepareError, PreparedEdit};
+use crate::engine::{Outcome, PrepareError, PreparedEdit, PreparedSource};
 use crate::media::Text;
 use crate::p2p::{EditParams, Equalize, Field, NamedWord, Presets, WordRef, named_word_of};
-use crate::recordings::Source;
 
 /// All that is to be made.
 #[derive(Debug)]
 pub struct Plan {
     /// The source.
-    pub source: Arc<Source>,
+    pub source: PreparedSource,
     /// Words of the source's prompts that the model does not know.
     pub(crate) warnings: Vec<UnknownWord<SourceField>>,
     /// The words whose heat maps of the source are wanted.
@@ -62,7 +59,6 @@ impl Plan {
         let source = source.map_err(|error| CliError::at(&flags::of_source(error.field), &error.detail))?;
         let output = request::files(&args.output).output();
         let output = output.map_err(|error| CliError::at(&flags::of_files(error.field), &error.detail))?;
-        let source = Arc::new(source);
         let mut edits = Vec::new();
         for (at, scope) in scopes.iter().enumerate() {
             let name = scope.to.as_deref().filter(|_| scopes.len() > 1);
@@ -95,7 +91,7 @@ impl Plan {
 
 impl PlannedEdit {
     fn new(
-        source: &Source,
+        source: &PreparedSource,
         scope: &Scope,
         name: String,
         model: &ModelInfo,

@@ -36,11 +36,6 @@ impl Written {
     }
 }
 
-/// The edited image; an edit that equals its source has the source's image.
-pub fn edited(outcome: &Outcome) -> &Image {
-    outcome.edited_image.as_ref().unwrap_or(&outcome.source_image)
-}
-
 /// Writes the source, and where it attends to words.
 pub fn source(folder: &mut Folder, plan: &Plan, outcome: &Outcome) -> Result<Vec<Written>, CliError> {
     let roles = ["source", "source_attention"];
@@ -54,7 +49,7 @@ pub fn edit(folder: &mut Folder, plan: &Plan, at: usize, outcome: &Outcome) -> R
     let texts = edit.map_or(&[][..], |edit| &edit.texts);
     // An edit without maps of its own equals its source.
     let maps = outcome.edited_maps.as_ref().unwrap_or(&outcome.source_maps);
-    picture(folder, ["edit", "edit_attention"], ("edited", at + 1), (edited(outcome), texts), (heat, maps))
+    picture(folder, ["edit", "edit_attention"], ("edited", at + 1), (outcome.image(), texts), (heat, maps))
 }
 
 fn picture(
@@ -86,7 +81,7 @@ fn overlay(image: &Image, maps: &AttentionMaps, word: &NamedWord) -> Result<Imag
 pub fn grid(file: &NamedFile, plan: &Plan, source: &Image, edits: &[(usize, Outcome)]) -> Result<Written, CliError> {
     let of_edit = |(at, outcome): &'_ (usize, Outcome)| {
         let caption = plan.edits.get(*at).map_or("", |edit| &edit.caption);
-        (caption.to_owned(), edited(outcome).clone())
+        (caption.to_owned(), Image::clone(outcome.image()))
     };
     let edits: Vec<(String, Image)> = edits.iter().map(of_edit).collect();
     let mut pictures = vec![Captioned { image: source, caption: &plan.source.prompt }];

@@ -15,13 +15,14 @@ mod resnet;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-pub use attention::{Attended, Keys, RowTerms, Term, Values, attend, key_value_bytes, tensor_bytes};
-pub use conv::{Conv2d, ConvInput};
-pub use linear::{Geglu, Linear};
-pub use norm::{GroupNorm, LayerNorm};
-pub use resnet::{POINT, ResnetBlock, ResnetOptions, SAME, TimeProjections, TimeShift};
+pub use attention::tensor_bytes;
+pub(crate) use attention::{Keys, RowTerms, Term, Values, attend, key_value_bytes};
+pub(crate) use conv::{Conv2d, ConvInput};
+pub(crate) use linear::{Geglu, Linear};
+pub(crate) use norm::{GroupNorm, LayerNorm};
+pub(crate) use resnet::{POINT, ResnetBlock, ResnetOptions, SAME, TimeProjections, TimeShift};
 
-pub use crate::kernels::activation::Activation;
+pub(crate) use crate::kernels::activation::Activation;
 
 /// Where a model computes, and in what.
 #[derive(Debug, Clone)]

@@ -25,9 +25,10 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 
 use crate::diffusion::error::ModelError;
-pub use crate::diffusion::samplers::guidance::{GuidanceMode, RowPrompt};
-pub use crate::diffusion::samplers::name::{SamplerName, UnknownSampler};
-pub use crate::diffusion::samplers::schedule::NoiseSchedule;
+pub use crate::diffusion::samplers::guidance::GuidanceMode;
+pub(crate) use crate::diffusion::samplers::guidance::RowPrompt;
+pub use crate::diffusion::samplers::name::SamplerName;
+pub(crate) use crate::diffusion::samplers::schedule::NoiseSchedule;
 pub use crate::diffusion::samplers::step_noise::StepNoise;
 
 /// One way through a noise schedule, in a fixed number of steps. Tensors are `[1, channels, h, w]`; steps count from 0,

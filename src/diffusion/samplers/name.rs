@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A sampler that sources can be made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+/// A sampler that sources can be made with. It has no `Default`, so that code which has a source cannot write another
+/// sampler than the source's by mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SamplerName {
     /// DDIM (Song et al., arXiv 2010.02502) without added noise.
-    #[default]
     Ddim,
 }
 

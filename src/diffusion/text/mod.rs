@@ -1,5 +1,5 @@
 //! From prompts to embeddings: tokenizers and text encoders.
 
-pub mod encoder;
+pub(crate) mod encoder;
 pub(crate) mod encoders;
 pub mod tokenizer;

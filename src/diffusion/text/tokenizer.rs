@@ -68,7 +68,7 @@ impl Tokenizer {
         Ok(Self { pipeline, start, end, padding, max_tokens })
     }
 
-    /// Tokens that a prompt may have, its two markers included.
+    /// Maximum number of tokens of a prompt, including its start and end markers.
     pub fn max_tokens(&self) -> usize {
         self.max_tokens
     }

@@ -4,13 +4,14 @@
 //! computed: a sum of terms whose queries, keys and values are the row's own or given. Then what all rows
 //! need is computed together, and nothing that no term reads.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use candle_core::{Result, Tensor};
 
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Keys, Linear, RowTerms, Term, Values, attend};
 use crate::diffusion::weights::Scope;
+use crate::sync::lock;
 
 /// What a layer attends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -145,11 +146,11 @@ pub(crate) struct AskedInTurn<'a, 'b>(pub &'a Mutex<&'b mut dyn AttentionControl
 
 impl AttentionControl for AskedInTurn<'_, '_> {
     fn plan(&mut self, row: &AttentionRow<'_>) -> Result<RowPlan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).plan(row)
+        lock(self.0).plan(row)
     }
 
     fn take(&mut self, row: &AttentionRow<'_>, captured: Captured) -> Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(row, captured)
+        lock(self.0).take(row, captured)
     }
 }
 

@@ -10,14 +10,13 @@ mod timestep;
 mod transformer;
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use candle_core::{Result, Tensor};
 
-pub use attention::{
-    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Captured, KeyValue, NoControl, PlannedTerm, RowPlan,
-};
-pub use config::UNetConfig;
+pub use attention::{AttentionControl, AttentionKind, AttentionSite, NoControl};
+pub(crate) use attention::{AttentionRow, Captured, KeyValue, PlannedTerm, RowPlan};
+pub(crate) use config::UNetConfig;
 
 use crate::diffusion::conditioning::{Conditioning, TextContext};
 use crate::diffusion::error::ModelError;
@@ -29,6 +28,7 @@ use crate::diffusion::unet::transformer::Transformer;
 use crate::diffusion::weights::Weights;
 use crate::diffusion::weights::files::ModelFiles;
 use crate::kernels::pool::{for_each, threads};
+use crate::sync::{into_inner, lock};
 
 const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
 
@@ -183,15 +183,14 @@ impl UNet {
         let in_turn = Mutex::new(control);
         for_each(beside, |row| {
             let output = self.forward_part(&batch, row..row + 1, &mut AskedInTurn(&in_turn));
-            *done[row].lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
+            *lock(&done[row]) = Some(output);
         });
         let mut outputs = Vec::with_capacity(rows);
         for output in done {
-            let output = output.into_inner().unwrap_or_else(PoisonError::into_inner);
-            outputs.push(output.unwrap_or_else(|| candle_core::bail!("a row was not computed"))?);
+            outputs.push(into_inner(output).unwrap_or_else(|| candle_core::bail!("a row was not computed"))?);
         }
         // The others share each operation among all threads.
-        let control = in_turn.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let control = into_inner(in_turn);
         for first in (beside..rows).step_by(CPU_ROWS) {
             outputs.push(self.forward_part(&batch, first..rows.min(first + CPU_ROWS), control)?);
         }

@@ -2,7 +2,7 @@
 //! `TimestepEmbedding`), and what all residual blocks make of them. Each timestep is computed once.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use candle_core::{Result, Tensor};
 
@@ -10,6 +10,7 @@ use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Activation, Compute, Linear};
 use crate::diffusion::unet::config::UNetConfig;
 use crate::diffusion::weights::Scope;
+use crate::sync::lock;
 
 const MAX_PERIOD: f32 = 10_000.0;
 
@@ -55,7 +56,7 @@ impl TimestepEmbedding {
 
     /// One timestep a row -> `[rows, channels of all residual blocks]`.
     pub fn forward(&self, timesteps: &[f64]) -> Result<Tensor> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         let mut rows = Vec::with_capacity(timesteps.len());
         for &timestep in timesteps {
             let row = match known.get(&timestep.to_bits()) {

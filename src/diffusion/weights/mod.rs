@@ -5,7 +5,7 @@
 //! device computes in.
 
 pub mod embedded;
-pub mod files;
+pub(crate) mod files;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -17,6 +17,7 @@ use safetensors::tensor::{Dtype, Metadata};
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::Compute;
 use crate::diffusion::weights::files::ModelFiles;
+use crate::sync::lock;
 
 /// An opened safetensors file.
 #[derive(Debug)]
@@ -122,7 +123,7 @@ impl Store {
                 rest.read_exact(out)
             }
             Self::Disk(file) => {
-                let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut file = lock(file);
                 file.seek(SeekFrom::Start(offset))?;
                 file.read_exact(out)
             }

@@ -12,17 +12,17 @@ use crate::engine::runs::forward::Failure;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EngineError {
     /// The model is still being loaded.
-    #[error("the model is being loaded")]
+    #[error("the model is loading")]
     Loading,
     /// The process is about to end and accepts no more work.
-    #[error("the server is shutting down")]
+    #[error("the service is shutting down")]
     Draining,
     /// The worker has not completed a turn for too long (a step hangs), its thread has ended, or its last self-test
     /// failed.
     #[error("the worker does not respond")]
     Stalled,
     /// The queue has no free slot.
-    #[error("the queue is full, {waiting} jobs wait")]
+    #[error("the queue is full: {waiting} jobs are queued")]
     QueueFull {
         /// Jobs in the queue.
         waiting: usize,
@@ -30,7 +30,7 @@ pub enum EngineError {
         retry_after: Duration,
     },
     /// The source's recording alone is larger than the budget for all recordings.
-    #[error("the recording of this source takes {bytes} bytes, the budget for all recordings is {budget}")]
+    #[error("recording this source needs {bytes} bytes, but the service has a budget of {budget} bytes")]
     SourceTooLarge {
         /// Bytes of the recording.
         bytes: u64,

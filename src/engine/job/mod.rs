@@ -17,6 +17,6 @@ pub use self::group::{JobGroup, Outcomes};
 pub use self::handle::JobHandle;
 pub(crate) use self::handle::{QueueSlot, Ticket};
 pub use self::outcome::{CancelReason, JobEnd, Outcome, RecordingUse, RefuseReason, Timings};
-pub use self::prepared::{PrepareError, PreparedEdit, tokenize};
+pub use self::prepared::{PrepareError, PreparedEdit, PreparedSource, tokenize};
 pub use self::progress::{Preview, Progress, Stage};
 pub use self::request::{JobKind, JobOptions, Work};

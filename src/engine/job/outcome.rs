@@ -106,3 +106,10 @@ pub struct Outcome {
     /// How long it took.
     pub timings: Timings,
 }
+
+impl Outcome {
+    /// The image that the job was asked for: the edit's, or the source's where the job was a recording.
+    pub fn image(&self) -> &Arc<Image> {
+        self.edited_image.as_ref().unwrap_or(&self.source_image)
+    }
+}

@@ -1,11 +1,12 @@
-//! A prepared edit: its prompts are tokenized, its words are found and its plan is made. Invalid prompts and words fail
-//! here, before anything is queued.
+//! Sources and edits that are ready to be queued: prompts are tokenized here and nowhere later, words are found, and the
+//! plan of an edit is settled. Bad prompts and words fail here, before anything is queued.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::diffusion::{ModelError, ModelInfo};
+use crate::diffusion::{ConditioningKey, ModelError, ModelInfo};
 use crate::p2p::{EditError, EditParams, EditPlan, Field, Presets, Prompt};
-use crate::recordings::Source;
+use crate::recordings::{Origin, Source};
 
 /// Why an edit cannot be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,15 @@ pub enum PrepareError {
     /// The method cannot carry out the edit.
     #[error(transparent)]
     Edit(#[from] EditError),
+}
+
+/// A source with the tokens of its prompts, for one model.
+#[derive(Debug, Clone)]
+pub struct PreparedSource {
+    source: Arc<Source>,
+    prompt: Arc<Prompt>,
+    conditional: ConditioningKey,
+    unconditional: ConditioningKey,
 }
 
 /// An edit that is ready to run.
@@ -43,28 +53,85 @@ pub fn tokenize(model: &ModelInfo, text: &str) -> Result<Prompt, ModelError> {
     Ok(Prompt::new(text, tokens.ids, tokens.spans, model.tokenizer.max_tokens()))
 }
 
-impl PreparedEdit {
-    /// Tokenizes both prompts and prepares the edit of `source` towards `prompt`.
+impl PreparedSource {
+    /// Tokenizes the prompts of a source.
     ///
     /// # Errors
-    /// If a prompt cannot be tokenized, and those of [`Self::from_prompts`].
+    /// [`PrepareError::Prompt`] at [`Field::SourcePrompt`] where the prompt or the negative prompt cannot be tokenized.
+    pub fn new(model: &ModelInfo, source: impl Into<Arc<Source>>) -> Result<Self, PrepareError> {
+        let source = source.into();
+        let tokens =
+            |text| tokenize(model, text).map_err(|error| PrepareError::Prompt { field: Field::SourcePrompt, error });
+        let (prompt, negative) = (tokens(&source.prompt)?, tokens(&source.negative_prompt)?);
+        Ok(Self::of(source, prompt, &negative))
+    }
+
+    /// A source of prompts that are tokenized already: `source` with their texts.
+    pub fn from_prompts(prompt: Prompt, negative_prompt: &Prompt, source: Source) -> Self {
+        let (text, negative) = (prompt.text().to_owned(), negative_prompt.text().to_owned());
+        let source = Source { prompt: text, negative_prompt: negative, ..source };
+        Self::of(Arc::new(source), prompt, negative_prompt)
+    }
+
+    fn of(source: Arc<Source>, prompt: Prompt, negative_prompt: &Prompt) -> Self {
+        let [conditional, unconditional] = [&prompt, negative_prompt].map(|prompt| ConditioningKey::new(prompt.ids()));
+        Self { source, prompt: Arc::new(prompt), conditional, unconditional }
+    }
+
+    /// The same prompts and settings with another origin.
+    #[must_use]
+    pub fn with_origin(&self, origin: Origin) -> Self {
+        let source = Source { origin, ..Source::clone(&self.source) };
+        Self { source: Arc::new(source), ..self.clone() }
+    }
+
+    /// The prompt, tokenized.
+    pub fn tokenized_prompt(&self) -> &Arc<Prompt> {
+        &self.prompt
+    }
+
+    /// What the prompt's conditioning and the negative prompt's depend on.
+    pub fn conditioning_keys(&self) -> [&ConditioningKey; 2] {
+        [&self.conditional, &self.unconditional]
+    }
+}
+
+impl Deref for PreparedSource {
+    type Target = Arc<Source>;
+
+    fn deref(&self) -> &Arc<Source> {
+        &self.source
+    }
+}
+
+impl PreparedEdit {
+    /// Tokenizes the target prompt, unless it is the source's, and prepares the edit of `source` towards it.
+    ///
+    /// # Errors
+    /// Where the prompt cannot be tokenized, and those of [`Self::from_prompts`].
     pub fn new(
         model: &ModelInfo,
         presets: &Presets,
-        source: &Source,
+        source: &PreparedSource,
         prompt: &str,
         params: &EditParams,
     ) -> Result<Self, PrepareError> {
-        let tokens = |field, text| match tokenize(model, text) {
-            Ok(prompt) => Ok(Arc::new(prompt)),
-            Err(error) => Err(PrepareError::Prompt { field, error }),
+        let from = Arc::clone(source.tokenized_prompt());
+        let to = if prompt == from.text() {
+            Arc::clone(&from)
+        } else {
+            Arc::new(tokenize(model, prompt).map_err(|error| PrepareError::Prompt { field: Field::Prompt, error })?)
         };
-        let (from, to) = (tokens(Field::SourcePrompt, &source.prompt)?, tokens(Field::Prompt, prompt)?);
         Ok(Self::from_prompts(presets, from, to, params, source.steps)?)
     }
 
-    /// Prepares the edit of a source of so many steps towards `prompt`, with the windows of `presets` where `params`
-    /// has none.
+    /// What the target prompt's conditioning depends on.
+    pub fn conditioning_key(&self) -> ConditioningKey {
+        ConditioningKey::new(self.prompt.ids())
+    }
+
+    /// Prepares the edit of a source of so many steps towards `prompt`, with the windows of `presets` where `params` has
+    /// none.
     ///
     /// # Errors
     /// Where the method cannot carry out the edit.

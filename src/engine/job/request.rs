@@ -1,9 +1,6 @@
 //! What can be asked of the worker: the work of a job, and what it delivers besides.
 
-use std::sync::Arc;
-
-use crate::engine::job::PreparedEdit;
-use crate::recordings::Source;
+use crate::engine::job::{PreparedEdit, PreparedSource};
 use crate::telemetry::labels::label;
 
 label! {
@@ -22,12 +19,12 @@ pub enum Work {
     /// Run and record a source.
     Record {
         /// The source.
-        source: Arc<Source>,
+        source: PreparedSource,
     },
     /// Edit a source, which is recorded first unless it was recorded before.
     Edit {
         /// The source.
-        source: Arc<Source>,
+        source: PreparedSource,
         /// The edit.
         edit: PreparedEdit,
     },
@@ -43,7 +40,7 @@ impl Work {
     }
 
     /// The source that is recorded or edited.
-    pub fn source(&self) -> &Arc<Source> {
+    pub fn source(&self) -> &PreparedSource {
         match self {
             Self::Record { source } | Self::Edit { source, .. } => source,
         }

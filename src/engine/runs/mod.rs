@@ -17,7 +17,7 @@ mod attention_prefetch;
 mod edit;
 pub mod forward;
 pub(crate) mod sampler_state;
-pub mod set;
+pub(crate) mod set;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -34,8 +34,10 @@ use crate::p2p::{EditPlan, blend_level};
 use crate::recordings::{Coverage, GroupSet, RecordingLayout};
 
 pub use crate::engine::runs::edit::EditRun;
-pub use crate::engine::runs::sampler_state::{Sampling, guidance_of};
-pub use crate::engine::runs::source::{ReplayRun, SourceRun};
+pub use crate::engine::runs::sampler_state::Sampling;
+pub(crate) use crate::engine::runs::sampler_state::guidance_of;
+pub(crate) use crate::engine::runs::source::ReplayRun;
+pub use crate::engine::runs::source::SourceRun;
 use crate::telemetry::labels::label;
 
 label! {

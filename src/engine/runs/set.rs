@@ -140,7 +140,7 @@ impl RunSet {
             active.last_tick = self.tick;
             pass.rows += active.run.rows();
             let rows = active.run.rows() as u64;
-            metrics.rows.of(active.run.kind()).inc_by(rows);
+            metrics.rows.with(active.run.kind()).inc_by(rows);
             metrics.recomputed_steps.inc_by(u64::from(active.run.kind() == RowKind::Replay));
         }
         pass.took = step_members(model, &mut members)?;

@@ -43,11 +43,6 @@ impl SourceRun {
         Self { state, trajectory, contexts, log, recorder }
     }
 
-    /// What this run writes.
-    pub fn trajectory(&self) -> &Arc<Trajectory> {
-        &self.trajectory
-    }
-
     pub(crate) fn needs(&self) -> GroupSet {
         self.log.as_ref().map_or(GroupSet::EMPTY, |(_, wanted)| wanted.at(self.state.step))
     }

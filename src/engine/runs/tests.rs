@@ -6,8 +6,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use crate::diffusion::weights::embedded;
-use crate::diffusion::{ConditioningKey, Model, SiteGrouping};
-use crate::engine::job::PreparedEdit;
+use crate::diffusion::{Model, SiteGrouping};
+use crate::engine::job::{PreparedEdit, PreparedSource};
 use crate::engine::runs::forward::denoise;
 use crate::engine::runs::{EditRun, ReplayRun, Run, Sampling, SourceRun, needs_of, recording_layout};
 use crate::p2p::{EditParams, EditPlan, Presets};
@@ -38,7 +38,7 @@ impl Fixture {
         let mut model = Model::load(&embedded::demo(), &Device::Cpu).unwrap();
         Arc::get_mut(&mut model.info).unwrap().architecture.grouping = grouping;
         let new = Source::new("a cat on the beach", Origin::Seed(3), STEPS, (SIDE, SIDE));
-        let source = Source { guidance_scale: 5.0, ..new };
+        let source = PreparedSource::new(&model.info, Source { guidance_scale: 5.0, ..new }).unwrap();
         let params = EditParams::default();
         let edit = PreparedEdit::new(&model.info, &Presets::default(), &source, TARGET, &params).unwrap();
         let metrics = RecordingMetrics::register(&MetricsRegistry::new()).unwrap();
@@ -47,7 +47,7 @@ impl Fixture {
         let reservation = recordings.reserve(Tier::Trajectory, layout.trajectory_bytes(STEPS)).unwrap();
         let noise = model.noise(source.seed(), SIDE, SIDE).unwrap();
         let trajectory = Arc::new(Trajectory::new(Arc::clone(&layout), noise, STEPS, reservation));
-        let mut conditionings = model.condition(&[&*source.prompt, ""].map(ConditioningKey::new)).unwrap();
+        let mut conditionings = model.condition(&source.conditioning_keys().map(Clone::clone)).unwrap();
         let (unconditional, conditional) = (conditionings.pop().unwrap(), conditionings.pop().unwrap());
         let contexts = Arc::new(SourceContexts::new(conditional, unconditional));
         let sampling = Sampling::of(&model.info, &source).unwrap();
@@ -89,7 +89,7 @@ impl Fixture {
     }
 
     fn edit_run(&self, log: &Arc<AttentionLog>) -> Run {
-        let target = self.model.condition(&[ConditioningKey::new(TARGET)]).unwrap().remove(0);
+        let target = self.model.condition(&[self.model.info.conditioning_key(TARGET).unwrap()]).unwrap().remove(0);
         let (trajectory, plan) = (Arc::clone(&self.trajectory), Arc::clone(&self.plan));
         Run::Edit(EditRun::new(&self.model, &self.sampling, trajectory, Arc::clone(log), target, plan, false))
     }

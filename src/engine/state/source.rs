@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::job::{Outcome, Ticket};
+use crate::engine::job::{Outcome, PreparedSource, Ticket};
 use crate::engine::runs::set::RunKey;
 use crate::engine::state::{FinishedEdit, OpenLog, RunningJob, SharedLog, TrajectoryState};
 use crate::media::Image;
-use crate::recordings::{AttentionLog, Pinned, RecordingLayout, SessionId, Source, Trajectory};
+use crate::recordings::{AttentionLog, Pinned, RecordingLayout, SessionId, Trajectory};
 
 /// A source without its jobs.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct SourceState {
     /// Its session.
     pub id: SessionId,
     /// What it is made from.
-    pub source: Arc<Source>,
+    pub source: PreparedSource,
     /// What is recorded at its size.
     pub layout: Arc<RecordingLayout>,
     /// Its latents, step by step, and its image.
@@ -46,7 +46,7 @@ pub(crate) struct Readable<'a> {
     /// Its session.
     pub id: &'a SessionId,
     /// What it is made from.
-    pub source: &'a Arc<Source>,
+    pub source: &'a PreparedSource,
     /// What is recorded at its size.
     pub layout: &'a Arc<RecordingLayout>,
     /// The trajectory, growing or complete.
@@ -59,7 +59,7 @@ impl SourceState {
     /// A source that has no run yet.
     pub fn new(
         id: SessionId,
-        source: Arc<Source>,
+        source: PreparedSource,
         layout: Arc<RecordingLayout>,
         (trajectory, log, pins): (TrajectoryState, SharedLog, Pins),
     ) -> Self {

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::diffusion::unet::{AttentionKind, AttentionSite};
 use crate::diffusion::{ArchitectureProfile, Conditioning, SiteGrouping};
-use crate::engine::job::{JobHandle, JobOptions, PreparedEdit, QueueSlot, RecordingUse, Ticket, Work};
+use crate::engine::job::{JobHandle, JobOptions, PreparedEdit, PreparedSource, QueueSlot, RecordingUse, Ticket, Work};
 use crate::engine::runs::set::RunKey;
 use crate::engine::state::{Begun, EditState, RunningJob, SharedLog, TrajectoryState};
 use crate::media::Image;
@@ -28,8 +28,13 @@ pub fn session() -> SessionId {
     source().session_id("a model")
 }
 
-pub fn source() -> Arc<Source> {
-    Arc::new(Source { guidance_scale: 5.0, ..Source::new("a cat", Origin::Seed(1), STEPS, (8, 8)) })
+pub fn source() -> PreparedSource {
+    let source = Source { guidance_scale: 5.0, ..Source::new("", Origin::Seed(1), STEPS, (8, 8)) };
+    PreparedSource::from_prompts(prompt("a cat", 6), &Prompt::new("", vec![1, 2], vec![0..0, 0..0], 77), source)
+}
+
+fn prompt(text: &str, noun: u32) -> Prompt {
+    Prompt::new(text, vec![1, 5, noun, 2], vec![0..0, 0..1, 2..5, 0..0], 77)
 }
 
 /// A layout without layers.
@@ -85,10 +90,8 @@ pub fn open_log() -> SharedLog {
 }
 
 pub fn prepared_edit() -> PreparedEdit {
-    let prompt =
-        |text: &str, noun: u32| Arc::new(Prompt::new(text, vec![1, 5, noun, 2], vec![0..0, 0..1, 2..5, 0..0], 77));
-    let params = EditParams::default();
-    PreparedEdit::from_prompts(&Presets::default(), prompt("a cat", 6), prompt("a dog", 7), &params, STEPS).unwrap()
+    let (from, to) = (Arc::clone(source().tokenized_prompt()), Arc::new(prompt("a dog", 7)));
+    PreparedEdit::from_prompts(&Presets::default(), from, to, &EditParams::default(), STEPS).unwrap()
 }
 
 pub fn work_of_edit() -> Work {

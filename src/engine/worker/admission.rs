@@ -7,7 +7,7 @@
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use crate::engine::job::{EngineError, JobEnd, RecordingUse, Ticket, Work};
+use crate::engine::job::{EngineError, JobEnd, PreparedSource, RecordingUse, Ticket, Work};
 use crate::engine::runs::{ROWS_PER_REPLAY, guidance_of};
 use crate::engine::state::{
     ActiveSource, EditState, Opened, Pins, RunningJob, SharedLog, SourceState, Stored, TrajectoryState,
@@ -15,7 +15,7 @@ use crate::engine::state::{
 use crate::engine::worker::context::Context;
 use crate::engine::worker::reserve::ReserveError;
 use crate::engine::worker::{QueuedJob, Worker};
-use crate::recordings::{Coverage, Lookup, Place, Recording, SessionId, Source, Tier};
+use crate::recordings::{Coverage, Lookup, Place, Recording, SessionId, Tier};
 
 /// Why a job does not start.
 enum NotStarted {
@@ -45,12 +45,14 @@ impl Worker<'_> {
                 }
                 Err(NotStarted::Failed(ticket, error)) => {
                     tracing::warn!(parent: ticket.trace.job(), %error, "a job could not be started");
-                    self.context.shared.metrics.jobs.of(JobEnd::Failed).inc();
+                    self.context.shared.metrics.jobs.with(JobEnd::Failed).inc();
                     ticket.answer(Err(error));
                     changed = true;
                 }
             }
         }
+        // Now and not after the next step, which may take long: a started job has left the queue's gauge.
+        self.show_running_jobs();
         changed
     }
 
@@ -148,7 +150,6 @@ impl Context<'_> {
         }
         let job = RunningJob::new(ticket, recording_use, edit);
         self.shared.metrics.queue_seconds.observe(job.queued_for().as_secs_f64());
-        self.shared.metrics.running_jobs.inc();
         job
     }
 
@@ -160,7 +161,7 @@ impl Context<'_> {
 
     /// Looks up a source, and reserves the bytes of its trajectory unless that is in memory. The look-up may ask the
     /// store, which answers by an event; nothing else is begun.
-    fn find_source(&self, id: &SessionId, source: &Arc<Source>) -> Result<SourceState, ReserveError> {
+    fn find_source(&self, id: &SessionId, source: &PreparedSource) -> Result<SourceState, ReserveError> {
         let layout = Arc::new(self.layout_of(source));
         let (recording, stored) = match self.recordings().look_up(id) {
             Lookup::Known(recording) if recording.is_trajectory_stored => (Some(recording), Stored::Yes),
@@ -182,7 +183,7 @@ impl Context<'_> {
                 (TrajectoryState::reserved(stored, reservation), SharedLog::default(), Pins::default())
             }
         };
-        Ok(SourceState::new(id.clone(), Arc::clone(source), layout, parts))
+        Ok(SourceState::new(id.clone(), source.clone(), layout, parts))
     }
 
     /// Begins to obtain a source, once all bytes of its first job are reserved: it is looked up, read or run. Returns
@@ -215,7 +216,7 @@ impl Context<'_> {
         };
         match log.moved_to(self.model.device(), reservation) {
             Ok(moved) => {
-                recordings.metrics().promotions.of(Tier::Memory).inc();
+                recordings.metrics().promotions.with(Tier::Memory).inc();
                 let moved = Arc::new(moved);
                 source.pins.log = recordings.attach_attention(&source.id, Place::Device, &moved);
                 open.move_to(Place::Device, moved);

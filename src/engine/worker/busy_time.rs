@@ -42,7 +42,7 @@ impl BusyTime {
     }
 
     fn add(&self, part: WorkerPart, time: Duration) {
-        self.metrics.worker_seconds.of(part).inc_by(time.as_secs_f64());
+        self.metrics.worker_seconds.with(part).inc_by(time.as_secs_f64());
     }
 }
 
@@ -63,10 +63,10 @@ mod tests {
         busy.split(WorkerPart::Encode, Duration::ZERO);
         let all: f64 = <WorkerPart as crate::telemetry::labels::Label>::ALL
             .iter()
-            .map(|part| metrics.worker_seconds.of(*part).get())
+            .map(|part| metrics.worker_seconds.with(*part).get())
             .sum();
         let passed = began.elapsed().as_secs_f64();
         assert!(all <= passed + 1e-9 && all >= took.as_secs_f64(), "{all} of {passed}");
-        assert_eq!(metrics.worker_seconds.of(WorkerPart::Encode).get(), 0.0);
+        assert_eq!(metrics.worker_seconds.with(WorkerPart::Encode).get(), 0.0);
     }
 }

@@ -39,9 +39,9 @@ impl Worker<'_> {
         self.drop_unused_sources();
         let metrics = &self.context.shared.metrics;
         for (ticket, outcome) in answers {
-            metrics.jobs.of(JobEnd::Succeeded).inc();
-            metrics.recordings.of(outcome.recording).inc();
-            metrics.job_seconds.of(ticket.work.kind()).observe(outcome.timings.total.as_secs_f64());
+            metrics.jobs.with(JobEnd::Succeeded).inc();
+            metrics.recordings.with(outcome.recording).inc();
+            metrics.job_seconds.with(ticket.work.kind()).observe(outcome.timings.total.as_secs_f64());
             ticket.trace.succeeded(&outcome);
             if !outcome.timings.denoise.is_zero() {
                 ticket.progress.send_modify(|progress| progress.step = progress.steps);

@@ -84,7 +84,7 @@ impl<'a> Context<'a> {
     pub fn fail(&self, job: RunningJob, error: EngineError) {
         let ticket = job.into_ticket();
         tracing::error!(target: JOB_FAILED, parent: ticket.trace.job(), %error, "a job failed");
-        self.shared.metrics.jobs.of(JobEnd::Failed).inc();
+        self.shared.metrics.jobs.with(JobEnd::Failed).inc();
         ticket.answer(Err(error));
     }
 

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diffusion::{Conditioning, ConditioningKey};
-use crate::engine::job::EngineError;
+use crate::engine::job::{EngineError, PreparedEdit, PreparedSource};
 use crate::engine::runs::forward::Failure;
 use crate::engine::worker::Worker;
 use crate::engine::worker::context::Context;
-use crate::recordings::{Source, SourceContexts};
+use crate::recordings::SourceContexts;
 
 /// Conditionings that were made together.
 #[derive(Debug, Default)]
@@ -22,15 +22,15 @@ impl Worker<'_> {
         for active in self.sources.iter() {
             let source = active.state();
             if source.needs_prompts() {
-                prompts.extend(prompts_of(&source.source));
+                prompts.extend(source.source.conditioning_keys().map(Clone::clone));
             }
             if !source.trajectory.is_wanted() && source.trajectory.begun().is_none() {
                 continue;
             }
             for job in active.jobs() {
-                prompts.extend(job.edit().waiting_edit().map(|edit| ConditioningKey::new(edit.prompt.text())));
+                prompts.extend(job.edit().waiting_edit().map(PreparedEdit::conditioning_key));
                 if job.edit().waits_for_own_log() {
-                    prompts.extend(prompts_of(&source.source));
+                    prompts.extend(source.source.conditioning_keys().map(Clone::clone));
                 }
             }
         }
@@ -66,16 +66,16 @@ impl Context<'_> {
     pub(super) fn conditioning(
         &mut self,
         encoded: &Encoded,
-        key: ConditioningKey,
+        key: &ConditioningKey,
     ) -> Result<Conditioning, EngineError> {
-        if let Some(conditioning) = encoded.0.get(&key).cloned().or_else(|| self.conditionings.get(&key)) {
+        if let Some(conditioning) = encoded.0.get(key).cloned().or_else(|| self.conditionings.get(key)) {
             return Ok(conditioning);
         }
         let conditioning = self.try_for_job(|| {
-            let made = self.model.condition(std::slice::from_ref(&key))?.pop();
+            let made = self.model.condition(std::slice::from_ref(key))?.pop();
             Ok(made.ok_or_else(|| candle_core::Error::Msg("expected one conditioning, got none".to_owned()))?)
         })?;
-        self.conditionings.put(key, &conditioning);
+        self.conditionings.put(key.clone(), &conditioning);
         Ok(conditioning)
     }
 
@@ -83,15 +83,10 @@ impl Context<'_> {
     pub(super) fn source_conditionings(
         &mut self,
         encoded: &Encoded,
-        source: &Source,
+        source: &PreparedSource,
     ) -> Result<Arc<SourceContexts>, EngineError> {
-        let [conditional, unconditional] = prompts_of(source);
+        let [conditional, unconditional] = source.conditioning_keys();
         let conditional = self.conditioning(encoded, conditional)?;
         Ok(Arc::new(SourceContexts::new(conditional, self.conditioning(encoded, unconditional)?)))
     }
-}
-
-/// The keys of a source's prompt and negative prompt.
-fn prompts_of(source: &Source) -> [ConditioningKey; 2] {
-    [ConditioningKey::new(&source.prompt), ConditioningKey::new(&source.negative_prompt)]
 }

@@ -163,8 +163,8 @@ impl Worker<'_> {
             // Read once: the client may disconnect at any moment.
             let is_cancelled = ticket.is_cancelled();
             if is_cancelled {
-                metrics.jobs.of(JobEnd::Cancelled).inc();
-                metrics.jobs_cancelled.of(ticket.cancel_reason()).inc();
+                metrics.jobs.with(JobEnd::Cancelled).inc();
+                metrics.jobs_cancelled.with(ticket.cancel_reason()).inc();
             }
             !is_cancelled
         };
@@ -180,8 +180,8 @@ impl Worker<'_> {
     fn refuse_when_draining(&mut self) {
         let (shared, metrics) = (self.context.shared, &self.context.shared.metrics);
         let refuse = |ticket: Ticket| {
-            metrics.jobs.of(JobEnd::Cancelled).inc();
-            metrics.jobs_cancelled.of(CancelReason::Draining).inc();
+            metrics.jobs.with(JobEnd::Cancelled).inc();
+            metrics.jobs_cancelled.with(CancelReason::Draining).inc();
             ticket.answer(Err(EngineError::Draining));
         };
         if shared.is_draining() {
@@ -208,7 +208,7 @@ impl Worker<'_> {
     fn answer_device_lost(&mut self, incoming: &Receiver<Event>) {
         let metrics = &self.context.shared.metrics;
         let answer = |ticket: Ticket| {
-            metrics.jobs.of(JobEnd::Failed).inc();
+            metrics.jobs.with(JobEnd::Failed).inc();
             ticket.answer(Err(EngineError::DeviceLost));
         };
         self.sources.take_jobs().into_iter().for_each(|job| answer(job.into_ticket()));

@@ -61,13 +61,11 @@ impl Worker<'_> {
 
     /// Publishes the progress of every job to its client, and sets the gauges.
     pub(super) fn publish(&self) {
-        let mut running = 0;
         for (job, key) in self.sources.iter().flat_map(ActiveSource::shown) {
-            running += 1;
             job.publish(key.and_then(|key| self.context.runs.get(key)).map(Run::step));
         }
+        self.show_running_jobs();
         let metrics = &self.context.shared.metrics;
-        metrics.running_jobs.set(running);
         metrics.running_rows.set(i64::try_from(self.context.runs.rows()).unwrap_or(i64::MAX));
         let starts = self.start_times();
         let (first, last) = (starts.first().copied().unwrap_or_default(), starts.last().copied().unwrap_or_default());
@@ -77,6 +75,12 @@ impl Worker<'_> {
             let progress = &queued.ticket.progress;
             progress.send_if_modified(|progress| std::mem::replace(&mut progress.stage, stage) != stage);
         }
+    }
+
+    /// Sets the gauge of running jobs.
+    pub(super) fn show_running_jobs(&self) {
+        let running = i64::try_from(self.sources.jobs().count()).unwrap_or(i64::MAX);
+        self.context.shared.metrics.running_jobs.set(running);
     }
 
     /// When each queued job is likely to start, and last a job that is submitted next.

@@ -150,8 +150,6 @@ impl Context<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::engine::job::Work;
     use crate::engine::state::testing::{
@@ -223,7 +221,7 @@ mod tests {
     fn a_recording_reserves_no_more_than_there_is() {
         let shared = shared(0, 0);
         let (context, mut source) = (context(&shared), reserved());
-        let record = Work::Record { source: Arc::clone(&source.source) };
+        let record = Work::Record { source: source.source.clone() };
         let edit = context.reserve_for(&mut source, &record, true).unwrap();
         assert!(edit.is_source() && source.log.place().is_none(), "without presets it plans nothing that does not fit");
     }

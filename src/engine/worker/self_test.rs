@@ -73,7 +73,7 @@ impl Worker<'_> {
             }
         };
         let shared = self.context.shared;
-        shared.metrics.self_tests.of(end).inc();
+        shared.metrics.self_tests.with(end).inc();
         shared.set_self_test_failed(end == SelfTestEnd::Failed);
         self.self_test.ended(end, Instant::now());
         Ok(())

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
-use crate::diffusion::ConditioningKey;
 use crate::engine::job::{EngineError, PreparedEdit};
 use crate::engine::metrics::WorkerPart;
 use crate::engine::runs::forward::Failure;
@@ -94,7 +93,7 @@ impl Context<'_> {
         };
         let id = source.id.clone();
         let began = job.begin_edit(shared, encode, |edit, attention| {
-            let target = self.conditioning(encoded, ConditioningKey::new(edit.prompt.text()))?;
+            let target = self.conditioning(encoded, &edit.conditioning_key())?;
             let sampling = self.sampling(source.source)?;
             let (log, own_replay, lowest_tier) = match attention {
                 Attention::Shared(open) => {
@@ -144,7 +143,7 @@ impl Context<'_> {
         }
         let recomputed = missing.minus(&read);
         if lowest_tier == Tier::Disk {
-            recordings.metrics().promotions.of(Tier::Disk).inc();
+            recordings.metrics().promotions.with(Tier::Disk).inc();
         }
         if !recomputed.is_empty() {
             self.replay(source, open.log(), &recomputed)?;

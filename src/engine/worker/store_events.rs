@@ -73,7 +73,7 @@ impl Context<'_> {
         let read = content.map(|stored| self.read_trajectory(source, stored));
         match read {
             Some(Ok(())) => {
-                self.recordings().metrics().promotions.of(Tier::Disk).inc();
+                self.recordings().metrics().promotions.with(Tier::Disk).inc();
                 if let Some(trajectory) = source.trajectory.completed() {
                     source.pins.trajectory = self.recordings().attach_trajectory(&source.id, trajectory);
                 }

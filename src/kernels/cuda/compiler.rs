@@ -4,12 +4,14 @@
 //! candle keeps that by name.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use candle_core::cuda::{CudaDevice, WrapErr as _};
 use candle_core::{DType, Result};
 use cudarc::driver::CudaFunction;
 use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
+
+use crate::sync::lock;
 
 /// The kernels.
 const SOURCE: &str = include_str!("attention.cu");
@@ -44,7 +46,7 @@ impl Variant {
     /// The compiled source.
     fn ptx(self) -> Result<Arc<str>> {
         static COMPILED: Mutex<Option<HashMap<Variant, Arc<str>>>> = Mutex::new(None);
-        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut compiled = lock(&COMPILED);
         let compiled = compiled.get_or_insert_default();
         if let Some(ptx) = compiled.get(&self) {
             return Ok(Arc::clone(ptx));

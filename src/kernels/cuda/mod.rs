@@ -4,7 +4,7 @@
 //! - [`attention`]: fused attention, from `attention.cu`; `compiler` makes machine code of it when it is first used
 //! - [`staging`]: copies to the GPU beside what it computes
 
-pub mod attention;
+pub(crate) mod attention;
 mod compiler;
 pub mod device;
 pub mod staging;

@@ -11,12 +11,6 @@ pub struct TokenMatrix {
 }
 
 impl TokenMatrix {
-    /// A matrix of `size * size` numbers in row-major order; `None` where there are more or fewer.
-    #[must_use]
-    pub fn new(size: usize, data: Vec<f32>) -> Option<Self> {
-        (data.len() == size * size).then_some(Self { size, data })
-    }
-
     /// All zeros.
     #[must_use]
     pub fn zeros(size: usize) -> Self {
@@ -115,13 +109,6 @@ mod tests {
         assert_eq!(matrix.column(2).collect::<Vec<_>>(), [0.5, 0.0, 0.0]);
         assert_eq!(matrix.as_slice()[2], 0.5);
         assert_eq!(matrix.rows().count(), 3);
-    }
-
-    #[test]
-    fn a_matrix_has_the_length_of_its_size() {
-        assert!(TokenMatrix::new(2, vec![0.0; 3]).is_none());
-        let identity = TokenMatrix::new(2, vec![1.0, 0.0, 0.0, 1.0]);
-        assert!(identity.is_some_and(|matrix| matrix.is_identity()));
     }
 
     #[test]

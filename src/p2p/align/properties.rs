@@ -5,6 +5,10 @@
 
 use proptest::prelude::*;
 
+use crate::p2p::align::auto::auto;
+use crate::p2p::align::refine::refine;
+use crate::p2p::align::replace::replace;
+use crate::p2p::prompt::Word;
 use crate::p2p::testing::{MAX_TOKENS, any_prompt, equally_many_words, pure_addition, related};
 use crate::p2p::*;
 

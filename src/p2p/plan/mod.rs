@@ -193,12 +193,6 @@ impl EditPlan {
         &self.phases.1
     }
 
-    /// The steps at which self-attention is injected.
-    #[must_use]
-    pub fn self_window(&self) -> Range<usize> {
-        self.self_window.clone()
-    }
-
     /// Whether self-attention is injected at a step.
     #[must_use]
     pub fn injects_self(&self, step: usize) -> bool {

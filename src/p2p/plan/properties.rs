@@ -6,6 +6,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use crate::p2p::align::auto::auto;
+use crate::p2p::align::refine::refine;
+use crate::p2p::blend::plan::BlendPlan;
+use crate::p2p::schedule::gates::GateTable;
 use crate::p2p::testing::{MAX_TOKENS, any_prompt, prompt, related, window};
 use crate::p2p::*;
 

@@ -70,12 +70,6 @@ impl Prompt {
         self.ids.len()
     }
 
-    /// True where there is no token at all, not even BOS.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
     /// Number of token positions of the padded prompt: the size of every matrix over its tokens.
     #[must_use]
     pub fn max_tokens(&self) -> usize {

@@ -14,13 +14,13 @@ pub enum PresetError {
         kinds: Vec<String>,
     },
     /// A group of words is named as a relation is.
-    #[error("reserved name: it is a kind of edit without a vocabulary")]
+    #[error("reserved name: it is the name of a kind of edit")]
     ReservedGroup {
         /// The name.
         group: String,
     },
     /// An entry of a group is empty, or punctuation only.
-    #[error("{entry:?} has no word")]
+    #[error("{entry:?} contains no word")]
     NoWord {
         /// The group.
         group: String,

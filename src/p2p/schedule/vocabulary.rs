@@ -116,7 +116,7 @@ mod tests {
         let empty = error("objects", &["cat", " - "]);
         assert_eq!(
             (empty.key().as_str(), empty.to_string().as_str()),
-            ("vocabulary.objects[1]", "\" - \" has no word")
+            ("vocabulary.objects[1]", "\" - \" contains no word")
         );
     }
 }

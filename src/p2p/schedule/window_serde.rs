@@ -71,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_window_is_reported_with_the_valid_forms() {
-        let bounds = "a window needs 0 <= low <= high <= 1, not ";
+    fn what_is_no_window_is_told_with_what_is() {
+        let bounds = "expected a window [low, high] with 0 <= low <= high <= 1, got ";
         assert_eq!(read(json!(1.5)), Err(format!("{bounds}[0, 1.5]")));
         assert_eq!(read(json!(-1)), Err(format!("{bounds}[0, -1]")));
         assert_eq!(read(json!([0.9, 0.1])), Err(format!("{bounds}[0.9, 0.1]")));

@@ -22,13 +22,13 @@ impl Metered {
 
     fn counted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         result.inspect_err(|error| {
-            error.fault().into_iter().for_each(|fault| self.metrics.files_refused.of(fault).inc());
+            error.fault().into_iter().for_each(|fault| self.metrics.files_refused.with(fault).inc());
         })
     }
 
     fn counted_listing(&self, listing: Result<Listing, StoreError>) -> Result<Listing, StoreError> {
         self.counted(listing).inspect(|listing| {
-            listing.refused.iter().for_each(|fault| self.metrics.files_refused.of(*fault).inc());
+            listing.refused.iter().for_each(|fault| self.metrics.files_refused.with(*fault).inc());
         })
     }
 }

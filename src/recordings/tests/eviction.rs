@@ -63,7 +63,7 @@ fn what_is_evicted_from_the_device_goes_to_memory_and_from_there_away() {
     record_with_attention(&recordings, 3, Place::Device);
     let tiers = [Tier::Trajectory, Tier::Memory, Tier::Device].map(Some);
     assert_eq!([1, 2, 3].map(|seed| tier(&recordings, seed)), tiers);
-    let demotions = |tier| recordings.metrics().demotions.of(tier).get();
+    let demotions = |tier| recordings.metrics().demotions.with(tier).get();
     assert_eq!((demotions(Tier::Device), demotions(Tier::Memory)), (2, 1));
 }
 
@@ -98,6 +98,6 @@ fn attention_that_is_detached_is_gone_and_counted() {
     record_with_attention(&recordings, 1, Place::Memory);
     recordings.detach_attention(&id(1));
     assert_eq!((tier(&recordings, 1), recordings.used(Tier::Memory)), (Some(Tier::Trajectory), 0));
-    assert_eq!(recordings.metrics().demotions.of(Tier::Memory).get(), 1);
+    assert_eq!(recordings.metrics().demotions.with(Tier::Memory).get(), 1);
     record(&recordings, 1);
 }

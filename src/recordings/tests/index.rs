@@ -105,7 +105,8 @@ fn gauges_follow_budgets_and_tiers_when_they_are_shown() {
     recordings.show_counts();
     let metrics = recordings.metrics();
     let gauges = |tier| {
-        [&metrics.sessions, &metrics.recording_bytes, &metrics.recording_budget_bytes].map(|gauge| gauge.of(tier).get())
+        [&metrics.sessions, &metrics.recording_bytes, &metrics.recording_budget_bytes]
+            .map(|gauge| gauge.with(tier).get())
     };
     assert_eq!(gauges(Tier::Trajectory), [1, 200, 300]);
     assert_eq!(gauges(Tier::Memory), [1, 100, 200]);
@@ -113,7 +114,7 @@ fn gauges_follow_budgets_and_tiers_when_they_are_shown() {
     recordings.remove(&id(2));
     recordings.show_counts();
     assert_eq!(gauges(Tier::Memory), [0, 0, 200]);
-    assert_eq!(metrics.recording_peak_bytes.of(Tier::Memory).get(), 100, "the peak stays");
+    assert_eq!(metrics.recording_peak_bytes.with(Tier::Memory).get(), 100, "the peak stays");
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn a_damaged_part_is_counted_and_deleted() {
     store.corrupt(&id(1), Part::Trajectory);
     recordings.read_trajectory(&id(1));
     assert!(matches!(next(&events), StoreEvent::Trajectory { content: None, .. }));
-    assert_eq!(recordings.metrics().files_refused.of(FileFault::Damaged).get(), 1);
+    assert_eq!(recordings.metrics().files_refused.with(FileFault::Damaged).get(), 1);
     assert!(!parts(&recordings, 1).contains(&Part::Trajectory));
     assert_counted(&recordings, &store);
 }
@@ -150,7 +150,7 @@ fn a_store_that_fails_is_worked_around_and_used_again() {
     recordings.flush();
     assert_eq!((parts(&recordings, 1).len(), parts(&recordings, 2).len()), (3, 0), "what is stored is not forgotten");
     assert_eq!(tier(&recordings, 2), Some(Tier::Memory));
-    assert!(recordings.metrics().files_refused.of(FileFault::Unreadable).get() > 1);
+    assert!(recordings.metrics().files_refused.with(FileFault::Unreadable).get() > 1);
     store.fail(false);
     recordings.read_trajectory(&id(1));
     assert!(matches!(next(&events), StoreEvent::Trajectory { content: Some(_), .. }));

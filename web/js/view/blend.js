@@ -1,4 +1,4 @@
-// Local blend: where the picture may change.
+// Local blend: where the image may change.
 //
 // Contract: picking starts from the words that differ. A picked word that is no longer in a prompt stays, marked as
 // lost, until it is removed: nothing that is sent to the service is hidden.

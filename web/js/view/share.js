@@ -39,7 +39,7 @@ async function copy(event, text, shown) {
     byId("live").textContent = "Copied.";
   } catch {
     if (shown) getSelection()?.selectAllChildren(shown);
-    button.textContent = shown ? "Selected, please copy" : "Please copy the URL";
+    button.textContent = shown ? "Selected, copy it" : "Copy it from the address bar";
   }
   setTimeout(() => (button.textContent = label), 2000);
 }

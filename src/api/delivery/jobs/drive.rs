@@ -97,7 +97,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
-            let detail = "the job failed; the server's log says more under this request's id";
+            let detail = "the job failed; the service's log has the cause under this request's id";
             self.jobs.finish(&job, End::Failed(Problem::new(Code::Internal, detail)));
         }
     }

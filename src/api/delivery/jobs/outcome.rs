@@ -28,10 +28,10 @@ impl End {
             Self::Succeeded(answer) => Ok(answer),
             Self::Failed(problem) => Err(problem.clone()),
             Self::Canceled(CancelReason::Deadline) => {
-                Err(Problem::new(Code::DeadlineExceeded, "the job did not finish within Cancel-After"))
+                Err(Problem::new(Code::DeadlineExceeded, "the job took longer than Cancel-After allows"))
             }
             Self::Canceled(CancelReason::Draining) => {
-                Err(Problem::new(Code::Draining, "the job was cancelled because the server is shutting down"))
+                Err(Problem::new(Code::Draining, "the job was cancelled because the service is shutting down"))
             }
             Self::Canceled(CancelReason::Deleted) => {
                 Err(Problem::new(Code::JobCanceled, "the job was cancelled by a DELETE request"))

@@ -12,7 +12,7 @@ use crate::api::wire::{CancelReasonSchema, JobKindSchema, JobStatusSchema};
 pub struct QueueBody {
     /// Jobs before this one.
     pub position: usize,
-    /// When it is likely to start, in milliseconds from now.
+    /// Estimated time until it starts, in milliseconds.
     pub estimated_wait_ms: u64,
 }
 
@@ -46,9 +46,9 @@ pub struct JobResponse<'a> {
     /// Its position in the queue, while it is queued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueBody>,
-    /// Its progress, or that at its end.
+    /// Its progress; of a finished job, the last.
     pub progress: ProgressBody,
-    /// The answer of the plain call, once the job has succeeded. Not in lists.
+    /// The response of the plain call, once the job has succeeded. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) result: Option<&'a AnswerBody>,
     /// The problem, once the job has failed.

@@ -223,7 +223,7 @@ impl Inner {
             return Ok(None);
         };
         if *first != fingerprint {
-            let detail = "the key was used for a request with another body or at another address";
+            let detail = "this key was used for a request with another body or path";
             return Err(Problem::new(Code::IdempotencyKeyReused, detail).at("Idempotency-Key"));
         }
         // A job that is being cancelled cannot be joined.

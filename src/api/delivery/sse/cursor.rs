@@ -84,7 +84,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Preview;
+    use crate::engine::job::Preview;
 
     fn queued(position: usize) -> Progress {
         let stage = Stage::Queued { position, estimated_wait: Duration::from_secs(position as u64) };

@@ -15,7 +15,8 @@ use crate::api::delivery::jobs::{End, JobRecord, Kind, Origin};
 use crate::api::delivery::sse;
 use crate::api::operations::output::Output;
 use crate::api::problem::Dialect;
-use crate::engine::{CancelReason, Preview, Progress, Stage};
+use crate::engine::job::Preview;
+use crate::engine::{CancelReason, Progress, Stage};
 use crate::media::{Image, decode, from_base64};
 
 /// A job, the sender of its progress, and the receiver of its cancellation.

@@ -2,11 +2,13 @@
 //! (standardwebhooks.com).
 //!
 //! - [`AllowedHost`]: permitted hosts; [`WebhookSecret`]: signatures; `retry`: when an attempt is repeated
+//! - `pending`: what a service that shuts down waits for
 //!
 //! A delivery holds the job's id alone and reads the job for each attempt. So memory for receivers that are down is
 //! bounded by the job store.
 
 mod hosts;
+mod pending;
 mod retry;
 mod sign;
 
@@ -18,11 +20,14 @@ use axum::http::{HeaderMap, header};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::api::delivery::jobs::{JobId, JobStore, object};
-pub use crate::api::delivery::webhooks::hosts::{AllowedHost, InvalidHost};
+pub(crate) use crate::api::delivery::webhooks::hosts::AllowedHost;
+use crate::api::delivery::webhooks::pending::{Pending, PendingGuard};
 use crate::api::delivery::webhooks::retry::{Attempt, with_retries};
-pub use crate::api::delivery::webhooks::sign::{InvalidSecret, WebhookSecret};
+pub(crate) use crate::api::delivery::webhooks::sign::InvalidSecret;
+pub use crate::api::delivery::webhooks::sign::WebhookSecret;
 use crate::api::operations::bodies::unix_seconds;
 use crate::api::problem::{Code, Problem};
 use crate::telemetry::labels::label;
@@ -73,13 +78,15 @@ pub struct Webhooks {
     client: Client,
     turns: Semaphore,
     ends: Counters<WebhookEnd>,
+    pending: Arc<Pending>,
 }
 
-/// The webhook of a request, at a permitted host.
-#[derive(Debug, Clone)]
+/// The webhook of a request, at a permitted host. It is pending until it is dropped.
+#[derive(Debug)]
 pub struct Webhook {
     url: Url,
     webhooks: Arc<Webhooks>,
+    _pending: PendingGuard,
     /// The trace of the request.
     trace: Option<TraceContext>,
 }
@@ -101,7 +108,22 @@ impl Webhooks {
         // The client fails to build where this machine has no certificates, so they are loaded only if needed.
         let client = if is_encrypted { client } else { client.tls_certs_only([]) };
         let client = client.build().map_err(io::Error::other)?;
-        Ok(Self { config, client, turns: Semaphore::new(MAX_AT_ONCE), ends })
+        Ok(Self { config, client, turns: Semaphore::new(MAX_AT_ONCE), ends, pending: Arc::default() })
+    }
+
+    /// How many webhooks are pending: wanted by a request, and neither delivered nor given up yet.
+    pub fn pending(&self) -> usize {
+        self.pending.count()
+    }
+
+    /// Waits until no webhook is pending.
+    pub async fn idle(&self) {
+        self.pending.idle().await;
+    }
+
+    /// Gives up every webhook whose next retry would begin after `limit`: the service shuts down then.
+    pub fn stop_at(&self, limit: Instant) {
+        self.pending.stop_at(limit);
     }
 
     /// One attempt.
@@ -156,8 +178,12 @@ impl Webhook {
             return Err(invalid("expected a URL without user and password"));
         }
         let webhooks = webhooks.filter(|webhooks| webhooks.config.hosts.iter().any(|host| host.allows(&url)));
-        webhooks.map(Arc::clone).map(|webhooks| Self { url, webhooks, trace: None }).ok_or_else(|| {
-            let detail = "the host is not among those that the server's configuration permits, or the URL is not https";
+        let webhook = |webhooks: &Arc<Webhooks>| {
+            let (webhooks, pending) = (Arc::clone(webhooks), webhooks.pending.add());
+            Self { url, webhooks, _pending: pending, trace: None }
+        };
+        webhooks.map(webhook).ok_or_else(|| {
+            let detail = "the service's configuration does not list this host, or lists it with another scheme or port";
             Problem::new(Code::WebhookNotAllowed, detail).at(FIELD)
         })
     }
@@ -171,7 +197,8 @@ impl Webhook {
     /// Sends a job that has ended, with retries.
     pub async fn deliver(&self, id: &JobId, jobs: &Weak<JobStore>) {
         let Self { url, webhooks, .. } = self;
-        let delivered = with_retries(webhooks.config.first_wait, |_| webhooks.send(self, id, jobs)).await;
+        let delivered =
+            with_retries(webhooks.config.first_wait, webhooks.pending.limit(), |_| webhooks.send(self, id, jobs)).await;
         let end = match delivered {
             Ok(()) => {
                 tracing::info!(job = %id, host = url.host_str(), "a webhook was delivered");
@@ -182,6 +209,6 @@ impl Webhook {
                 WebhookEnd::GivenUp
             }
         };
-        webhooks.ends.of(end).inc();
+        webhooks.ends.with(end).inc();
     }
 }

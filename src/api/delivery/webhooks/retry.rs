@@ -3,6 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
 /// The most attempts.
 pub const ATTEMPTS: u32 = 5;
 /// Each wait is this many times the one before: with 5 s at first, five attempts take some seven minutes.
@@ -27,6 +30,7 @@ pub enum Attempt {
 /// Why the last attempt failed.
 pub async fn with_retries<F: Future<Output = Attempt>>(
     first_wait: Duration,
+    mut limit: watch::Receiver<Option<Instant>>,
     mut attempt: impl FnMut(u32) -> F,
 ) -> Result<(), String> {
     let mut wait = first_wait;
@@ -40,17 +44,29 @@ pub async fn with_retries<F: Future<Output = Attempt>>(
             return Err(reason);
         }
         tracing::debug!(number, reason, "a webhook was not accepted and is retried");
-        tokio::time::sleep(wait.mul_f64(1.0 + rand::random_range(-JITTER..=JITTER))).await;
+        let next = Instant::now() + wait.mul_f64(1.0 + rand::random_range(-JITTER..=JITTER));
+        if !sleep_within(next, &mut limit).await {
+            return Err(format!("{reason}; the service shuts down before the next attempt"));
+        }
         wait *= FACTOR;
     }
     Ok(())
+}
+
+/// Sleeps until `at`; false as soon as the limit is earlier.
+async fn sleep_within(at: Instant, limit: &mut watch::Receiver<Option<Instant>>) -> bool {
+    tokio::select! {
+        biased;
+        // Without a sender there will be no limit.
+        Ok(_) = limit.wait_for(|limit| limit.is_some_and(|limit| limit < at)) => false,
+        () = sleep_until(at) => true,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::cell::RefCell;
-    use tokio::time::Instant;
 
     async fn run(outcomes: impl Fn(u32) -> Attempt) -> (Result<(), String>, Vec<Duration>) {
         let (started, times) = (Instant::now(), RefCell::new(Vec::new()));
@@ -58,7 +74,7 @@ mod tests {
             times.borrow_mut().push(started.elapsed());
             std::future::ready(outcomes(number))
         };
-        let result = with_retries(Duration::from_secs(5), attempt).await;
+        let result = with_retries(Duration::from_secs(5), watch::channel(None).1, attempt).await;
         (result, times.into_inner())
     }
 
@@ -81,6 +97,27 @@ mod tests {
         let third = |number| if number == 3 { Attempt::Delivered } else { Attempt::Failed(String::new()) };
         let (result, times) = run(third).await;
         assert_eq!((result, times.len()), (Ok(()), 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_retry_after_the_limit_is_given_up_as_soon_as_the_limit_is_set() {
+        let started = Instant::now();
+        let (limit, limited) = watch::channel(None);
+        let attempts = RefCell::new(Vec::new());
+        let delivery = with_retries(Duration::from_secs(5), limited, |_| {
+            attempts.borrow_mut().push(started.elapsed());
+            std::future::ready(Attempt::Failed("status 500".to_owned()))
+        });
+        // The second attempt begins after 3.75 to 6.25 s, the third 15 to 25 s later.
+        let shutdown = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            limit.send_replace(Some(started + Duration::from_secs(8)));
+        };
+        let (result, ()) = tokio::join!(delivery, shutdown);
+        assert_eq!(result.unwrap_err(), "status 500; the service shuts down before the next attempt");
+        let attempts = attempts.into_inner();
+        assert_eq!(attempts.len(), 2, "the attempt within the limit is made");
+        assert_eq!(started.elapsed(), attempts[1], "nothing is waited for");
     }
 
     #[tokio::test(start_paused = true)]

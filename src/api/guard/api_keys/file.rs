@@ -103,12 +103,12 @@ impl KeyFile {
                 None => {}
                 Some(Ok(ring)) => {
                     keys.set(count(&ring));
-                    reloads.of(KeysReload::Taken).inc();
+                    reloads.with(KeysReload::Taken).inc();
                     tracing::info!(%file, keys = ring.len(), "the API keys have changed");
                 }
                 Some(Err(error)) => {
-                    reloads.of(KeysReload::Refused).inc();
-                    tracing::error!(%file, %error, "the file of API keys is invalid; the keys from before stay in force");
+                    reloads.with(KeysReload::Refused).inc();
+                    tracing::error!(%file, %error, "the API key file is invalid; the previous keys stay valid");
                 }
             }
         }

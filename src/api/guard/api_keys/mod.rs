@@ -1,4 +1,4 @@
 //! API keys: the file that lists them, and the keys in force.
 
 pub mod file;
-pub mod ring;
+pub(crate) mod ring;

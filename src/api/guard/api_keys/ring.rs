@@ -91,7 +91,7 @@ impl FromStr for KeyRing {
                 continue;
             };
             if let Some(before) = keys.iter().find(|before| before.hash == key.hash) {
-                return Err(invalid(format!("the key of line {} again", before.line)));
+                return Err(invalid(format!("the same key as in line {}", before.line)));
             }
             keys.push(key);
         }
@@ -172,7 +172,7 @@ mod tests {
     fn a_name_may_have_several_keys_and_a_key_one_line() {
         let ring: KeyRing = "alice old-key-of-alice\nalice new-key-of-alice".parse().unwrap();
         assert_eq!(ring.find(b"old-key-of-alice"), ring.find(b"new-key-of-alice"));
-        assert_eq!(error("alice one-key-for-both\n\nbob one-key-for-both"), "line 3: the key of line 1 again");
+        assert_eq!(error("alice one-key-for-both\n\nbob one-key-for-both"), "line 3: the same key as in line 1");
     }
 
     #[test]

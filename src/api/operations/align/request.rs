@@ -12,7 +12,7 @@ fields! {
     struct AlignRequest as "AlignFields", enum AlignField {
         /// The source's prompt.
         SourcePrompt = source_prompt: PromptText;
-        /// The target prompt. Also `target_prompt`.
+        /// The target prompt. Alias: `target_prompt`.
         Prompt = prompt | "target_prompt": PromptText;
         /// As in an edit.
         EditType = edit_type: EditType = EditType::Auto;
@@ -42,9 +42,9 @@ impl AlignBody {
         let older = prompts().renamed(AlignField::Prompt.name(), ALIAS);
         let ways = [
             ("AlignPrompts", "Two prompts.", prompts()),
-            ("AlignTargetPrompt", "The same with the target prompt by its name in other services.", older),
+            ("AlignTargetPrompt", "The same, with the target prompt as `target_prompt`.", older),
         ];
-        into.add_ways("AlignRequest", "Two prompts, in one of two ways.", &ways);
+        into.add_ways("AlignRequest", "Two prompts, in one of two forms.", &ways);
         AlignRequest::group_components(into);
     }
 }

@@ -11,20 +11,20 @@ use crate::api::wire::EditTypeSchema;
 pub struct AlignResponse {
     /// `alignment`.
     pub object: &'static str,
-    /// What the edit type came down to.
+    /// The edit type that applies. For `auto`: the published type that it equals for these prompts, else `auto`.
     #[schema(value_type = EditTypeSchema)]
     pub edit_type: &'static str,
     /// The source's tokens.
     pub source_tokens: Vec<TokenBody>,
     /// The target's tokens.
     pub target_tokens: Vec<TokenBody>,
-    /// Tokens that a prompt may have.
+    /// Maximum number of tokens of a prompt.
     pub max_tokens: usize,
     /// The words of both prompts, in the target's order.
     pub alignment: Vec<AlignedWordsBody>,
-    /// When attention is the source's in an edit of this type that asks for no windows.
+    /// The windows of an edit of this type that sets none.
     pub windows: WindowsBody,
-    /// Warnings about the request; may be empty.
+    /// Warnings about the request; empty if there are none.
     pub warnings: Vec<WarningBody>,
 }
 
@@ -37,6 +37,6 @@ pub struct TokenBody {
     pub id: u32,
     /// Its entry in the vocabulary.
     pub token: String,
-    /// The part of the prompt that it covers.
+    /// The part of the prompt that it encodes.
     pub text: String,
 }

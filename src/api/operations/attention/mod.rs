@@ -19,7 +19,7 @@ use crate::api::operations::attention::request::AttentionQuery;
 use crate::api::operations::attention::response::{AttentionAnswer, AttentionList, AttentionResponse, WordAttention};
 use crate::api::operations::output::Output;
 use crate::api::operations::sessions::find_source;
-use crate::api::problem::{Code, Problem, prompt_problem};
+use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::blocking::blocking;
 use crate::api::transport::content_negotiation;
@@ -27,7 +27,7 @@ use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::IdPath;
 use crate::api::transport::query::QueryObject;
 use crate::api::wire::ImageFileSchema;
-use crate::engine::{JobOptions, Outcome, PreparedEdit, Work, tokenize};
+use crate::engine::{JobOptions, Outcome, PreparedEdit, PreparedSource, Work};
 use crate::media;
 use crate::media::Image;
 use crate::p2p::{HeatMap, NamedWord, all_words, heat_map, named_word, sum_steps};
@@ -35,13 +35,13 @@ use crate::recordings::{AttentionMaps, SessionId};
 
 /// Shows where a session's image attends to a word of its prompt.
 ///
-/// As a heat map over the image, or as numbers where JSON is accepted; then also of all words at once. The source is
-/// run again if too little is left of the session.
+/// As a heat map over the image, or as numbers with `Accept: application/json`; then also for all words at once. The
+/// source is run again if its attention maps were evicted.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}/attention", operation_id = "get_session_attention", tag = "sessions",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7"), AttentionQuery),
     responses(
-        (status = 200, description = "The heat map over the image, as PNG or what is accepted; as numbers where JSON is", content(
+        (status = 200, description = "The heat map over the image, as PNG or the accepted type; with `Accept: application/json` numbers", content(
             (AttentionAnswer = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
     )
@@ -56,12 +56,12 @@ pub async fn show(
     let representation = content_negotiation::representation_or(&headers, Representation::Image(None))?;
     let query = AttentionQuery::of_query(&query)?;
     let (engine, source) = find_source(&state, &id)?;
-    let model = engine.model()?;
-    let prompt = tokenize(model, &source.prompt).map_err(|error| prompt_problem(&error, "prompt"))?;
+    let source = PreparedSource::new(engine.model()?, source)?;
+    let prompt = Arc::clone(source.tokenized_prompt());
     let word = query.word.as_deref().map(|word| named_word(&prompt, word)).transpose()?;
     let step = query.step_of(source.steps)?;
     if word.is_none() && representation != Representation::Json {
-        let detail = "a heat map shows one word: name it, or accept application/json for the numbers of all words";
+        let detail = "a heat map shows one word: set `word`, or accept application/json for the numbers of all words";
         return Err(Problem::new(Code::MissingField, detail).at("word"));
     }
     let steps = source.steps;
@@ -111,7 +111,7 @@ pub(crate) async fn of_edit(edit: &PreparedEdit, outcome: &Outcome) -> Result<Ve
 }
 
 /// The detail of `no_attention_maps`.
-pub const NO_MAPS: &str = "the model has no cross-attention whose maps are kept";
+pub const NO_MAPS: &str = "the model has no cross-attention layers that heat maps are made from";
 
 /// The maps of one step, or of all summed, `[positions, tokens]`.
 fn maps_of(maps: &AttentionMaps, step: Option<usize>) -> Result<Vec<f32>, Problem> {

@@ -11,9 +11,9 @@ use crate::api::problem::{Code, Problem};
 fields! {
     /// The parameters of `GET /v1/sessions/{id}/attention`.
     struct AttentionQuery as "AttentionQuery", enum AttentionField, Default {
-        /// A word of the source's prompt, a phrase, or a 0-based word index. Absent: all words, as JSON.
+        /// A word of the source's prompt, a phrase, or a 0-based word index. If absent: all words, as JSON.
         Word = word: Option<String> => {"minLength": 1, "example": "cat"};
-        /// One step, from 0. Absent: all steps summed.
+        /// A step, counted from 0. If absent: the sum over all steps.
         Step = step: Option<Step> => {"example": 0};
     }
 }

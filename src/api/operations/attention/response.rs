@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 pub struct WordAttention {
     /// The word.
     pub word: String,
-    /// Its 0-based index; absent if it was asked for by a text, which may match several words.
+    /// Its 0-based index; absent if the request gave a text, which may match several words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<usize>,
     /// Positions of its tokens, counted from the start marker at 0.
@@ -19,7 +19,7 @@ pub struct WordAttention {
     pub width: usize,
     /// The attention of a value of 1: the mean over layers, heads and the word's tokens, summed over the steps.
     pub max: f32,
-    /// Attention by row and column of the image, 0 to 1, as a part of `max`.
+    /// Attention by row and column of the image, 0 to 1, as a fraction of `max`.
     pub values: Vec<Vec<f32>>,
 }
 
@@ -30,7 +30,7 @@ pub struct AttentionResponse {
     pub object: &'static str,
     /// The session.
     pub session: String,
-    /// The step, from 0; null where all are summed.
+    /// The step, counted from 0; null for the sum over all steps.
     pub step: Option<usize>,
     /// Steps of the source.
     pub steps: usize,
@@ -48,12 +48,12 @@ pub struct AttentionList {
     pub data: Vec<AttentionResponse>,
 }
 
-/// The attention to one word where one was asked for, otherwise to all.
+/// The attention to one word if the request names one, else to all words.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum AttentionAnswer {
-    /// One word's.
+    /// To one word.
     One(AttentionResponse),
-    /// All words'.
+    /// To all words.
     All(AttentionList),
 }

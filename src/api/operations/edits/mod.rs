@@ -25,12 +25,12 @@ use crate::api::state::AppState;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::IdPath;
 use crate::api::wire::{ImageFileSchema, StreamEventSchema, WaitHeaders};
-use crate::engine::{Engine, PreparedEdit};
-use crate::recordings::{SessionId, Source};
+use crate::engine::{Engine, PreparedEdit, PreparedSource};
+use crate::recordings::SessionId;
 
 /// Edits a source by its prompt, in one call.
 ///
-/// The source is run and recorded unless it is already; the same source is found again by its content.
+/// The source is run and recorded, unless there is a recording of it. Recordings are found by the source's content.
 #[utoipa::path(
     post, path = "/v1/edits", operation_id = "create_edit", tag = "edits",
     params(WaitHeaders),
@@ -38,11 +38,11 @@ use crate::recordings::{SessionId, Source};
         "source": {"prompt": "a cat on the beach", "seed": 3}, "prompt": "a dog on the beach"
     })),
     responses(
-        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
+        (status = 200, description = "The edit as JSON; with `Accept: image/…` the bare image, with the rest in `x-reprompt-*` headers; with `stream` events", content(
             (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
             (StreamEventSchema = "text/event-stream")
         )),
-        (status = 202, description = "A job; `Location` has its address", body = JobResponse),
+        (status = 202, description = "An asynchronous job; `Location` is its path", body = JobResponse),
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
@@ -53,7 +53,7 @@ pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Re
         let source = source.resolve(engine.model()?).map_err(|error| SourcePlace::Nested.problem(error))?;
         let vocabulary = engine.presets()?.vocabulary();
         let warnings = warnings::source_bodies(vocabulary, &source, SourcePlace::Nested);
-        prepare(engine, Arc::new(source), warnings, edit, &files, representation)
+        prepare(engine, source, warnings, edit, &files, representation)
     })
     .await
 }
@@ -64,11 +64,11 @@ pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Re
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7"), WaitHeaders),
     request_body(content = SessionEditRequest, example = json!({"prompt": "a dog on the beach"})),
     responses(
-        (status = 200, description = "The edited image; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
+        (status = 200, description = "The edit as JSON; with `Accept: image/…` the bare image, with the rest in `x-reprompt-*` headers; with `stream` events", content(
             (EditResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
             (StreamEventSchema = "text/event-stream")
         )),
-        (status = 202, description = "A job; `Location` has its address", body = JobResponse),
+        (status = 202, description = "An asynchronous job; `Location` is its path", body = JobResponse),
     )
 )]
 pub async fn create_in_session(
@@ -80,7 +80,8 @@ pub async fn create_in_session(
     respond(state, call, move |body, representation| {
         let (engine, source) = find_source(&shared, &id)?;
         let SessionEditRequest { edit, files } = SessionEditRequest::read(&body)?;
-        // The answer to the request of the session had the warnings about its source.
+        let source = PreparedSource::new(engine.model()?, source)?;
+        // The answer to the session's own request had the warnings of its source.
         prepare(engine, source, Vec::new(), edit, &files, representation)
     })
     .await
@@ -89,7 +90,7 @@ pub async fn create_in_session(
 /// Prepares the edit of a source; `warnings` are those about the source.
 fn prepare(
     engine: &Arc<Engine>,
-    source: Arc<Source>,
+    source: PreparedSource,
     mut warnings: Vec<WarningBody>,
     edit: EditFields,
     files: &FileFields,
@@ -99,12 +100,11 @@ fn prepare(
     let (params, output) = (edit.params()?, files.output()?);
     let output = match representation {
         Representation::Image(_) if edit.include_source => {
-            let detail =
-                "a bare image is accepted, which holds the edit alone; the source's is at the session's /image";
+            let detail = "`include_source` needs application/json in the accept header; a bare image is the edit alone";
             return Err(Problem::new(Code::InvalidValue, detail).at("include_source"));
         }
         Representation::Image(_) if edit.attention => {
-            let detail = "a bare image is accepted, which holds no numbers; accept application/json for attention";
+            let detail = "`attention` needs application/json in the accept header; a bare image has no numbers";
             return Err(Problem::new(Code::InvalidValue, detail).at("attention"));
         }
         Representation::Image(format) => output.in_format(format),

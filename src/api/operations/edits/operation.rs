@@ -17,16 +17,15 @@ use crate::api::operations::operation::{Operation, Works};
 use crate::api::operations::output::Output;
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Engine, Outcome, Outcomes, PreparedEdit, Work};
+use crate::engine::{Engine, Outcome, Outcomes, PreparedEdit, PreparedSource, Work};
 use crate::p2p::EditParams;
-use crate::recordings::Source;
 
 /// An edit of a source.
 #[derive(Debug)]
 pub(super) struct EditOperation {
     engine: Arc<Engine>,
     model: Arc<ModelInfo>,
-    source: Arc<Source>,
+    source: PreparedSource,
     edit: PreparedEdit,
     fields: EditFields,
     params: EditParams,
@@ -39,7 +38,7 @@ impl EditOperation {
     pub(super) fn new(
         engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,
-        source: Arc<Source>,
+        source: PreparedSource,
         edit: PreparedEdit,
         (fields, params): (EditFields, EditParams),
         warnings: Vec<WarningBody>,
@@ -73,7 +72,7 @@ impl Operation for EditOperation {
     }
 
     fn works(&self) -> Works {
-        let work = Work::Edit { source: Arc::clone(&self.source), edit: self.edit.clone() };
+        let work = Work::Edit { source: self.source.clone(), edit: self.edit.clone() };
         Works { attention: self.fields.attention, ..Works::one(work) }
     }
 
@@ -95,10 +94,8 @@ impl Operation for EditOperation {
             let image = EncodedImage::encode(Arc::clone(&outcome.source_image), *output, texts).await?;
             body.data.push(ImageData::new("source", image));
         }
-        // An edit without an image of its own equals its source.
-        let edited = outcome.edited_image.as_ref().unwrap_or(&outcome.source_image);
         let texts = png_metadata::of_edit(model, source, edit, params);
-        let image = EncodedImage::encode(Arc::clone(edited), *output, texts.clone()).await?;
+        let image = EncodedImage::encode(Arc::clone(outcome.image()), *output, texts.clone()).await?;
         body.data.push(ImageData::new("edit", image.clone()));
         let body = AnswerBody::Edit(Box::new(body));
         Ok(Answer { status: StatusCode::OK, location: None, body, image, output: *output, texts, headers })

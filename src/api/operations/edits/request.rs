@@ -14,46 +14,46 @@ use crate::api::operations::values::prompt::PromptText;
 use crate::api::operations::waiting::WaitFields;
 use crate::api::problem::{Code, Problem};
 use crate::diffusion::ModelInfo;
+use crate::engine::PreparedSource;
 use crate::p2p::{BlendWords, CrossReplaceSteps, EditParams, EditType, Equalize, LocalBlendParams, Window, WordRef};
-use crate::recordings::Source;
 
 fields! {
-    /// A factor on the attention that a word gets.
+    /// The strength of a word: a factor on the attention to it.
     struct EqualizerEntry as "EqualizerEntry", enum EqualizerField {
         /// A word of the target prompt, a phrase, or a 0-based word index.
         Word = word: WordRef;
-        /// Above 1 more of it, below 1 less, negative against it.
+        /// Above 1 strengthens the word, below 1 weakens it, a negative value suppresses it.
         Strength = strength: f64 => {"example": 2.0};
     }
 }
 
 fields! {
-    /// A target prompt, and how attention is controlled.
+    /// A target prompt, and the controls of attention.
     struct EditFields as "EditOptions", enum EditField, Default {
-        /// The target prompt. May be left out for `reweight`, which keeps the source's. Also `target_prompt`.
+        /// The target prompt. Optional for `reweight`, which keeps the source's. Alias: `target_prompt`.
         Prompt = prompt | "target_prompt": Option<PromptText>;
-        /// `auto` (by default), `replace`, `refine` or `reweight`.
+        /// How words are aligned: `auto` (default), `replace`, `refine` or `reweight`.
         EditType = edit_type: EditType = EditType::Auto;
-        /// When cross-attention is the source's: a fraction of the steps, a window `[0.0, 0.8]`, or windows per word
-        /// `{"default_": 0.8, "tiger": [0.0, 0.2]}`. 0 turns it off. Absent: with `auto`, the model's presets for this
-        /// kind of edit, where it has any (see `/v1/models`); otherwise 0.8.
+        /// When cross-attention is the source's: a fraction of the steps, a window `[0.0, 0.8]`, or windows by word
+        /// `{"default_": 0.8, "tiger": [0.0, 0.2]}`. 0 turns it off. If absent: with `auto`, the model's presets for
+        /// this kind of edit, if it has any (see `/v1/models`); else 0.8.
         CrossReplaceSteps = cross_replace_steps: Option<CrossReplaceSteps>;
-        /// When self-attention is the source's: a fraction of the steps or a window. 0 turns it off. Absent: as with
-        /// `cross_replace_steps`; otherwise 0.4.
+        /// When self-attention is the source's: a fraction of the steps or a window. 0 turns it off. If absent: with
+        /// `auto`, the model's presets, as for `cross_replace_steps`; else 0.4.
         SelfReplaceSteps = self_replace_steps: Option<Window>;
-        /// Factors on the attention to words of the target prompt.
+        /// Strengths of words of the target prompt. Each acts only inside the word's cross-attention window.
         Equalizer = equalizer: Option<Vec<EqualizerEntry>>;
-        /// Words, in place of `equalizer`.
+        /// Words, as an alternative to `equalizer`.
         EqualizerWords = equalizer_words: Option<Vec<WordRef>>;
         /// One strength for each of `equalizer_words`.
         EqualizerStrengths = equalizer_strengths: Option<Vec<f64>>;
-        /// Keeps the source outside the words' parts of the image: an object, or `true` for the words that differ.
+        /// Keeps the source outside the regions of words: an object, or `true` for the words that differ.
         LocalBlend = local_blend: Option<LocalBlend>;
-        /// `[source words, target words]`, each a word or a list of words, in place of `local_blend`.
+        /// `[source words, target words]`, each a word or a list of words, as an alternative to `local_blend`.
         LocalBlendWords = local_blend_words: Option<BlendPair>;
-        /// Whether the answer has the source's image too.
+        /// Whether the response also has the source's image.
         IncludeSource = include_source: bool = false;
-        /// Whether the answer has the edit's attention to each word of its prompt.
+        /// Whether the response has the edit's attention to each word of its prompt, as numbers.
         Attention = attention: bool = false;
     }
 }
@@ -177,7 +177,7 @@ impl SessionEditRequest {
 
     fn components(into: &mut Components) {
         into.add("EditBody", || {
-            Self::shape().json("A target prompt, how attention is controlled, and how the answer is wanted.")
+            Self::shape().json("A target prompt, the controls of attention, and the form of the response.")
         });
         EditFields::group_components(into);
         ResponseFields::group_components(into);
@@ -200,8 +200,8 @@ impl EditRequest {
     /// The source on a model, the target prompt and the parameters of the edit.
     ///
     /// # Errors
-    /// The problem of the first field whose value the model or the method does not support.
-    pub fn resolve(self, model: &ModelInfo) -> Result<(Source, String, EditParams), Problem> {
+    /// The problem of the first field that the model or the method cannot have.
+    pub fn resolve(self, model: &ModelInfo) -> Result<(PreparedSource, String, EditParams), Problem> {
         let params = self.edit.params()?;
         let source = self.source.resolve(model).map_err(|error| SourcePlace::Nested.problem(error))?;
         let prompt = self.edit.prompt.map_or_else(|| source.prompt.clone(), |prompt| prompt.as_str().to_owned());
@@ -214,11 +214,11 @@ impl EditRequest {
             ("EditOfSource", "A source, and an edit of it.", nested_source().join(edit())),
             (
                 "EditOfPrompts",
-                "The same with the source's fields beside those of the edit.",
+                "The same, with the source's fields beside those of the edit.",
                 flat_source().join(edit()),
             ),
         ];
-        into.add_ways("EditRequest", "A source and an edit of it, in one of two ways.", &ways);
+        into.add_ways("EditRequest", "A source and an edit of it, in one of two forms.", &ways);
         SourceFields::components(into);
         SessionEditRequest::components(into);
     }

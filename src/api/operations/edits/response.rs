@@ -15,7 +15,7 @@ use crate::api::wire::{EditTypeSchema, OutputFormatSchema};
 use crate::engine::{Outcome, PreparedEdit};
 use crate::recordings::Source;
 
-/// An edited image and what was done.
+/// An edited image, and how it was made.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EditResponse {
     /// `edit_` and 32 hexadecimal digits.
@@ -35,18 +35,18 @@ pub struct EditResponse {
     /// The images' format.
     #[schema(value_type = OutputFormatSchema)]
     pub output_format: &'static str,
-    /// The edit type; what `auto` came down to, and `auto` itself where words were aligned one by one.
+    /// The edit type that was applied. For `auto`: the published type that it equals for these prompts, else `auto`.
     #[schema(value_type = EditTypeSchema)]
     pub edit_type: &'static str,
     /// The words of both prompts, in the target's order.
     pub alignment: Vec<AlignedWordsBody>,
-    /// When attention is the source's.
+    /// The windows that were applied.
     pub windows: WindowsBody,
-    /// Warnings about the request; may be empty.
+    /// Warnings about the request; empty if there are none.
     pub warnings: Vec<WarningBody>,
-    /// The source's image, if it was asked for, then the edit's.
+    /// The source's image, if `include_source` is true, then the edit's.
     pub data: Vec<ImageData>,
-    /// Where the edit attends to each word of its prompt, summed over all steps; if `attention` asked for it.
+    /// The edit's attention to each word of its prompt, summed over the steps; only with `attention` in the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention: Option<Vec<WordAttention>>,
     /// How long it took.

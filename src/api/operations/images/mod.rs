@@ -23,9 +23,9 @@ use crate::api::problem::{Code, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::wire::{ImageFileSchema, ImageStreamEventSchema, WaitHeaders};
-use crate::recordings::{Origin, Source};
+use crate::recordings::Origin;
 
-/// Generates images of a prompt.
+/// Generates images from a prompt.
 ///
 /// As in the OpenAI Images API: its clients work with `base_url` set to this service's `/v1`.
 #[utoipa::path(
@@ -33,11 +33,11 @@ use crate::recordings::{Origin, Source};
     params(WaitHeaders),
     request_body(content = ImagesRequest, example = json!({"prompt": "a cat on the beach", "size": "128x128", "seed": 3})),
     responses(
-        (status = 200, description = "The images; bare, with the rest in `x-reprompt-*` headers, where an image is accepted; events where a stream is asked for", content(
+        (status = 200, description = "The images as JSON; with `Accept: image/…` the bare image, with the rest in `x-reprompt-*` headers; with `stream` events", content(
             (ImagesResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"),
             (ImageFileSchema = "image/webp"), (ImageStreamEventSchema = "text/event-stream")
         )),
-        (status = 202, description = "A job; `Location` has its address", body = JobResponse),
+        (status = 202, description = "An asynchronous job; `Location` is its path", body = JobResponse),
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
@@ -67,10 +67,11 @@ fn prepare(
     warnings.extend(warnings::source_bodies(engine.presets()?.vocabulary(), &source, SourcePlace::Top));
     let source_at = |index: u64| {
         let seed = source.seed().checked_add(index).ok_or_else(|| {
-            let detail = format!("the seed of the last of {count} images from {} on is too large", source.seed());
+            let detail =
+                format!("expected a seed that leaves room for {count} consecutive seeds, got {}", source.seed());
             Problem::new(Code::InvalidValue, detail).at("seed")
         })?;
-        Ok(Arc::new(Source { origin: Origin::Seed(seed), ..source.clone() }))
+        Ok(source.with_origin(Origin::Seed(seed)))
     };
     let before = (0..count - 1).map(source_at).collect::<Result<_, Problem>>()?;
     Ok(ImagesOperation::new(engine, model, before, source_at(count - 1)?, as_url, warnings, output))

@@ -16,7 +16,7 @@ use crate::api::operations::operation::{Operation, Works};
 use crate::api::operations::output::Output;
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Engine, Outcome, Outcomes, Work};
+use crate::engine::{Engine, Outcome, Outcomes, PreparedSource, Work};
 use crate::media::Text;
 use crate::recordings::Source;
 
@@ -25,8 +25,8 @@ use crate::recordings::Source;
 pub(super) struct ImagesOperation {
     engine: Arc<Engine>,
     model: Arc<ModelInfo>,
-    before: Vec<Arc<Source>>,
-    last: Arc<Source>,
+    before: Vec<PreparedSource>,
+    last: PreparedSource,
     as_url: bool,
     warnings: Vec<WarningBody>,
     output: Output,
@@ -37,8 +37,8 @@ impl ImagesOperation {
     pub(super) fn new(
         engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,
-        before: Vec<Arc<Source>>,
-        last: Arc<Source>,
+        before: Vec<PreparedSource>,
+        last: PreparedSource,
         as_url: bool,
         warnings: Vec<WarningBody>,
         output: Output,
@@ -48,7 +48,7 @@ impl ImagesOperation {
 
     async fn encode(&self, source: &Source, outcome: &Outcome) -> Result<(EncodedImage, Vec<Text>), Problem> {
         let texts = png_metadata::of_source(&self.model, source);
-        let image = EncodedImage::encode(Arc::clone(&outcome.source_image), self.output, texts.clone()).await?;
+        let image = EncodedImage::encode(Arc::clone(outcome.image()), self.output, texts.clone()).await?;
         Ok((image, texts))
     }
 
@@ -72,7 +72,7 @@ impl Operation for ImagesOperation {
     }
 
     fn works(&self) -> Works {
-        let record = |source: &Arc<Source>| Work::Record { source: Arc::clone(source) };
+        let record = |source: &PreparedSource| Work::Record { source: source.clone() };
         Works { before: self.before.iter().map(record).collect(), ..Works::one(record(&self.last)) }
     }
 

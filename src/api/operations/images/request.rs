@@ -20,22 +20,21 @@ pub(crate) const MAX_IMAGES: u64 = 10;
 fields! {
     /// Fields of the OpenAI Images API that are not those of a source.
     struct ImagesFields as "ImagesOptions", enum ImagesField, Default {
-        /// The name of the model that is served (see `/v1/models`), or nothing.
+        /// The name of the served model (see `/v1/models`); may be absent.
         Model = model: Option<String> => {"example": "reprompt-demo"};
-        /// Number of images. Their seeds follow one another.
+        /// Number of images. Their seeds are consecutive.
         Count = n: u64 = 1 => {"minimum": 1, "maximum": MAX_IMAGES};
-        /// `b64_json`, or `url`: a data URL, because images are not kept at an address.
+        /// `b64_json`, or `url`: a data URL, because images are not hosted.
         ResponseFormat = response_format: ImagesResponseFormat = ImagesResponseFormat::Base64;
-        /// Accepted and ignored, with a warning where it is not the default: `num_inference_steps` says how much work
-        /// an image takes.
+        /// Accepted without effect, with a warning unless it is the default. Use `num_inference_steps`.
         Quality = quality: Option<Quality>;
-        /// Accepted and ignored, with a warning: the prompt says how an image looks.
+        /// Accepted without effect, with a warning. Describe the style in the prompt.
         Style = style: Option<Style>;
         /// Images are opaque.
         Background = background: Option<Background>;
-        /// Accepted and ignored: this service has no moderation that could be stricter.
+        /// Accepted without effect: the service has no moderation.
         Moderation = moderation: Option<Moderation>;
-        /// Accepted and ignored: whom the request is made for.
+        /// Accepted without effect: the end user.
         User = user: Option<String>;
     }
 }
@@ -51,12 +50,14 @@ impl ImagesFields {
             1 => Ok(1),
             n if n == 0 || n > MAX_IMAGES => invalid(format!("expected 1 to {MAX_IMAGES} images, got {n}")),
             n if matches!(representation, Representation::Image(_)) => {
-                invalid(format!("a bare image is one image, got n = {n}; accept application/json for several"))
+                invalid(format!("expected n = 1 for a bare image, got {n}; accept application/json for several"))
             }
             n if matches!(representation, Representation::Events) => {
-                invalid(format!("a stream is of one image, got n = {n}"))
+                invalid(format!("expected n = 1 for a stream, got {n}"))
             }
-            n if n > most => invalid(format!("this server makes at most {most} images per request, got n = {n}")),
+            n if n > most => {
+                invalid(format!("expected at most {most} images, the service's limit for one request, got {n}"))
+            }
             n => Ok(n),
         }
     }
@@ -120,8 +121,8 @@ impl ImagesRequest {
     }
 
     fn components(into: &mut Components) {
-        const EVENTS: &str = "Whether the answer is a stream of events: `image_generation.partial_image` for each of \
-                              `partial_images`, and in the end `image_generation.completed` or `error`. Of one image only.";
+        const EVENTS: &str = "Whether the response is a stream of events: `image_generation.partial_image` for each of \
+                              `partial_images`, and finally `image_generation.completed` or `error`. Requires `n` to be 1.";
         into.add("ImagesRequest", || {
             Shape::of::<SourceFields>()
                 .without(SourceField::Width.name())
@@ -131,7 +132,7 @@ impl ImagesRequest {
                 .and::<FileFields>()
                 .and::<WaitFields>()
                 .set(WaitField::Stream.name(), "description", EVENTS)
-                .json("What images are made from, and how they are answered.")
+                .json("What images are made from, and the form of the response.")
         });
         SourceFields::group_components(into);
         ImagesFields::group_components(into);

@@ -41,13 +41,13 @@ pub struct ImagesResponse {
     /// The model's name.
     #[schema(example = "reprompt-demo")]
     pub model: String,
-    /// Warnings about the request; may be empty.
+    /// Warnings about the request; empty if there are none.
     pub warnings: Vec<WarningBody>,
-    /// How long it took; of several images, those of the one that took longest.
+    /// How long it took; of several images, the times of the slowest.
     pub timings_ms: TimingsBody,
 }
 
-/// One image: `b64_json`, or `url` if that was asked for.
+/// One image, as `b64_json` or as `url`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GeneratedImage {
     /// The file as base64.

@@ -20,7 +20,7 @@ use crate::api::transport::request_id::Arrival;
 use crate::api::wire::StreamEventSchema;
 use crate::engine::CancelReason;
 
-/// Lists the jobs that are kept, the newest first; those of the API key that asks, where there are keys.
+/// Lists asynchronous jobs, the newest first. With API keys, only those of the request's key.
 #[utoipa::path(
     get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs",
     responses((status = 200, description = "All jobs, without results", body = JobList))
@@ -32,7 +32,7 @@ pub async fn list(State(state): State<Arc<AppState>>, Extension(caller): Extensi
     Json(JobList { object: "list", data })
 }
 
-/// Returns a job; with `Accept: text/event-stream` its events from the current state on, previews so far included.
+/// Shows a job. With `Accept: text/event-stream`, streams its events from now on, and the previews so far.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}", operation_id = "get_job", tag = "jobs",
     params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
@@ -53,19 +53,19 @@ pub async fn show(
         Representation::Events => Ok(sse::of_job(find(&state, &caller, &id)?.watch(), arrival.request_id)),
         Representation::Json => job_response(&state.jobs, find(&state, &caller, &id)?.as_ref()),
         Representation::Image(_) => {
-            let detail = "unsupported media type; expected application/json or text/event-stream";
+            let detail = "expected application/json or text/event-stream in the accept header";
             Err(Problem::new(Code::NotAcceptable, detail))
         }
     }
 }
 
-/// Cancels a job that has not ended, and deletes one that has.
+/// Cancels an unfinished job, and deletes a finished one.
 #[utoipa::path(
     delete, path = "/v1/jobs/{id}", operation_id = "delete_job", tag = "jobs",
     params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
     responses(
         (status = 200, description = "Cancelled", body = JobResponse),
-        (status = 204, description = "It had ended and is deleted"),
+        (status = 204, description = "It was finished and is deleted"),
     )
 )]
 pub async fn cancel(
@@ -87,7 +87,7 @@ pub async fn cancel(
 fn find(state: &AppState, caller: &Caller, id: &JobId) -> Result<Arc<JobRecord>, Problem> {
     let job = state.jobs.get(id).filter(|job| job.origin.owner.as_ref() == caller.owner());
     job.ok_or_else(|| {
-        let detail = format!("job {id} does not exist, has expired or was evicted");
+        let detail = format!("no job {id}: it never existed, was deleted or evicted, or has expired");
         Problem::new(Code::JobNotFound, detail).at("id")
     })
 }

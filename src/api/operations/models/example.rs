@@ -13,7 +13,7 @@ use crate::api::problem::Problem;
 use crate::api::problem::field_path::path;
 use crate::diffusion::profile::PROFILE_FILE;
 use crate::diffusion::{ModelError, ModelInfo};
-use crate::engine::{Engine, PrepareError, PreparedEdit};
+use crate::engine::{PrepareError, PreparedEdit, presets};
 use crate::p2p::{Field, Presets};
 
 fields! {
@@ -99,14 +99,11 @@ fn invalid<F: FieldName>(error: Invalid<F>, name: fn(F) -> &'static str) -> Inva
 /// Checks that each example of an engine's model is valid.
 ///
 /// # Errors
-/// [`ModelError::Config`], naming the key and what is wrong with its value.
-pub fn check_examples(engine: &Engine) -> Result<(), ModelError> {
-    // Without a loaded model there is nothing to check.
-    let (Ok(model), Ok(presets)) = (engine.model(), engine.presets()) else {
-        return Ok(());
-    };
+/// [`ModelError::Config`], naming the key and what is wrong with its value; also where the presets are wrong.
+pub fn check_examples(model: &ModelInfo) -> Result<(), ModelError> {
+    let presets = presets(&model.hints)?;
     for (at, example) in model.hints.examples.iter().enumerate() {
-        let checked = Example::read(example).and_then(|example| example.check(model, presets));
+        let checked = Example::read(example).and_then(|example| example.check(model, &presets));
         checked.map_err(|InvalidExample { key, detail }| {
             let key = if key.is_empty() { key } else { format!(".{key}") };
             ModelError::config(PROFILE_FILE, format!("`examples[{at}]{key}`: {detail}"))

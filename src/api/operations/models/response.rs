@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::api::operations::edits::request::EqualizerEntry;
 use crate::api::wire::{CrossWindowsSchema, EditTypeSchema, LocalBlendSchema, SchedulerSchema, WindowSchema};
 
-/// A model: its defaults, its limits, and the words that it knows.
+/// A model: its defaults, limits, vocabulary, presets and examples.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelResponse {
     /// Its name.
@@ -25,24 +25,24 @@ pub struct ModelResponse {
     pub owned_by: &'static str,
     /// 64 hexadecimal digits. Models with the same fingerprint make the same images.
     pub fingerprint: String,
-    /// The values of fields that a request leaves out, under the fields' names.
+    /// Values of fields that a request omits, by field.
     pub defaults: ModelDefaults,
     /// The sizes that images can have.
     pub sizes: ModelSizes,
-    /// Tokens that a prompt may have, its two markers included.
+    /// Maximum number of tokens of a prompt, including its start and end markers.
     #[schema(example = 77)]
     pub max_tokens: usize,
-    /// The windows of an edit of `auto` that leaves them out, by kind of edit: a group of `vocabulary`, or `replaced`,
-    /// `added` or `reweighted`. Kinds that are not here have those of `defaults`.
+    /// The default windows of `auto`, by kind of edit: a group of `vocabulary`, or `replaced`, `added` or `reweighted`.
+    /// Other kinds of edit use the windows of `defaults`.
     pub presets: BTreeMap<String, PresetBody>,
-    /// The words that the model knows, by group; empty if its profile has none.
+    /// The words that the model knows, by group; empty if they are not listed.
     pub vocabulary: BTreeMap<String, Vec<String>>,
     /// Edits that show what it can do.
     #[schema(value_type = Vec<ExampleSchema>)]
     pub examples: Vec<Map<String, Value>>,
 }
 
-/// The values of fields that a request leaves out.
+/// Values of fields that a request omits.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelDefaults {
     /// Width in pixels.
@@ -60,7 +60,7 @@ pub struct ModelDefaults {
     /// The scheduler.
     #[schema(value_type = SchedulerSchema)]
     pub scheduler: &'static str,
-    /// The windows, where no preset fits the edit.
+    /// The windows of an edit that no preset fits.
     #[serde(flatten)]
     pub windows: PresetBody,
 }
@@ -85,7 +85,7 @@ pub struct ModelSizes {
     /// The shortest side.
     #[schema(example = 32)]
     pub min_side: usize,
-    /// Width times height at most.
+    /// Maximum of width times height.
     #[schema(example = 65536)]
     pub max_pixels: usize,
 }
@@ -121,8 +121,8 @@ pub struct ExampleSchema {
     pub cross_replace_steps: Option<CrossWindowsSchema>,
     /// When self-attention is the source's.
     pub self_replace_steps: Option<WindowSchema>,
-    /// Factors on the attention to words.
+    /// Strengths of words.
     pub equalizer: Option<Vec<EqualizerEntry>>,
-    /// Keeps the source outside the words' parts of the image.
+    /// Keeps the source outside the regions of words.
     pub local_blend: Option<LocalBlendSchema>,
 }

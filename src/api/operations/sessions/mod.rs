@@ -28,25 +28,25 @@ use crate::api::transport::content_negotiation;
 use crate::api::transport::content_negotiation::Representation;
 use crate::api::transport::path_id::{IdPath, PathId};
 use crate::api::wire::{ImageFileSchema, StreamEventSchema, WaitHeaders};
-use crate::engine::{Engine, JobOptions, Work};
+use crate::engine::{Engine, JobOptions, PreparedSource, Work};
 use crate::recordings::{SessionId, Source};
 
 /// Runs and records a source.
 ///
-/// The same source again is the same session, and nothing is recomputed.
+/// The same source is always the same session; nothing is recomputed.
 #[utoipa::path(
     post, path = "/v1/sessions", operation_id = "create_session", tag = "sessions",
     params(WaitHeaders),
     request_body(content = SessionRequest, example = json!({"source": {"prompt": "a cat on the beach", "seed": 3}})),
     responses(
-        (status = 201, description = "Recorded; `Location` has the address. Bare, with the rest in `x-reprompt-*` headers, where an image is accepted", content(
+        (status = 201, description = "Recorded; `Location` is the session's path. With `Accept: image/…` the bare image, with the rest in `x-reprompt-*` headers", content(
             (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
-        (status = 200, description = "It was recorded already; or events, where a stream is asked for", content(
+        (status = 200, description = "It was recorded already; with `stream` events", content(
             (SessionResponse = "application/json"), (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp"),
             (StreamEventSchema = "text/event-stream")
         )),
-        (status = 202, description = "A job; `Location` has its address", body = JobResponse),
+        (status = 202, description = "An asynchronous job; `Location` is its path", body = JobResponse),
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, call: Call) -> Result<Response, Problem> {
@@ -67,7 +67,7 @@ fn prepare(
     let output = if let Representation::Image(format) = representation { output.in_format(format) } else { output };
     let source = source.resolve(model).map_err(|error| place.problem(error))?;
     let warnings = warnings::source_bodies(engine.presets()?.vocabulary(), &source, place);
-    Ok(SessionOperation::new(engine, model, Arc::new(source), warnings, output))
+    Ok(SessionOperation::new(engine, model, source, warnings, output))
 }
 
 /// Lists the sessions, the most recently used first.
@@ -87,7 +87,7 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<SessionList
     Ok(Json(SessionList { object: "list", data }))
 }
 
-/// Returns a session.
+/// Shows a session.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}", operation_id = "get_session", tag = "sessions",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
@@ -104,12 +104,12 @@ pub async fn show(
     Ok(Json(SessionResponse::new(&engine.model()?.name, &view)))
 }
 
-/// The source's image; it is run again if only the source is left of the session.
+/// The source's image. The source is run again if its image was evicted.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}/image", operation_id = "get_session_image", tag = "sessions",
     params(("id" = String, Path, description = "The session", pattern = "^ses_[0-9a-f]{32}$", example = "ses_8b1a9953c4611296a827abf8c47804d7")),
     responses(
-        (status = 200, description = "The image: PNG, or what is accepted", content(
+        (status = 200, description = "The image, as PNG or the accepted type", content(
             (ImageFileSchema = "image/png"), (ImageFileSchema = "image/jpeg"), (ImageFileSchema = "image/webp")
         )),
     )
@@ -127,6 +127,7 @@ pub async fn image(
         Some(image) => image,
         None => {
             let _permit = state.guard.permit_jobs(&caller, 1, engine.retry_after())?;
+            let source = PreparedSource::new(engine.model()?, source)?;
             engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
         }
     };
@@ -174,5 +175,9 @@ pub(crate) fn find_source<'a>(state: &'a AppState, id: &SessionId) -> Result<(&'
 }
 
 fn not_found(id: &SessionId) -> Problem {
-    Problem::new(Code::SessionNotFound, format!("session {id} does not exist or was evicted")).at("id")
+    Problem::new(
+        Code::SessionNotFound,
+        format!("no session {id}: it never existed, was deleted or evicted, or has expired"),
+    )
+    .at("id")
 }

@@ -15,15 +15,15 @@ use crate::api::operations::output::Output;
 use crate::api::operations::sessions::response::SessionResponse;
 use crate::api::problem::Problem;
 use crate::diffusion::ModelInfo;
-use crate::engine::{Engine, Outcomes, RecordingUse, Work};
-use crate::recordings::{SessionView, Source};
+use crate::engine::{Engine, Outcomes, PreparedSource, RecordingUse, Work};
+use crate::recordings::SessionView;
 
 /// A source to be run and recorded.
 #[derive(Debug)]
 pub(super) struct SessionOperation {
     engine: Arc<Engine>,
     model: Arc<ModelInfo>,
-    source: Arc<Source>,
+    source: PreparedSource,
     warnings: Vec<WarningBody>,
     output: Output,
 }
@@ -33,7 +33,7 @@ impl SessionOperation {
     pub(super) fn new(
         engine: &Arc<Engine>,
         model: &Arc<ModelInfo>,
-        source: Arc<Source>,
+        source: PreparedSource,
         warnings: Vec<WarningBody>,
         output: Output,
     ) -> Self {
@@ -55,7 +55,7 @@ impl Operation for SessionOperation {
     }
 
     fn works(&self) -> Works {
-        Works::one(Work::Record { source: Arc::clone(&self.source) })
+        Works::one(Work::Record { source: self.source.clone() })
     }
 
     fn source_field(&self) -> Option<&'static str> {

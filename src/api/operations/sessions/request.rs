@@ -43,11 +43,11 @@ impl SessionRequest {
         let output = || Shape::of::<ResponseFields>().and::<FileFields>().and::<WaitFields>();
         let source = Shape::of::<SourceFields>();
         let ways = [
-            ("SessionOfSource", "A source, and how its image is answered.", nested_source().join(output())),
-            ("SessionOfFields", "The same with the source's fields beside the others.", source.join(output())),
-            ("SessionOfPrompt", "The same with the prompt by its name in an edit.", flat_source().join(output())),
+            ("SessionOfSource", "A source, and the form of its image in the response.", nested_source().join(output())),
+            ("SessionOfFields", "The same, with the source's fields beside the others.", source.join(output())),
+            ("SessionOfPrompt", "The same, with the prompt as `source_prompt`.", flat_source().join(output())),
         ];
-        into.add_ways("SessionRequest", "A source to be run and recorded, in one of three ways.", &ways);
+        into.add_ways("SessionRequest", "A source to run and record, in one of three forms.", &ways);
         SourceFields::components(into);
         ResponseFields::group_components(into);
         FileFields::group_components(into);

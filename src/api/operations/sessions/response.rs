@@ -5,7 +5,6 @@ use utoipa::ToSchema;
 
 use crate::api::operations::bodies::{ImageData, TimingsBody, WarningBody, size, unix_seconds};
 use crate::api::wire::{RecordingSchema, SchedulerSchema, TierSchema};
-use crate::diffusion::samplers::SamplerName;
 use crate::recordings::{SessionView, Source, Tier};
 
 /// A recorded source.
@@ -21,28 +20,28 @@ pub struct SessionResponse {
     pub last_used: u64,
     /// The model's name.
     pub model: String,
-    /// What it was made from, defaults filled in.
+    /// The source, with defaults filled in.
     pub source: SourceBody,
     /// Width and height in pixels.
     pub size: String,
-    /// The best tier that holds it.
+    /// The fastest tier that holds it.
     #[schema(value_type = TierSchema)]
     pub tier: &'static str,
     /// Bytes per tier.
     pub bytes: TierBytes,
-    /// How often it was found recorded.
+    /// How often its recording was found.
     pub hits: u64,
-    /// In the answer to a `POST`: how it was found.
+    /// In the response to a `POST`: how its recording was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<RecordingSchema>)]
     pub recording: Option<&'static str>,
-    /// In the answer to a `POST`: warnings about the request; may be empty.
+    /// In the response to a `POST`: warnings about the request; empty if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warnings: Option<Vec<WarningBody>>,
-    /// In the answer to a `POST`: the source's image.
+    /// In the response to a `POST`: the source's image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Vec<ImageData>>,
-    /// In the answer to a `POST`: how long it took.
+    /// In the response to a `POST`: how long it took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timings_ms: Option<TimingsBody>,
 }
@@ -102,7 +101,7 @@ impl From<&Source> for SourceBody {
             guidance_scale: source.guidance_scale,
             width: source.width,
             height: source.height,
-            scheduler: SamplerName::default().as_str(),
+            scheduler: source.sampler.as_str(),
         }
     }
 }

@@ -10,15 +10,15 @@ use crate::p2p::{BlendWords, LocalBlendParams};
 fields! {
     /// Where an edit may change the image.
     struct BlendFields as "LocalBlendBody", enum BlendField, Default {
-        /// Words of the source prompt (or 0-based indices); absent: those that differ.
+        /// Words of the source prompt (or 0-based indices); if absent, the words that differ.
         SourceWords = source_words: Option<Words> => {"example": ["cat"]};
-        /// Words of the target prompt (or 0-based indices); absent: those that differ.
+        /// Words of the target prompt (or 0-based indices); if absent, the words that differ.
         TargetWords = target_words: Option<Words> => {"example": ["dog"]};
-        /// Words of either prompt whose parts of the image stay as they are.
+        /// Words of either prompt whose regions stay as they are.
         ExcludeWords = exclude_words: Option<Words>;
-        /// The part of the highest attention that a position must exceed.
+        /// The fraction of the highest attention that a position of a region exceeds.
         Threshold = threshold: Option<f64> => {"minimum": 0, "exclusiveMaximum": 1, "default": 0.3};
-        /// The part of the steps after which the blend begins.
+        /// The fraction of the steps after which blending starts.
         Start = start: Option<f64> => {"minimum": 0, "exclusiveMaximum": 1, "default": 0.2};
     }
 }
@@ -75,7 +75,7 @@ impl FieldType for LocalBlend {
 
     fn components(into: &mut Components) {
         into.add("LocalBlend", || {
-            let differing = "`true`: where the words that differ are; `false`: everywhere.";
+            let differing = "`true`: in the regions of the words that differ; `false`: everywhere.";
             json!({
                 "oneOf": [{"type": "boolean", "description": differing}, BlendFields::schema()],
                 "description": "Where an edit may change the image."

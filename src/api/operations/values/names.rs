@@ -16,7 +16,7 @@ choices! {
     ResponseFormat {
         /// As base64 in the JSON of the answer.
         Base64 = "b64_json"
-    } as "ResponseFormat", "response format": "How images are given in an answer.";
+    } as "ResponseFormat", "response format": "The form of images in a response.";
     ImagesResponseFormat {
         /// As base64 in the JSON of the answer.
         Base64 = "b64_json",
@@ -92,7 +92,7 @@ impl FieldType for SamplerName {
             let name = sampler.as_str();
             [name.to_owned(), name.to_uppercase()].into_iter().chain(sampler.aliases().iter().map(|&a| a.to_owned()))
         });
-        let description = "The schedulers, in any case, and their names in other programs.";
+        let description = "The schedulers, in upper or lower case, and their aliases from other programs.";
         into.add(
             "SchedulerName",
             || json!({"type": "string", "enum": names.collect::<Vec<_>>(), "description": description}),

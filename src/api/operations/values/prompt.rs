@@ -19,7 +19,7 @@ pub(crate) enum InvalidPrompt {
     #[error("the prompt has no words")]
     Empty,
     /// It has too many bytes.
-    #[error("the prompt has {bytes} bytes; at most {MAX_PROMPT_BYTES} are allowed")]
+    #[error("expected a prompt of at most {MAX_PROMPT_BYTES} bytes, got {bytes}")]
     TooLong {
         /// Its length.
         bytes: usize,

@@ -45,14 +45,14 @@ impl FieldType for Window {
         into.add("Window", || {
             let fraction = json!({"type": "number", "minimum": 0, "maximum": 1});
             let mut first = fraction.clone();
-            first["description"] = "The first part of the steps.".into();
+            first["description"] = "From the first step to this fraction of the steps.".into();
             let pair = json!({
                 "type": "array", "items": fraction, "minItems": 2, "maxItems": 2,
                 "description": "From one fraction of the steps to another."
             });
             json!({
                 "oneOf": [first, pair],
-                "description": "A part of the steps: its first one, or from one fraction to another."
+                "description": "A window of steps: a fraction counted from the start, or from one fraction to another."
             })
         });
     }
@@ -80,11 +80,11 @@ impl FieldType for CrossReplaceSteps {
         into.add("CrossWindows", || {
             let by_word = json!({
                 "type": "object", "additionalProperties": Window::schema(), "maxProperties": MAX_ENTRIES,
-                "description": "Windows of words; `default_` is that of all others."
+                "description": "Windows by word; `default_` is the window of all other words."
             });
             json!({
                 "oneOf": [Window::schema(), by_word],
-                "description": "Parts of the steps, by the words of the target prompt if need be."
+                "description": "One window for all words, or windows by word of the target prompt."
             })
         });
         Window::components(into);

@@ -2,14 +2,14 @@
 
     blocks.py PAGE DIR ADDRESS
 
-A block of `sh` is run by the one shell of its page, so that variables go on from block to block; `python` and `js` are
-programs of their own; other blocks are left alone. In each, 127.0.0.1:8080 becomes ADDRESS. A comment on the line before
-a block says what is different about it, and why:
+All `sh` blocks of a page run in one shell, so that variables persist; each `python` and `js` block is a separate
+program; other blocks are not run. In each block, 127.0.0.1:8080 becomes ADDRESS. A comment on the line before a block
+marks an exception, with the reason:
 
     <!-- not run: it takes an hour -->
-    <!-- fails: the word is not there -->          it is run, and has to fail
+    <!-- fails: the word is not there -->          it is run, and must fail
 
-and `<!-- no block is run: ... -->` before the first block goes for the page.
+and `<!-- no block is run: ... -->` before the first block applies to the whole page.
 """
 
 import pathlib

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 binary=$(realpath "${1-target/release/reprompt}")
 shift $(($# > 0))
 if [ $# = 0 ]; then
-    # But for docs/operating.md, which builds the service and opens it to other machines.
+    # Except docs/operating.md, which builds the service and opens it to other machines.
     mapfile -t pages < <(ls README.md docs/*.md | grep -vx docs/operating.md)
     set -- "${pages[@]}"
 fi
@@ -35,8 +35,7 @@ done
 mkdir "$dir/bin"
 ln -s "$binary" "$dir/bin/reprompt"
 
-# What every page's shell begins with. curl ends with an error where the service answers with one, as examples have no
-# need to.
+# The start of every page's shell. Its curl fails if the service returns an error; the examples need no such flag.
 cat >"$dir/prelude.sh" <<END
 set -euo pipefail
 PATH='$dir/bin':"\$PATH"

@@ -213,19 +213,19 @@ fn row_chunks(rows: usize, panels: usize, depth: usize) -> (usize, usize) {
 /// Stretches of the input, in parts of at most `limit` depth in all: where each begins, and how long it is.
 fn segments(taps: &[usize], depth: usize, limit: usize) -> Vec<Vec<(usize, usize)>> {
     let mut parts = vec![Vec::new()];
-    let mut room = limit;
+    let mut left = limit;
     for &tap in taps {
         let mut done = 0;
         while done < depth {
-            if room == 0 {
+            if left == 0 {
                 parts.push(Vec::new());
-                room = limit;
+                left = limit;
             }
-            let length = (depth - done).min(room);
+            let length = (depth - done).min(left);
             if let Some(part) = parts.last_mut() {
                 part.push((tap + done, length));
             }
-            (done, room) = (done + length, room - length);
+            (done, left) = (done + length, left - length);
         }
     }
     parts

@@ -3,7 +3,7 @@
 //   node tests/browser/dev.mjs [http://127.0.0.1:8080] [8081]
 //
 // Contract: files of web/ answer for / and /assets, with the headers that the service gives its own; everything else
-// is the service's, streams as they come.
+// comes from the service, streams included.
 
 import { createServer, request } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -38,7 +38,7 @@ createServer(async (incoming, outgoing) => {
     answer.pipe(outgoing);
   });
   passed.on("error", () => outgoing.writeHead(502).end());
-  // Who goes away goes away there too: it cancels.
+  // If the client disconnects, disconnect from the service too, which cancels the job.
   outgoing.on("close", () => passed.destroy());
   incoming.pipe(passed);
 }).listen(Number(port), "127.0.0.1", () => console.log(`http://127.0.0.1:${port} over ${upstream}`));

@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
- * Starts it, or takes the one at `REPROMPT_URL`, such as that of dev.mjs.
- * @param {string[]} flags  with some it is always started
+ * Starts the service, or uses the one at `REPROMPT_URL`, such as that of dev.mjs.
+ * @param {string[]} flags  if there are any, the service is always started
  * @returns {Promise<{url: string, stop: () => void}>}
  */
 export async function startService(flags = []) {

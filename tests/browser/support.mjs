@@ -1,7 +1,7 @@
-// What the tests do on the page again and again, and what must hold of it all the time.
+// Actions that several tests share, and checks that every test makes.
 //
-// Contract: a page that complains fails its test: no errors on the console, none thrown, nothing that its policy
-// forbids. The browser's own line for an answer of 401 or 422 is allowed where a test provokes one.
+// Contract: a test fails if the page throws an error, logs an error or a warning to the console, or violates its content
+// security policy. The browser's own line about a 401 or 422 response is allowed in a test that provokes one.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ const WAIT = { timeout: 90_000 };
 export const shots = fileURLToPath(new URL("../../target/browser/", import.meta.url));
 mkdirSync(shots, { recursive: true });
 
-/** As root, as in a container, Chromium runs without its sandbox alone. */
+/** As root, as in a container, Chromium runs only without its sandbox. */
 export const launch = () =>
   chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 
@@ -48,7 +48,7 @@ export async function onPage(browser, { url, width = 1280, height = 900, scheme 
   }
 }
 
-/** Waits until nothing runs any more and the status matches. */
+/** Waits until the page is idle and the status matches. */
 export async function settled(page, status = /took|changes nothing/) {
   await page.waitForFunction(
     (pattern) => !document.body.classList.contains("is-busy") && new RegExp(pattern).test(document.getElementById("status").textContent),
@@ -57,22 +57,22 @@ export async function settled(page, status = /took|changes nothing/) {
   );
 }
 
-/** Presses Run and waits for its end. */
+/** Presses Run and waits until the run has ended. */
 export async function run(page, status) {
-  // The last run's end is not this one's.
+  // The status of the previous run must not count.
   await page.evaluate(() => (document.getElementById("status").textContent = ""));
   await page.locator("#run").click();
   await settled(page, status);
 }
 
-/** Types over what is in a field. */
+/** Replaces the text of a field by typing. */
 export async function retype(page, field, text) {
   await page.locator(field).click();
   await page.keyboard.press("Control+A");
   await page.keyboard.type(text);
 }
 
-/** How much two pictures on the page differ, in the mean, of 255. */
+/** The mean difference of two images on the page, from 0 to 255. */
 export function difference(page, one, other) {
   return page.evaluate(
     async ([one, other]) => {
@@ -90,7 +90,7 @@ export function difference(page, one, other) {
   );
 }
 
-/** Finds no serious violation of accessibility. */
+/** Asserts that there is no serious violation of accessibility. */
 export async function accessible(page, where) {
   // Evaluated by the debugger, which the page's policy does not bind.
   await page.evaluate(AXE);
@@ -100,7 +100,7 @@ export async function accessible(page, where) {
   assert.deepEqual(told, [], where);
 }
 
-/** Has the service forget all that it has recorded. */
+/** Deletes all sessions of the service. */
 export async function forgetAll(url) {
   const { data } = await (await fetch(new URL("v1/sessions", url))).json();
   await Promise.all(data.map(({ id }) => fetch(new URL(`v1/sessions/${id}`, url), { method: "DELETE" })));

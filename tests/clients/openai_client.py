@@ -1,4 +1,4 @@
-"""What a program does that was written for OpenAI's Images API, with nothing changed but the address."""
+"""A program written for the OpenAI Images API, with only the base URL changed."""
 
 import base64
 import os
@@ -11,7 +11,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def fails(kind, code, param, **arguments):
-    """The client raises this error for these arguments, and it says what is wrong."""
+    """The client raises this error for these arguments, with a message."""
     try:
         client.images.generate(**{"prompt": "a cat on the beach", **arguments})
     except kind as error:
@@ -32,7 +32,7 @@ assert len(files) == 2 and files[0] != files[1] and all(file.startswith(PNG) for
 assert (answer.size, answer.output_format, answer.background) == ("64x64", "png", "opaque"), answer
 assert answer.created > 1_700_000_000
 
-hints = {"quality": "standard", "style": "vivid", "user": "somebody", "background": "auto", "moderation": "low"}
+hints = {"quality": "standard", "style": "vivid", "user": "alice", "background": "auto", "moderation": "low"}
 answer = client.images.generate(prompt="a cat on the beach", size="64x64", response_format="url", **hints, **quick)
 kind, _, file = answer.data[0].url.partition(",")
 assert kind == "data:image/png;base64" and base64.b64decode(file) == files[0]
@@ -62,4 +62,4 @@ try:
 except openai.APIError as error:
     assert error.code == "deadline_exceeded", error
 
-print(f"openai {openai.__version__}: models, images, urls, a stream and errors are as its client reads them")
+print(f"openai {openai.__version__}: models, images, urls, a stream and errors are as the client expects them")

@@ -1,7 +1,6 @@
-"""Keeps jobs short, and gets requests past what a schema cannot say.
+"""Keeps jobs short, and satisfies rules that a schema cannot express.
 
-Nothing here makes a request that fits the contract one that does not, or the other way round: what is changed fits
-before and after.
+A change here never makes a valid request invalid, or an invalid one valid.
 """
 
 import re
@@ -14,7 +13,7 @@ MOST_STEPS = 3
 DURATION = re.compile(r"^(?=.*[1-9])([0-9]+|([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$")
 SIZE = re.compile(r"^[0-9]+[xX*][0-9]+$")
 SESSION = re.compile(r"^ses_[0-9a-f]{32}$")
-# Sessions that there are.
+# Known sessions.
 known = []
 RUNS = ("/v1/edits", "/v1/sessions", "/v1/images/generations")
 TWO_NAMES = (
@@ -35,7 +34,7 @@ def is_whole(value):
 
 
 def shorten(source):
-    """A few steps, and images as small as they are quick."""
+    """A few steps and small images, so that jobs are quick."""
     names = [name for name in ("num_inference_steps", "steps") if name in source]
     for name in names:
         steps = source[name]
@@ -52,7 +51,7 @@ def shorten(source):
 
 
 def settle(case):
-    """What the service would refuse although it fits: most requests shall get as far as being carried out."""
+    """Avoids requests that fit the schema and are refused all the same, so that most requests are carried out."""
     for name, value in (case.query or {}).items():
         if name == "word":
             case.query[name] = "0"
@@ -64,7 +63,11 @@ def settle(case):
     headers = case.headers or {}
     for name in [name for name in headers if name.lower() == "idempotency-key"]:
         headers[name] = (str(headers[name]) + case.id)[-255:]
+<<<<<<< HEAD
     # Jobs without a waiting client would delay all others.
+=======
+    # Asynchronous jobs fill the queue, so most requests are not asynchronous.
+>>>>>>> text
     if zlib.crc32(case.id.encode()) % 8 < 6:
         for name in [name for name in headers if name.lower() == "prefer"]:
             del headers[name]
@@ -95,7 +98,7 @@ def settle(case):
 
 
 def words(body):
-    """Words that are in the prompts, and windows that are some."""
+    """Words that are in the prompts, and windows that contain a step."""
     if isinstance(body.get("equalizer"), list):
         body["equalizer"] = [{**entry, "word": 0, "strength": 2} for entry in body["equalizer"][:1]]
     if isinstance(body.get("equalizer_words"), list) or isinstance(body.get("equalizer_strengths"), list):
@@ -116,14 +119,14 @@ def words(body):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     mode = case.meta.generation.mode if case.meta else None
-    # One in four stays as it was made: what is refused is held to the contract too.
+    # One in four stays as generated: refusals must match the contract too.
     if mode is not None and mode.value == "positive" and zlib.crc32(case.id.encode()) % 4:
         settle(case)
     if case.method == "POST" and case.path in RUNS and isinstance(case.body, dict):
         source = case.body.get("source", case.body)
         if isinstance(source, dict):
             shorten(source)
-    # A deadline that is up is answered 504, as it should be, and more than a day is more than a pattern can rule out.
+    # A deadline that has passed gives 504, as it should; a pattern cannot rule out more than a day.
     headers = case.headers or {}
     for name in [name for name in headers if name.lower() == "cancel-after"]:
         if DURATION.match(str(headers[name])):
@@ -139,7 +142,6 @@ def after_call(context, case, response):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    # DELETE cancels a job that has not ended, answers 200, and leaves it to be asked about, or to be forgotten by a
-    # second one: it is not gone before that.
+    # DELETE of an unfinished job cancels it and returns 200. The job can still be read, until a second DELETE removes it.
     is_left = case.method == "DELETE" or response.json().get("status") == "canceled"
     return not (failure.code == "ST301" and case.path == "/v1/jobs/{id}" and is_left)

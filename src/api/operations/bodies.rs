@@ -107,7 +107,7 @@ pub struct TimingsBody {
     pub denoise: f64,
     /// From latents to pixels.
     pub decode: f64,
-    /// From the request to the response.
+    /// From the job's submission to its result, before image files are encoded.
     pub total: f64,
 }
 

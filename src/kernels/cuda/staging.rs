@@ -64,7 +64,7 @@ impl Staging {
     pub fn begin(&mut self, tensors: &[Tensor]) -> Result<Staged> {
         let tensors = tensors.iter().map(Tensor::contiguous).collect::<Result<Vec<_>>>()?;
         let mut buffer = std::mem::take(&mut self.buffers[self.next]);
-        buffer.prepare(&self.copies, tensors.iter().map(room).sum())?;
+        buffer.prepare(&self.copies, tensors.iter().map(padded_bytes).sum())?;
         let mut on_device = Vec::with_capacity(tensors.len());
         match self.copy(&tensors, &mut buffer, &mut on_device) {
             Ok(copied) => {
@@ -88,7 +88,7 @@ impl Staging {
         };
         let mut rest = memory.as_mut_slice().w()?;
         for tensor in tensors {
-            let (part, later) = rest.split_at_mut(room(tensor));
+            let (part, later) = rest.split_at_mut(padded_bytes(tensor));
             rest = later;
             let (storage, layout) = tensor.storage_and_layout();
             let range = layout.start_offset()..layout.start_offset() + layout.shape().elem_count();
@@ -119,7 +119,7 @@ impl Staging {
 }
 
 /// Bytes of a buffer that a tensor takes.
-fn room(tensor: &Tensor) -> usize {
+fn padded_bytes(tensor: &Tensor) -> usize {
     (tensor.elem_count() * tensor.dtype().size_in_bytes()).next_multiple_of(ALIGNMENT)
 }
 

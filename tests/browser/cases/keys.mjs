@@ -1,4 +1,4 @@
-// A service with API keys: the page asks for one, and goes on with it.
+// A service with API keys: the page asks for a key, and then uses it.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, writeFileSync } from "node:fs";
@@ -8,12 +8,12 @@ import { test } from "node:test";
 import { accessible, onPage, settled, shots } from "../support.mjs";
 import { startService } from "../service.mjs";
 
-const KEY = "a-long-random-key-of-somebody";
+const KEY = "a-long-random-key-of-alice";
 
 export function keys(world) {
   test("a key is asked for, a wrong one again, and the right one is kept in the tab alone", async () => {
     const file = join(mkdtempSync(join(tmpdir(), "reprompt-")), "keys");
-    writeFileSync(file, `somebody ${KEY}\n`);
+    writeFileSync(file, `alice ${KEY}\n`);
     const service = await startService(["--api-keys-file", file]);
     try {
       await onPage(world.browser, { url: service.url, refusals: true }, async (page) => {

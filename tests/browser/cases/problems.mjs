@@ -1,4 +1,4 @@
-// What goes wrong is told in the service's words, beside the field that it names.
+// A problem is shown in the service's words, beside the field that it names.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -57,7 +57,7 @@ export function problems(world) {
       await page.waitForFunction(() => /same number of words/.test(document.getElementById("problem-prompt").textContent));
     }));
 
-  test("an empty prompt is told of once somebody has emptied it", () =>
+  test("an empty prompt is reported after the user has emptied the field", () =>
     open("#from=a+car&seed=7", async (page) => {
       await settled(page);
       await page.locator("#edit-prompt").fill("");

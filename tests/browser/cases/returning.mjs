@@ -35,7 +35,7 @@ export function returning(world) {
     });
   });
 
-  test("a random seed is told, and is the link's", () =>
+  test("a random seed is shown, and is the link's", () =>
     onPage(world.browser, { url: `${world.url}/#from=a+cat+on+the+beach&to=a+dog+on+the+beach` }, async (page) => {
       await settled(page, /edit took/);
       const seed = await page.inputValue("#seed");

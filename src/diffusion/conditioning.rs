@@ -7,13 +7,22 @@
 
 use std::sync::Arc;
 
-use crate::diffusion::unet::KeyValue;
+use crate::diffusion::nn::{Keys, Values};
 
 /// All that a conditioning depends on, beside the model: the tokens that the text encoders read. Prompts with the same
 /// tokens have the same conditioning, whatever their text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConditioningKey {
     ids: Arc<[u32]>,
+}
+
+/// Keys and values of one prompt at one cross-attention layer; the same at every step.
+#[derive(Debug, Clone)]
+pub struct KeyValue {
+    /// Of its tokens.
+    pub keys: Keys,
+    /// Of its tokens.
+    pub values: Values,
 }
 
 /// What cross-attention reads of a prompt: keys and values for every layer, computed once.

@@ -29,6 +29,7 @@ use candle_core::{DType, Device, Result, Tensor};
 
 pub(crate) use architecture::ArchitectureProfile;
 pub use architecture::SiteGrouping;
+pub(crate) use conditioning::KeyValue;
 pub use conditioning::{Conditioning, ConditioningKey};
 pub use error::ModelError;
 use nn::Compute;

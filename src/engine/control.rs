@@ -10,9 +10,10 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 
 use crate::diffusion::Conditioning;
+use crate::diffusion::KeyValue;
 use crate::diffusion::nn::{Keys, Values};
 use crate::diffusion::unet::{
-    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Captured, KeyValue, PlannedTerm, RowPlan,
+    AttentionControl, AttentionKind, AttentionRow, AttentionSite, Captured, PlannedTerm, RowPlan,
 };
 use crate::p2p::{CrossInjection, EditPlan, TokenMatrix};
 use crate::recordings::{

@@ -7,7 +7,7 @@ use proptest::collection::{SizeRange, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::p2p::align::auto::Pairing;
+use crate::p2p::align::pairing::Pairing;
 use crate::p2p::{Preset, Presets, Prompt, Vocabulary, Window, WordRef};
 
 pub const MAX_TOKENS: usize = 77;
@@ -138,7 +138,7 @@ pub fn swapped() -> impl Strategy<Value = (Prompt, Prompt)> {
         let source: Vec<_> = parts.iter().map(|part| part.0).collect();
         let target: Vec<_> = parts.into_iter().map(|(word, other)| other.unwrap_or(word)).collect();
         let (source, target) = (prompt(&source.join(" ")), prompt(&target.join(" ")));
-        Pairing::new(&source, &target).is_by_position().then_some((source, target))
+        Pairing::new(&source, &target).is_by_position.then_some((source, target))
     })
 }
 

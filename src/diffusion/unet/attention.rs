@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use candle_core::{Result, Tensor};
 
+use crate::diffusion::conditioning::KeyValue;
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Keys, Linear, RowTerms, Term, Values, attend};
 use crate::diffusion::weights::Scope;
@@ -152,15 +153,6 @@ impl AttentionControl for AskedInTurn<'_, '_> {
     fn take(&mut self, row: &AttentionRow<'_>, captured: Captured) -> Result<()> {
         lock(self.0).take(row, captured)
     }
-}
-
-/// Keys and values of one prompt at one cross-attention layer; the same at every step.
-#[derive(Debug, Clone)]
-pub struct KeyValue {
-    /// Of its tokens.
-    pub keys: Keys,
-    /// Of its tokens.
-    pub values: Values,
 }
 
 /// An attention layer: projections to queries, keys and values, and back.

@@ -3,9 +3,10 @@
 
 use candle_core::{Result, Tensor};
 
+use crate::diffusion::conditioning::KeyValue;
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Conv2d, ConvInput, ResnetBlock, ResnetOptions, SAME, TimeProjections, concat_channels};
-use crate::diffusion::unet::attention::{AttentionControl, KeyValue};
+use crate::diffusion::unet::attention::AttentionControl;
 use crate::diffusion::unet::config::{LevelConfig, UNetConfig};
 use crate::diffusion::unet::transformer::Transformer;
 use crate::diffusion::weights::Scope;

@@ -15,10 +15,10 @@ use std::sync::Mutex;
 use candle_core::{Result, Tensor};
 
 pub use attention::{AttentionControl, AttentionKind, AttentionSite, NoControl};
-pub(crate) use attention::{AttentionRow, Captured, KeyValue, PlannedTerm, RowPlan};
+pub(crate) use attention::{AttentionRow, Captured, PlannedTerm, RowPlan};
 pub(crate) use config::UNetConfig;
 
-use crate::diffusion::conditioning::{Conditioning, TextContext};
+use crate::diffusion::conditioning::{Conditioning, KeyValue, TextContext};
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Compute, Conv2d, ConvInput, GroupNorm, Linear, ResnetOptions, SAME};
 use crate::diffusion::unet::attention::{AskedInTurn, PartOfBatch};

@@ -3,9 +3,10 @@
 
 use candle_core::{Result, Tensor};
 
+use crate::diffusion::conditioning::KeyValue;
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Geglu, GroupNorm, LayerNorm, Linear};
-use crate::diffusion::unet::attention::{Attention, AttentionControl, AttentionSite, KeyValue};
+use crate::diffusion::unet::attention::{Attention, AttentionControl, AttentionSite};
 use crate::diffusion::unet::config::LevelConfig;
 use crate::diffusion::weights::Scope;
 

@@ -15,6 +15,7 @@ use std::ops::Range;
 
 use crate::p2p::align::alignment::{AlignedWords, Alignment, EditType, Relation, spread};
 use crate::p2p::align::matrix::TokenMatrix;
+use crate::p2p::align::pairing::Pairing;
 use crate::p2p::align::reweight::identity;
 use crate::p2p::align::{needleman_wunsch, refine, replace};
 use crate::p2p::prompt::phrase;
@@ -28,7 +29,7 @@ pub fn auto(source: &Prompt, target: &Prompt) -> (EditType, Alignment) {
         return (EditType::Reweight, identity(source, target));
     }
     let pairing = Pairing::new(source, target);
-    if pairing.is_by_position() && same_token_counts(source.words(), target.words()) {
+    if pairing.is_by_position && same_token_counts(source.words(), target.words()) {
         return (EditType::Replace, replace::by_position(source, target));
     }
     if only_adds(source.words(), target.words()) {
@@ -38,41 +39,6 @@ pub fn auto(source: &Prompt, target: &Prompt) -> (EditType, Alignment) {
         }
     }
     (EditType::Auto, word_by_word(source, target, &pairing))
-}
-
-/// Which words of the source are words of the target, punctuation and case aside.
-#[derive(Debug)]
-pub(crate) struct Pairing {
-    /// Word indices (source, target), ascending on both sides.
-    kept: Vec<(usize, usize)>,
-    /// Each word stands for the word at its place.
-    is_by_position: bool,
-}
-
-impl Pairing {
-    /// Words are compared at their places where there are equally many and this keeps as many as any alignment does:
-    /// "a cat and a dog" to "a dog and a cat" exchanges two words. Otherwise as many are kept as can be: "a cat on a
-    /// red mat" to "a red cat on a mat" moves one word, and to compare places would keep only the first.
-    pub(crate) fn new(source: &Prompt, target: &Prompt) -> Self {
-        let keys = |prompt: &Prompt| -> Vec<String> {
-            let words = prompt.words().iter();
-            words.map(|word| word.key().to_owned()).collect()
-        };
-        let (from, to) = (keys(source), keys(target));
-        let most = needleman_wunsch::align(&from, &to);
-        if from.len() == to.len() {
-            let kept: Vec<_> = (0..from.len()).filter(|&at| from[at] == to[at]).map(|at| (at, at)).collect();
-            if kept.len() >= most.len() {
-                return Self { kept, is_by_position: true };
-            }
-        }
-        Self { kept: most, is_by_position: false }
-    }
-
-    /// Whether each word stands for the word at its place.
-    pub(crate) fn is_by_position(&self) -> bool {
-        self.is_by_position
-    }
 }
 
 /// True where every word has as many tokens as the word at its place, and its punctuation at the same ones.

@@ -5,7 +5,8 @@
 
 use proptest::prelude::*;
 
-use crate::p2p::align::auto::{Pairing, auto, word_by_word};
+use crate::p2p::align::auto::{auto, word_by_word};
+use crate::p2p::align::pairing::Pairing;
 use crate::p2p::align::refine::refine;
 use crate::p2p::align::replace::replace;
 use crate::p2p::prompt::Word;

@@ -3,7 +3,8 @@
 //! - `connections`: accepts connections and serves the router on them
 //! - `request_id`: the outer layer, which gives each request its id and renders problems
 //! - `body`, `query`, `path_id`: reading the parts of a request, with their problems
-//! - `headers`, `cancel_after`, `content_negotiation`: request headers; `response_headers`: the headers of responses
+//! - `headers`, `cancel_after`, `content_negotiation`: request headers
+//! - `response_headers`: the headers of responses; `header_budget`: their size
 //! - `blocking`: work off the threads of the async runtime
 
 pub(crate) mod blocking;
@@ -11,6 +12,7 @@ pub mod body;
 pub mod cancel_after;
 pub mod connections;
 pub mod content_negotiation;
+pub(crate) mod header_budget;
 pub mod headers;
 pub(crate) mod path_id;
 pub mod query;

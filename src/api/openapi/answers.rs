@@ -10,6 +10,10 @@ use crate::api::problem::{Code, Dialect};
 use crate::api::routes::table::{Endpoint, Route};
 use crate::api::transport::response_headers::RESPONSE_HEADERS;
 
+/// Codes of problems that a proxy in front of the service answers itself: those of deploy/nginx.conf that are not the
+/// service's own. Clients are generated with them, so that they can read these problems.
+const PROXY_CODES: [&str; 4] = ["bad_request", "uri_too_long", "bad_gateway", "gateway_timeout"];
+
 /// Adds problems and headers to all operations, and the components that they refer to.
 pub(super) fn complete(document: &mut Value) {
     for route in Endpoint::ALL.iter().map(|endpoint| endpoint.route()).filter(|route| route.operation_id.is_some()) {
@@ -31,7 +35,7 @@ pub(super) fn complete(document: &mut Value) {
     let examples =
         Code::ALL.iter().map(|code| (code.as_str().to_owned(), json!({"summary": code.title(), "value": body(*code)})));
     components.insert("examples".to_owned(), Map::from_iter(examples).into());
-    let names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).chain(PROXY_CODES).collect();
     components["schemas"]["ProblemBody"]["properties"]["code"]["enum"] = json!(names);
     components["schemas"]["OpenAiErrorBody"]["properties"]["code"]["enum"] = json!(names);
 }

@@ -1,6 +1,6 @@
 //! HTTP below the level of calls: connections, request ids, bodies, queries, headers and content negotiation.
 //!
-//! - `connections`: accepts connections and serves the router on them
+//! - `connections`: accepts connections and serves the router on them; `unreadable`: requests that are not HTTP
 //! - `request_id`: the outer layer, which gives each request its id and renders problems
 //! - `body`, `query`, `path_id`: reading the parts of a request, with their problems
 //! - `headers`, `cancel_after`, `content_negotiation`: request headers
@@ -18,3 +18,4 @@ pub(crate) mod path_id;
 pub mod query;
 pub mod request_id;
 pub(crate) mod response_headers;
+pub(crate) mod unreadable;

@@ -4,7 +4,7 @@
 #   deploy/test/nginx.sh [BINARY]        # default: target/release/reprompt
 #   PORT=18400 deploy/test/nginx.sh      # the proxy's port; the replicas have the next two
 #
-# Needs nginx, curl and jq; installs nothing. Works in a folder of its own and stops only what it started. Takes about
+# Needs nginx, curl, jq and python3; installs nothing. Works in a folder of its own and stops only what it started. Takes about
 # half a minute on two cores. Prints a line for each check; exits with 1 at the first failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,7 +13,8 @@ binary=$(realpath "${1-target/release/reprompt}")
 port=${PORT-18400}
 proxy=http://127.0.0.1:$port
 replicas=("127.0.0.1:$((port + 1))" "127.0.0.1:$((port + 2))")
-for tool in nginx curl jq "$binary"; do
+python=${PYTHON-python3}
+for tool in nginx curl jq tar "$python" "$binary"; do
     command -v "$tool" >/dev/null || { echo "$0: needs $tool" >&2; exit 2; }
 done
 
@@ -75,6 +76,27 @@ grep -qi '^x-request-id: my-id' "$dir/head" && ! grep -qi '^content-encoding' "$
 ok "an edit works, its image is not compressed again, and the client's x-request-id is kept"
 [ "$(curl -s -o /dev/null -w '%{http_code}' "$proxy/metrics")" = 404 ] || fail "/metrics is shown"
 ok "/metrics is not exposed"
+
+# What nginx answers itself: raw requests, because curl sends none of them.
+raw() { timeout 10 "$python" -c 'import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as s:
+    s.sendall(sys.argv[2].encode().decode("unicode_escape").encode("latin-1") + b"x" * int(sys.argv[3]) + b"\r\n\r\n")
+    sys.stdout.write(s.makefile("rb").read().decode())' "$port" "$@"; }
+# own NAME CODE STATUS RESPONSE: a response of nginx itself is a problem document with this code.
+own() {
+    grep -q "^ *- $2\$" openapi.yaml || fail "$2 is not among the codes of openapi.yaml"
+    grep -qi '^content-type: application/problem+json' <<<"$4" && grep -qi '^x-request-id: ' <<<"$4" &&
+        tail -n 1 <<<"$4" | jq -e --arg code "$2" --argjson status "$3" \
+            '.code == $code and .status == $status and .type == "urn:reprompt:problem:" + $code and
+             .title and .detail and has("param") and .request_id' >/dev/null || fail "$1: $4"
+}
+own "no HTTP" bad_request 400 "$(raw 'GARBAGE' 0)"
+own "an unknown version" bad_request 400 "$(raw 'GET / HTTP/3.7\r\nhost: a' 0)"
+own "large headers" bad_request 400 "$(raw 'GET / HTTP/1.1\r\nhost: a\r\nx-large: ' 9000)"
+own "a long path" uri_too_long 414 "$(raw 'GET /' 9000)"
+own "TRACE" method_not_allowed 405 "$(raw 'TRACE / HTTP/1.1\r\nconnection: close\r\nhost: a' 0)"
+own "/metrics" not_found 404 "$(curl -si "$proxy/metrics")"
+ok "requests that nginx itself refuses are answered with a problem and its code"
 
 edit 8 60 ', "stream": true' -N | while read -r line; do
     case $line in event:*) echo "$EPOCHREALTIME ${line#event: }" ;; esac
@@ -162,5 +184,30 @@ ok "a replica drains and exits with 0, and none of 12 edits fails; $(grep -c 'an
 kill -TERM "${pids[1]}"
 wait "${pids[1]}" || fail "the other replica ended with $?"
 edit 7 4 "" -o "$dir/answer" -w '%{http_code} %{content_type}' | grep -q '^502 application/problem+json' &&
-    jq -e '.status == 502 and .request_id' "$dir/answer" >/dev/null || fail "without replicas: $(cat "$dir/answer")"
+    jq -e '.status == 502 and .code == "bad_gateway" and .request_id' "$dir/answer" >/dev/null ||
+    fail "without replicas: $(cat "$dir/answer")"
 ok "without replicas the response is a problem"
+
+# -- the headers of an image, with a model that has CLIP's vocabulary -------------------------------------------------
+tar -xzf tests/fixtures/models/tiny-sd1.tar.gz -C "$dir"
+"$binary" serve --model "$dir/tiny-sd1" --listen "${replicas[0]}" --allowed-hosts edit.example.com \
+    --cors-origin https://app.example.com >"$dir/replica2.log" 2>&1 &
+pids+=($!)
+soon ready "${replicas[0]}" || fail "the model with CLIP's vocabulary is not ready"
+# In these alphabets a token is one or two letters; a prompt has at most 77 tokens.
+for prompt in "γάτα στην παραλία στο ηλιοβασίλεμα με το" "قطة بيضاء تجلس على الشاطئ عند غروب الشمس مع كلب كبير وسفينة بيضاء كبيرة في البحر" \
+    "a fluffy ginger kitten playing with yellow yarn in a cosy bedroom, $(printf 'very %.0s' $(seq 50))soft"; do
+    body=$(jq -cn --arg from "$prompt" --arg to "$prompt." '{source: {prompt: $from, seed: 3, num_inference_steps: 2}, prompt: $to}')
+    tokens=$(curl -s "$proxy/v1/align" -H 'content-type: application/json' -d "$(jq '{source_prompt: .source.prompt, prompt}' <<<"$body")" |
+        jq '.target_tokens // .tokens // empty | length' || true)
+    # Twice: the first response also says that the recording was made.
+    for _ in 1 2; do
+        status=$(curl -sS "$proxy/v1/edits" -H 'content-type: application/json' -H 'accept: image/png' -H 'host: edit.example.com' \
+            -H 'origin: https://app.example.com' -d "$body" -o "$dir/edit.png" -D "$dir/head" -w '%{http_code}')
+        [ "$status" = 200 ] && head -c 8 "$dir/edit.png" | grep -q PNG || fail "$status for $prompt: $(cat "$dir/edit.png")"
+        size=$(wc -c <"$dir/head")
+        [ "$size" -lt 3600 ] || fail "$size bytes of headers for $prompt"
+        grep -qi '^x-reprompt-omitted: .*x-reprompt-' "$dir/head" || fail "no word of what was left out: $(cat "$dir/head")"
+    done
+    ok "$size bytes of headers for ${#prompt} characters, ${tokens:-?} tokens; left out: $(sed -n 's/^x-reprompt-omitted: //Ip' "$dir/head" | tr -d '\r')"
+done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs what the documentation shows: the shell, Python and JavaScript blocks of README.md and docs/*.md, in the order of
-# each page, against the service with its embedded model. blocks.py says how a block is left out.
+# each page, against the service with its embedded model. blocks.py says how a block is left out. readers.py runs the
+# readers of events once more, on text of all kinds.
 #
 #   docs/test/run.sh [BINARY [PAGE...]]        # target/release/reprompt and all pages unless told otherwise
 #
@@ -55,4 +56,5 @@ for page; do
     fi
     passed=$((passed + $(grep -c '^at=' "$blocks/page.sh" || true)))
 done
+"$python" docs/test/readers.py "http://$address"
 echo "$passed blocks of $# pages ran"

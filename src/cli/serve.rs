@@ -113,7 +113,7 @@ fn log_access(settings: &Settings, config: &ApiConfig) {
             }
         }
         None if settings.listen.ip().to_canonical().is_loopback() => {
-            tracing::info!("no API keys: only clients on this machine can connect");
+            tracing::info!("no API keys: only clients on this machine can connect, and no web page of another site");
         }
         None => tracing::warn!("insecure, and no API keys: any client that can reach this address can use the service"),
     }

@@ -8,7 +8,8 @@ use crate::api::delivery::webhooks::{AllowedHost, InvalidSecret, WebhookConfig, 
 use crate::api::guard::GuardConfig;
 use crate::api::guard::address::{Proxies, network};
 use crate::api::guard::api_keys::file::KeyFile;
-use crate::api::guard::cors::is_origin;
+use crate::api::guard::cors::{InvalidOrigin, OriginPattern};
+use crate::api::guard::hosts::{HostPattern, Hosts, InvalidHostPattern};
 use crate::api::guard::timeouts::TimeLimits;
 use crate::config::ConfigError;
 use crate::config::keys::Settings;
@@ -119,22 +120,35 @@ pub(crate) fn guard(settings: &Settings) -> Result<GuardConfig, ConfigError> {
         let expected = "expected an address such as 127.0.0.1 or a network such as 10.0.0.0/8 or fd00::/8";
         network(entry).map_err(|_| refused("trusted_proxies", entry, expected))
     });
-    if let Some(wrong) = settings.cors_origin.iter().find(|origin| !is_origin(origin)) {
-        let expected = "expected an origin as browsers send it, such as https://app.example.com, or * for all";
-        return Err(refused("cors_origin", wrong, expected));
-    }
+    let origins = settings.cors_origin.iter().map(|entry| {
+        let invalid = |error: InvalidOrigin| refused("cors_origin", entry, error.to_string());
+        entry.parse::<OriginPattern>().map_err(invalid)
+    });
     Ok(GuardConfig {
         keys: keys.transpose()?,
         requests_per_minute: NonZeroU32::new(settings.client_requests_per_minute),
         jobs: settings.client_jobs,
         proxies: Proxies { trusted: trusted.collect::<Result<_, _>>()?, header: settings.forwarded_header },
-        cors_origins: settings.cors_origin.clone(),
+        cors_origins: origins.collect::<Result<_, _>>()?,
+        hosts: hosts(settings)?,
         times: TimeLimits {
             body: settings.body_timeout,
             answer: Some(settings.answer_timeout).filter(|limit| !limit.is_zero()),
         },
         metrics_apart: settings.metrics_listen.is_some(),
     })
+}
+
+/// The hosts that requests may name; `None`: all.
+fn hosts(settings: &Settings) -> Result<Option<Hosts>, ConfigError> {
+    let pattern = |entry: &String| {
+        let invalid = |error: InvalidHostPattern| refused("allowed_hosts", entry, error.to_string());
+        entry.parse::<HostPattern>().map_err(invalid)
+    };
+    let patterns = settings.allowed_hosts.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+    let is_open = settings.listen.ip().to_canonical().is_loopback() && settings.api_keys_file.is_none();
+    let is_checked = is_open || !patterns.is_empty();
+    Ok(is_checked.then_some(Hosts { patterns, allows_addresses: !is_open }))
 }
 
 fn check_folders(settings: &Settings) -> Result<(), ConfigError> {

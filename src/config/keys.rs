@@ -104,8 +104,10 @@ keys! {
     trusted_proxies: Vec<String> = Vec::new(), "REPROMPT_TRUSTED_PROXIES", "NETWORKS", (action = ArgAction::Append);
     /// The header that is read from trusted proxies: x-forwarded-for or forwarded.
     forwarded_header: ForwardedHeader = ForwardedHeader::XForwardedFor, "REPROMPT_FORWARDED_HEADER", "HEADER";
-    /// Origins whose pages may call the API, separated by commas or repeated; * allows any.
+    /// Origins whose pages may call the API, such as https://*.example.com or http://localhost:*; * allows any.
     cors_origin: Vec<String> = Vec::new(), "REPROMPT_CORS_ORIGIN", "ORIGINS", (action = ArgAction::Append);
+    /// Hosts that requests may name, such as edit.example.com or *.example.com, besides loopback ones; * allows any.
+    allowed_hosts: Vec<String> = Vec::new(), "REPROMPT_ALLOWED_HOSTS", "HOSTS", (action = ArgAction::Append);
     /// Maximum number of open API connections; further ones wait.
     max_connections: usize = 1024, "REPROMPT_MAX_CONNECTIONS", "CONNECTIONS";
     /// Time limit for the headers of a request, and for an idle connection before it.

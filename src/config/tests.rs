@@ -116,6 +116,36 @@ fn without_keys_only_this_machine_is_listened_to_unless_that_is_wanted() {
 }
 
 #[test]
+fn hosts_are_checked_without_keys_on_this_machine_or_where_they_are_listed() {
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(keys.path(), "a-long-random-string").unwrap();
+    let hosts = |listen: &str, keys: Option<&Path>, allowed: &str| {
+        let (listen, api_keys_file) = (Some(listen.parse().unwrap()), keys.map(Path::to_owned));
+        let allowed_hosts = Some(allowed.parse().unwrap());
+        let given = Options { listen, api_keys_file, allowed_hosts, insecure: Some(true), ..Options::default() };
+        let hosts = Settings::new(given, &Options::default()).unwrap().guard().unwrap().hosts;
+        hosts.map(|hosts| (hosts.patterns.len(), hosts.allows_addresses))
+    };
+    for loopback in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+        assert_eq!(hosts(loopback, None, ""), Some((0, false)), "{loopback}");
+        assert_eq!(hosts(loopback, None, "a.example,*.b.example"), Some((2, false)), "{loopback}");
+        assert_eq!(hosts(loopback, Some(keys.path()), ""), None, "{loopback}");
+        assert_eq!(hosts(loopback, Some(keys.path()), "a.example"), Some((1, true)), "{loopback}");
+    }
+    assert_eq!(hosts("0.0.0.0:80", None, ""), None);
+    assert_eq!(hosts("0.0.0.0:80", None, "a.example"), Some((1, true)));
+}
+
+#[test]
+fn an_origin_with_a_slash_is_refused_with_the_one_to_write() {
+    let given = Options { cors_origin: Some("https://app.example.com/".parse().unwrap()), ..Options::default() };
+    let error = Settings::new(given, &Options::default()).unwrap_err().to_string();
+    let expected = "cors_origin: unsupported value https://app.example.com/; \
+                    expected it as browsers send it, without a slash at its end: https://app.example.com";
+    assert_eq!(error, expected);
+}
+
+#[test]
 fn the_production_configuration_is_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/production.toml");
     let options = Options::from_file(&path).unwrap();
@@ -209,6 +239,7 @@ fn values_that_cannot_be_are_refused_by_key_in_one_line() {
         ("api_keys_file", Options { api_keys_file: Some(empty.clone()), ..Options::default() }),
         ("trusted_proxies", Options { trusted_proxies: hosts("proxy.example.com"), ..Options::default() }),
         ("cors_origin", Options { cors_origin: hosts("app.example.com"), ..Options::default() }),
+        ("allowed_hosts", Options { allowed_hosts: hosts("https://app.example.com"), ..Options::default() }),
         ("max_connections", Options { max_connections: Some(0), ..Options::default() }),
         ("header_timeout", Options { header_timeout: Some("0".parse().unwrap()), ..Options::default() }),
         ("body_timeout", Options { body_timeout: Some("0".parse().unwrap()), ..Options::default() }),

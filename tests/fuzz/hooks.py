@@ -63,11 +63,7 @@ def settle(case):
     headers = case.headers or {}
     for name in [name for name in headers if name.lower() == "idempotency-key"]:
         headers[name] = (str(headers[name]) + case.id)[-255:]
-<<<<<<< HEAD
-    # Jobs without a waiting client would delay all others.
-=======
     # Asynchronous jobs fill the queue, so most requests are not asynchronous.
->>>>>>> text
     if zlib.crc32(case.id.encode()) % 8 < 6:
         for name in [name for name in headers if name.lower() == "prefer"]:
             del headers[name]

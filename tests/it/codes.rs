@@ -13,6 +13,7 @@ use axum::http::{Request, header};
 use reprompt::api::ApiConfig;
 use reprompt::api::guard::GuardConfig;
 use reprompt::api::guard::api_keys::file::KeyFile;
+use reprompt::api::guard::hosts::Hosts;
 use reprompt::api::guard::timeouts::TimeLimits;
 use reprompt::api::problem::Code;
 use reprompt::diffusion::weights::embedded;
@@ -98,6 +99,7 @@ codes! {
 
     // Problems of the guard.
     unauthorized: Unauthorized = without_key().await;
+    host_not_allowed: HostNotAllowed = rebound().await;
     rate_limited: RateLimited = too_often().await;
     too_many_concurrent: TooManyConcurrent = too_many_jobs().await;
     answer_timeout: AnswerTimeout = limited(Duration::from_secs(60)).await.post("/v1/edits", &long(1)).await;
@@ -283,6 +285,13 @@ async fn without_key() -> Answer {
     std::fs::write(file.path(), "alice the-long-random-key-of-alice\n").unwrap();
     let keys = Some(Arc::new(KeyFile::open(file.path()).unwrap()));
     guarded(GuardConfig { keys, ..GuardConfig::default() }).await.get("/v1/models").await
+}
+
+/// The answer of a service without keys on a loopback address to a request for another site's host.
+async fn rebound() -> Answer {
+    let hosts = Some(Hosts { patterns: Vec::new(), allows_addresses: false });
+    let service = guarded(GuardConfig { hosts, ..GuardConfig::default() }).await;
+    service.send(Request::get("/v1/sessions").header("host", "rebound.example").body(Body::empty()).unwrap()).await
 }
 
 async fn too_often() -> Answer {

@@ -110,7 +110,7 @@ async fn a_stream_has_every_step_in_order_and_then_the_plain_answer() {
     let plain = service.post("/v1/edits", &swap(1, 4)).await.json();
     let answer = service.post("/v1/edits", &with(swap(1, 4), "stream", true)).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-type"), "text/event-stream");
+    assert_eq!(answer.header("content-type"), "text/event-stream; charset=utf-8");
     assert_eq!((answer.header("cache-control"), answer.header("x-accel-buffering")), ("no-cache", "no"));
     let events = events(&answer);
     assert_eq!(names(&events), ["queued", "started", "step", "step", "step", "step", "completed"]);
@@ -124,6 +124,32 @@ async fn a_stream_has_every_step_in_order_and_then_the_plain_answer() {
     let whole = &events[6].1;
     assert_eq!(image(whole, "edit"), image(&plain, "edit"));
     assert_eq!(whole["session"], json!({"id": plain["session"]["id"], "recording": "hit"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_body_decides_whether_to_stream_and_accept_does_if_it_says_nothing() {
+    let service = Service::fake().await;
+    let (json, events, image) = ("application/json", "text/event-stream; charset=utf-8", "image/png");
+    for (stream, accept, expected) in [
+        (json!(false), "text/event-stream, application/json", json),
+        (json!(false), "application/json;q=0.5, text/event-stream", json),
+        (json!(false), "text/event-stream, image/png", image),
+        (json!(false), "text/event-stream, */*", json),
+        (json!(false), "text/event-stream", "application/problem+json"),
+        (json!(true), "application/json, text/event-stream", events),
+        (json!(true), "application/json", events),
+        (json!(true), "image/png, */*;q=0.1", events),
+        (json!(true), "*/*", events),
+        (json!(true), "image/png", "application/problem+json"),
+        (Value::Null, "text/event-stream, application/json", events),
+        (Value::Null, "application/json, text/event-stream", json),
+        (Value::Null, "*/*", json),
+    ] {
+        let body = with(swap(1, 2), "stream", stream.clone());
+        let answer = service.post_accepting("/v1/edits", &body, accept).await;
+        assert_eq!(answer.header("content-type"), expected, "{stream} {accept}");
+        assert_eq!(answer.status, if expected.contains("problem") { 406 } else { 200 }, "{stream} {accept}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,7 +54,7 @@ export function parse(block) {
   let name = "message";
   const data = [];
   for (const line of block.split(/\r?\n/)) {
-    const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line) ?? [];
+    const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line) ?? [];
     if (field === "event") name = value;
     else if (field === "data") data.push(value);
   }

@@ -1,6 +1,6 @@
 //! The `x-reprompt-` headers of bare images: the rest of the JSON body.
 //!
-//! Values are ASCII; a value that is too long for a header is left out.
+//! Values are ASCII. [`crate::api::transport::header_budget`] leaves out what is too long in all.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -8,9 +8,6 @@ use serde::Serialize;
 use crate::api::operations::bodies::{TimingsBody, WarningBody, size};
 use crate::engine::Outcome;
 use crate::recordings::Source;
-
-/// Longer JSON is left out: proxies refuse responses whose headers exceed a few kilobytes.
-const MAX_JSON_HEADER: usize = 2048;
 
 /// The headers that every bare image has; its operation adds more.
 pub(crate) fn run_headers(
@@ -21,7 +18,7 @@ pub(crate) fn run_headers(
     timings: &TimingsBody,
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    put(&mut headers, "x-reprompt-model", model);
+    put(&mut headers, "x-reprompt-model", &ascii(model));
     put(&mut headers, "x-reprompt-session", &outcome.session.to_string());
     put(&mut headers, "x-reprompt-recording", outcome.recording.as_str());
     put(&mut headers, "x-reprompt-seed", &source.seed().to_string());
@@ -40,10 +37,7 @@ pub(crate) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
 
 /// Adds a value as JSON in ASCII.
 pub(crate) fn put_json(headers: &mut HeaderMap, name: &'static str, value: &impl Serialize) {
-    let Ok(json) = serde_json::to_string(value) else {
-        return;
-    };
-    if json.len() <= MAX_JSON_HEADER {
+    if let Ok(json) = serde_json::to_string(value) {
         put(headers, name, &ascii(&json));
     }
 }
@@ -69,12 +63,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_ascii_and_long_json_is_left_out() {
+    fn values_are_ascii() {
         let mut headers = HeaderMap::new();
         put_json(&mut headers, "x-reprompt-warnings", &["käse 🐈"]);
         assert_eq!(headers["x-reprompt-warnings"], r#"["k\u00e4se \ud83d\udc08"]"#);
-        put_json(&mut headers, "x-reprompt-windows", &"x".repeat(MAX_JSON_HEADER - 2));
-        put_json(&mut headers, "x-reprompt-alignment", &"x".repeat(MAX_JSON_HEADER - 1));
-        assert!(headers.contains_key("x-reprompt-windows") && !headers.contains_key("x-reprompt-alignment"));
     }
 }

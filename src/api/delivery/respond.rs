@@ -5,7 +5,7 @@
 //! | the request has | it gets |
 //! | --- | --- |
 //! | neither of the below | the answer |
-//! | `"stream": true` or `Accept: text/event-stream` | events, the answer last ([`sse`]) |
+//! | `"stream": true`, or `Accept: text/event-stream` without `"stream": false` | events, the answer last ([`sse`]) |
 //! | `Prefer: respond-async` | `202` and a job ([`crate::api::delivery::jobs`]) |
 //!
 //! In each case a client that disconnects cancels the job, unless other requests wait for it or it was requested with
@@ -32,7 +32,7 @@ use crate::api::problem::{Code, Dialect, Problem};
 use crate::api::state::AppState;
 use crate::api::transport::body::JsonObject;
 use crate::api::transport::cancel_after::deadline;
-use crate::api::transport::content_negotiation::{Representation, representation_or_events};
+use crate::api::transport::content_negotiation::{self, Representation, representation_or, representation_or_events};
 use crate::api::transport::headers::{RESPOND_ASYNC, prefers_async};
 use crate::api::transport::request_id::Arrival;
 
@@ -173,7 +173,13 @@ impl WaitOptions {
     fn of(state: &AppState, call: &Call) -> Result<Self, Problem> {
         let Call { headers, arrival, caller, body, .. } = call;
         let body = WaitFields::of_body(body)?;
-        let mode = mode(prefers_async(headers), body.stream, representation_or_events(headers)?)?;
+        let representation = match body.stream {
+            // The body decides, as far as `Accept` allows it.
+            Some(true) => content_negotiation::events(headers)?,
+            Some(false) => representation_or(headers, Representation::Json)?,
+            None => representation_or_events(headers)?,
+        };
+        let mode = mode(prefers_async(headers), body.stream == Some(true), representation)?;
         let webhook = match &body.webhook {
             Some(_) if mode != DeliveryMode::Async => {
                 let detail = "`webhook` requires `Prefer: respond-async`";
@@ -204,12 +210,7 @@ fn mode(is_async: bool, is_stream: bool, representation: Representation) -> Resu
         (true, false, Representation::Image(_) | Representation::Events) => not_acceptable(
             "`Prefer: respond-async` responds with a job; expected application/json in the accept header",
         ),
-        (false, true, Representation::Image(_)) => {
-            not_acceptable("`stream` responds with events; expected text/event-stream in the accept header")
-        }
-        (false, true, Representation::Json | Representation::Events) | (false, false, Representation::Events) => {
-            Ok(DeliveryMode::Stream)
-        }
+        (false, true, _) | (false, false, Representation::Events) => Ok(DeliveryMode::Stream),
         (false, false, plain) => Ok(DeliveryMode::Plain(plain)),
     }
 }
@@ -240,13 +241,12 @@ mod tests {
         };
         assert_eq!(of(false, false, Representation::Json), Ok(DeliveryMode::Plain(Representation::Json)));
         assert_eq!(of(false, false, image), Ok(DeliveryMode::Plain(image)));
-        assert_eq!(of(false, true, Representation::Json), Ok(DeliveryMode::Stream));
+        assert_eq!(of(false, true, Representation::Events), Ok(DeliveryMode::Stream));
         assert_eq!(of(false, false, Representation::Events), Ok(DeliveryMode::Stream));
         assert_eq!(of(true, false, Representation::Json), Ok(DeliveryMode::Async));
-        assert_eq!(of(false, true, image), Err((Code::NotAcceptable, None)));
         assert_eq!(of(true, false, image), Err((Code::NotAcceptable, None)));
         assert_eq!(of(true, false, Representation::Events), Err((Code::NotAcceptable, None)));
-        assert_eq!(of(true, true, Representation::Json), Err((Code::InvalidValue, Some("stream".to_owned()))));
+        assert_eq!(of(true, true, Representation::Events), Err((Code::InvalidValue, Some("stream".to_owned()))));
     }
 
     #[test]

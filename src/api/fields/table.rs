@@ -10,6 +10,8 @@
 //! where aliases, the default and keywords may be left out. A field is required unless it has a default or its type is
 //! an `Option`. A table without required fields may have `Default`, as the request that leaves all of them out.
 
+use serde_json::Value;
+
 use crate::api::fields::node::Object;
 use crate::api::fields::shape::{Components, Property};
 use crate::api::problem::Problem;
@@ -41,6 +43,13 @@ pub(crate) trait FieldName: Copy + 'static {
 /// The documentation of an item as one text: lines are joined.
 pub(crate) fn description(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
+/// A default, for the end of a description. It is not the keyword `default`, because generators of clients take a field
+/// with that keyword for one that must be given, or send its value in every request.
+pub(crate) fn default_text(default: &Value) -> String {
+    let shown = default.as_str().filter(|text| !text.is_empty());
+    format!(" Default: `{}`.", shown.map_or_else(|| default.to_string(), str::to_owned))
 }
 
 macro_rules! fields {
@@ -92,8 +101,7 @@ macro_rules! fields {
                 use $crate::api::fields::shape::{Property, describe};
                 let mut properties = Vec::new();
                 $(
-                    #[allow(unused_mut)]
-                    let mut keywords = $crate::api::fields::fields!(@keywords $($keywords)?);
+                    let keywords = $crate::api::fields::fields!(@keywords $($keywords)?);
                     let has_default = $crate::api::fields::fields!(@has $($default)?);
                     let nullable = has_default || <$type as FieldType>::NULLABLE;
                     $(
@@ -105,11 +113,13 @@ macro_rules! fields {
                         );
                         properties.push(Property { name: $alias, is_required: false, schema: alias });
                     )*
+                    #[allow(unused_mut)]
+                    let mut description = $crate::api::fields::table::description(&[$($field_doc),+]);
                     $(
                         let default: $type = $default;
-                        keywords["default"] = $crate::api::fields::types::ToJson::to_json(&default);
+                        let default = $crate::api::fields::types::ToJson::to_json(&default);
+                        description.push_str(&$crate::api::fields::table::default_text(&default));
                     )?
-                    let description = $crate::api::fields::table::description(&[$($field_doc),+]);
                     let schema = describe(<$type as FieldType>::schema(), nullable, &description, keywords);
                     properties.push(Property { name: stringify!($field), is_required: !nullable, schema });
                 )*

@@ -3,6 +3,7 @@
 //! Contract, from the outside in:
 //! - Every response has the headers of [`security_headers`].
 //! - Pages of origins that are not configured cannot read responses ([`cors`]).
+//! - A request for the host of another site is refused ([`hosts`]).
 //! - The arrival of a request's body and the start of its response have time limits ([`timeouts`]). A response that has
 //!   begun, such as a stream of events, has none.
 //! - If there are keys, a request needs one, unless its endpoint is [`Access::Open`] ([`admit`]). It is counted against
@@ -16,7 +17,8 @@ pub mod address;
 pub(crate) mod admit;
 pub mod api_keys;
 pub(crate) mod caller;
-pub(crate) mod cors;
+pub mod cors;
+pub mod hosts;
 pub(crate) mod job_limit;
 pub(crate) mod rate;
 pub(crate) mod security_headers;
@@ -33,6 +35,8 @@ use tokio::task::AbortHandle;
 use crate::api::guard::address::Proxies;
 use crate::api::guard::api_keys::file::{KeyFile, KeysReload};
 pub(crate) use crate::api::guard::caller::Caller;
+use crate::api::guard::cors::OriginPattern;
+use crate::api::guard::hosts::Hosts;
 use crate::api::guard::job_limit::{JobLimiter, JobPermit};
 use crate::api::guard::rate::Rate;
 use crate::api::guard::timeouts::TimeLimits;
@@ -58,6 +62,8 @@ label! {
         NoKey = "no_key",
         /// Its API key is unknown.
         UnknownKey = "unknown_key",
+        /// It names a host that is not allowed.
+        HostNotAllowed = "host_not_allowed",
         /// Its caller exceeds the rate limit.
         RateLimited = "rate_limited",
         /// Its caller has too many jobs.
@@ -78,8 +84,10 @@ pub struct GuardConfig {
     pub jobs: usize,
     /// Proxies that are trusted to name the client.
     pub proxies: Proxies,
-    /// Origins whose pages may read answers; `*` is any.
-    pub cors_origins: Vec<String>,
+    /// Origins whose pages may read answers.
+    pub cors_origins: Vec<OriginPattern>,
+    /// The hosts that requests may name; `None`: all.
+    pub hosts: Option<Hosts>,
     /// How long a request may take.
     pub times: TimeLimits,
     /// Whether metrics are served at an address of their own instead of beside the API.
@@ -159,9 +167,10 @@ impl Drop for Guard {
     }
 }
 
-/// Puts the time limits and the admission of requests in front of the handlers.
+/// Puts the check of hosts, the time limits and the admission of requests in front of the handlers.
 pub fn protect(router: Router, guard: &Arc<Guard>) -> Router {
     router
         .layer(middleware::from_fn_with_state(Arc::clone(guard), admit::admit))
         .layer(middleware::from_fn_with_state(Arc::clone(guard), timeouts::within))
+        .layer(middleware::from_fn_with_state(Arc::clone(guard), hosts::check))
 }

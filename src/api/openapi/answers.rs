@@ -9,6 +9,11 @@ use crate::api::openapi::{object, operation};
 use crate::api::problem::{Code, Dialect};
 use crate::api::routes::table::{Endpoint, Route};
 use crate::api::transport::response_headers::RESPONSE_HEADERS;
+use crate::api::transport::unreadable::UNREADABLE;
+
+/// Codes of problems that a proxy in front of the service answers itself: those of deploy/nginx.conf that are not the
+/// service's own. Clients are generated with them, so that they can read these problems.
+const PROXY_CODES: [&str; 2] = ["bad_gateway", "gateway_timeout"];
 
 /// Adds problems and headers to all operations, and the components that they refer to.
 pub(super) fn complete(document: &mut Value) {
@@ -31,7 +36,8 @@ pub(super) fn complete(document: &mut Value) {
     let examples =
         Code::ALL.iter().map(|code| (code.as_str().to_owned(), json!({"summary": code.title(), "value": body(*code)})));
     components.insert("examples".to_owned(), Map::from_iter(examples).into());
-    let names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let unreadable = UNREADABLE.map(|(_, code, ..)| code);
+    let names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).chain(unreadable).chain(PROXY_CODES).collect();
     components["schemas"]["ProblemBody"]["properties"]["code"]["enum"] = json!(names);
     components["schemas"]["OpenAiErrorBody"]["properties"]["code"]["enum"] = json!(names);
 }

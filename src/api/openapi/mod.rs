@@ -199,6 +199,37 @@ mod tests {
         }
     }
 
+    /// The schemas with named values in a part of the document.
+    fn enums<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
+        match value {
+            Value::Object(object) => {
+                found.extend(object.contains_key("enum").then_some(value));
+                object.values().for_each(|value| enums(value, found));
+            }
+            Value::Array(array) => array.iter().for_each(|value| enums(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn generated_clients_can_name_every_value_and_leave_out_every_default() {
+        let document = json();
+        let mut found = Vec::new();
+        enums(&document["components"]["schemas"], &mut found);
+        assert!(found.len() > 10);
+        for schema in found {
+            let values = schema["enum"].as_array().unwrap();
+            let identifier =
+                |value: &Value| value.to_string().replace(|c: char| !c.is_alphanumeric(), "").to_lowercase();
+            let distinct: std::collections::HashSet<_> = values.iter().map(identifier).collect();
+            assert_eq!(distinct.len(), values.len(), "two values differ by case or marks alone: {values:?}");
+        }
+        assert!(
+            !document["components"]["schemas"].to_string().contains("\"default\":"),
+            "a default is in its description"
+        );
+    }
+
     /// What of a value does not fit a schema, as far as examples go: types, fields, enums.
     fn misfit(document: &Value, schema: &Value, value: &Value, path: &str) -> Option<String> {
         if let Some(reference) = schema["$ref"].as_str() {

@@ -24,6 +24,10 @@ fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
             ("Cancel-After: expected a duration such as 90, 90s, 1m30s or 500ms, got \"soon\"", Some("Cancel-After"))
         }
         Code::Unauthorized => ("expected an API key, as Authorization: Bearer KEY or as x-api-key: KEY", None),
+        Code::HostNotAllowed => (
+            "expected a loopback host such as 127.0.0.1 or localhost, or one of allowed_hosts, got \"rebound.example\"",
+            Some("Host"),
+        ),
         Code::NotFound => ("unknown path; /openapi.json lists the paths of the API", None),
         Code::SessionNotFound => {
             ("no session ses_0: it never existed, was deleted or evicted, or has expired", Some("id"))

@@ -11,10 +11,10 @@ pub(crate) const MAX_PREVIEWS: u64 = 16;
 fields! {
     /// How an answer is waited for.
     struct WaitFields as "WaitOptions", enum WaitField, Default {
-        /// Whether the response is a stream of events, as with `Accept: text/event-stream`: `queued` (`QueueBody`),
-        /// `started` (`StartedEvent`), `step` (`StepEvent`), and finally `completed` (the full response) or `error`
-        /// (`ProblemBody`).
-        Stream = stream: bool = false;
+        /// Whether the response is a stream of events: `queued` (`QueueBody`), `started` (`StartedEvent`), `step`
+        /// (`StepEvent`), and finally `completed` (the full response) or `error` (`ProblemBody`). If it is left out,
+        /// the response is a stream only with `Accept: text/event-stream`.
+        Stream = stream: Option<bool>;
         /// Number of previews while the job runs, for streams and asynchronous jobs.
         PartialImages = partial_images: u64 = 0 => {"maximum": MAX_PREVIEWS};
         /// A URL that the service's configuration allows. The finished job is sent to it by POST, signed as

@@ -37,6 +37,7 @@ codes! {
     InvalidHeader, "invalid_header", BAD_REQUEST, "Invalid header value";
     UnknownField, "unknown_field", BAD_REQUEST, "Unknown field";
     Unauthorized, "unauthorized", UNAUTHORIZED, "Missing or invalid API key";
+    HostNotAllowed, "host_not_allowed", FORBIDDEN, "Host not allowed";
     NotFound, "not_found", NOT_FOUND, "Path not found";
     SessionNotFound, "session_not_found", NOT_FOUND, "Session not found";
     ModelNotFound, "model_not_found", NOT_FOUND, "Model not found";

@@ -3,12 +3,13 @@
 //! A request passes these layers, from the outside in:
 //!
 //! 1. [`identify`]: which endpoint it is for
-//! 2. [`request_id`]: its id, its trace, and the rendering of problems
-//! 3. [`guard::security_headers`]: headers for browsers
-//! 4. [`guard::cors`], if origins are configured
-//! 5. [`metrics::count`]: request metrics
-//! 6. [`panicked`]: a handler's panic becomes a problem
-//! 7. [`guard::timeouts`], then [`guard::admit`]: time limits, API keys and the rate limit
+//! 2. [`header_budget`]: the size of its response's headers
+//! 3. [`request_id`]: its id, its trace, and the rendering of problems
+//! 4. [`guard::security_headers`]: headers for browsers
+//! 5. [`guard::cors`], if origins are configured
+//! 6. [`metrics::count`]: request metrics
+//! 7. [`panicked`]: a handler's panic becomes a problem
+//! 8. [`guard::hosts`], [`guard::timeouts`], [`guard::admit`]: the host, time limits, API keys and the rate limit
 
 pub(crate) mod table;
 
@@ -16,6 +17,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request};
+use axum::http::Uri;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, delete, get, post};
@@ -29,7 +31,7 @@ use crate::api::operations::{align, attention, edits, health, images, jobs, metr
 use crate::api::problem::{Code, Dialect, Problem};
 use crate::api::routes::table::{Endpoint, UNKNOWN};
 use crate::api::state::AppState;
-use crate::api::transport::request_id;
+use crate::api::transport::{header_budget, request_id};
 use crate::api::{guard, openapi};
 use crate::sync::panic_message;
 
@@ -97,6 +99,7 @@ fn outermost(router: Router) -> Router {
     router
         .layer(middleware::from_fn(guard::security_headers::put))
         .layer(middleware::from_fn(request_id::request_id))
+        .layer(middleware::from_fn(header_budget::limit))
         .layer(middleware::from_fn(identify))
 }
 
@@ -118,8 +121,13 @@ async fn identify(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-async fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "unknown path; /openapi.json lists the paths of the API")
+async fn not_found(uri: Uri) -> Problem {
+    let path = uri.path();
+    let detail = match path.ends_with('/') || path.contains("//") {
+        true => format!("unknown path {path}; expected a path without a slash at its end and without double slashes"),
+        false => "unknown path; /openapi.json lists the paths of the API".to_owned(),
+    };
+    Problem::new(Code::NotFound, detail)
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

@@ -38,7 +38,7 @@ impl Route {
         if self.access == Access::Key {
             codes.extend(CALLER);
         }
-        codes.push(Code::Internal);
+        codes.extend([Code::HostNotAllowed, Code::Internal]);
         codes
     }
 
@@ -212,10 +212,13 @@ const EDIT_HEADERS: &[&str] = &[
     "windows",
     "warnings",
     "timings-ms",
+    "omitted",
 ];
-const SESSION_HEADERS: &[&str] = &["model", "session", "recording", "seed", "size", "warnings", "timings-ms"];
-const IMAGES_HEADERS: &[&str] = &["id", "model", "session", "recording", "seed", "size", "warnings", "timings-ms"];
-const ATTENTION_HEADERS: &[&str] = &["session", "word", "tokens", "step", "steps", "max"];
+const SESSION_HEADERS: &[&str] =
+    &["model", "session", "recording", "seed", "size", "warnings", "timings-ms", "omitted"];
+const IMAGES_HEADERS: &[&str] =
+    &["id", "model", "session", "recording", "seed", "size", "warnings", "timings-ms", "omitted"];
+const ATTENTION_HEADERS: &[&str] = &["session", "word", "tokens", "step", "steps", "max", "omitted"];
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::telemetry::labels::label;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -24,6 +23,9 @@ use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
+
+use crate::api::transport::unreadable::Explained;
+use crate::telemetry::labels::label;
 
 label! {
     /// The listeners of a process.
@@ -96,7 +98,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(head)
             .max_buf_size(MAX_HEADERS)
-            .serve_connection(TokioIo::new(self.stream), service);
+            .serve_connection(TokioIo::new(Explained::new(self.stream)), service);
         if let Err(error) = graceful.watch(connection).await {
             tracing::debug!(%peer, %error, "a connection ended early");
         }
@@ -164,6 +166,32 @@ mod tests {
         let mut bytes = vec![0; 4096];
         let read = timeout(PATIENCE, stream.read(&mut bytes)).await.expect("an answer comes").unwrap();
         String::from_utf8_lossy(&bytes[..read]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_not_http_is_answered_with_a_problem() {
+        let (address, ..) = server(8, PATIENCE).await;
+        let long = "a".repeat(70_000);
+        let many = (0..101).map(|at| format!("x-{at}: a\r\n")).collect::<String>();
+        for (request, status, code) in [
+            ("GARBAGE\r\n\r\n".to_owned(), 400, "bad_request"),
+            ("GET / HTTP/1.1\r\nhost: a\r\nno colon\r\n\r\n".to_owned(), 400, "bad_request"),
+            ("GET / HTTP/7.1\r\nhost: a\r\n\r\n".to_owned(), 400, "bad_request"),
+            (format!("GET / HTTP/1.1\r\nhost: a\r\nx-long: {long}\r\n\r\n"), 431, "headers_too_large"),
+            (format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"), 431, "headers_too_large"),
+            (format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", &long[..65_534]), 414, "uri_too_long"),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            // The server may close the connection before it has read all.
+            let _ = stream.write_all(request.as_bytes()).await;
+            let answer = answer(&mut stream).await;
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let shown = &request[..request.len().min(40)];
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{shown}: {head}");
+            assert!(head.contains("content-type: application/problem+json"), "{shown}: {head}");
+            let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert_eq!((&problem["status"], &problem["code"]), (&status.into(), &code.into()), "{shown}");
+        }
     }
 
     #[tokio::test]

@@ -50,6 +50,17 @@ pub fn representation_or_events(headers: &HeaderMap) -> Result<Representation, P
     preferred(headers, &served, Representation::Json, of)
 }
 
+/// The representation of an answer that the body asks for as events. JSON stands for events too, because clients of the
+/// OpenAI API accept it when they ask for a stream.
+///
+/// # Errors
+/// `not_acceptable`.
+pub fn events(headers: &HeaderMap) -> Result<Representation, Problem> {
+    let is_taken = |range: &str| matches!(range, "text/event-stream" | "application/json" | "application/*");
+    let of = |range: &str| is_taken(range).then_some(Representation::Events);
+    preferred(headers, "text/event-stream, application/json", Representation::Events, of)
+}
+
 fn preferred(
     headers: &HeaderMap,
     names: &str,
@@ -148,6 +159,10 @@ mod tests {
         headers.insert(header::ACCEPT, HeaderValue::from_static("Text/Event-Stream, application/json;q=0.5"));
         assert_eq!(representation_or_events(&headers), Ok(Representation::Events));
         assert_eq!(representation_or(&headers, Representation::Json), Ok(Representation::Json));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("image/png, text/event-stream;q=0.1"));
+        assert_eq!(events(&headers), Ok(Representation::Events));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("image/png"));
+        assert_eq!(events(&headers).map_err(|problem| problem.code()), Err(Code::NotAcceptable));
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/*"));
         assert_eq!(representation_or_events(&headers).map_err(|problem| problem.code()), Err(Code::NotAcceptable));
     }

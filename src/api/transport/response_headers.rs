@@ -1,7 +1,7 @@
 //! The headers of responses that clients may read: one table for the contract and for CORS.
 
 /// Name, description and example of each.
-pub(crate) const RESPONSE_HEADERS: [(&str, &str, &str); 26] = [
+pub(crate) const RESPONSE_HEADERS: [(&str, &str, &str); 27] = [
     (
         "x-request-id",
         "The request's id: the client's own if it sent a valid one.",
@@ -31,13 +31,18 @@ pub(crate) const RESPONSE_HEADERS: [(&str, &str, &str); 26] = [
         "The edit type that applies. For `auto`: the published type that it equals for these prompts, else `auto`.",
         "replace",
     ),
-    ("x-reprompt-alignment", "`alignment` as JSON, if it is short enough for a header.", "[]"),
-    ("x-reprompt-windows", "`windows` as JSON, if it is short enough.", "{}"),
-    ("x-reprompt-warnings", "`warnings` as JSON, if it is short enough.", "[]"),
+    ("x-reprompt-alignment", "`alignment` as JSON, if it fits (`x-reprompt-omitted`).", "[]"),
+    ("x-reprompt-windows", "`windows` as JSON, if it fits.", "{}"),
+    ("x-reprompt-warnings", "`warnings` as JSON, if it fits.", "[]"),
     (
         "x-reprompt-timings-ms",
         "`timings_ms` as JSON.",
         "{\"queue\":0.1,\"encode\":1.0,\"denoise\":800.0,\"decode\":20.0,\"total\":822.0}",
+    ),
+    (
+        "x-reprompt-omitted",
+        "Names of the headers that were left out, because all headers together would exceed 3500 bytes.",
+        "x-reprompt-alignment",
     ),
     ("x-reprompt-word", "The word.", "cat"),
     ("x-reprompt-tokens", "Positions of the word's tokens, as JSON.", "[2]"),

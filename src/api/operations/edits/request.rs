@@ -32,7 +32,7 @@ fields! {
     struct EditFields as "EditOptions", enum EditField, Default {
         /// The target prompt. Optional for `reweight`, which keeps the source's. Alias: `target_prompt`.
         Prompt = prompt | "target_prompt": Option<PromptText>;
-        /// How words are aligned: `auto` (default), `replace`, `refine` or `reweight`.
+        /// How words are aligned: `auto`, `replace`, `refine` or `reweight`.
         EditType = edit_type: EditType = EditType::Auto;
         /// When cross-attention is the source's: a fraction of the steps, a window `[0.0, 0.8]`, or windows by word
         /// `{"default_": 0.8, "tiger": [0.0, 0.2]}`. 0 turns it off. If absent: with `auto`, the model's presets for

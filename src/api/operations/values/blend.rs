@@ -16,10 +16,10 @@ fields! {
         TargetWords = target_words: Option<Words> => {"example": ["dog"]};
         /// Words of either prompt whose regions stay as they are.
         ExcludeWords = exclude_words: Option<Words>;
-        /// The fraction of the highest attention that a position of a region exceeds.
-        Threshold = threshold: Option<f64> => {"minimum": 0, "exclusiveMaximum": 1, "default": 0.3};
-        /// The fraction of the steps after which blending starts.
-        Start = start: Option<f64> => {"minimum": 0, "exclusiveMaximum": 1, "default": 0.2};
+        /// The fraction of the highest attention that a position of a region exceeds. Default: `0.3`.
+        Threshold = threshold: Option<f64> => {"minimum": 0, "exclusiveMaximum": 1};
+        /// The fraction of the steps after which blending starts. Default: `0.2`.
+        Start = start: Option<f64> => {"minimum": 0, "exclusiveMaximum": 1};
     }
 }
 

@@ -1,5 +1,7 @@
 //! Values that are one of a few names.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::api::fields::choice::{self, Choice};
@@ -88,16 +90,18 @@ impl FieldType for SamplerName {
     }
 
     fn components(into: &mut Components) {
-        let names = SamplerName::ALL.iter().flat_map(|sampler| {
-            let name = sampler.as_str();
-            [name.to_owned(), name.to_uppercase()].into_iter().chain(sampler.aliases().iter().map(|&a| a.to_owned()))
-        });
-        let description = "The schedulers, in upper or lower case, and their aliases from other programs.";
-        into.add(
-            "SchedulerName",
-            || json!({"type": "string", "enum": names.collect::<Vec<_>>(), "description": description}),
-        );
+        // Generated clients make an identifier of each name, so two names must not differ by case or marks alone.
+        let mut seen = HashSet::new();
+        let all = SamplerName::ALL.iter().flat_map(|sampler| [&[sampler.as_str()], sampler.aliases()].concat());
+        let names: Vec<_> = all.filter(|name| seen.insert(identifier(name))).collect();
+        let description = "The schedulers and their names in other programs. Upper and lower case are the same.";
+        into.add("SchedulerName", || json!({"type": "string", "enum": names, "description": description}));
     }
+}
+
+/// What generators make of a name.
+fn identifier(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
 }
 
 impl ToJson for SamplerName {

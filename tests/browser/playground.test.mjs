@@ -5,6 +5,7 @@ import { launch } from "./support.mjs";
 import { startService } from "./service.mjs";
 import { chips } from "./cases/chips.mjs";
 import { controls } from "./cases/controls.mjs";
+import { docs } from "./cases/docs.mjs";
 import { edits } from "./cases/edits.mjs";
 import { example } from "./cases/example.mjs";
 import { keys } from "./cases/keys.mjs";
@@ -41,5 +42,6 @@ describe("playground", { concurrency: 1 }, () => {
   layout(world);
   returning(world);
   keys(world);
+  docs(world);
   example(world);
 });

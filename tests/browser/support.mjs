@@ -1,7 +1,8 @@
 // Actions that several tests share, and checks that every test makes.
 //
 // Contract: a test fails if the page throws an error, logs an error or a warning to the console, or violates its content
-// security policy. The browser's own line about a 401 or 422 response is allowed in a test that provokes one.
+// security policy. The browser's own line about a 401 or 422 response, or about a network that is cut, is allowed in a test that
+// provokes one.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -21,10 +22,10 @@ export const launch = () =>
 /**
  * Opens the page, hands it to `use`, and checks that it has not complained.
  * @param {import("playwright-core").Browser} browser
- * @param {{url: string, width?: number, height?: number, scheme?: "light" | "dark", refusals?: boolean}} options
+ * @param {{url: string, width?: number, height?: number, scheme?: "light" | "dark", refusals?: boolean, offline?: boolean}} options
  * @param {(page: import("playwright-core").Page) => Promise<void>} use
  */
-export async function onPage(browser, { url, width = 1280, height = 900, scheme = "light", refusals = false }, use) {
+export async function onPage(browser, { url, width = 1280, height = 900, scheme = "light", refusals = false, offline = false }, use) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, hasTouch: width < 500 });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT.timeout);
@@ -32,7 +33,8 @@ export async function onPage(browser, { url, width = 1280, height = 900, scheme 
   page.on("pageerror", (error) => complaints.push(`thrown: ${error.stack}`));
   page.on("console", (message) => {
     const isRefusal = refusals && /status of 4(01|22)/.test(message.text());
-    if (["error", "warning"].includes(message.type()) && !isRefusal) complaints.push(`console: ${message.text()}`);
+    const isCut = offline && /net::ERR_INTERNET_DISCONNECTED/.test(message.text());
+    if (["error", "warning"].includes(message.type()) && !isRefusal && !isCut) complaints.push(`console: ${message.text()}`);
   });
   await page.addInitScript(() => {
     window.violations = [];

@@ -4,6 +4,7 @@
 // that is not a number is sent as typed; the service's error then names the field.
 
 import { apiKey } from "./key.js";
+import { keysOf } from "./words.js";
 
 /** @typedef {import("./types.js").Source} Source */
 /** @typedef {import("./types.js").Edit} Edit */
@@ -39,10 +40,11 @@ export const sourceKey = (source) => JSON.stringify(sourceBody(source));
 const short = ([lo, hi]) => (lo === 0 ? hi : [lo, hi]);
 
 /**
+ * @param {Source} source
  * @param {Edit} edit
  * @returns {Record<string, any>}
  */
-export function editBody(edit) {
+export function editBody(source, edit) {
   /** @type {Record<string, any>} */
   const body = { prompt: edit.prompt };
   if (edit.type !== "auto") body.edit_type = edit.type;
@@ -50,26 +52,29 @@ export function editBody(edit) {
   if (edit.self) body.self_replace_steps = short(edit.self);
   const strengths = Object.entries(edit.strengths);
   if (strengths.length > 0) body.equalizer = strengths.map(([word, strength]) => ({ word, strength }));
-  const blend = blendBody(edit.blend);
+  const blend = blendBody(source, edit);
   if (blend !== undefined) body.local_blend = blend;
   return body;
 }
 
-/** @param {import("./types.js").Blend} blend */
-function blendBody({ mode, source, target, threshold }) {
+/** @param {Source} from @param {Edit} edit */
+function blendBody(from, { prompt, strengths, blend: { mode, source, target, threshold } }) {
   if (mode === "off") return undefined;
   /** @type {Record<string, any>} */
   const body = {};
-  // Without words the service takes those that differ.
   if (mode === "picked" && source.length > 0) body.source_words = source;
   if (mode === "picked" && target.length > 0) body.target_words = target;
+  // Without words the service takes those that differ. If none differ, those with a strength are the changed ones.
+  const isBare = body.source_words === undefined && body.target_words === undefined;
+  const isSame = keysOf(from.prompt).join(" ") === keysOf(prompt).join(" ");
+  if (isBare && isSame && Object.keys(strengths).length > 0) body.target_words = Object.keys(strengths);
   if (threshold !== 0.3) body.threshold = threshold;
   return Object.keys(body).length > 0 ? body : true;
 }
 
-/** Whether an edit changes anything. @param {Source} source @param {Edit} edit */
+/** Whether an edit changes anything; a blend alone does not. @param {Source} source @param {Edit} edit */
 export function changesAnything(source, edit) {
-  return edit.prompt !== source.prompt || Object.keys(edit.strengths).length > 0 || edit.blend.mode !== "off";
+  return edit.prompt !== source.prompt || Object.keys(edit.strengths).length > 0;
 }
 
 /**
@@ -78,7 +83,7 @@ export function changesAnything(source, edit) {
  * @param {Edit} edit
  */
 export function curl(source, edit) {
-  const body = { source: sourceBody(source), ...editBody(edit) };
+  const body = { source: sourceBody(source), ...editBody(source, edit) };
   const json = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
   return [
     `curl -s ${new URL("v1/edits", document.baseURI)} \\`,

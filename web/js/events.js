@@ -12,10 +12,11 @@ import { Problem, isAbort, post } from "./api.js";
  * @param {string} path
  * @param {object} body
  * @param {AbortSignal} signal
+ * @param {string} [session]  see `post`
  * @returns {AsyncGenerator<Event, void>}
  */
-export async function* events(path, body, signal) {
-  const response = await post(path, body, signal, "text/event-stream");
+export async function* events(path, body, signal, session) {
+  const response = await post(path, body, signal, "text/event-stream", session);
   if (!response.body) throw new Problem({ code: "broken_stream", detail: "the response has no body" });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";

@@ -4,6 +4,7 @@
 
 import { Problem, getJson } from "./api.js";
 import { keepAligned } from "./align.js";
+import { withoutLost } from "./carry.js";
 import { fromHash, keepLink } from "./link.js";
 import { Runner } from "./run.js";
 import { Store, idle } from "./store.js";
@@ -21,11 +22,19 @@ import { mountShare } from "./view/share.js";
 import { mountSource } from "./view/source.js";
 import { mountStage } from "./view/stage.js";
 import { mountVocabulary } from "./view/vocabulary.js";
+import { mountWarnings } from "./view/warnings.js";
 import { mountWindows } from "./view/windows.js";
 
 const store = new Store();
 const runner = new Runner(store);
-const run = () => void runner.run();
+/** Runs a link's edit as it is, so that what is wrong with the link is shown. */
+const runLinked = () => void runner.run();
+/** Runs what is on the page. Words that the prompts no longer have are left out. */
+const run = () => {
+  const { source, edit } = store.state;
+  store.set({ edit: withoutLost(source.prompt, edit) });
+  void runner.run();
+};
 
 const prompts = mountPrompts(store, run);
 mountIdeas(store, prompts.edit, run);
@@ -37,8 +46,9 @@ mountExamples(store, run);
 mountSource(store, run);
 mountBoard(store);
 mountBlend(store);
-mountProgress(store, runner);
+mountProgress(store, runner, run);
 mountProblems(store);
+mountWarnings(store);
 mountShare(store);
 mountVocabulary(store, prompts.edit);
 
@@ -46,7 +56,7 @@ const linked = fromHash(location.hash);
 if (linked !== null) store.set(linked);
 const aligns = keepAligned(store);
 mountKey(store, { runs: () => void (store.state.model === null ? start() : runner.run()), aligns });
-keepLink(store, run);
+keepLink(store, runLinked);
 
 /** Waits until the model is loaded; a large one takes minutes. */
 async function loadedModel() {
@@ -69,7 +79,7 @@ async function start() {
     store.set({ model, run: idle("") });
     const example = linked === null && model.examples.length > 0 ? exampleState(model.examples[0]) : null;
     if (example !== null) store.set(example);
-    if (linked !== null || example !== null) run();
+    if (linked !== null || example !== null) runLinked();
   } catch (error) {
     store.set({ problem: error instanceof Problem ? error : new Problem({ detail: String(error) }) });
   }

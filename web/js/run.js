@@ -1,7 +1,8 @@
 // Runs the source, if it is not recorded yet, and then the edit, and shows their progress.
 //
 // Contract: one run at a time; a new one cancels the old one. Cancelling closes the stream, and the service then
-// cancels the job. After a problem the picture of the previous run stays.
+// cancels the job. After a problem the picture of the previous run stays. The time of a run is what the person waited,
+// from the click to the image: the queue, the source and the edit.
 
 import { Problem, getJson, isAbort } from "./api.js";
 import { PREVIEWS, changesAnything, editBody, sourceBody, sourceKey } from "./body.js";
@@ -19,6 +20,8 @@ const image = (/** @type {string} */ format, /** @type {string} */ base64) => `d
 export class Runner {
   /** @type {AbortController | null} */
   #running = null;
+  /** When the last run started, by `performance.now()`. */
+  #start = 0;
 
   /** @param {Store} store */
   constructor(store) {
@@ -29,18 +32,24 @@ export class Runner {
     this.#running?.abort();
   }
 
+  /** How long the run in progress has run, in milliseconds. */
+  get age() {
+    return performance.now() - this.#start;
+  }
+
   async run() {
     this.cancel();
     const running = new AbortController();
     this.#running = running;
+    this.#start = performance.now();
     const { store } = this;
     store.set({ problem: null, frame: null, pointed: null });
     let note = "";
     try {
       note = await this.#all(running.signal);
     } catch (error) {
-      note = isAbort(error) ? "Cancelled." : "Failed.";
-      if (!isAbort(error)) {
+      if (isAbort(error)) note = "Cancelled.";
+      else if (!running.signal.aborted) {
         store.set({ problem: error instanceof Problem ? error : new Problem({ detail: String(error) }) });
       }
     }
@@ -58,23 +67,27 @@ export class Runner {
     const { store } = this;
     const { edit } = store.state;
     let { source } = store.state;
-    let note = "Source shown: the edit changes nothing.";
+    let note = "The edit changes nothing, so the source is shown.";
+    let what = "The edit";
     if (store.state.made?.key !== sourceKey(source) || source.seed.trim() === "") {
       const { answer, frames } = await this.#stream("source", "v1/sessions", { source: sourceBody(source) }, signal);
       const { prompt, num_inference_steps: steps, seed } = answer.source;
       // The edit and the link must use exactly this source.
       source = { ...source, seed: String(seed ?? source.seed) };
       const key = sourceKey(source);
-      const made = { key, prompt, session: answer.id, steps, frames, attention: null, image: imageOf(answer, "source") };
+      const warnings = answer.warnings ?? [];
+      const made = { key, prompt, session: answer.id, steps, frames, attention: null, image: imageOf(answer, "source"), warnings };
       store.set({ source, made, result: null });
-      note = summary(answer, "The source");
+      note = `The source took ${this.#waited()}${howRecorded("it", answer.recording)}.`;
+      // The edit's time includes that of a source that was not recorded yet.
+      if (answer.recording !== "hit") what = "The source and the edit";
     }
     if (!changesAnything(source, edit)) {
       store.set({ result: null });
       return note;
     }
-    const body = { source: sourceBody(source), ...editBody(edit), attention: true };
-    const { answer, frames } = await this.#stream("edit", "v1/edits", body, signal);
+    const body = { source: sourceBody(source), ...editBody(source, edit), attention: true };
+    const { answer, frames } = await this.#stream("edit", "v1/edits", body, signal, store.state.made?.session);
     /** @type {import("./types.js").Result} */
     const result = {
       id: answer.id,
@@ -85,11 +98,10 @@ export class Runner {
       windows: answer.windows,
       attention: answer.attention ?? [],
       frames,
-      total: answer.timings_ms.total,
-      recording: answer.session.recording,
+      warnings: answer.warnings ?? [],
     };
     store.set({ result, history: [result, ...store.state.history].slice(0, KEPT) });
-    return summary(answer, "The edit");
+    return `${what} took ${this.#waited()}${what === "The edit" ? howRecorded("the source", answer.session.recording) : ""}.`;
   }
 
   /**
@@ -97,12 +109,13 @@ export class Runner {
    * @param {string} path
    * @param {object} body
    * @param {AbortSignal} signal
+   * @param {string} [session]  the edit's; a proxy then takes it to the replica that recorded it
    */
-  async #stream(phase, path, body, signal) {
+  async #stream(phase, path, body, signal, session) {
     /** @type {Frame[]} */
     let frames = [];
     this.#show({ ...idle(""), phase: "queued" }, signal);
-    for await (const { name, data } of events(path, { ...body, stream: true, partial_images: PREVIEWS }, signal)) {
+    for await (const { name, data } of events(path, { ...body, stream: true, partial_images: PREVIEWS }, signal, session)) {
       if (name === "queued") this.#show({ ...idle(""), phase: "queued", position: data.position }, signal);
       if (name === "started") this.#show({ ...idle(""), phase }, signal);
       if (name === "step") {
@@ -113,6 +126,12 @@ export class Runner {
       if (name === "completed") return { answer: data, frames };
     }
     throw new Problem({ detail: "the stream ended without a result" });
+  }
+
+  /** The time since the run started, as text. */
+  #waited() {
+    const seconds = this.age / 1000;
+    return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
   }
 
   /** @param {import("./types.js").Run} run @param {AbortSignal} signal */
@@ -138,10 +157,8 @@ function imageOf(answer, role) {
   return image(answer.output_format ?? "png", found.b64_json);
 }
 
-/** @param {any} answer @param {string} what */
-function summary(answer, what) {
-  const seconds = (answer.timings_ms.total / 1000).toFixed(2);
-  const recording = answer.session?.recording ?? answer.recording;
-  const how = recording === "hit" ? ", from the recording" : recording === "replayed" ? ", recorded again" : "";
-  return `${what} took ${seconds} s${how}.`;
+/** @param {string} subject @param {string} recording */
+function howRecorded(subject, recording) {
+  if (recording === "hit") return `; ${subject} was already recorded`;
+  return recording === "replayed" ? `; ${subject} was recorded again` : "";
 }

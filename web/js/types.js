@@ -53,7 +53,7 @@
  * @property {string[]} presets
  */
 
-/** @typedef {{code: string, param: string, word: string, detail: string}} Warning */
+/** @typedef {{code: string, param: string, word?: string, detail: string}} Warning */
 
 /**
  * @typedef {object} Alignment
@@ -77,6 +77,7 @@
  * @property {number} steps
  * @property {Frame[]} frames
  * @property {WordAttention[] | null} attention  null until it is fetched
+ * @property {Warning[]} warnings
  */
 
 /** @typedef {{step: number, image: string}} Frame */
@@ -92,8 +93,7 @@
  * @property {Windows} windows
  * @property {WordAttention[]} attention
  * @property {Frame[]} frames
- * @property {number} total  milliseconds
- * @property {string} recording
+ * @property {Warning[]} warnings
  */
 
 /**

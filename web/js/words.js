@@ -21,7 +21,25 @@ export function wordsOf(prompt) {
  * @returns {string}
  */
 export function keyOf(text) {
-  return text.replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "").toLowerCase();
+  return bare(text).toLowerCase();
+}
+
+/** A word without the punctuation around it. @param {string} text */
+function bare(text) {
+  return text.replace(/^[^\p{Alphabetic}\p{N}]+|[^\p{Alphabetic}\p{N}]+$/gu, "");
+}
+
+/** The keys of a text's words. @param {string} text */
+export const keysOf = (text) => wordsOf(text).map((word) => word.key);
+
+/**
+ * Whether a prompt has a word, or the words of a phrase in a row.
+ * @param {string} prompt
+ * @param {string} phrase
+ */
+export function hasWords(prompt, phrase) {
+  const [there, wanted] = [keysOf(prompt), keysOf(phrase)];
+  return there.some((_, at) => wanted.every((key, offset) => there[at + offset] === key));
 }
 
 /**
@@ -41,8 +59,8 @@ export function wordAt(prompt, offset) {
  * @param {string} by
  */
 export function replaceWord(prompt, word, by) {
-  const bare = word.text.replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "");
-  return prompt.slice(0, word.start) + (bare === "" ? by : word.text.replace(bare, () => by)) + prompt.slice(word.end);
+  const core = bare(word.text);
+  return prompt.slice(0, word.start) + (core === "" ? by : word.text.replace(core, () => by)) + prompt.slice(word.end);
 }
 
 /**

@@ -1,7 +1,7 @@
 //! `GET /docs`: the contract as a page, by Swagger UI.
 //!
 //! Contract: the page loads only files of this binary, so it works without the internet. It has no inline scripts and
-//! styles, so its content security policy is strict.
+//! styles, so its content security policy is strict. Its theme is the playground's: the one chosen there, or the system's.
 
 use std::io::{Cursor, Read};
 use std::sync::OnceLock;
@@ -20,6 +20,7 @@ const PAGE: &str = r#"<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>reprompt: API reference</title>
 <link rel="icon" type="image/png" href="docs/favicon-32x32.png">
 <link rel="stylesheet" href="docs/swagger-ui.css">
@@ -32,7 +33,19 @@ const PAGE: &str = r#"<!DOCTYPE html>
 </html>
 "#;
 
-const START: &str = r##"SwaggerUIBundle({
+/// The key in `localStorage` is that of `web/js/theme.js`.
+const START: &str = r##"const system = matchMedia("(prefers-color-scheme: dark)");
+const dress = () => {
+  let chosen = null;
+  try { chosen = localStorage.getItem("reprompt-theme"); } catch { /* storage is disabled */ }
+  const isDark = chosen === "light" || chosen === "dark" ? chosen === "dark" : system.matches;
+  const root = document.documentElement;
+  root.classList.toggle("dark-mode", isDark);
+  root.style.colorScheme = isDark ? "dark" : "light";
+};
+system.addEventListener("change", dress);
+dress();
+SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#reference",
   deepLinking: true,

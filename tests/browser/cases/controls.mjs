@@ -88,13 +88,29 @@ export function controls(world) {
     await page.locator("#run").click();
     await page.waitForFunction(() => /step [1-9]/.test(document.getElementById("status").textContent));
     assert.equal(await page.locator("#run").textContent(), "Cancel");
-    await page.locator("#run").click();
+    for (let tries = 0; (await page.locator("#run").textContent()) === "Cancel"; tries++) {
+      // For a moment the button cancels nothing, so that a double click does not.
+      assert.ok(tries < 20, "the button does not cancel");
+      await page.locator("#run").click();
+      await page.waitForTimeout(200);
+    }
     await settled(page, /Cancelled/);
-    assert.equal(await page.locator("#run").textContent(), "Run");
     for (let tries = 0; (await cancelled()) === before; tries++) {
       assert.ok(tries < 100, "the job is not cancelled");
       await page.waitForTimeout(100);
     }
+  }));
+
+  test("Escape cancels, from wherever the focus is, and does nothing else", () => open(async (page) => {
+    await page.locator(".more summary").click();
+    await retype(page, "#sampling-steps", "400");
+    await page.keyboard.press("Escape");
+    assert.match(await page.locator("#status").textContent(), /took/);
+    await page.locator("#edit-prompt").press("Enter");
+    await page.waitForFunction(() => /step [1-9]/.test(document.getElementById("status").textContent));
+    await page.keyboard.press("Escape");
+    await settled(page, /Cancelled/);
+    assert.equal(await page.inputValue("#sampling-steps"), "400");
   }));
 
   test("a step that is pointed at is shown", () => open(async (page) => {

@@ -19,12 +19,12 @@ export function keys(world) {
       await onPage(world.browser, { url: service.url, refusals: true }, async (page) => {
         const dialog = page.locator("#key-dialog");
         await dialog.waitFor();
-        assert.match(await page.locator("#key-why").textContent(), /expected an API key/);
+        assert.match(await page.locator("#key-why").textContent(), /^This service needs an API key; enter yours, or ask the operator/);
         await accessible(page, "the question for a key");
         await page.screenshot({ path: `${shots}key.png` });
         await page.locator("#key").fill("another");
         await page.keyboard.press("Enter");
-        await page.waitForFunction(() => /API key is unknown/.test(document.getElementById("key-why").textContent));
+        await page.waitForFunction(() => /does not accept this API key/.test(document.getElementById("key-why").textContent));
         await page.locator("#key").fill(KEY);
         await page.keyboard.press("Enter");
         await settled(page, /edit took/);

@@ -1,8 +1,9 @@
 // Local blend: where the image may change.
 //
-// Contract: picking starts from the words that differ. A picked word that is no longer in a prompt stays, marked as
-// lost, until it is removed: nothing that is sent to the service is hidden.
+// Contract: picking starts from the words that differ. A picked word, or a strength's, that is not in a prompt is listed
+// here until it is removed, or until the next run removes it: nothing that is sent to the service is hidden.
 
+import { lostWords } from "../carry.js";
 import { byId, el } from "../dom.js";
 import { wordsOf } from "../words.js";
 
@@ -26,19 +27,20 @@ export function mountBlend(store) {
   });
 
   store.subscribe(["edit", "source"], (state) => {
-    const { blend, strengths } = state.edit;
+    const { blend } = state.edit;
     for (const radio of radios) radio.checked = radio.value === blend.mode;
     byId("threshold-label").hidden = blend.mode === "off";
     threshold.value = String(blend.threshold);
     byId("threshold-value").textContent = String(blend.threshold);
+    const words = lostWords(state.source.prompt, state.edit);
     const lost = [
-      ...gone(blend.mode === "picked" ? blend.source : [], state.source.prompt).map((word) => pick(store, "source", word)),
-      ...gone(blend.mode === "picked" ? blend.target : [], state.edit.prompt).map((word) => pick(store, "target", word)),
-      ...gone(Object.keys(strengths), state.edit.prompt).map((word) => turned(store, word)),
+      ...words.source.map((word) => pick(store, "source", word)),
+      ...words.target.map((word) => pick(store, "target", word)),
+      ...words.strengths.map((word) => turned(store, word)),
     ];
     const isEmpty = blend.mode === "picked" && blend.source.length + blend.target.length === 0;
     const hint = isEmpty ? "Click words above to pick them. Until then, the changed words are used." : "Click words above to pick them.";
-    const label = lost.length > 0 ? "No longer in the prompts:" : "";
+    const label = lost.length > 0 ? "Not in the prompts, so the next run leaves them out:" : "";
     byId("picked").replaceChildren(blend.mode === "picked" ? hint : "", " ", label, ...lost);
   });
 }
@@ -53,12 +55,6 @@ function differing({ alignment, source, edit }) {
       .flatMap((entry) => wordsOf(entry[side] ?? "").map((word) => word.key))
       .filter((key) => key !== "");
   return { source: keys("source"), target: keys("target") };
-}
-
-/** @param {string[]} keys @param {string} prompt */
-function gone(keys, prompt) {
-  const there = new Set(wordsOf(prompt).map((word) => word.key));
-  return keys.filter((key) => !there.has(key));
 }
 
 /** @param {Store} store @param {"source" | "target"} side @param {string} word */

@@ -1,7 +1,9 @@
 // Words to swap in: the vocabulary group of the word at the caret.
 //
-// Contract: without a caret in the prompt, the first word with a group is used. A click swaps the word and runs.
+// Contract: without a caret in the prompt, the first word with a group is used. A click swaps the word and runs; the
+// word's strength and blend choice move to the new word.
 
+import { withPrompt } from "../carry.js";
 import { byId, el } from "../dom.js";
 import { groupOf, replaceWord, wordAt, wordsOf } from "../words.js";
 
@@ -30,7 +32,8 @@ export function mountIdeas(store, area, run) {
     if (!word || !group) return;
     const swap = (/** @type {string} */ by) => {
       caret = word.start;
-      store.setEdit({ prompt: replaceWord(store.state.edit.prompt, word, by) });
+      const { edit } = store.state;
+      store.set({ edit: withPrompt(edit, replaceWord(edit.prompt, word, by)) });
       run();
     };
     const others = group.filter((entry) => entry.toLowerCase() !== word.key);

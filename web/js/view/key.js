@@ -1,6 +1,6 @@
 // The dialog for an API key.
 //
-// Contract: it opens with the service's message when a call is refused without a valid key, and by the button, which is
+// Contract: it opens with a message when a call is refused without a valid key, and by the button, which is
 // shown from then on. A refused call is retried with the new key.
 
 import { apiKey, setApiKey } from "../key.js";
@@ -39,6 +39,6 @@ export function mountKey(store, again) {
   });
   store.subscribe(["problem", "alignProblem"], ({ problem, alignProblem }) => {
     const refused = [problem, alignProblem].find((each) => each?.code === "unauthorized");
-    if (refused) ask(refused.message);
+    if (refused) ask(`${refused.message.charAt(0).toUpperCase()}${refused.message.slice(1)}.`);
   });
 }

@@ -1,7 +1,8 @@
 // Problems, beside the field that they name.
 //
 // Contract: the text is the service's own. Invalid fields are marked, for screen readers too. A problem without a field
-// on the page is shown by the button. Any change of the state clears the problem of the last run.
+// on the page is shown by the button, and beside the image (progress.js). The message of a run is visible without
+// scrolling, with its field if it has one. Any change of the state clears the problem of the last run.
 
 import { byId } from "../dom.js";
 
@@ -45,9 +46,24 @@ export function mountProblems(store) {
     const [field, control] = fieldOf(problem.param);
     const details = control === null ? null : byId(control).closest("details");
     if (details) details.open = true;
-    if (control !== null) byId(control).focus({ preventScroll: true });
-    slots.find((slot) => slot.dataset.for === field)?.scrollIntoView({ block: "nearest" });
+    const slot = slots.find((slot) => slot.dataset.for === field);
+    if (control === null) {
+      if (field !== "" || !isInSight(byId("status"))) slot?.scrollIntoView({ block: "nearest" });
+      return;
+    }
+    byId(control).focus({ preventScroll: true });
+    // The field comes last, because it matters more if there is no room for both.
+    for (const part of [slot, byId(control)]) part?.scrollIntoView({ block: "nearest" });
   });
+}
+
+/** Whether a problem belongs to no field of the page. @param {import("../api.js").Problem} problem */
+export const isGeneral = (problem) => fieldOf(problem.param)[0] === "";
+
+/** Whether an element is in the window. On a phone the status stays below the image, which is always there. @param {HTMLElement} element */
+function isInSight(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top >= 0 && bottom <= innerHeight;
 }
 
 /** @param {string} param @returns {[string, string | null]} */

@@ -1,10 +1,11 @@
-// The two prompts with marks on replaced, added, removed and unknown words.
+// The two prompts with marks on replaced, added, removed and unknown words, and on instructions of other tools.
 //
-// Contract: marks of an alignment are shown only for its own prompts; unknown words stay marked while the user types.
+// Contract: marks of an alignment are shown only for its own prompts; those of warnings stay while the user types.
 
 import { byId } from "../dom.js";
-import { wordsOf } from "../words.js";
+import { keyOf, wordsOf } from "../words.js";
 import { markedArea } from "./marked.js";
+import { ofPrompt } from "./warnings.js";
 
 /** @typedef {import("../types.js").State} State */
 
@@ -28,7 +29,6 @@ export function mountPrompts(store, run) {
   store.subscribe(["source", "edit", "alignment"], (state) => {
     source.show(state.source.prompt, marks(state, "source"));
     edit.show(state.edit.prompt, marks(state, "target"));
-    warn(state);
   });
   return { source: source.area, edit: edit.area };
 }
@@ -38,32 +38,19 @@ export function mountPrompts(store, run) {
  * @param {"source" | "target"} side
  * @returns {import("./marked.js").Mark[]}
  */
-function marks({ source, edit, alignment }, side) {
+function marks(state, side) {
+  const { source, edit, alignment } = state;
   if (!alignment) return [];
-  const [prompt, param] = side === "source" ? [source.prompt, "source_prompt"] : [edit.prompt, "prompt"];
-  const unknown = new Set(alignment.warnings.filter((it) => it.param === param).map((it) => it.word.toLowerCase()));
+  const prompt = side === "source" ? source.prompt : edit.prompt;
+  const warnings = ofPrompt(state, side);
+  const unknown = new Set(warnings.filter((it) => it.code === "unknown_word").map((it) => keyOf(it.word ?? "")));
+  const parts = warnings.filter((it) => it.code !== "unknown_word").map(({ word = "" }) => ({ from: prompt.indexOf(word), size: word.length }));
+  const isPart = (/** @type {number} */ start, /** @type {number} */ end) => parts.some(({ from, size }) => from < end && start < from + size);
   const isFresh = alignment.source_prompt === source.prompt && alignment.prompt === edit.prompt;
   const relations = isFresh ? alignment.alignment.flatMap((entry) => wordsOf(entry[side] ?? "").map(() => entry.relation)) : [];
   return wordsOf(prompt).flatMap(({ start, end, key }, at) => {
     const relation = relations[at] ?? "kept";
-    const kinds = [relation === "kept" ? "" : relation, unknown.has(key) ? "unknown" : ""].filter((kind) => kind !== "");
+    const kinds = [relation === "kept" ? "" : relation, unknown.has(key) || isPart(start, end) ? "unknown" : ""].filter((kind) => kind !== "");
     return kinds.length > 0 ? [{ start, end, kind: kinds.join(" ") }] : [];
   });
 }
-
-/** @param {State} state */
-function warn({ alignment, source, edit }) {
-  const warnings = (/** @type {string} */ param, /** @type {string} */ prompt) => {
-    const there = new Set(wordsOf(prompt).map((word) => word.key));
-    return (alignment?.warnings ?? []).filter((it) => it.param === param && there.has(it.word.toLowerCase()));
-  };
-  const ofSource = warnings("source_prompt", source.prompt);
-  // Warn once about a word that is in both prompts.
-  const warned = new Set(ofSource.map((warning) => warning.word));
-  const ofEdit = warnings("prompt", edit.prompt).filter((warning) => !warned.has(warning.word));
-  byId("warning-source").textContent = ofSource.map(sentence).join(" ");
-  byId("warning-prompt").textContent = ofEdit.map(sentence).join(" ");
-}
-
-/** @param {import("../types.js").Warning} warning */
-const sentence = ({ detail }) => `${detail.charAt(0).toUpperCase()}${detail.slice(1)}.`;

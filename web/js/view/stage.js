@@ -1,10 +1,11 @@
 // The stage: source and edit with a wiper, or a single step, or a heat map.
 //
-// Contract: the wiper is a native slider over the whole picture, so it has keyboard and touch support and a role.
-// During a run the previews are shown.
+// Contract: the wiper is a native slider over the whole picture, so it has keyboard and touch support and a role. A swipe
+// that begins on the picture scrolls the page and wipes nothing. During a run the previews are shown.
 
 import { byId } from "../dom.js";
 import { paint, pointedAt } from "../heat.js";
+import { undecided } from "./drag.js";
 
 /** @typedef {import("../types.js").State} State */
 
@@ -30,7 +31,13 @@ export function mountStage(store) {
     stage.classList.toggle("all-before", Number(wiper.value) > 86);
     wiper.setAttribute("aria-valuetext", `${wiper.value} % source, ${100 - Number(wiper.value)} % edit`);
   };
-  wiper.addEventListener("input", wipe);
+  const isUndecided = undecided(wiper);
+  let at = wiper.value;
+  wiper.addEventListener("input", () => {
+    if (isUndecided()) wiper.value = at;
+    at = wiper.value;
+    wipe();
+  });
   wipe();
   before.addEventListener("load", () => {
     stage.style.setProperty("--aspect", `${before.naturalWidth} / ${before.naturalHeight}`);

@@ -1,11 +1,14 @@
 // The strength of a word: a vertical slider, as on an equalizer.
 //
 // Contract: 1 is in the middle and is omitted from the edit. Keys are those of a slider; Delete, or a double click,
-// resets it to 1.
+// resets it to 1. A swipe that begins here scrolls the page, see drag.js.
 
 import { el } from "../dom.js";
+import { draggable } from "./drag.js";
 
 const [LOWEST, HIGHEST, STEP] = [-3, 5, 0.25];
+/** Height of the slider's thumb in CSS pixels: its middle is never nearer to an end than half of this. */
+const THUMB_PX = 14;
 
 /**
  * @param {import("../store.js").Store} store
@@ -26,7 +29,6 @@ export function strengthSlider(store, { text, key }) {
     "aria-label": `Strength of ${text}`,
     "aria-orientation": "vertical",
     oninput: () => set(Number(input.value)),
-    ondblclick: () => set(1),
     onkeydown: (/** @type {KeyboardEvent} */ event) => {
       if (event.key !== "Delete" && event.key !== "Backspace") return;
       event.preventDefault();
@@ -34,7 +36,15 @@ export function strengthSlider(store, { text, key }) {
     },
   });
   const shown = el("span", { class: "times", "aria-hidden": true });
-  const element = el("span", { class: "fader" }, input, shown);
+  const rail = el("span", { class: "rail", ondblclick: () => set(1) }, input);
+  const element = el("span", { class: "fader" }, rail, shown);
+  draggable(rail, ({ clientY }) => {
+    const { top, height } = input.getBoundingClientRect();
+    const part = 1 - (clientY - top - THUMB_PX / 2) / (height - THUMB_PX);
+    const value = LOWEST + Math.min(Math.max(part, 0), 1) * (HIGHEST - LOWEST);
+    input.focus({ preventScroll: true });
+    set(Math.round(value / STEP) * STEP);
+  });
 
   return {
     element,

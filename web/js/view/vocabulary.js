@@ -1,5 +1,6 @@
-// The model's vocabulary, by group; a click inserts a word into the edited prompt at the caret.
+// The model's vocabulary, by group; a click inserts a word into the edited prompt at the caret, in place of the selection.
 
+import { withPrompt } from "../carry.js";
 import { byId, el } from "../dom.js";
 
 /**
@@ -12,7 +13,7 @@ export function mountVocabulary(store, area) {
     const [before, after] = [prompt.slice(0, area.selectionStart), prompt.slice(area.selectionEnd)];
     const head = before === "" || /\s$/u.test(before) ? before : `${before} `;
     const tail = after === "" || /^\s/u.test(after) ? after : ` ${after}`;
-    store.setEdit({ prompt: head + word + tail });
+    store.set({ edit: withPrompt(store.state.edit, head + word + tail) });
     area.value = head + word + tail;
     area.focus();
     area.setSelectionRange(head.length + word.length, head.length + word.length);

@@ -156,8 +156,11 @@ impl Engine {
         if self.shared.is_draining() {
             return Err(EngineError::Draining);
         }
-        let is_stalled = self.shared.since_beat() > STALLED_AFTER || self.shared.is_self_test_failed();
-        if is_stalled { Err(EngineError::Stalled) } else { Ok(()) }
+        match self.shared.since_beat() > STALLED_AFTER {
+            true => Err(EngineError::Stalled),
+            false if self.shared.is_self_test_failed() => Err(EngineError::SelfTestFailed),
+            false => Ok(()),
+        }
     }
 
     /// Waits for the worker's thread to end. Before the engine is dropped it ends only if it has failed; see

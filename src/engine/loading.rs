@@ -14,6 +14,7 @@ use crate::engine::EngineConfig;
 use crate::engine::backend::Backend;
 use crate::engine::presets::presets;
 use crate::engine::shared::{Event, LoadedModel, Shared};
+use crate::engine::trace::millis;
 use crate::recordings::{RecordingStore, StoreError};
 
 /// Why an engine cannot start.
@@ -35,13 +36,13 @@ pub enum LoadError {
 /// Loads a model and runs its smallest pass once ([`Backend::probe`]), so that the first job does not pay for it.
 ///
 /// # Errors
-/// An invalid file of the model, or a pass that fails.
+/// An invalid file of the model, or a pass that fails or computes NaN or infinity.
 pub fn load(files: &ModelFiles, config: &EngineConfig) -> Result<Box<dyn Backend>, LoadError> {
     let started = Instant::now();
     let model = Model::load_as(files, &Compute { device: config.device.clone(), dtype: config.dtype })?;
     model.probe()?;
-    let took = started.elapsed();
-    tracing::info!(model = %model.info.name, fingerprint = %&model.info.fingerprint[..16], ?took, "model loaded");
+    let took_ms = millis(started.elapsed());
+    tracing::info!(model = %model.info.name, fingerprint = %&model.info.fingerprint[..16], took_ms, "model loaded");
     Ok(Box::new(model))
 }
 

@@ -268,7 +268,7 @@ async fn an_idle_worker_shows_that_it_still_computes() {
     until("a self-test", async || self_tests(SelfTestEnd::Succeeded) > 1).await;
     assert_eq!((engine.readiness(), self_tests(SelfTestEnd::Failed)), (Ok(()), 0));
     health.store(fake::FAILS, Ordering::Relaxed);
-    until("readiness to go down", async || engine.readiness() == Err(EngineError::Stalled)).await;
+    until("readiness to go down", async || engine.readiness() == Err(EngineError::SelfTestFailed)).await;
     assert!(engine.submit(fake::record(1, 2), JobOptions::default()).is_err());
     assert!(self_tests(SelfTestEnd::Failed) > 0);
     health.store(0, Ordering::Relaxed);

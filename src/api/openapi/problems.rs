@@ -92,6 +92,7 @@ fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
         Code::RateLimited => ("the limit of requests per minute and client is 2", None),
         Code::TooManyConcurrent => ("the limit of queued and running jobs per client is 1", None),
         Code::Internal => ("the job failed; the service's log has the cause under this request's id", None),
+        Code::ModelNotFinite => ("the UNet computed NaN or infinity; the request is not the cause", None),
         Code::Loading => ("the model is loading", None),
         Code::Draining => ("the service is shutting down", None),
         Code::WorkerStalled => ("the worker does not respond", None),

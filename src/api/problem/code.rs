@@ -71,6 +71,7 @@ codes! {
     RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Rate limit exceeded";
     TooManyConcurrent, "too_many_concurrent", TOO_MANY_REQUESTS, "Too many concurrent jobs";
     Internal, "internal_error", INTERNAL_SERVER_ERROR, "Internal error";
+    ModelNotFinite, "model_not_finite", INTERNAL_SERVER_ERROR, "Model computes NaN or infinity";
     Loading, "loading", SERVICE_UNAVAILABLE, "Model is loading";
     Draining, "draining", SERVICE_UNAVAILABLE, "Service is shutting down";
     WorkerStalled, "worker_stalled", SERVICE_UNAVAILABLE, "Worker does not respond";

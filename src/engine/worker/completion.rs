@@ -40,6 +40,7 @@ impl Worker<'_> {
         let metrics = &self.context.shared.metrics;
         for (ticket, outcome) in answers {
             metrics.jobs.with(JobEnd::Succeeded).inc();
+            self.context.not_finite.set(0);
             metrics.recordings.with(outcome.recording).inc();
             metrics.job_seconds.with(ticket.work.kind()).observe(outcome.timings.total.as_secs_f64());
             ticket.trace.succeeded(&outcome);

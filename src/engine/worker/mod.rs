@@ -107,6 +107,7 @@ impl Worker<'_> {
             self.has_worked |= has_moved;
             self.test_when_idle(has_moved)?;
             has_moved |= self.finish()?;
+            self.test_when_suspected()?;
             self.publish();
             if swept.elapsed() >= BEAT {
                 self.context.shared.recordings.sweep(SystemTime::now());

@@ -28,6 +28,7 @@ mod killed;
 mod memory;
 mod metrics;
 mod model;
+mod not_finite;
 mod observing;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -24,6 +24,8 @@ const BROKEN_AFTER: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct SelfTest {
     idle_for: Duration,
+    /// How the last one ended.
+    last: SelfTestEnd,
     /// Jobs in a row whose result was not finite, at the last self-test that followed one.
     not_finite: u32,
     /// `None`: never.
@@ -33,7 +35,7 @@ pub(crate) struct SelfTest {
 impl SelfTest {
     /// A self-test after so long without work, counted from `now`.
     pub fn new(idle_for: Duration, now: Instant) -> Self {
-        Self { idle_for, not_finite: 0, due: now.checked_add(idle_for) }
+        Self { idle_for, last: SelfTestEnd::Succeeded, not_finite: 0, due: now.checked_add(idle_for) }
     }
 
     /// Whether it is due.
@@ -43,15 +45,21 @@ impl SelfTest {
 
     /// Notes work: the idle time starts again.
     pub fn worked(&mut self, now: Instant) {
-        self.due = now.checked_add(self.idle_for);
+        self.due = now.checked_add(self.after());
     }
 
     /// Notes the end of a self-test; a failed one is repeated soon.
     pub fn ended(&mut self, end: SelfTestEnd, now: Instant) {
-        self.due = now.checked_add(match end {
+        self.last = end;
+        self.due = now.checked_add(self.after());
+    }
+
+    /// The idle time before the next one.
+    fn after(&self) -> Duration {
+        match self.last {
             SelfTestEnd::Succeeded => self.idle_for,
             SelfTestEnd::Failed => RETRY_AFTER.min(self.idle_for),
-        });
+        }
     }
 }
 
@@ -85,7 +93,10 @@ impl Worker<'_> {
         }
         let end = self.self_test()?;
         if end == SelfTestEnd::Failed || in_a_row >= BROKEN_AFTER {
-            tracing::error!(jobs = in_a_row, "the model computes NaN or infinity, no jobs are accepted until a self-test succeeds");
+            tracing::error!(
+                jobs = in_a_row,
+                "the model computes NaN or infinity, no jobs are accepted until a self-test succeeds"
+            );
             self.context.shared.set_self_test_failed(true);
             self.self_test.ended(SelfTestEnd::Failed, Instant::now());
         }
@@ -128,6 +139,8 @@ mod tests {
         let now = start + minute * 2;
         test.ended(SelfTestEnd::Failed, now);
         assert!(!test.is_due(now) && test.is_due(now + RETRY_AFTER));
+        test.worked(now);
+        assert!(test.is_due(now + RETRY_AFTER), "work does not put off the repetition");
         test.ended(SelfTestEnd::Succeeded, now);
         assert!(!test.is_due(now + RETRY_AFTER) && test.is_due(now + minute));
         // A failure is not repeated later than a self-test would be anyway.

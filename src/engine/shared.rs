@@ -114,7 +114,7 @@ impl Shared {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// As [`Self::drain`], but running jobs are cancelled too.
+    /// As [`Self::drain`], but running jobs are canceled too.
     pub fn abort(&self) {
         self.drain();
         self.aborting.store(true, Ordering::Release);

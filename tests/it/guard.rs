@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use crate::process::{Process, eventually, reprompt};
 use crate::support::{STEP, Service, config};
-use crate::waiting::{ASYNC, events, long, names, swap, until, until_cancelled, with};
+use crate::waiting::{ASYNC, events, long, names, swap, until, until_canceled, with};
 
 const ALICE: &str = "the-long-random-key-of-alice";
 const BOB: &str = "the-long-random-key-of-bob";
@@ -286,7 +286,7 @@ async fn an_answer_has_a_time_limit_and_a_stream_has_none() {
     let service = guarded(GuardConfig { times, ..GuardConfig::default() }).await;
     let answer = service.post("/v1/edits", &long(1)).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (504, &json!("answer_timeout")));
-    until_cancelled(&service).await;
+    until_canceled(&service).await;
     assert_eq!(refusals(&service, "answer_timeout"), 1);
     let started = std::time::Instant::now();
     let stream = service.post("/v1/edits", &with(swap(1, 40), "stream", true)).await;

@@ -123,7 +123,7 @@ fn what_is_wrong_with_an_expression_is_found() {
         ("rate(reprompt_jobs_total{outcome=\"fine\"}[5m])", Some("no outcome=\"fine\"")),
         ("rate(reprompt_jobs_total{end=\"failed\"}[5m])", Some("no end=\"failed\"")),
         ("vector(1)", Some("names no series")),
-        ("rate(reprompt_jobs_total{outcome=~\"failed|cancelled\", instance=~\"$i\"}[5m]) / reprompt_ready", None),
+        ("rate(reprompt_jobs_total{outcome=~\"failed|canceled\", instance=~\"$i\"}[5m]) / reprompt_ready", None),
     ] {
         let wrong = wrong(expression, &metrics);
         assert_eq!(wrong.is_some(), says.is_some(), "{expression}: {wrong:?}");

@@ -36,7 +36,7 @@ fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
             None,
         ),
         Code::RequestTimeout => ("the body did not arrive in time", None),
-        Code::JobCanceled => ("the job was cancelled by a DELETE request", None),
+        Code::JobCanceled => ("the job was canceled by a DELETE request", None),
         Code::BodyTooLarge => ("expected a body of at most 1048576 bytes", None),
         Code::UnsupportedMediaType => ("expected content-type application/json, got text/plain", None),
         Code::MissingField => ("missing field `prompt`", Some("source.prompt")),

@@ -44,7 +44,7 @@ codes! {
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     NotAcceptable, "not_acceptable", NOT_ACCEPTABLE, "None of the accepted media types is available";
     RequestTimeout, "request_timeout", REQUEST_TIMEOUT, "Request body did not arrive in time";
-    JobCanceled, "job_canceled", CONFLICT, "Job cancelled";
+    JobCanceled, "job_canceled", CONFLICT, "Job canceled";
     BodyTooLarge, "body_too_large", PAYLOAD_TOO_LARGE, "Request body too large";
     UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Request body must be application/json";
     MissingField, "missing_field", UNPROCESSABLE_ENTITY, "Missing required field";

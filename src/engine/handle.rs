@@ -234,6 +234,20 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// The estimated time until a running job ends, which a client is asked to wait that has too many jobs; a second at
+    /// least.
+    pub fn job_ends_in(&self) -> Duration {
+        self.shared.first_ends_in().max(SHORTEST_RETRY)
+    }
+
+    /// Gives the worker up: dropping the engine does not wait for it any more. For a process that is about to end while
+    /// the worker loads a model or computes a long step.
+    pub(crate) fn abandon(&self) {
+        drop(lock(&self.worker).take());
+    }
+}
+
 /// Signals that a thread has ended, also by a panic.
 struct SignalEnd<'a>(&'a watch::Sender<bool>);
 

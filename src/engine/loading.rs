@@ -14,8 +14,8 @@ use crate::engine::EngineConfig;
 use crate::engine::backend::Backend;
 use crate::engine::presets::presets;
 use crate::engine::shared::{Event, LoadedModel, Shared};
-use crate::engine::trace::millis;
 use crate::recordings::{RecordingStore, StoreError};
+use crate::telemetry::millis;
 
 /// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]

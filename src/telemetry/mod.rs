@@ -12,6 +12,7 @@ pub(crate) mod tls;
 pub(crate) mod trace_context;
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use tracing::Span;
 use tracing_subscriber::fmt::format::JsonFields;
@@ -81,6 +82,11 @@ fn start_with(format: LogFormat, default: &str, more: Option<BoxedLayer>) {
     // Only tests start logging twice in a process; the first format stays.
     let _ =
         tracing_subscriber::registry().with([Some(lines), more].into_iter().flatten().collect::<Vec<_>>()).try_init();
+}
+
+/// A duration for a log line: milliseconds, with one digit after the point.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e4).round() / 10.0
 }
 
 /// Makes the span of a request part of the caller's trace, or of a new one, and returns its context in that trace.

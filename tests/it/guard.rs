@@ -271,6 +271,19 @@ async fn say(address: SocketAddr, text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_with_too_many_jobs_is_asked_to_wait_until_one_of_them_is_likely_to_end() {
+    let service = guarded(GuardConfig { jobs: 1, ..GuardConfig::default() }).await;
+    assert_eq!(service.post_with("/v1/edits", &long(1), &[ASYNC]).await.status, 202);
+    // 900 steps of 10 ms take 9 s at least.
+    until("an estimate that follows from the steps left", async || {
+        let refused = service.post("/v1/edits", &swap(2, 2)).await;
+        assert_eq!(refused.status, 429);
+        refused.header("retry-after").parse::<u64>().unwrap() >= 4
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_arrive_times_out() {
     let times = TimeLimits { body: Duration::from_millis(100), ..TimeLimits::default() };
     let service = guarded(GuardConfig { times, ..GuardConfig::default() }).await;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::engine::metrics::{SelfTestEnd, WorkerPart};
 use crate::engine::runs::forward::Failure;
-use crate::engine::trace::millis;
 use crate::engine::worker::Worker;
+use crate::telemetry::millis;
 
 /// How soon a self-test that failed is repeated.
 const RETRY_AFTER: Duration = Duration::from_secs(5);

@@ -31,7 +31,7 @@ use crate::cli::CliError;
 use crate::cli::settings::{api_config, engine_config, engine_parts, model_files, prepare};
 use crate::cli::signals::Signals;
 use crate::config::{Settings, unknown_variables};
-use crate::engine::{Engine, EngineConfig, Loaded, load};
+use crate::engine::{Engine, EngineConfig, Loaded, check_budgets, load};
 use crate::telemetry;
 use crate::telemetry::metrics::MetricsRegistry;
 
@@ -122,14 +122,15 @@ fn end(runtime: Runtime, state: Arc<AppState>, grace: Duration) {
     });
 }
 
-/// Starts the engine. A model is loaded once its examples are checked too, so that a service with wrong examples is never
-/// ready.
+/// Starts the engine. A model is loaded once its examples and the byte budgets are checked too, so that a service that
+/// could answer no ordinary request is never ready.
 fn start_engine(settings: &Settings, registry: &MetricsRegistry) -> Result<(Engine, Loaded), CliError> {
     let (files, config) = (model_files(settings), engine_config(settings)?);
     let parts = engine_parts(registry, &config)?;
     let load = move |config: &EngineConfig| {
         let model = load(&files, config)?;
         check_examples(model.info())?;
+        check_budgets(&*model, &config.sessions)?;
         Ok(model)
     };
     Engine::start_with(config, parts, load).map_err(CliError::io("cannot start the worker"))
@@ -141,9 +142,7 @@ fn log_access(settings: &Settings, config: &ApiConfig) {
         Some(keys) => {
             let (file, ring) = (keys.path().display(), keys.ring());
             tracing::info!(%file, keys = ring.len(), "requests need an API key");
-            for line in ring.short_keys() {
-                tracing::warn!(%file, line, "an API key is so short that it could be guessed");
-            }
+            keys.warn_of_weak_keys();
         }
         None if settings.listen.ip().to_canonical().is_loopback() => {
             tracing::info!("no API keys: only clients on this machine can connect");

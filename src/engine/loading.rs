@@ -31,6 +31,22 @@ pub enum LoadError {
         /// Why not.
         source: StoreError,
     },
+    /// A byte budget is too small for the model.
+    #[error(
+        "{key}: unsupported value {given}; expected at least {least} bytes, for an edit of this model at {side}x{side} with {steps} steps"
+    )]
+    Budget {
+        /// The key of the budget.
+        key: &'static str,
+        /// Its value, in bytes.
+        given: u64,
+        /// The least value, in bytes.
+        least: u64,
+        /// The side of the model's own size, in pixels.
+        side: usize,
+        /// The model's default number of steps.
+        steps: usize,
+    },
 }
 
 /// Loads a model and runs its smallest pass once ([`Backend::probe`]), so that the first job does not pay for it.

@@ -73,7 +73,13 @@ pub fn start_with_traces(format: LogFormat, _: Option<&str>) -> Result<Traces, T
 }
 
 fn start_with(format: LogFormat, default: &str, more: Option<BoxedLayer>) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // An empty variable is one that is not set.
+    let given = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|given| !given.is_empty());
+    let parsed = given.as_deref().map(EnvFilter::try_new).transpose();
+    let (filter, invalid) = match parsed {
+        Ok(filter) => (filter.unwrap_or_else(|| EnvFilter::new(default)), None),
+        Err(error) => (EnvFilter::new(default), Some(error)),
+    };
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_timer(SystemTime);
     let lines: BoxedLayer = match format {
         LogFormat::Pretty => lines.with_filter(filter).boxed(),
@@ -82,6 +88,9 @@ fn start_with(format: LogFormat, default: &str, more: Option<BoxedLayer>) {
     // Only tests start logging twice in a process; the first format stays.
     let _ =
         tracing_subscriber::registry().with([Some(lines), more].into_iter().flatten().collect::<Vec<_>>()).try_init();
+    if let Some(error) = invalid {
+        tracing::warn!(%error, "RUST_LOG: expected a filter such as info,reprompt::engine=debug; the default applies");
+    }
 }
 
 /// A duration for a log line: milliseconds, with one digit after the point.

@@ -161,7 +161,7 @@ fn a_service_that_cannot_start_exits_with_1_and_says_why_and_a_wrong_flag_with_2
         (1, "listen: cannot listen on 127.0.0.1:", ["--listen", &taken]),
         (1, "model: ", ["--model", "/there/is/nothing/here"]),
         (1, "model: ", ["--model", empty]),
-        (1, "max_batch_rows: unsupported value 1; ", ["--max-batch-rows", "1"]),
+        (1, "--max-batch-rows: unsupported value 1; ", ["--max-batch-rows", "1"]),
         (2, "--drain-deadlin", ["--drain-deadlin", "1s"]),
         (2, "expected a duration such as 24h", ["--drain-deadline", "soon"]),
     ] {

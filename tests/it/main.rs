@@ -39,6 +39,7 @@ mod problems;
 mod process;
 mod profile;
 mod rooms;
+mod settings;
 mod shared_store;
 mod support;
 mod threads;

@@ -62,6 +62,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub fn run(settings: &Settings) -> Result<(), CliError> {
     prepare();
     let _traces = telemetry::start_with_traces(settings.log_format, settings.otlp_endpoint.as_deref())?;
+    tracing::info!(version = telemetry::VERSION, revision = telemetry::REVISION, "reprompt starts");
     unknown_variables().iter().for_each(|unknown| tracing::warn!("{unknown}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -36,7 +36,7 @@ fn flag_of(key: &str) -> String {
 }
 
 /// The variable of a key.
-pub(crate) fn variable_of(key: &str) -> Option<&'static str> {
+fn variable_of(key: &str) -> Option<&'static str> {
     VARIABLES.iter().find(|(name, _)| *name == key).map(|(_, variable)| *variable)
 }
 

@@ -25,7 +25,6 @@ use crate::api::delivery::webhooks::WebhookConfig;
 use crate::api::guard::GuardConfig;
 
 pub(crate) use crate::telemetry::LogFormat;
-pub(crate) use blame::variable_of;
 pub use check::CPU_DTYPES;
 pub(crate) use given::Whole;
 pub use keys::{Options, Settings};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use candle_core::{DType, Device, Tensor};
 use reprompt::diffusion::ModelFiles;
 use reprompt::engine::{EngineConfig, EngineError, JobOptions, SelfTestEnd};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fake::{self, record};
 use crate::process::reprompt;
@@ -84,7 +84,7 @@ async fn a_model_that_breaks_while_it_serves_takes_readiness_down_until_a_self_t
     let config = EngineConfig { self_test_after: Duration::from_millis(200), ..config() };
     let engine = fake::engine_of_health(&health, config).await;
     let self_tests = |end| engine.metrics().self_tests.with(end).get();
-    let before = engine.submit(record(1, 2), JobOptions::default()).unwrap();
+    let mut before = engine.submit(record(1, 2), JobOptions::default()).unwrap();
     before.outcome().await.unwrap();
     health.store(fake::NOT_FINITE, Ordering::Relaxed);
     let failed = engine.submit(record(2, 2), JobOptions::default()).unwrap().outcome().await;

@@ -142,7 +142,7 @@ impl StoreDriver {
     /// Looks a session up in the store, and adopts it. Returns whether it is in the index now.
     fn look_up(&self, session: &SessionId) -> bool {
         let listing = guarded(|| self.store.find(session)).unwrap_or_else(|error| {
-            tracing::warn!(%error, %session, "a session could not be looked up, it is computed again");
+            self.failures.read_failed(&error);
             Default::default()
         });
         let found = listing.sessions.into_iter().find(|found| found.id == *session);

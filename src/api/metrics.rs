@@ -1,19 +1,24 @@
 //! The metrics of the HTTP service.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use std::sync::Mutex;
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::api::delivery::webhooks::WebhookEnd;
 use crate::api::guard::RequestRefusal;
 use crate::api::guard::api_keys::file::KeysReload;
 use crate::api::transport::connections::Listener;
+use crate::sync::lock;
 use crate::telemetry::labels::{Label, label};
 use crate::telemetry::metrics::MetricsRegistry;
 use crate::telemetry::metrics::{Counters, Gauges, Histograms, SECONDS, metrics};
 use crate::telemetry::register::{Metric, kept};
+use crate::telemetry::{REVISION, VERSION};
 
 metrics! {
     /// The metrics of the HTTP service.
     HttpMetrics {
+        build_info: BuildInfo = "reprompt_build_info", "always 1; the version, revision and model of the process are its labels";
         requests: RequestCounters = "reprompt_http_requests_total", "HTTP requests, by call and status";
         request_seconds: Histograms<Call> = "reprompt_http_request_seconds", "time from a request's headers to its response's headers", SECONDS;
         requests_refused: Counters<RequestRefusal> = "reprompt_http_requests_refused_total", "HTTP requests refused before they became a job, by reason";
@@ -63,6 +68,38 @@ label! {
         ServerError = "5xx",
         /// The client disconnected before the response.
         ClientGone = "gone",
+    }
+}
+
+/// The build and the models of the process. Before a model is loaded, its name is empty.
+#[derive(Debug)]
+pub struct BuildInfo {
+    series: IntGaugeVec,
+    models: Mutex<Vec<String>>,
+}
+
+impl BuildInfo {
+    /// Shows the names of the loaded models.
+    pub(crate) fn show(&self, models: Vec<String>) {
+        let mut shown = lock(&self.models);
+        if models.is_empty() || *shown == models {
+            return;
+        }
+        models.iter().for_each(|model| self.series.with_label_values(&[VERSION, REVISION, model]).set(1));
+        for gone in shown.iter().filter(|gone| !models.contains(gone)) {
+            // It fails only if there is no such series.
+            let _ = self.series.remove_label_values(&[VERSION, REVISION, gone]);
+        }
+        *shown = models;
+    }
+}
+
+impl Metric for BuildInfo {
+    fn register(registry: &MetricsRegistry, name: &str, help: &str, _: &[&[f64]]) -> Result<Self, prometheus::Error> {
+        let series = IntGaugeVec::new(registry.opts(name, help), &["version", "revision", "model"])?;
+        let info = Self { series: kept(registry, series)?, models: Mutex::new(Vec::new()) };
+        info.show(vec![String::new()]);
+        Ok(info)
     }
 }
 

@@ -1,6 +1,11 @@
 //! Why a command failed, and the exit code of each reason.
 
-use crate::config::ConfigError;
+use std::path::Path;
+
+use bytesize::ByteSize;
+use clap::ArgMatches;
+
+use crate::config::{ConfigError, exact_size};
 use crate::diffusion::ModelError;
 use crate::engine::{EngineError, LoadError};
 
@@ -54,6 +59,21 @@ impl CliError {
 
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what: what.into(), source }
+    }
+
+    /// With the flag, the variable or the line of the file that gave a value which cannot be used.
+    #[must_use]
+    pub(crate) fn blame(self, matches: &ArgMatches, file: Option<&Path>) -> Self {
+        match self {
+            Self::Config(error) => Self::Config(error.blame(matches, file)),
+            Self::Load(LoadError::Budget { key, given, least, side, steps }) => {
+                let kib = least.div_ceil(1024);
+                let expected = format!("expected at least {kib}KiB, for edits at {side}x{side} with {steps} steps");
+                let value = exact_size(&ByteSize::b(given));
+                Self::Config(ConfigError::Value { key, value, expected }.blame(matches, file))
+            }
+            error => error,
+        }
     }
 
     /// The process's exit code, as `--help` explains it.

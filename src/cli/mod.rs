@@ -3,7 +3,7 @@
 //!
 //! - `edit`, `align`, `models`: the same as the calls of the HTTP API, without a server
 //! - `serve`, `signals`: the service, until it is shut down
-//! - `settings`, `device`: the model and the device; `flags`: names of flags; `console`: output; `error`: errors and
+//! - `environment`: variables that are empty or invalid; `settings`, `device`: the model and the device; `flags`: names of flags; `console`: output; `error`: errors and
 //!   exit codes
 //! - `about`: completions and man pages, from the flags' own description
 
@@ -12,6 +12,7 @@ mod align;
 mod console;
 mod device;
 mod edit;
+mod environment;
 mod error;
 mod flags;
 mod models;
@@ -87,9 +88,24 @@ struct ServeArgs {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let command = environment::without_empty_variables(Cli::command());
+    let matches = match command.clone().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => match environment::blame(&error, &command, std::env::args_os().skip(1)) {
+            Some(message) => {
+                console::complain(&message);
+                return ExitCode::FAILURE;
+            }
+            None => error.exit(),
+        },
+    };
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let of_command = |name| matches.subcommand_matches(name).unwrap_or(&matches);
+    let config = match &cli.command {
+        None => cli.serve.config.clone(),
+        Some(Command::Serve(args)) => args.config.clone(),
+        Some(_) => None,
+    };
     let result = match cli.command {
         None => serve_with(cli.serve, &matches),
         Some(Command::Serve(args)) => serve_with(*args, of_command("serve")),
@@ -103,6 +119,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let given = matches.subcommand().map_or(&matches, |(_, given)| given);
+            let error = error.blame(given, config.as_deref());
             console::complain(&error.to_string());
             ExitCode::from(error.exit_code())
         }

@@ -7,12 +7,16 @@
 //! 2. Results are written down and webhooks delivered, within the deadline.
 //! 3. The socket is closed to new requests, and open responses are written to their end, for a few seconds at most.
 //! 4. The process ends.
+//!
+//! A signal while the model is being loaded or warmed up ends the process at once: there are no jobs. A second signal, or
+//! the deadline, ends it within 20 seconds, whatever the worker does. A signal after that ends it at once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 use tokio::time::Instant;
@@ -27,7 +31,7 @@ use crate::cli::CliError;
 use crate::cli::settings::{api_config, engine_config, engine_parts, model_files, prepare};
 use crate::cli::signals::Signals;
 use crate::config::{Settings, unknown_variables};
-use crate::engine::{Engine, EngineConfig, Loaded, load};
+use crate::engine::{Engine, EngineConfig, Loaded, check_budgets, load};
 use crate::telemetry;
 use crate::telemetry::metrics::MetricsRegistry;
 
@@ -48,6 +52,8 @@ Exit codes:
 const OPERATIONS_CONNECTIONS: usize = 64;
 /// How long the remaining responses may take to be written once no job is left.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
+/// How long tasks and the worker may take to end once jobs were aborted.
+const ABORT_GRACE: Duration = Duration::from_secs(5);
 /// Bounds the configured deadline, so that adding it to an instant cannot overflow.
 const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -56,6 +62,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub fn run(settings: &Settings) -> Result<(), CliError> {
     prepare();
     let _traces = telemetry::start_with_traces(settings.log_format, settings.otlp_endpoint.as_deref())?;
+    tracing::info!(version = telemetry::VERSION, revision = telemetry::REVISION, "reprompt starts");
     unknown_variables().iter().for_each(|unknown| tracing::warn!("{unknown}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -84,19 +91,47 @@ pub fn run(settings: &Settings) -> Result<(), CliError> {
         }
         serve(listener, &state, loaded, settings).await
     });
-    // Tasks are dropped before the engine: they hold jobs, and dropping the engine waits for its jobs.
-    drop(runtime);
-    result
+    let is_aborted = result.as_ref().is_ok_and(|ended| *ended == Ended::Aborted);
+    end(runtime, state, if is_aborted { ABORT_GRACE } else { Duration::MAX });
+    result.map(drop)
 }
 
-/// Starts the engine. A model is loaded once its examples are checked too, so that a service with wrong examples is never
-/// ready.
+/// Ends all tasks and the worker, which may still write recordings. A signal, or the end of `grace`, leaves the rest to
+/// the end of the process.
+fn end(runtime: Runtime, state: Arc<AppState>, grace: Duration) {
+    let (done, is_done) = oneshot::channel::<()>();
+    let ending = std::thread::Builder::new().name("reprompt-ending".to_owned()).spawn(move || {
+        // Tasks are dropped before the engine: they hold jobs, and dropping the engine waits for its jobs.
+        drop(runtime);
+        drop(state);
+        let _ = done.send(());
+    });
+    let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (Ok(_), Ok(waiting)) = (ending, waiting) else {
+        return;
+    };
+    waiting.block_on(async {
+        let Ok(mut signals) = Signals::catch() else {
+            return;
+        };
+        tokio::select! {
+            biased;
+            _ = is_done => {}
+            signal = signals.next() => tracing::warn!(signal, "the process ends at once"),
+            () = tokio::time::sleep(grace) => tracing::warn!("the worker has not ended, the process ends without it"),
+        }
+    });
+}
+
+/// Starts the engine. A model is loaded once its examples and the byte budgets are checked too, so that a service that
+/// could answer no ordinary request is never ready.
 fn start_engine(settings: &Settings, registry: &MetricsRegistry) -> Result<(Engine, Loaded), CliError> {
     let (files, config) = (model_files(settings), engine_config(settings)?);
     let parts = engine_parts(registry, &config)?;
     let load = move |config: &EngineConfig| {
         let model = load(&files, config)?;
         check_examples(model.info())?;
+        check_budgets(&*model, &config.sessions)?;
         Ok(model)
     };
     Engine::start_with(config, parts, load).map_err(CliError::io("cannot start the worker"))
@@ -108,9 +143,7 @@ fn log_access(settings: &Settings, config: &ApiConfig) {
         Some(keys) => {
             let (file, ring) = (keys.path().display(), keys.ring());
             tracing::info!(%file, keys = ring.len(), "requests need an API key");
-            for line in ring.short_keys() {
-                tracing::warn!(%file, line, "an API key is so short that it could be guessed");
-            }
+            keys.warn_of_weak_keys();
         }
         None if settings.listen.ip().to_canonical().is_loopback() => {
             tracing::info!("no API keys: only clients on this machine can connect, and no web page of another site");
@@ -139,7 +172,7 @@ async fn serve(
     state: &Arc<AppState>,
     loaded: Loaded,
     settings: &Settings,
-) -> Result<(), CliError> {
+) -> Result<Ended, CliError> {
     let mut signals = Signals::catch().map_err(CliError::io("cannot catch signals"))?;
     log_address("listening on", &listener)?;
     let (close, closed) = oneshot::channel::<()>();
@@ -151,16 +184,25 @@ async fn serve(
         // A dropped sender closes the socket too.
         let _ = closed.await;
     }));
+    let mut how = Ended::Drained;
     let limit = tokio::select! {
         biased;
         error = failure(loaded, &state.engine) => return Err(error),
         ended = &mut server => return Err(server_failure(ended)),
         drained = drain_on_signal(&mut signals, &state.engine, settings.drain_deadline) => match drained {
+            Drained::Loading => {
+                state.engine.abandon();
+                return Ok(Ended::Drained);
+            }
             Drained::Idle { limit } => limit.max(Instant::now() + ANSWER_GRACE),
             Drained::CutShort => {
+                how = Ended::Aborted;
                 state.engine.abort();
                 // Clients get their error once the step in progress is done.
-                let _ = tokio::time::timeout(ANSWER_GRACE, state.engine.idle()).await;
+                if tokio::time::timeout(ANSWER_GRACE, state.engine.idle()).await.is_err() {
+                    tracing::warn!("the step in progress takes too long, the process ends without it");
+                    state.engine.abandon();
+                }
                 Instant::now() + ANSWER_GRACE
             }
         }
@@ -180,12 +222,23 @@ async fn serve(
         () = tokio::time::sleep(ANSWER_GRACE) => tracing::warn!("some responses were not read to the end"),
         signal = signals.next() => tracing::warn!(signal, "some responses were not read to the end"),
     }
-    Ok(())
+    Ok(how)
+}
+
+/// How the service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// All jobs have finished.
+    Drained,
+    /// Jobs were aborted.
+    Aborted,
 }
 
 /// How draining ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Drained {
+    /// The model is not loaded yet, so there is nothing to finish.
+    Loading,
     /// No job is left, before the deadline.
     Idle {
         /// The deadline.
@@ -200,6 +253,10 @@ async fn drain_on_signal(signals: &mut Signals, engine: &Engine, deadline: Durat
     let signal = signals.next().await;
     let limit = Instant::now() + deadline.min(LONGEST_DRAIN);
     engine.drain();
+    if engine.loaded().is_err() {
+        tracing::info!(signal, "shutting down while the model is loading");
+        return Drained::Loading;
+    }
     tracing::info!(
         signal,
         jobs = engine.unfinished(),

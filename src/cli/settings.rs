@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::api::{ApiConfig, JobLimits};
 use crate::cli::{CliError, device};
-use crate::config::{ConfigError, DeviceChoice, DtypeChoice, Options, Settings};
+use crate::config::{ConfigError, DeviceChoice, DtypeChoice, Options, Settings, Whole};
 use crate::diffusion::ModelFiles;
 use crate::diffusion::weights::embedded;
 use crate::engine::{EngineConfig, EngineParts};
@@ -39,12 +39,12 @@ pub struct ComputingArgs {
     pub dtype: Option<DtypeChoice>,
     /// Compute threads [default: one per core].
     #[arg(long, env = "REPROMPT_THREADS")]
-    pub threads: Option<usize>,
+    pub threads: Option<Whole<usize>>,
 }
 
 /// The settings of a command without a server; `jobs` is the number of jobs at once.
 pub fn of_command(model: &ModelArgs, computing: Option<&ComputingArgs>, jobs: usize) -> Result<Settings, ConfigError> {
-    let mut given = Options { model: model.model.clone(), queue_limit: Some(jobs.max(1)), ..Options::default() };
+    let mut given = Options { model: model.model.clone(), queue_limit: Some(Whole(jobs.max(1))), ..Options::default() };
     if let Some(computing) = computing {
         (given.device, given.dtype, given.threads) = (computing.device, computing.dtype, computing.threads);
     }

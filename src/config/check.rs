@@ -1,6 +1,6 @@
 //! Checks of values beyond their types. An error names the key, the value and what was expected.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +18,10 @@ use crate::diffusion::samplers::GuidanceMode;
 
 /// The types of numbers that the CPU computes in, for errors.
 pub const CPU_DTYPES: &str = "expected f32 or bf16 on the CPU";
+
+/// Compute threads for each core that are allowed, and how many are allowed on the smallest machine.
+const THREADS_PER_CORE: usize = 4;
+const LEAST_MOST_THREADS: usize = 64;
 
 pub(crate) fn check(settings: &Settings) -> Result<(), ConfigError> {
     check_computing(settings)?;
@@ -54,7 +58,17 @@ fn check_computing(settings: &Settings) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// The most compute threads: more than some for each core only wait for each other.
+fn most_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (THREADS_PER_CORE * cores).max(LEAST_MOST_THREADS)
+}
+
 fn check_numbers(settings: &Settings) -> Result<(), ConfigError> {
+    if let Some(threads) = settings.threads.filter(|threads| *threads > most_threads()) {
+        let expected = format!("expected at most {} on this machine; one for each core is the fastest", most_threads());
+        return refuse("threads", threads, expected);
+    }
     if settings.max_connections > tokio::sync::Semaphore::MAX_PERMITS {
         let expected = format!("expected at most {}", tokio::sync::Semaphore::MAX_PERMITS);
         return refuse("max_connections", settings.max_connections, expected);

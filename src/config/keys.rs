@@ -152,7 +152,7 @@ keys! {
     webhook_hosts: Vec<String> = Vec::new(), "REPROMPT_WEBHOOK_HOSTS", "HOSTS", (action = ArgAction::Append);
     /// A file with the secret for signing webhooks.
     webhook_secret_file: Option<PathBuf> = None, "REPROMPT_WEBHOOK_SECRET_FILE", "FILE";
-    /// Time that running jobs may take after a shutdown request; unfinished jobs are then cancelled.
+    /// Time that running jobs may take after a shutdown request; unfinished jobs are then canceled.
     drain_deadline: Duration = Duration::from_secs(30), "REPROMPT_DRAIN_DEADLINE", "DURATION";
     /// A collector for traces, by OTLP over HTTP, such as http://127.0.0.1:4318.
     otlp_endpoint: Option<String> = None, "REPROMPT_OTLP_ENDPOINT", "URL";

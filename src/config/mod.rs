@@ -1,11 +1,15 @@
 //! Configuration: defaults < file < environment < flags.
 //!
 //! - `keys`: the one table of keys, from which [`Options`] and [`Settings`] are made
-//! - `values`: the types of values; `check`: conditions on values beyond their types
+//! - `values`, `given`: the types of values, and how they are given; `check`: conditions on values beyond their types
+//! - `blame`: the flag, the variable or the line of the file that gave a value; `message`: messages of parsers
 //! - `unknown`: unknown keys and variables, and which one may have been meant
 
+mod blame;
 mod check;
+mod given;
 mod keys;
+mod message;
 mod unknown;
 mod values;
 
@@ -22,8 +26,10 @@ use crate::api::guard::GuardConfig;
 
 pub(crate) use crate::telemetry::LogFormat;
 pub use check::CPU_DTYPES;
+pub(crate) use given::Whole;
 pub use keys::{Options, Settings};
 pub use unknown::unknown_variables;
+pub(crate) use values::exact_size;
 pub use values::{DeviceChoice, DtypeChoice};
 
 /// Why the configuration is invalid: one line that names the key, the value and what was expected.
@@ -57,6 +63,16 @@ pub enum ConfigError {
         /// What was expected.
         expected: String,
     },
+    /// The same, with the place that gave the value: a flag, a variable, or a line of the file.
+    #[error("{place}: unsupported value {value}; {expected}")]
+    Given {
+        /// The place.
+        place: String,
+        /// The value.
+        value: String,
+        /// What was expected.
+        expected: String,
+    },
 }
 
 impl Options {
@@ -68,7 +84,7 @@ impl Options {
             let before = span.and_then(|span| text.get(..span.start)).unwrap_or_default();
             ConfigError::Invalid { path: path.to_owned(), line: before.matches('\n').count() + 1, detail }
         };
-        let message = |error: &toml::de::Error| error.message().replace('\n', ", ");
+        let message = |error: &toml::de::Error| message::plain(error.message());
         let table = DeTable::parse(&text).map_err(|error| invalid(error.span(), message(&error)))?;
         if let Some(key) = table.get_ref().keys().find(|key| !unknown::is_key(key.get_ref())) {
             return Err(invalid(Some(key.span()), unknown::unknown_key(key.get_ref())));
@@ -106,7 +122,7 @@ impl Settings {
     pub fn describe(&self, matches: &ArgMatches, file: &Options) -> String {
         let mut out = String::new();
         for keys::Row { key, value, in_file } in self.rows(file) {
-            let origin = match matches.try_get_raw(key).is_ok().then(|| matches.value_source(key)).flatten() {
+            let origin = match blame::source(matches, key) {
                 Some(ValueSource::CommandLine) => "flag",
                 Some(ValueSource::EnvVariable) => "environment",
                 _ if in_file => "file",

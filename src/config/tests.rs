@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 
+use super::given::{Size, Whole};
 use super::*;
 
 fn file(text: &str) -> Result<Options, String> {
@@ -27,7 +28,7 @@ fn the_checked_in_defaults_are_the_defaults() {
 #[test]
 fn what_is_given_comes_before_the_file_and_the_file_before_the_defaults() {
     let file = file("queue_limit = 3\nmax_batch_rows = 4\nrecordings_memory_bytes = \"512MiB\"").unwrap();
-    let given = Options { queue_limit: Some(5), ..Options::default() };
+    let given = Options { queue_limit: Some(Whole(5)), ..Options::default() };
     let settings = Settings::new(given, &file).unwrap();
     assert_eq!((settings.queue_limit, settings.max_batch_rows), (5, 4));
     assert_eq!(settings.recordings_memory_bytes, ByteSize::mib(512));
@@ -194,7 +195,7 @@ fn errors_name_the_key_the_value_and_what_is_allowed_in_one_line() {
     assert!(dtype.contains("dtype") && dtype.contains("f8") && dtype.contains("bf16"), "{dtype}");
     let device = file("device = \"tpu\"").unwrap_err();
     assert!(device.contains("tpu") && device.contains("cuda:N"), "{device}");
-    let rows = Options { max_batch_rows: Some(1), ..Options::default() };
+    let rows = Options { max_batch_rows: Some(Whole(1)), ..Options::default() };
     let error = Settings::new(rows, &Options::default()).unwrap_err().to_string();
     assert_eq!(error, "max_batch_rows: unsupported value 1; expected at least 2, the rows of one image");
 }
@@ -228,9 +229,9 @@ fn values_that_cannot_be_are_refused_by_key_in_one_line() {
     #[rustfmt::skip]
     let cases = [
         ("recordings_dir", Options { recordings_dir: Some(plain.clone()), ..Options::default() }),
-        ("max_jobs", Options { max_jobs: Some(0), ..Options::default() }),
+        ("max_jobs", Options { max_jobs: Some(Whole(0)), ..Options::default() }),
         ("job_ttl", Options { job_ttl: Some("0".parse().unwrap()), ..Options::default() }),
-        ("job_result_bytes", Options { job_result_bytes: Some(ByteSize::b(0)), ..Options::default() }),
+        ("job_result_bytes", Options { job_result_bytes: Some(Size(ByteSize::b(0))), ..Options::default() }),
         ("webhook_hosts", Options { webhook_hosts: hosts("hooks.example.com"), ..Options::default() }),
         ("webhook_secret_file", Options { webhook_secret_file: Some(missing.clone()), ..Options::default() }),
         ("webhook_secret_file", Options { webhook_secret_file: Some(empty.clone()), ..Options::default() }),
@@ -240,7 +241,9 @@ fn values_that_cannot_be_are_refused_by_key_in_one_line() {
         ("trusted_proxies", Options { trusted_proxies: hosts("proxy.example.com"), ..Options::default() }),
         ("cors_origin", Options { cors_origin: hosts("app.example.com"), ..Options::default() }),
         ("allowed_hosts", Options { allowed_hosts: hosts("https://app.example.com"), ..Options::default() }),
-        ("max_connections", Options { max_connections: Some(0), ..Options::default() }),
+        ("threads", Options { threads: Some(Whole(10_000)), ..Options::default() }),
+        ("threads", Options { threads: Some(Whole(0)), ..Options::default() }),
+        ("max_connections", Options { max_connections: Some(Whole(0)), ..Options::default() }),
         ("header_timeout", Options { header_timeout: Some("0".parse().unwrap()), ..Options::default() }),
         ("body_timeout", Options { body_timeout: Some("0".parse().unwrap()), ..Options::default() }),
     ];
@@ -261,6 +264,35 @@ fn values_that_cannot_be_are_refused_by_key_in_one_line() {
         let given = Options { webhook_hosts: hosts(right), ..secret.clone() };
         assert_eq!(Settings::new(given, &Options::default()).unwrap().webhook_hosts, [right]);
     }
+}
+
+#[test]
+fn values_of_a_wrong_type_name_what_is_expected_and_no_type_of_this_program() {
+    for (text, says) in [
+        ("queue_limit = \"abc\"", "queue_limit: expected a whole number from 0, got string \"abc\""),
+        ("queue_limit = -1", "queue_limit: expected a whole number from 0, got -1"),
+        ("queue_limit = 1.5", "queue_limit: expected a whole number from 0, got floating point `1.5`"),
+        ("client_requests_per_minute = 4294967296", "expected at most 4294967295, got 4294967296"),
+        ("threads = true", "threads: expected a whole number from 0, got boolean `true`"),
+        ("recordings_memory_bytes = \"much\"", "expected a size such as 512MiB, 8GiB or 0, got much"),
+        ("recordings_memory_bytes = false", "expected a size such as \"512MiB\", got boolean `false`"),
+        ("listen = \"localhost\"", "listen: expected an address and a port such as 127.0.0.1:8080"),
+        ("listen = [1]", "listen: expected an address and a port such as \"127.0.0.1:8080\", got sequence"),
+        ("insecure = \"yes\"", "insecure: expected true or false, got string \"yes\""),
+        ("model = 1", "model: expected a path, got integer `1`"),
+        ("cors_origin = 1", "cors_origin: expected an array of texts, got integer `1`"),
+        ("otlp_endpoint = 1", "otlp_endpoint: expected a text, got integer `1`"),
+        ("device = 1", "device: expected a text, got integer `1`"),
+        ("log_format = \"xml\"", "log_format: expected `pretty` or `json`, got `xml`"),
+    ] {
+        let error = file(text).unwrap_err();
+        assert!(error.contains(says), "{text}: {error}");
+        for word in ["usize", "u32", "invalid type", "invalid value", "variant"] {
+            assert!(!error.contains(word), "{text}: {error}");
+        }
+    }
+    let listen = Settings::new(Options::default(), &file("listen = 8123").unwrap()).unwrap().listen;
+    assert_eq!(listen.to_string(), "127.0.0.1:8123");
 }
 
 #[test]

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{ArgMatches, ValueEnum};
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
 use crate::api::guard::address::ForwardedHeader;
+use crate::config::given::{Address, Period, Size, Whole};
 use crate::telemetry::LogFormat;
 
 /// A value of [`Settings`](crate::config::Settings).
@@ -60,10 +61,8 @@ macro_rules! shown_as_text {
 }
 
 shown_as_text! {
-    SocketAddr: ToString::to_string;
     PathBuf: |path| path.display().to_string();
     String: String::clone;
-    ByteSize: exact_size;
     DeviceChoice: ToString::to_string;
     DtypeChoice: name;
     LogFormat: name;
@@ -75,7 +74,7 @@ fn name(value: &impl ValueEnum) -> String {
 }
 
 /// In the largest unit without a fraction, because `Display` rounds and the shown value must parse to the same value.
-fn exact_size(size: &ByteSize) -> String {
+pub(crate) fn exact_size(size: &ByteSize) -> String {
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units.into_iter().find(|(_, shift)| size.0 > 0 && size.0.trailing_zeros() >= *shift);
     unit.map_or_else(|| format!("{}B", size.0), |(unit, shift)| format!("{}{unit}", size.0 >> shift))
@@ -101,20 +100,32 @@ macro_rules! shown_as_toml {
 
 shown_as_toml! {
     bool: |value| (*value).into();
-    u32: |number| i64::from(*number).into();
-    usize: |number| i64::try_from(*number).unwrap_or(i64::MAX).into();
 }
 
-impl Setting for Duration {
-    type Given = Period;
+/// Values that are given in a type that says how they are parsed.
+macro_rules! parsed {
+    ($($type:ty, $given:ty: $toml:expr;)*) => {
+        $(impl Setting for $type {
+            type Given = $given;
 
-    fn from_given(given: Period) -> Self {
-        given.0
-    }
+            fn from_given(given: $given) -> Self {
+                given.0
+            }
 
-    fn shown(&self) -> Option<toml::Value> {
-        Some(humantime::format_duration(*self).to_string().into())
-    }
+            fn shown(&self) -> Option<toml::Value> {
+                let toml: fn(&Self) -> toml::Value = $toml;
+                Some(toml(self))
+            }
+        })*
+    };
+}
+
+parsed! {
+    u32, Whole<Self>: |number| i64::from(*number).into();
+    usize, Whole<Self>: |number| i64::try_from(*number).unwrap_or(i64::MAX).into();
+    ByteSize, Size: |size| exact_size(size).into();
+    Duration, Period: |duration| humantime::format_duration(*duration).to_string().into();
+    SocketAddr, Address: |address| address.to_string().into();
 }
 
 impl Setting for Vec<String> {
@@ -131,49 +142,6 @@ impl Setting for Vec<String> {
 
     fn shown(&self) -> Option<toml::Value> {
         Some(self.clone().into())
-    }
-}
-
-/// A span of time as it is given, `24h`, `90m` or `1h 30m`; `0` needs no unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period(pub Duration);
-
-/// Clocks that count on from now stay within their range.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-impl FromStr for Period {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match humantime::parse_duration(text) {
-            Ok(duration) if duration <= LONGEST => Ok(Self(duration)),
-            Ok(_) => Err(format!("expected at most 100 years, got {text}")),
-            Err(_) => Err(format!("expected a duration such as 24h, 90m, 30s or 0, got {text}")),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl de::Visitor<'_> for Visitor {
-            type Value = Period;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as \"24h\", \"90m\" or \"30s\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Period, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Period, E> {
-                self.visit_str(&number.to_string())
-            }
-        }
-
-        deserializer.deserialize_any(Visitor)
     }
 }
 
@@ -214,9 +182,7 @@ impl FromStr for DeviceChoice {
             "cuda" => Ok(Self::Cuda(0)),
             _ => {
                 let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-                number
-                    .map(Self::Cuda)
-                    .ok_or_else(|| format!("unsupported device {text}; expected auto, cpu, cuda or cuda:N"))
+                number.map(Self::Cuda).ok_or_else(|| format!("expected auto, cpu, cuda or cuda:N, got {text}"))
             }
         }
     }

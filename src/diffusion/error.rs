@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::diffusion::not_finite::NotFinite;
+
 /// Why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -73,9 +75,18 @@ pub enum ModelError {
     /// The sampling settings cannot be carried out with this model's schedule.
     #[error("{0}")]
     Schedule(String),
+    /// A part of the model computed NaN or infinity.
+    #[error("{0}: its weights are damaged, or its numbers overflow in this data type")]
+    NotFinite(#[source] NotFinite),
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
-    Tensor(#[from] candle_core::Error),
+    Tensor(#[source] candle_core::Error),
+}
+
+impl From<candle_core::Error> for ModelError {
+    fn from(error: candle_core::Error) -> Self {
+        NotFinite::of(&error).map_or(Self::Tensor(error), Self::NotFinite)
+    }
 }
 
 impl ModelError {

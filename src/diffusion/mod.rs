@@ -9,13 +9,14 @@
 //! - [`samplers`], [`noise`]: how latents go from noise to an image, and PyTorch's random numbers
 //! - [`unet`]: latents to noise; editing hooks into [`unet::AttentionControl`]
 //! - [`vae`]: latents to images and back
-//! - [`nn`]: the layers that these share
+//! - [`nn`]: the layers that these share; `not_finite`: checks for NaN and infinity
 
 mod architecture;
 mod conditioning;
 pub(crate) mod error;
 pub mod nn;
 pub mod noise;
+pub(crate) mod not_finite;
 pub(crate) mod profile;
 pub mod samplers;
 pub mod text;
@@ -33,6 +34,7 @@ pub(crate) use conditioning::KeyValue;
 pub use conditioning::{Conditioning, ConditioningKey};
 pub use error::ModelError;
 use nn::Compute;
+pub use not_finite::{ModelPart, NotFinite};
 pub(crate) use profile::{Hints, SamplingDefaults};
 use samplers::{NoiseSchedule, Sampler, SamplerName};
 use text::encoders::TextEncoders;
@@ -157,7 +159,8 @@ impl Model {
     /// What the UNet reads of each prompt, encoded in one pass; a conditioning does not depend on the others.
     ///
     /// # Errors
-    /// [`ModelError::PromptTooLong`], or a failed tensor operation, such as on ids that are not the model's.
+    /// [`ModelError::PromptTooLong`], [`ModelError::NotFinite`], or a failed tensor operation, such as on ids that are
+    /// not the model's.
     pub fn condition(&self, keys: &[ConditioningKey]) -> std::result::Result<Vec<Conditioning>, ModelError> {
         let limit = self.info.tokenizer.max_tokens();
         // Padding to the limit would cut a longer prompt.
@@ -166,6 +169,7 @@ impl Model {
         }
         let ids: Vec<_> = keys.iter().map(|key| key.ids().to_vec()).collect();
         let embeddings = self.text_embeddings(&ids)?;
+        NotFinite::check(ModelPart::TextEncoder, &embeddings)?;
         let conditionings = (0..keys.len()).map(|row| self.unet.condition(&embeddings.get(row)?));
         Ok(conditionings.collect::<Result<_>>()?)
     }
@@ -191,6 +195,9 @@ impl Model {
 
     /// Latents `[images, channels, h, w]` -> each image's bytes, row by row, RGB. An image does not depend on the
     /// others.
+    ///
+    /// # Errors
+    /// [`NotFinite`] if a pixel is NaN or infinite, or a failed tensor operation.
     pub fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>> {
         let count = latents.dim(0)?;
         if self.compute.device.is_cpu() && count > 1 {
@@ -201,9 +208,14 @@ impl Model {
         // As diffusers turns arrays into images: to 0..1, clamped, times 255, rounded.
         let latents = latents.to_dtype(self.compute.activations())?;
         let images = self.vae.decode(&latents)?.to_dtype(DType::F32)?;
-        let images = ((images / 2.0)? + 0.5)?.clamp(0.0, 1.0)?.flatten_from(1)?.to_vec2::<f32>()?;
+        let images = ((images / 2.0)? + 0.5)?.flatten_from(1)?.to_vec2::<f32>()?;
+        // A conversion to bytes would turn NaN into black.
+        if images.iter().flatten().any(|value| !value.is_finite()) {
+            return Err(NotFinite::error(ModelPart::VaeDecoder));
+        }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let bytes = |image: Vec<f32>| image.into_iter().map(|value| (value * 255.0).round_ties_even() as u8).collect();
+        let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round_ties_even() as u8;
+        let bytes = |image: Vec<f32>| image.into_iter().map(byte).collect();
         Ok(images.into_iter().map(bytes).collect())
     }
 

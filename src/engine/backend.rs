@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Error, Result, Tensor};
 
 use crate::diffusion::unet::{AttentionControl, AttentionKind, AttentionSite, NoControl};
-use crate::diffusion::{Conditioning, ConditioningKey, Model, ModelError, ModelInfo};
+use crate::diffusion::{Conditioning, ConditioningKey, Model, ModelError, ModelInfo, ModelPart, NotFinite};
 use crate::recordings::ValueBytes;
 
 /// A model on its device, as the worker's thread uses it.
@@ -37,15 +37,17 @@ pub trait Backend {
         control: &mut dyn AttentionControl,
     ) -> Result<Tensor>;
 
-    /// `latents` `[images, channels, h, w]` -> each image's bytes, row by row, RGB.
+    /// `latents` `[images, channels, h, w]` -> each image's bytes, row by row, RGB; an error if a pixel is not finite.
     fn decode(&self, latents: &Tensor) -> Result<Vec<Vec<u8>>>;
 
-    /// The smallest pass, from a prompt to an image's bytes, at one step: checks that everything computes.
+    /// The smallest pass, from a prompt to an image's bytes, at one step: checks that everything computes, and computes
+    /// finite numbers.
     fn probe(&self) -> std::result::Result<(), ModelError> {
         let side = self.info().min_side;
         let conditionings = self.condition(&[self.info().conditioning_key("")?])?;
         let conditionings: Vec<_> = conditionings.iter().collect();
         let output = self.forward(&self.noise(0, side, side)?, &[0.0], &conditionings, &mut NoControl)?;
+        NotFinite::check(ModelPart::UNet, &output)?;
         self.decode(&output)?;
         Ok(())
     }

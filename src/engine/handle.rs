@@ -156,8 +156,11 @@ impl Engine {
         if self.shared.is_draining() {
             return Err(EngineError::Draining);
         }
-        let is_stalled = self.shared.since_beat() > STALLED_AFTER || self.shared.is_self_test_failed();
-        if is_stalled { Err(EngineError::Stalled) } else { Ok(()) }
+        match self.shared.since_beat() > STALLED_AFTER {
+            true => Err(EngineError::Stalled),
+            false if self.shared.is_self_test_failed() => Err(EngineError::SelfTestFailed),
+            false => Ok(()),
+        }
     }
 
     /// Waits for the worker's thread to end. Before the engine is dropped it ends only if it has failed; see
@@ -228,6 +231,20 @@ impl Engine {
     /// The estimated time until a queue slot becomes free, which a refused client is asked to wait; a second at least.
     pub fn retry_after(&self) -> Duration {
         self.shared.next_free_in().max(SHORTEST_RETRY)
+    }
+}
+
+impl Engine {
+    /// The estimated time until a running job ends, which a client is asked to wait that has too many jobs; a second at
+    /// least.
+    pub fn job_ends_in(&self) -> Duration {
+        self.shared.first_ends_in().max(SHORTEST_RETRY)
+    }
+
+    /// Gives the worker up: dropping the engine does not wait for it any more. For a process that is about to end while
+    /// the worker loads a model or computes a long step.
+    pub(crate) fn abandon(&self) {
+        drop(lock(&self.worker).take());
     }
 }
 

@@ -15,6 +15,7 @@ use crate::engine::backend::Backend;
 use crate::engine::presets::presets;
 use crate::engine::shared::{Event, LoadedModel, Shared};
 use crate::recordings::{RecordingStore, StoreError};
+use crate::telemetry::millis;
 
 /// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -30,18 +31,34 @@ pub enum LoadError {
         /// Why not.
         source: StoreError,
     },
+    /// A byte budget is too small for the model.
+    #[error(
+        "{key}: unsupported value {given}; expected at least {least} bytes, for an edit of this model at {side}x{side} with {steps} steps"
+    )]
+    Budget {
+        /// The key of the budget.
+        key: &'static str,
+        /// Its value, in bytes.
+        given: u64,
+        /// The least value, in bytes.
+        least: u64,
+        /// The side of the model's own size, in pixels.
+        side: usize,
+        /// The model's default number of steps.
+        steps: usize,
+    },
 }
 
 /// Loads a model and runs its smallest pass once ([`Backend::probe`]), so that the first job does not pay for it.
 ///
 /// # Errors
-/// An invalid file of the model, or a pass that fails.
+/// An invalid file of the model, or a pass that fails or computes NaN or infinity.
 pub fn load(files: &ModelFiles, config: &EngineConfig) -> Result<Box<dyn Backend>, LoadError> {
     let started = Instant::now();
     let model = Model::load_as(files, &Compute { device: config.device.clone(), dtype: config.dtype })?;
     model.probe()?;
-    let took = started.elapsed();
-    tracing::info!(model = %model.info.name, fingerprint = %&model.info.fingerprint[..16], ?took, "model loaded");
+    let took_ms = millis(started.elapsed());
+    tracing::info!(model = %model.info.name, fingerprint = %&model.info.fingerprint[..16], took_ms, "model loaded");
     Ok(Box::new(model))
 }
 

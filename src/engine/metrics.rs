@@ -2,6 +2,7 @@
 
 use prometheus::{CounterVec, Gauge, Histogram, IntCounter, IntGauge};
 
+use crate::diffusion::ModelPart;
 use crate::engine::job::{CancelReason, JobEnd, JobKind, RecordingUse, RefuseReason};
 use crate::engine::runs::RowKind;
 use crate::telemetry::labels::{LabeledMetric, label};
@@ -37,8 +38,9 @@ metrics! {
     /// The metrics of one engine.
     EngineMetrics {
         jobs: Counters<JobEnd> = "reprompt_jobs_total", "finished jobs, by outcome";
+        not_finite: Counters<ModelPart> = "reprompt_model_not_finite_total", "jobs that failed because the model computed NaN or infinity, by its part";
         jobs_taken: Counters<JobKind> = "reprompt_jobs_taken_total", "accepted jobs, by kind";
-        jobs_cancelled: Counters<CancelReason> = "reprompt_jobs_cancelled_total", "cancelled jobs, by reason";
+        jobs_canceled: Counters<CancelReason> = "reprompt_jobs_canceled_total", "canceled jobs, by reason";
         jobs_refused: Counters<RefuseReason> = "reprompt_jobs_refused_total", "refused jobs, by reason";
         queue_jobs: IntGauge = "reprompt_queue_jobs", "queued jobs";
         queue_limit: IntGauge = "reprompt_queue_limit", "maximum number of queued jobs";

@@ -9,11 +9,12 @@
 //! | `worker` | the loop on the thread: admission, start of runs, steps, completion |
 //! | [`runs`], [`batch`], [`control`] | a source, a replay or an edit step by step; which of them share a UNet pass; attention as it is recorded and edited |
 //! | [`backend`], `conditioning_cache` | what the engine needs of a model; encoded prompts |
-//! | `loading`, `presets` | loading the model, and the windows that suit it |
+//! | `loading`, `presets`, `budgets` | loading the model, the windows that suit it, the byte budgets that it needs |
 //! | `metrics`, `trace` | what is counted, and a job's spans |
 
 pub mod backend;
 pub(crate) mod batch;
+mod budgets;
 mod conditioning_cache;
 mod config;
 pub(crate) mod control;
@@ -29,6 +30,7 @@ mod state;
 mod trace;
 mod worker;
 
+pub(crate) use self::budgets::check_budgets;
 pub use self::config::{EngineConfig, EngineParts};
 pub use self::handle::Engine;
 pub(crate) use self::handle::{Loaded, max_pixels};

@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     heartbeat: AtomicU64,
     /// Milliseconds after `started` at which the first queue slot is likely to become free.
     next_free_at: AtomicU64,
+    /// Milliseconds after `started` at which the first running job is likely to end.
+    first_ends_at: AtomicU64,
     /// Milliseconds after `started` at which a job that is submitted now is likely to start.
     new_starts_at: AtomicU64,
 }
@@ -75,6 +77,7 @@ impl Shared {
             self_test_failed: AtomicBool::new(false),
             heartbeat: AtomicU64::new(0),
             next_free_at: AtomicU64::new(0),
+            first_ends_at: AtomicU64::new(0),
             new_starts_at: AtomicU64::new(0),
         }
     }
@@ -89,15 +92,22 @@ impl Shared {
         self.started.elapsed().saturating_sub(Duration::from_millis(self.heartbeat.load(Ordering::Relaxed)))
     }
 
-    /// Sets the estimates of when the first queued job starts, and when a job that is submitted now does.
-    pub fn set_starts(&self, first: Duration, new: Duration) {
+    /// Sets the estimates of when the first queued job starts, when a job that is submitted now does, and when the first
+    /// running job ends.
+    pub fn set_estimates(&self, first: Duration, new: Duration, first_end: Duration) {
         self.next_free_at.store(self.millis(first), Ordering::Relaxed);
+        self.first_ends_at.store(self.millis(first_end), Ordering::Relaxed);
         self.new_starts_at.store(self.millis(new), Ordering::Relaxed);
     }
 
     /// The estimated time until a queue slot becomes free.
     pub fn next_free_in(&self) -> Duration {
         self.until(&self.next_free_at)
+    }
+
+    /// The estimated time until the first running job ends.
+    pub fn first_ends_in(&self) -> Duration {
+        self.until(&self.first_ends_at)
     }
 
     /// The estimated wait of a job that is submitted now.
@@ -114,7 +124,7 @@ impl Shared {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// As [`Self::drain`], but running jobs are cancelled too.
+    /// As [`Self::drain`], but running jobs are canceled too.
     pub fn abort(&self) {
         self.drain();
         self.aborting.store(true, Ordering::Release);

@@ -14,6 +14,7 @@ use tracing::Span;
 
 use crate::engine::Outcome;
 use crate::engine::job::Work;
+use crate::telemetry::millis;
 
 /// The target of the event of a failed job. Commands that report failures themselves filter it out.
 pub const JOB_FAILED: &str = "reprompt::engine::job_failed";
@@ -93,8 +94,4 @@ impl JobTrace {
             "job done"
         );
     }
-}
-
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

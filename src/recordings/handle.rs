@@ -79,7 +79,7 @@ impl Recordings {
         self.index.is_known(id)
     }
 
-    /// Undoes [`Self::begin`] if the run has failed or was cancelled: a session that was never recorded is removed.
+    /// Undoes [`Self::begin`] if the run has failed or was canceled: a session that was never recorded is removed.
     pub fn abandon(&self, id: &SessionId) {
         self.delete(self.index.abandon(id));
     }

@@ -68,7 +68,7 @@ impl Index {
         self.lock().entry(id, source).is_recorded
     }
 
-    /// Undoes [`Self::begin`] if the run has failed or was cancelled: a session that was never recorded is removed.
+    /// Undoes [`Self::begin`] if the run has failed or was canceled: a session that was never recorded is removed.
     pub(crate) fn abandon(&self, id: &SessionId) -> Option<Removed> {
         let mut inner = self.lock();
         let removed = match inner.entries.get(id) {

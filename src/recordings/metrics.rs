@@ -1,7 +1,7 @@
 //! The metrics of recordings.
 
 use crate::recordings::place::Tier;
-use crate::recordings::store::FileFault;
+use crate::recordings::store::{FileFault, WriteFault};
 use crate::telemetry::metrics::{Counters, Gauges, metrics};
 
 metrics! {
@@ -15,5 +15,6 @@ metrics! {
         demotions: Counters<Tier> = "reprompt_recordings_demotions_total", "evictions of recordings, by the tier that they left";
         promotions: Counters<Tier> = "reprompt_recordings_promotions_total", "promotions of recordings, by the tier that they left";
         files_refused: Counters<FileFault> = "reprompt_recordings_files_refused_total", "rejected recording files, by reason";
+        write_failures: Counters<WriteFault> = "reprompt_recordings_write_failures_total", "failed writes of recordings to disk, by reason";
     }
 }

@@ -63,7 +63,7 @@ pub(crate) use queue::{StoreEvent, StoredTrajectory};
 pub use session_id::SessionId;
 pub(crate) use site_group::{GroupSet, SiteGroup};
 pub use source::{Origin, Source};
-pub use store::{FileFault, RecordingStore, StoreError};
+pub use store::{FileFault, RecordingStore, StoreError, WriteFault};
 pub(crate) use summary::SessionView;
 pub use trajectory::Trajectory;
 pub(crate) use trajectory::TrajectoryStep;

@@ -12,6 +12,7 @@ pub(crate) mod tls;
 pub(crate) mod trace_context;
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use tracing::Span;
 use tracing_subscriber::fmt::format::JsonFields;
@@ -23,6 +24,11 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 use crate::telemetry::json::JsonLines;
 pub(crate) use crate::telemetry::log_format::LogFormat;
 use crate::telemetry::trace_context::TraceContext;
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The revision of its sources: a commit, with `-dirty` if files differed from it, or `unknown`.
+pub const REVISION: &str = env!("REPROMPT_BUILD_REVISION");
 
 /// The default filter of log lines.
 const SERVICE: &str = "info";
@@ -72,7 +78,13 @@ pub fn start_with_traces(format: LogFormat, _: Option<&str>) -> Result<Traces, T
 }
 
 fn start_with(format: LogFormat, default: &str, more: Option<BoxedLayer>) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // An empty variable is one that is not set.
+    let given = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|given| !given.is_empty());
+    let parsed = given.as_deref().map(EnvFilter::try_new).transpose();
+    let (filter, invalid) = match parsed {
+        Ok(filter) => (filter.unwrap_or_else(|| EnvFilter::new(default)), None),
+        Err(error) => (EnvFilter::new(default), Some(error)),
+    };
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_timer(SystemTime);
     let lines: BoxedLayer = match format {
         LogFormat::Pretty => lines.with_filter(filter).boxed(),
@@ -81,6 +93,14 @@ fn start_with(format: LogFormat, default: &str, more: Option<BoxedLayer>) {
     // Only tests start logging twice in a process; the first format stays.
     let _ =
         tracing_subscriber::registry().with([Some(lines), more].into_iter().flatten().collect::<Vec<_>>()).try_init();
+    if let Some(error) = invalid {
+        tracing::warn!(%error, "RUST_LOG: expected a filter such as info,reprompt::engine=debug; the default applies");
+    }
+}
+
+/// A duration for a log line: milliseconds, with one digit after the point.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e4).round() / 10.0
 }
 
 /// Makes the span of a request part of the caller's trace, or of a new one, and returns its context in that trace.

@@ -119,7 +119,7 @@ fn what_cannot_be_written_or_read_is_one_line() {
     let line = refused(&[&bus[..], &["-o", "-", "--grid", &grid]].concat(), 1);
     assert!(line.starts_with("reprompt: --grid: cannot make the folder "), "{line}");
     let line = refused(&[&bus[..], &["--model", below]].concat(), 1);
-    assert!(line.starts_with("reprompt: model: "), "{line}");
+    assert!(line.starts_with("reprompt: --model: "), "{line}");
     let line = refused(&["align", "a", "b", "--model", folder.path().to_str().unwrap()], 1);
     assert!(line.starts_with("reprompt: model: ") && line.contains("text_encoder/config.json"), "{line}");
 }

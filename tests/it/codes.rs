@@ -92,6 +92,7 @@ codes! {
 
     // Problems of the service.
     internal_error: Internal = recorded("seed", FAILS).await;
+    model_not_finite: ModelNotFinite = not_finite().await;
     device_lost: DeviceLost = recorded("seed", BREAKS).await;
     draining: Draining = drained().await;
     worker_stalled: WorkerStalled = ended().await;
@@ -244,6 +245,14 @@ async fn full() -> Answer {
 /// The answer to a source with one of the fake's special values.
 async fn recorded(field: &str, value: u64) -> Answer {
     Service::fake().await.post("/v1/sessions", &with(edit()["source"].clone(), field, value)).await
+}
+
+/// The answer of a service whose model computes NaN.
+async fn not_finite() -> Answer {
+    let health = fake::Health::default();
+    let engine = fake::engine_of_health(&health, config()).await;
+    health.store(fake::NOT_FINITE, std::sync::atomic::Ordering::Relaxed);
+    Service::of(engine, ApiConfig::default()).post("/v1/edits", &edit()).await
 }
 
 async fn drained() -> Answer {

@@ -8,7 +8,7 @@ use reprompt::recordings::{Origin, Source};
 use serde_json::{Value, json};
 
 use crate::process::{PATIENCE, Process, eventually, reprompt};
-use crate::support::Service;
+use crate::support::{Service, copy};
 
 /// A source that takes a while, as a request and as its session's path.
 async fn slow_source(steps: usize) -> (Value, String) {
@@ -134,6 +134,23 @@ async fn an_idle_service_exits_at_once() {
     assert_eq!(process.ended().await.0, Some(0));
 }
 
+/// The weights of the UNet are a pipe without a writer, so that loading never ends by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_while_the_model_is_loading_ends_the_process_at_once() {
+    let (_folder, model) = copy("tiny-sd1");
+    let weights = model.join("unet/diffusion_pytorch_model.safetensors");
+    std::fs::remove_file(&weights).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&weights).status().unwrap().success());
+    for signal in ["TERM", "INT"] {
+        let mut process = Process::start(&["--model", model.to_str().unwrap()]);
+        eventually("it listens", || process.log().contains("listening on")).await;
+        process.signal(signal);
+        let (code, log) = process.ended().await;
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains("shutting down while the model is loading"), "{log}");
+    }
+}
+
 #[test]
 fn a_service_that_cannot_start_exits_with_1_and_says_why_and_a_wrong_flag_with_2() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -144,7 +161,7 @@ fn a_service_that_cannot_start_exits_with_1_and_says_why_and_a_wrong_flag_with_2
         (1, "listen: cannot listen on 127.0.0.1:", ["--listen", &taken]),
         (1, "model: ", ["--model", "/there/is/nothing/here"]),
         (1, "model: ", ["--model", empty]),
-        (1, "max_batch_rows: unsupported value 1; ", ["--max-batch-rows", "1"]),
+        (1, "--max-batch-rows: unsupported value 1; ", ["--max-batch-rows", "1"]),
         (2, "--drain-deadlin", ["--drain-deadlin", "1s"]),
         (2, "expected a duration such as 24h", ["--drain-deadline", "soon"]),
     ] {

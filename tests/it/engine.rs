@@ -100,7 +100,7 @@ async fn two_hundred_clients_that_leave_at_random_steps_leave_nothing_behind() {
     let late = engine.metrics().step_seconds.get_sample_count() - steps;
     assert!(late <= 2, "the worker took {late} steps for no job");
     let metrics = engine.metrics();
-    let ended = [JobEnd::Succeeded, JobEnd::Cancelled, JobEnd::Failed].map(|end| metrics.jobs.with(end).get());
+    let ended = [JobEnd::Succeeded, JobEnd::Canceled, JobEnd::Failed].map(|end| metrics.jobs.with(end).get());
     assert_eq!((ended[0] + ended[1], ended[2]), (200, 0), "{ended:?}");
     // Sources that came to their end are kept; of the others not a byte is left.
     let kept: u64 = engine.sessions().views().iter().map(|view| view.bytes[Tier::Trajectory]).sum();
@@ -116,7 +116,7 @@ async fn two_hundred_clients_that_leave_at_random_steps_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_job_takes_no_step_that_had_not_begun() {
+async fn a_canceled_job_takes_no_step_that_had_not_begun() {
     let engine = fake::engine(Duration::from_millis(100), config()).await;
     let job = engine.submit(record(1, 900), JobOptions::default()).unwrap();
     shown(&job, |progress| progress.step >= 2).await;
@@ -124,7 +124,7 @@ async fn a_cancelled_job_takes_no_step_that_had_not_begun() {
     job.cancel(CancelReason::Deleted);
     idle(&engine).await;
     let late = engine.metrics().step_seconds.get_sample_count() - steps;
-    assert!(late <= 1, "{late} steps after it was cancelled, one was in progress");
+    assert!(late <= 1, "{late} steps after it was canceled, one was in progress");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +208,7 @@ async fn aborting_answers_running_jobs_within_a_step_and_leaves_nothing() {
     engine.abort();
     assert_eq!(within(running.outcome()).await.unwrap_err(), EngineError::Draining);
     idle(&engine).await;
-    assert_eq!(engine.metrics().jobs_cancelled.with(CancelReason::Draining).get(), 1);
+    assert_eq!(engine.metrics().jobs_canceled.with(CancelReason::Draining).get(), 1);
     assert_eq!([Tier::Memory, Tier::Trajectory].map(|tier| engine.sessions().used(tier)), [0, 0]);
 }
 
@@ -268,7 +268,7 @@ async fn an_idle_worker_shows_that_it_still_computes() {
     until("a self-test", async || self_tests(SelfTestEnd::Succeeded) > 1).await;
     assert_eq!((engine.readiness(), self_tests(SelfTestEnd::Failed)), (Ok(()), 0));
     health.store(fake::FAILS, Ordering::Relaxed);
-    until("readiness to go down", async || engine.readiness() == Err(EngineError::Stalled)).await;
+    until("readiness to go down", async || engine.readiness() == Err(EngineError::SelfTestFailed)).await;
     assert!(engine.submit(fake::record(1, 2), JobOptions::default()).is_err());
     assert!(self_tests(SelfTestEnd::Failed) > 0);
     health.store(0, Ordering::Relaxed);

@@ -27,6 +27,9 @@ pub const FAILS: u64 = 1_000_002;
 /// A source of this seed breaks the device.
 pub const BREAKS: u64 = 1_000_003;
 
+/// The health of a fake whose passes compute NaN.
+pub const NOT_FINITE: u64 = 1_000_004;
+
 /// A source of this height ends the worker.
 pub const ENDS: usize = 72;
 
@@ -36,7 +39,7 @@ const SPECIAL: f32 = 1e12;
 /// Prompts, as a fake is asked to encode them.
 pub type Encoded = Arc<Mutex<Vec<String>>>;
 
-/// The health of a fake: 0, or the special seed as whose passes all of its passes end.
+/// The health of a fake: 0, [`NOT_FINITE`], or the special seed as whose passes all of its passes end.
 pub type Health = Arc<AtomicU64>;
 
 pub struct Fake {
@@ -200,6 +203,7 @@ impl Backend for Fake {
         match self.health.load(Ordering::Relaxed) {
             FAILS => candle_core::bail!("a pass that fails"),
             BREAKS => return Err(Error::Msg("the device is broken".to_owned())),
+            NOT_FINITE => return latents * f64::NAN,
             _ => {}
         }
         let largest = latents.max_all()?.to_scalar::<f32>()?;

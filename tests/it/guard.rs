@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use crate::process::{Process, eventually, reprompt};
 use crate::support::{STEP, Service, config};
-use crate::waiting::{ASYNC, events, long, names, swap, until, until_cancelled, with};
+use crate::waiting::{ASYNC, events, long, names, swap, until, until_canceled, with};
 
 const ALICE: &str = "the-long-random-key-of-alice";
 const BOB: &str = "the-long-random-key-of-bob";
@@ -278,6 +278,19 @@ async fn say(address: SocketAddr, text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_with_too_many_jobs_is_asked_to_wait_until_one_of_them_is_likely_to_end() {
+    let service = guarded(GuardConfig { jobs: 1, ..GuardConfig::default() }).await;
+    assert_eq!(service.post_with("/v1/edits", &long(1), &[ASYNC]).await.status, 202);
+    // 900 steps of 10 ms take 9 s at least.
+    until("an estimate that follows from the steps left", async || {
+        let refused = service.post("/v1/edits", &swap(2, 2)).await;
+        assert_eq!(refused.status, 429);
+        refused.header("retry-after").parse::<u64>().unwrap() >= 4
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_arrive_times_out() {
     let times = TimeLimits { body: Duration::from_millis(100), ..TimeLimits::default() };
     let service = guarded(GuardConfig { times, ..GuardConfig::default() }).await;
@@ -293,7 +306,7 @@ async fn an_answer_has_a_time_limit_and_a_stream_has_none() {
     let service = guarded(GuardConfig { times, ..GuardConfig::default() }).await;
     let answer = service.post("/v1/edits", &long(1)).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (504, &json!("answer_timeout")));
-    until_cancelled(&service).await;
+    until_canceled(&service).await;
     assert_eq!(refusals(&service, "answer_timeout"), 1);
     let started = std::time::Instant::now();
     let stream = service.post("/v1/edits", &with(swap(1, 40), "stream", true)).await;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{Service, image, pixels, post};
 use crate::waiting::{
-    ASYNC, events, job, long, names, next_event, swap, until, until_cancelled, until_ended, until_running, with,
+    ASYNC, events, job, long, names, next_event, swap, until, until_canceled, until_ended, until_running, with,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ async fn a_job_that_fails_has_its_problem() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_cancelled_by_deleting_it() {
+async fn a_job_is_canceled_by_deleting_it() {
     let service = Service::slow().await;
     let accepted = service.post_with("/v1/edits", &long(1), &[ASYNC]).await;
     let path = accepted.header("location");
@@ -75,7 +75,7 @@ async fn a_job_is_cancelled_by_deleting_it() {
     for job in [canceled.json(), job(&service, path).await] {
         assert_eq!((&job["status"], &job["cancel_reason"]), (&json!("canceled"), &json!("deleted")));
     }
-    until_cancelled(&service).await;
+    until_canceled(&service).await;
     assert_eq!(service.delete(path).await.status, 204);
 }
 
@@ -163,7 +163,7 @@ async fn a_key_holds_for_sessions_whatever_became_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_with_a_key_goes_on_while_a_request_waits_and_is_run_again_if_it_was_cancelled() {
+async fn a_job_with_a_key_goes_on_while_a_request_waits_and_is_run_again_if_it_was_canceled() {
     let service = Service::slow().await;
     let key = ("idempotency-key", "one");
     let send = || {
@@ -173,7 +173,7 @@ async fn a_job_with_a_key_goes_on_while_a_request_waits_and_is_run_again_if_it_w
     let first = send();
     until_running(&service).await;
     first.abort();
-    until_cancelled(&service).await;
+    until_canceled(&service).await;
     let jobs = service.get("/v1/jobs").await.json();
     let canceled = json!(["canceled", "disconnected"]);
     assert_eq!(json!([jobs["data"][0]["status"], jobs["data"][0]["cancel_reason"]]), canceled);

@@ -29,6 +29,7 @@ mod killed;
 mod memory;
 mod metrics;
 mod model;
+mod not_finite;
 mod observing;
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -39,6 +40,7 @@ mod problems;
 mod process;
 mod profile;
 mod rooms;
+mod settings;
 mod shared_store;
 mod sites;
 mod support;

@@ -29,6 +29,21 @@ async fn every_series_is_served_from_the_start_in_the_text_format() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_build_and_the_model_are_labels_of_one_series() {
+    let service = Service::fake().await;
+    let text = String::from_utf8(service.get("/metrics").await.body).unwrap();
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("reprompt_build_info{")).collect();
+    let [line] = lines[..] else { panic!("{lines:?}") };
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(line.ends_with("} 1") && line.contains(&format!("version=\"{version}\"")), "{line}");
+    assert!(line.contains("model=\"reprompt-demo\"") && line.contains("revision=\""), "{line}");
+    let git = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
+    if git.is_ok_and(|git| git.status.success()) {
+        assert!(!line.contains("revision=\"unknown\""), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_are_counted_by_call_and_answer() {
     let service = Service::fake().await;
     let align = json!({"source_prompt": "a cat", "prompt": "a dog"});

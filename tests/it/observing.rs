@@ -70,7 +70,7 @@ fn series_of(expression: &str) -> Vec<(String, String)> {
     for (at, _) in expression.match_indices(is_word) {
         let is_start = !expression[..at].ends_with(is_word);
         let name: &str = expression[at..].split(|character| !is_word(character)).next().unwrap();
-        if is_start && (name.starts_with("reprompt_") || name.starts_with("process_")) {
+        if is_start && (name.starts_with("reprompt_") || name.starts_with("process_") || name == "up") {
             let braces = expression[at + name.len()..].strip_prefix('{').and_then(|rest| rest.split('}').next());
             found.push((name.to_owned(), braces.unwrap_or_default().to_owned()));
         }
@@ -85,6 +85,10 @@ fn wrong(expression: &str, metrics: &BTreeMap<String, Exported>) -> Option<Strin
         return Some("it names no series".to_owned());
     }
     for (name, braces) in series {
+        // Prometheus' own.
+        if name == "up" {
+            continue;
+        }
         let Some(metric) = metrics.get(metric_of(&name, &|name| metrics.contains_key(name))) else {
             return Some(format!("there is no {name}"));
         };
@@ -98,7 +102,7 @@ fn wrong(expression: &str, metrics: &BTreeMap<String, Exported>) -> Option<Strin
             let (label, values) = matcher.split_once(['=', '!']).unwrap();
             let values = values.trim_start_matches(['=', '~']).trim_matches('"');
             // Prometheus' own.
-            if label == "instance" {
+            if ["instance", "job"].contains(&label) {
                 continue;
             }
             let known = metric.labels.get(label);
@@ -123,7 +127,7 @@ fn what_is_wrong_with_an_expression_is_found() {
         ("rate(reprompt_jobs_total{outcome=\"fine\"}[5m])", Some("no outcome=\"fine\"")),
         ("rate(reprompt_jobs_total{end=\"failed\"}[5m])", Some("no end=\"failed\"")),
         ("vector(1)", Some("names no series")),
-        ("rate(reprompt_jobs_total{outcome=~\"failed|cancelled\", instance=~\"$i\"}[5m]) / reprompt_ready", None),
+        ("rate(reprompt_jobs_total{outcome=~\"failed|canceled\", instance=~\"$i\"}[5m]) / reprompt_ready", None),
     ] {
         let wrong = wrong(expression, &metrics);
         assert_eq!(wrong.is_some(), says.is_some(), "{expression}: {wrong:?}");
@@ -182,7 +186,12 @@ fn the_page_about_metrics_has_all_of_them() {
     for (name, metric) in exported().iter().filter(|(name, _)| name.starts_with("reprompt_")) {
         let values = |values: &BTreeSet<String>| values.iter().cloned().collect::<Vec<_>>().join("`, `");
         let labels = metric.labels.iter().filter(|(label, _)| *label != "le");
-        let labels: Vec<_> = labels.map(|(label, of)| format!("{label}: `{}`", values(of))).collect();
+        // Their values are those of this build.
+        let is_open = |label: &str| ["version", "revision", "model"].contains(&label);
+        let shown = |(label, of): (&String, _)| {
+            if is_open(label) { label.clone() } else { format!("{label}: `{}`", values(of)) }
+        };
+        let labels: Vec<_> = labels.map(shown).collect();
         table += &format!("| `{name}` | {} | {} | {} |\n", metric.kind, labels.join("; "), metric.help);
     }
     assert!(read("docs/metrics.md").contains(&table), "the table of docs/metrics.md should be\n\n{table}");

@@ -237,7 +237,7 @@ async fn a_shared_store_that_fails_is_computed_around() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_cancelled_while_its_session_is_looked_up_leaves_nothing_behind() {
+async fn a_job_that_is_canceled_while_its_session_is_looked_up_leaves_nothing_behind() {
     let (store, wanted) = recorded().await;
     let engine = replica(&store).await;
     store.set(|state| state.is_held = true);

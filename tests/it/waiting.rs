@@ -1,4 +1,4 @@
-//! The ways to wait: for the response, for events, up to a deadline; and that a job without waiters is cancelled.
+//! The ways to wait: for the response, for events, up to a deadline; and that a job without waiters is canceled.
 
 use axum::body::Body;
 use axum::http::Response;
@@ -52,7 +52,7 @@ pub async fn next_event(response: &mut Response<Body>) -> (String, Value) {
     event(std::str::from_utf8(&data).unwrap()).unwrap()
 }
 
-/// A source that is run reserves memory for its recording. A cancelled job returns it; a recorded source keeps it.
+/// A source that is run reserves memory for its recording. A canceled job returns it; a recorded source keeps it.
 pub async fn until_running(service: &Service) {
     until("the start of the work", async || {
         service.state.engine.sessions().used(reprompt::recordings::Tier::Trajectory) > 0
@@ -60,7 +60,7 @@ pub async fn until_running(service: &Service) {
     .await;
 }
 
-pub async fn until_cancelled(service: &Service) {
+pub async fn until_canceled(service: &Service) {
     until("the end of the work", async || {
         service.state.engine.sessions().used(reprompt::recordings::Tier::Trajectory) == 0
     })
@@ -100,7 +100,7 @@ async fn a_client_that_hangs_up_cancels_its_job() {
             assert_eq!(start, b"HTTP/1.1 200 OK\r\ncon", "the stream has begun");
         }
         drop(socket);
-        until_cancelled(&service).await;
+        until_canceled(&service).await;
     }
 }
 
@@ -215,17 +215,17 @@ async fn a_deadline_cancels_the_job_however_it_is_waited_for() {
     let soon = ("cancel-after", "300ms");
     let plain = service.post_with("/v1/edits", &long(1), &[soon]).await;
     assert_eq!((plain.status.as_u16(), &plain.json()["code"]), (504, &json!("deadline_exceeded")));
-    until_cancelled(&service).await;
+    until_canceled(&service).await;
 
     let stream = service.post_with("/v1/edits", &with(long(2), "stream", true), &[soon]).await;
     let (name, problem) = events(&stream).pop().unwrap();
     assert_eq!((name.as_str(), &problem["code"]), ("error", &json!("deadline_exceeded")));
-    until_cancelled(&service).await;
+    until_canceled(&service).await;
 
     let accepted = service.post_with("/v1/edits", &long(3), &[soon, ASYNC]).await;
     let job = until_ended(&service, accepted.header("location")).await;
     assert_eq!((&job["status"], &job["cancel_reason"]), (&json!("canceled"), &json!("deadline")));
-    until_cancelled(&service).await;
+    until_canceled(&service).await;
 
     let in_time = service.post_with("/v1/edits", &swap(4, 3), &[("cancel-after", "1m30s")]).await;
     assert_eq!(in_time.status, 200);

@@ -166,7 +166,7 @@ async fn a_webhook_does_not_go_where_the_receiver_points() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_that_fail_or_are_cancelled_are_sent_too() {
+async fn jobs_that_fail_or_are_canceled_are_sent_too() {
     let (origin, mut receiver) = receiver().await;
     let service = service(&origin, JobLimits::default()).await;
     let long =

@@ -104,7 +104,7 @@ pub(crate) async fn respond<O: Operation>(
     };
     let start = |operation: O| {
         let works = operation.works();
-        let permit = state.guard.permit_jobs(&caller, works.len(), operation.engine().retry_after())?;
+        let permit = state.guard.permit_jobs(&caller, works.len(), operation.engine().job_ends_in())?;
         let group = works.submit(operation.engine(), previews)?;
         let origin = Origin { request_id: arrival.request_id.clone(), owner: caller.owner().cloned() };
         let (job, stop) = JobRecord::new(operation.kind(), origin, operation.output(), key.clone(), group.progress());

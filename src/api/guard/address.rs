@@ -40,7 +40,7 @@ impl FromStr for ForwardedHeader {
     fn from_str(text: &str) -> Result<Self, String> {
         let all = [Self::XForwardedFor, Self::Forwarded];
         let named = all.into_iter().find(|header| header.as_str() == text);
-        named.ok_or_else(|| format!("unsupported header {text}; expected x-forwarded-for or forwarded"))
+        named.ok_or_else(|| format!("expected x-forwarded-for or forwarded, got {text}"))
     }
 }
 

@@ -24,6 +24,8 @@ pub async fn show(State(state): State<Arc<AppState>>) -> Result<Response, Proble
     // Metrics of the process are read from files of the system.
     let text = tokio::task::spawn_blocking(move || {
         state.models.iter().for_each(|engine| engine.refresh_metrics());
+        let loaded = state.models.iter().filter_map(|engine| engine.model().ok());
+        state.metrics.build_info.show(loaded.map(|model| model.name.clone()).collect());
         state.registry.text()
     })
     .await;

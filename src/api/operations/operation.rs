@@ -68,7 +68,7 @@ impl Works {
         self.before.len() + 1
     }
 
-    /// Submits all jobs. If one is refused, those before it are cancelled.
+    /// Submits all jobs. If one is refused, those before it are canceled.
     ///
     /// # Errors
     /// Those of [`Engine::submit`].

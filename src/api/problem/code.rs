@@ -45,7 +45,7 @@ codes! {
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     NotAcceptable, "not_acceptable", NOT_ACCEPTABLE, "None of the accepted media types is available";
     RequestTimeout, "request_timeout", REQUEST_TIMEOUT, "Request body did not arrive in time";
-    JobCanceled, "job_canceled", CONFLICT, "Job cancelled";
+    JobCanceled, "job_canceled", CONFLICT, "Job canceled";
     BodyTooLarge, "body_too_large", PAYLOAD_TOO_LARGE, "Request body too large";
     UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Request body must be application/json";
     MissingField, "missing_field", UNPROCESSABLE_ENTITY, "Missing required field";
@@ -72,6 +72,7 @@ codes! {
     RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Rate limit exceeded";
     TooManyConcurrent, "too_many_concurrent", TOO_MANY_REQUESTS, "Too many concurrent jobs";
     Internal, "internal_error", INTERNAL_SERVER_ERROR, "Internal error";
+    ModelNotFinite, "model_not_finite", INTERNAL_SERVER_ERROR, "Model computes NaN or infinity";
     Loading, "loading", SERVICE_UNAVAILABLE, "Model is loading";
     Draining, "draining", SERVICE_UNAVAILABLE, "Service is shutting down";
     WorkerStalled, "worker_stalled", SERVICE_UNAVAILABLE, "Worker does not respond";

@@ -17,13 +17,14 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::Loading => Self::new(Code::Loading, detail).with_retry_after(LOADING_RETRY),
             EngineError::Draining => Self::new(Code::Draining, detail).with_retry_after(LOADING_RETRY),
-            EngineError::Stalled => Self::new(Code::WorkerStalled, detail),
+            EngineError::Stalled | EngineError::SelfTestFailed => Self::new(Code::WorkerStalled, detail),
             EngineError::DeviceLost => Self::new(Code::DeviceLost, detail),
             EngineError::QueueFull { retry_after, .. } => {
                 Self::new(Code::QueueFull, detail).with_retry_after(retry_after)
             }
             EngineError::SourceTooLarge { .. } => Self::new(Code::SourceTooLarge, detail),
             EngineError::Diverged => Self::new(Code::Diverged, detail),
+            EngineError::ModelNotFinite(_) => Self::new(Code::ModelNotFinite, detail),
             EngineError::Internal(_) => {
                 tracing::error!(%error, "a job failed");
                 Self::new(Code::Internal, "the job failed; the service's log has the cause under this request's id")

@@ -31,6 +31,7 @@ use crate::api::operations::{align, attention, edits, health, images, jobs, metr
 use crate::api::problem::{Code, Dialect, Problem};
 use crate::api::routes::table::{Endpoint, UNKNOWN};
 use crate::api::state::AppState;
+use crate::api::transport::request_id::Routine;
 use crate::api::transport::{header_budget, request_id};
 use crate::api::{guard, openapi};
 use crate::sync::panic_message;
@@ -107,7 +108,8 @@ fn outermost(router: Router) -> Router {
 /// layer has them, also if the request fails before its handler.
 async fn identify(mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let call = Endpoint::of(request.method(), path).map_or(Call::Other, |endpoint| endpoint.route().call);
+    let endpoint = Endpoint::of(request.method(), path);
+    let call = endpoint.map_or(Call::Other, |endpoint| endpoint.route().call);
     let unknown = || UNKNOWN.iter().find(|(below, _)| *below == path).map_or(Dialect::Own, |(_, dialect)| *dialect);
     // A method that is not allowed has the access and the dialect of the path's other methods.
     let (access, dialect) = match Endpoint::at(path).next().map(Endpoint::route) {
@@ -118,6 +120,9 @@ async fn identify(mut request: Request, next: Next) -> Response {
     extensions.insert(call);
     extensions.insert(access);
     extensions.insert(dialect);
+    if let Some(Endpoint::Healthz | Endpoint::Readyz | Endpoint::Metrics) = endpoint {
+        extensions.insert(Routine);
+    }
     next.run(request).await
 }
 

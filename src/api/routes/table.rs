@@ -178,6 +178,7 @@ const EDIT: &[Code] = &[
 const WORK: &[Code] = &[
     Code::SourceTooLarge,
     Code::Diverged,
+    Code::ModelNotFinite,
     Code::QueueFull,
     Code::TooManyConcurrent,
     Code::Loading,

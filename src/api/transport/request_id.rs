@@ -22,6 +22,11 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids are replaced: they would fill log lines.
 const MAX_LENGTH: usize = 128;
 
+/// An extension of requests by probes and scrapers: their log lines are at debug level, because they come every few
+/// seconds and say nothing about clients.
+#[derive(Debug, Clone, Copy)]
+pub struct Routine;
+
 /// The arrival of a request: its id, time and trace; an extension of every request.
 #[derive(Debug, Clone)]
 pub struct Arrival {
@@ -50,7 +55,8 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
     let trace = telemetry::begin_trace(&span, TraceContext::of(request.headers()).as_ref());
     let arrival = Arrival { request_id: id.clone(), at: started, trace: trace.clone() };
     request.extensions_mut().insert(arrival);
-    let disconnected = Disconnected(Some(span.clone()));
+    let is_routine = request.extensions().get::<Routine>().is_some();
+    let disconnected = Disconnected { span: Some(span.clone()), is_routine };
     let response = next.run(request).instrument(span.clone()).await;
     disconnected.answered();
     let problem = response.extensions().get::<Problem>().cloned();
@@ -71,8 +77,10 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
     }
     trace.put(response.headers_mut());
     span.in_scope(|| {
-        let (status, took_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
+        let (status, took_ms) = (response.status().as_u16(), telemetry::millis(started.elapsed()));
         match problem {
+            Some(problem) if is_routine => tracing::debug!(status, took_ms, code = problem.code().as_str(), "answered"),
+            None if is_routine => tracing::debug!(status, took_ms, "answered"),
             Some(problem) => tracing::info!(status, took_ms, code = problem.code().as_str(), "answered"),
             None => tracing::info!(status, took_ms, "answered"),
         }
@@ -81,18 +89,22 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
 }
 
 /// Logs a request that is dropped before its response: its client disconnected.
-struct Disconnected(Option<Span>);
+struct Disconnected {
+    span: Option<Span>,
+    is_routine: bool,
+}
 
 impl Disconnected {
     fn answered(mut self) {
-        self.0 = None;
+        self.span = None;
     }
 }
 
 impl Drop for Disconnected {
     fn drop(&mut self) {
-        if let Some(span) = &self.0 {
-            span.in_scope(|| tracing::info!("the client disconnected before the response"));
+        const TEXT: &str = "the client disconnected before the response";
+        if let Some(span) = &self.span {
+            span.in_scope(|| if self.is_routine { tracing::debug!("{TEXT}") } else { tracing::info!("{TEXT}") });
         }
     }
 }

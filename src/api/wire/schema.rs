@@ -64,7 +64,7 @@ schemas! {
         "`device`, `memory` and `disk` hold attention; with `trajectory` it is recomputed from the latents; with `source` \
          everything is.",
     );
-    CancelReason as "CancelReason": labels::<CancelReason>("Why a job was cancelled.");
+    CancelReason as "CancelReason": labels::<CancelReason>("Why a job was canceled.");
     Relation as "Relation": names(&Relation::ALL.map(Relation::as_str), "How words of the target prompt relate to words of the source's.");
     Origin as "Origin": names(
         &Origin::ALL.map(Origin::as_str),

@@ -11,11 +11,11 @@ pub struct WaitHeaders {
     #[param(rename = "Prefer", required = false, example = "respond-async")]
     prefer: String,
     /// 1 to 255 visible ASCII characters. Requests with the same key, path and body share one job, which runs once:
-    /// later requests wait for it or get its response, marked `idempotent-replayed: true`. A job that was cancelled, or
+    /// later requests wait for it or get its response, marked `idempotent-replayed: true`. A job that was canceled, or
     /// failed with 429 or 5xx, frees its key.
     #[param(rename = "Idempotency-Key", required = false, pattern = "^[!-~]{1,255}$", example = "8e03978e-40d5-43dd")]
     idempotency_key: String,
-    /// A duration such as `90`, `90s`, `1m30s` or `500ms`, at most a day, after which the job is cancelled. It counts
+    /// A duration such as `90`, `90s`, `1m30s` or `500ms`, at most a day, after which the job is canceled. It counts
     /// from the arrival of the request. If an idempotency key finds an existing job, it limits only how long this
     /// request waits.
     #[param(

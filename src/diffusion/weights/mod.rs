@@ -6,6 +6,7 @@
 
 pub mod embedded;
 pub(crate) mod files;
+mod finite;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -111,6 +112,9 @@ impl Weights {
         self.store
             .read_at(self.data_offset + begin as u64, &mut bytes)
             .map_err(|error| ModelError::weights(&self.file, format!("tensor `{name}`: {error}")))?;
+        if !finite::are_finite(&bytes, info.dtype) {
+            return Err(ModelError::weights(&self.file, format!("tensor `{name}` contains NaN or infinity")));
+        }
         Ok(Tensor::from_raw_buffer(&bytes, dtype, wanted, device)?.to_dtype(as_type)?)
     }
 }

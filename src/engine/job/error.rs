@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::diffusion::ModelError;
+use crate::diffusion::{ModelError, NotFinite};
 use crate::engine::runs::forward::Failure;
 
 /// Why the engine refused or failed a job.
@@ -17,10 +17,12 @@ pub enum EngineError {
     /// The process is about to end and accepts no more work.
     #[error("the service is shutting down")]
     Draining,
-    /// The worker has not completed a turn for too long (a step hangs), its thread has ended, or its last self-test
-    /// failed.
+    /// The worker has not completed a turn for too long (a step hangs), or its thread has ended.
     #[error("the worker does not respond")]
     Stalled,
+    /// The last self-test failed.
+    #[error("the last self-test of the model failed; the service's log has the cause")]
+    SelfTestFailed,
     /// The queue has no free slot.
     #[error("the queue is full: {waiting} jobs are queued")]
     QueueFull {
@@ -40,9 +42,13 @@ pub enum EngineError {
     /// The device has failed. The process exits, so that it is started again.
     #[error("the device failed")]
     DeviceLost,
-    /// The latents overflowed, because a strength or the guidance scale is far too high.
+    /// The latents overflowed, and the request's own numbers can be the cause: a strength or the guidance scale is far too
+    /// high.
     #[error("the latents contain NaN or infinity: a strength or the guidance scale is far too high")]
     Diverged,
+    /// A part of the model computed NaN or infinity from ordinary numbers: the model is at fault, not the request.
+    #[error("{0}; the request is not the cause")]
+    ModelNotFinite(NotFinite),
     /// The job failed through no fault of its request.
     #[error("the job failed: {0}")]
     Internal(#[from] InternalError),
@@ -71,12 +77,16 @@ impl PartialEq for InternalError {
 
 impl From<ModelError> for EngineError {
     fn from(error: ModelError) -> Self {
-        Self::Internal(InternalError::Model(Arc::new(error)))
+        match error {
+            ModelError::NotFinite(part) => Self::ModelNotFinite(part),
+            error => Self::Internal(InternalError::Model(Arc::new(error))),
+        }
     }
 }
 
 impl From<Failure> for EngineError {
     fn from(failure: Failure) -> Self {
-        Self::Internal(InternalError::Compute(failure))
+        let not_finite = if let Failure::Work(error) = &failure { NotFinite::of(error) } else { None };
+        not_finite.map_or(Self::Internal(InternalError::Compute(failure)), Self::ModelNotFinite)
     }
 }

@@ -1,4 +1,4 @@
-//! Several jobs of one request, awaited, shown and cancelled as one.
+//! Several jobs of one request, awaited, shown and canceled as one.
 
 use futures_util::future::{try_join, try_join_all};
 use tokio::sync::watch;

@@ -14,15 +14,15 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use crate::engine::job::{CancelReason, EngineError, InternalError, JobOptions, Outcome, Progress, Work};
 use crate::engine::trace::JobTrace;
 
-/// Why the client cancelled its job, if it gave a reason; written at most once.
-type Cancelled = OnceLock<CancelReason>;
+/// Why the client canceled its job, if it gave a reason; written at most once.
+type Canceled = OnceLock<CancelReason>;
 
 /// The client's end of a job.
 #[derive(Debug)]
 pub struct JobHandle {
     result: oneshot::Receiver<Result<Outcome, EngineError>>,
     progress: watch::Receiver<Progress>,
-    cancelled: Arc<Cancelled>,
+    canceled: Arc<Canceled>,
 }
 
 impl JobHandle {
@@ -43,7 +43,7 @@ impl JobHandle {
     /// [`CancelReason::Disconnected`].
     pub fn cancel(self, reason: CancelReason) {
         // Consuming the handle, this is the only writer.
-        let _ = self.cancelled.set(reason);
+        let _ = self.canceled.set(reason);
     }
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Ticket {
     pub submitted: Instant,
     pub progress: watch::Sender<Progress>,
     result: oneshot::Sender<Result<Outcome, EngineError>>,
-    cancelled: Arc<Cancelled>,
+    canceled: Arc<Canceled>,
     /// Released when the job starts.
     slot: Option<QueueSlot>,
     _unfinished: Unfinished,
@@ -73,9 +73,9 @@ impl Ticket {
     ) -> (Self, JobHandle) {
         let (result, result_receiver) = oneshot::channel();
         let (progress, progress_receiver) = watch::channel(Progress::queued(position, estimated_wait));
-        let cancelled = Arc::default();
+        let canceled = Arc::default();
         let handle =
-            JobHandle { result: result_receiver, progress: progress_receiver, cancelled: Arc::clone(&cancelled) };
+            JobHandle { result: result_receiver, progress: progress_receiver, canceled: Arc::clone(&canceled) };
         let ticket = Self {
             trace: JobTrace::new(&work),
             work,
@@ -83,7 +83,7 @@ impl Ticket {
             submitted: Instant::now(),
             progress,
             result,
-            cancelled,
+            canceled,
             slot: Some(slot),
             _unfinished: Unfinished::new(unfinished),
         };
@@ -91,13 +91,13 @@ impl Ticket {
     }
 
     /// Whether the client has dropped its handle.
-    pub fn is_cancelled(&self) -> bool {
+    pub fn is_canceled(&self) -> bool {
         self.result.is_closed()
     }
 
-    /// Why the client cancelled; [`CancelReason::Disconnected`] if it gave no reason.
+    /// Why the client canceled; [`CancelReason::Disconnected`] if it gave no reason.
     pub fn cancel_reason(&self) -> CancelReason {
-        self.cancelled.get().copied().unwrap_or(CancelReason::Disconnected)
+        self.canceled.get().copied().unwrap_or(CancelReason::Disconnected)
     }
 
     /// Releases the queue slot: the job starts.

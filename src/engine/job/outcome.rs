@@ -14,13 +14,13 @@ label! {
         Succeeded = "succeeded",
         /// With an error of its own.
         Failed = "failed",
-        /// It was cancelled, see [`CancelReason`].
-        Cancelled = "cancelled",
+        /// It was canceled, see [`CancelReason`].
+        Canceled = "canceled",
     }
 }
 
 label! {
-    /// Why a job was cancelled.
+    /// Why a job was canceled.
     CancelReason as "reason" {
         /// Its client disconnected.
         Disconnected = "disconnected",

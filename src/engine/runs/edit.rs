@@ -71,6 +71,11 @@ impl EditRun {
         self.maps.as_ref().map(|maps| maps.target.as_slice())
     }
 
+    /// Whether the request scales the attention of a word.
+    pub(crate) fn has_strengths(&self) -> bool {
+        self.plan.has_strengths()
+    }
+
     pub(crate) fn needs(&self) -> GroupSet {
         self.needs_at(self.state.step)
     }

@@ -11,9 +11,11 @@
 //! reader ([`crate::recordings::AttentionLog::admits`]), because that log holds only a few steps.
 //!
 //! [`forward`] takes one step of several runs with one pass of the UNet. They may be at different steps of different
-//! schedules and prompts, as long as their latents have one shape. [`set`] holds the runs in progress.
+//! schedules and prompts, as long as their latents have one shape. [`set`] holds the runs in progress. `blame` finds out
+//! why the latents of a run are not finite.
 
 mod attention_prefetch;
+mod blame;
 mod edit;
 pub mod forward;
 pub(crate) mod sampler_state;

@@ -69,8 +69,13 @@ impl SamplerState {
 
     /// What the UNet reads at the next step: the scaled latents and the timestep.
     pub fn input(&self) -> Result<(Tensor, f64)> {
+        self.input_at(self.step, &self.latents)
+    }
+
+    /// What the UNet would read at a step whose latents are these.
+    pub fn input_at(&self, step: usize, latents: &Tensor) -> Result<(Tensor, f64)> {
         let sampler = &self.sampling.sampler;
-        Ok((sampler.scale_input(self.step, &self.latents)?, sampler.timesteps()[self.step]))
+        Ok((sampler.scale_input(step, latents)?, sampler.timesteps()[step]))
     }
 
     /// Takes the step that the UNet's output `[rows, channels, h, w]` is for.

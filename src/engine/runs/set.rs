@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
+use crate::diffusion::NotFinite;
+use crate::diffusion::not_finite::largest;
 use crate::engine::EngineMetrics;
 use crate::engine::backend::Backend;
 use crate::engine::batch::{Candidate, CompatibilityKey, next_batch};
 use crate::engine::job::EngineError;
 use crate::engine::runs::RowKind;
 use crate::engine::runs::Run;
+use crate::engine::runs::blame;
 use crate::engine::runs::forward::{Failure, denoise, guarded};
 use crate::media::Image;
 
@@ -216,8 +219,12 @@ fn decode_finished(model: &dyn Backend, finished: &mut [Finished]) -> Result<Vec
         let took = began.elapsed();
         decoded.push(Decoded { key, images: indices.len(), took });
         for (index, image) in indices.into_iter().zip(images) {
-            finished[index].image = image.map(Some);
-            finished[index].decode = took;
+            let one = &mut finished[index];
+            one.image = match image {
+                Err(EngineError::Diverged) => Err(blame::cause(model, &one.run)?),
+                image => image.map(Some),
+            };
+            one.decode = took;
         }
     }
     Ok(decoded)
@@ -243,7 +250,7 @@ pub fn decode(
                 }
             }
             Err(failure @ Failure::Device(_)) => return Err(failure),
-            Err(failure) if some.len() == 1 => images.push(Err(failure.into())),
+            Err(failure) if some.len() == 1 => images.push(Err(undecoded(model, &some[0], failure)?)),
             Err(_) => {
                 for one in some {
                     images.extend(decode(model, key, std::slice::from_ref(one))?);
@@ -252,6 +259,21 @@ pub fn decode(
         }
     }
     Ok(images)
+}
+
+/// The error of latents that cannot be decoded. If the image is not finite, latents that are extreme or not finite
+/// themselves are the cause, and otherwise the decoder.
+fn undecoded(model: &dyn Backend, latents: &Tensor, failure: Failure) -> Result<EngineError, Failure> {
+    let is_overflow = matches!(&failure, Failure::Work(error) if NotFinite::of(error).is_some());
+    if !is_overflow {
+        return Ok(failure.into());
+    }
+    match guarded(model, || largest(latents)) {
+        Ok(most) if most > blame::EXTREME => Ok(EngineError::Diverged),
+        Ok(_) => Ok(failure.into()),
+        Err(failure @ Failure::Device(_)) => Err(failure),
+        Err(failure) => Ok(failure.into()),
+    }
 }
 
 fn is_finite(model: &dyn Backend, latents: &Tensor) -> Result<Result<(), EngineError>, Failure> {

@@ -297,7 +297,7 @@ mod tests {
         job.publish(Some(2));
         job.publish(None);
         assert_eq!(progress.borrow().step, 2, "steps that were shown stay");
-        assert!(!job.ticket().is_cancelled());
+        assert!(!job.ticket().is_canceled());
         job.into_ticket().answer(Err(EngineError::DeviceLost));
         let outcome = futures_util::FutureExt::now_or_never(handle.outcome());
         assert!(matches!(outcome, Some(Err(EngineError::DeviceLost))));

@@ -113,11 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_is_cancelled_leaves_neither_runs_nor_a_source_behind() {
+    fn a_job_that_is_canceled_leaves_neither_runs_nor_a_source_behind() {
         let (mut sources, handle) = sources();
         assert!(sources.is_used(3) && sources.is_used(4) && !sources.is_used(5));
         assert_eq!(sources.owner_of(4).map(|(owner, _)| owner), Some(RunOwner::Edit));
-        let is_wanted = |job: &RunningJob| !job.ticket().is_cancelled();
+        let is_wanted = |job: &RunningJob| !job.ticket().is_canceled();
         assert_eq!((sources.retain_jobs(is_wanted), sources.take_unused().count()), (0, 0));
         drop(handle);
         assert_eq!(sources.retain_jobs(is_wanted), 1);

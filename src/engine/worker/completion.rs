@@ -25,7 +25,7 @@ impl Worker<'_> {
         }
         let mut has_moved = !finished.is_empty();
         for one in finished {
-            // A run whose jobs were cancelled belongs to no source.
+            // A run whose jobs were canceled belongs to no source.
             match sources.owner_of(one.key) {
                 Some((RunOwner::Source, active)) => context.finish_source(active, one),
                 Some((RunOwner::Replay, active)) => context.finish_replay(active, one),
@@ -40,6 +40,7 @@ impl Worker<'_> {
         let metrics = &self.context.shared.metrics;
         for (ticket, outcome) in answers {
             metrics.jobs.with(JobEnd::Succeeded).inc();
+            self.context.not_finite.set(0);
             metrics.recordings.with(outcome.recording).inc();
             metrics.job_seconds.with(ticket.work.kind()).observe(outcome.timings.total.as_secs_f64());
             ticket.trace.succeeded(&outcome);

@@ -1,9 +1,10 @@
 //! What every part of the worker uses besides its sources and jobs: the model, the runs in progress, the recordings
 //! and measured costs.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::diffusion::ModelError;
+use crate::diffusion::{ModelError, NotFinite};
 use crate::engine::backend::Backend;
 use crate::engine::batch::CompatibilityKey;
 use crate::engine::conditioning_cache::ConditioningCache;
@@ -26,6 +27,9 @@ pub(crate) struct Context<'a> {
     pub conditionings: ConditioningCache,
     pub costs: Costs,
     pub busy_time: BusyTime,
+    /// Jobs in a row that failed because the model computed NaN or infinity, since the last image or self-test that
+    /// succeeded.
+    pub not_finite: Cell<u32>,
 }
 
 impl<'a> Context<'a> {
@@ -37,6 +41,7 @@ impl<'a> Context<'a> {
             conditionings: ConditioningCache::default(),
             costs: Costs::default(),
             busy_time: BusyTime::new(Arc::clone(&shared.metrics)),
+            not_finite: Cell::new(0),
         }
     }
 
@@ -85,6 +90,10 @@ impl<'a> Context<'a> {
         let ticket = job.into_ticket();
         tracing::error!(target: JOB_FAILED, parent: ticket.trace.job(), %error, "a job failed");
         self.shared.metrics.jobs.with(JobEnd::Failed).inc();
+        if let EngineError::ModelNotFinite(NotFinite(part)) = error {
+            self.shared.metrics.not_finite.with(part).inc();
+            self.not_finite.set(self.not_finite.get().saturating_add(1));
+        }
         ticket.answer(Err(error));
     }
 

@@ -1,6 +1,6 @@
 //! The worker: a loop on its own thread that owns the model and the device.
 //!
-//! Each turn of `Worker::serve` receives events, drops cancelled jobs, starts jobs that fit (`admission`), begins runs
+//! Each turn of `Worker::serve` receives events, drops canceled jobs, starts jobs that fit (`admission`), begins runs
 //! (`start_runs`), takes one step of the next batch of runs (`progress`), and answers the jobs that are complete
 //! (`completion`). A source that several jobs read is run once.
 //!
@@ -99,7 +99,7 @@ impl Worker<'_> {
                 return Ok(());
             }
             self.context.shared.beat();
-            has_moved = self.drop_cancelled();
+            has_moved = self.drop_canceled();
             self.refuse_when_draining();
             has_moved |= self.start_jobs();
             has_moved |= self.begin_runs()?;
@@ -107,6 +107,7 @@ impl Worker<'_> {
             self.has_worked |= has_moved;
             self.test_when_idle(has_moved)?;
             has_moved |= self.finish()?;
+            self.test_when_suspected()?;
             self.publish();
             if swept.elapsed() >= BEAT {
                 self.context.shared.recordings.sweep(SystemTime::now());
@@ -156,17 +157,17 @@ impl Worker<'_> {
         false
     }
 
-    /// Drops jobs that were cancelled, and the runs and sources that only they used. Returns whether there were any.
-    fn drop_cancelled(&mut self) -> bool {
+    /// Drops jobs that were canceled, and the runs and sources that only they used. Returns whether there were any.
+    fn drop_canceled(&mut self) -> bool {
         let metrics = &self.context.shared.metrics;
         let is_wanted = |ticket: &Ticket| {
             // Read once: the client may disconnect at any moment.
-            let is_cancelled = ticket.is_cancelled();
-            if is_cancelled {
-                metrics.jobs.with(JobEnd::Cancelled).inc();
-                metrics.jobs_cancelled.with(ticket.cancel_reason()).inc();
+            let is_canceled = ticket.is_canceled();
+            if is_canceled {
+                metrics.jobs.with(JobEnd::Canceled).inc();
+                metrics.jobs_canceled.with(ticket.cancel_reason()).inc();
             }
-            !is_cancelled
+            !is_canceled
         };
         let queued = self.queue.retain(is_wanted);
         let running = self.sources.retain_jobs(|job| is_wanted(job.ticket()));
@@ -180,8 +181,8 @@ impl Worker<'_> {
     fn refuse_when_draining(&mut self) {
         let (shared, metrics) = (self.context.shared, &self.context.shared.metrics);
         let refuse = |ticket: Ticket| {
-            metrics.jobs.with(JobEnd::Cancelled).inc();
-            metrics.jobs_cancelled.with(CancelReason::Draining).inc();
+            metrics.jobs.with(JobEnd::Canceled).inc();
+            metrics.jobs_canceled.with(CancelReason::Draining).inc();
             ticket.answer(Err(EngineError::Draining));
         };
         if shared.is_draining() {

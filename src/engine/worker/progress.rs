@@ -13,7 +13,7 @@ use crate::engine::runs::{Run, guidance_of};
 use crate::engine::state::ActiveSource;
 use crate::engine::trace::JobPart;
 use crate::engine::worker::Worker;
-use crate::engine::worker::wait_estimate::{Load, start_times};
+use crate::engine::worker::wait_estimate::{Load, first_end, start_times};
 use crate::recordings::Source;
 
 impl Worker<'_> {
@@ -67,9 +67,9 @@ impl Worker<'_> {
         self.show_running_jobs();
         let metrics = &self.context.shared.metrics;
         metrics.running_rows.set(i64::try_from(self.context.runs.rows()).unwrap_or(i64::MAX));
-        let starts = self.start_times();
+        let (first_end, starts) = self.estimates();
         let (first, last) = (starts.first().copied().unwrap_or_default(), starts.last().copied().unwrap_or_default());
-        self.context.shared.set_starts(first, last);
+        self.context.shared.set_estimates(first, last, first_end);
         for ((position, queued), wait) in self.queue.iter().enumerate().zip(starts) {
             let stage = Stage::Queued { position, estimated_wait: wait };
             let progress = &queued.ticket.progress;
@@ -83,8 +83,9 @@ impl Worker<'_> {
         self.context.shared.metrics.running_jobs.set(running);
     }
 
-    /// When each queued job is likely to start, and last a job that is submitted next.
-    fn start_times(&self) -> Vec<Duration> {
+    /// When the first running job is likely to end, when each queued job is likely to start, and last when a job that is
+    /// submitted next.
+    fn estimates(&self) -> (Duration, Vec<Duration>) {
         let context = &self.context;
         let load = |rows: usize, steps: usize, key| Load {
             rows,
@@ -101,6 +102,8 @@ impl Worker<'_> {
         let queue = self.queue.iter().map(|queued| of_source(queued.rows, queued.ticket.work.source()));
         let next = context.runs.iter().next();
         let next = next.map(|run| load(GuidanceMode::MAX_ROWS, 1, CompatibilityKey::of(run)));
-        start_times(runs.chain(begins).collect(), queue.chain(next), self.max_batch_rows)
+        let running: Vec<Load> = runs.chain(begins).collect();
+        let first_end = first_end(&running);
+        (first_end, start_times(running, queue.chain(next), self.max_batch_rows))
     }
 }

@@ -65,7 +65,7 @@ mod tests {
     use crate::engine::state::testing::{session, submitted, work_of_edit};
 
     #[test]
-    fn a_job_that_is_put_back_is_first_again_and_a_cancelled_one_leaves() {
+    fn a_job_that_is_put_back_is_first_again_and_a_canceled_one_leaves() {
         let mut queue = Queue::default();
         let mut handles: Vec<_> = (0..3)
             .map(|rows| {
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!((first.rows, rows(&queue)), (0, vec![1, 2]));
         queue.put_back(first);
         drop(handles.remove(1));
-        assert_eq!(queue.retain(|ticket| !ticket.is_cancelled()), 1);
+        assert_eq!(queue.retain(|ticket| !ticket.is_canceled()), 1);
         assert_eq!(rows(&queue), [0, 2]);
         assert_eq!((queue.take_all().count(), queue.is_empty()), (2, true));
     }

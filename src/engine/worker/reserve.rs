@@ -1,14 +1,13 @@
 //! Reserving memory for what a job reads, before anything is done for it, so that an admitted job can finish.
 //!
 //! Contract: an edit reads the source's attention from the shared log, at the best place whose budget can hold it. If
-//! the attention exceeds the budgets of device and memory, the edit gets a log of its own that holds [`RING_STEPS`]
-//! steps at a time.
+//! the attention exceeds the budgets of device and memory, the edit gets a log of its own of a few steps.
 
+use crate::engine::budgets::smallest_log_bytes;
 use crate::engine::job::{EngineError, Work};
 use crate::engine::runs::{needs_in, needs_of};
 use crate::engine::state::{EditState, LogChoice, SourceState};
 use crate::engine::worker::context::Context;
-use crate::recordings::attention_log::RING_STEPS;
 use crate::recordings::budget::Reservation;
 use crate::recordings::{Coverage, Place, RecordingLayout, Substance, Tier};
 
@@ -101,8 +100,7 @@ impl Context<'_> {
             Err(ReserveError::Busy) => return Err(ReserveError::Busy),
             Err(ReserveError::TooLarge { .. }) => {}
         }
-        let bytes =
-            source.layout.context_bytes() + source.layout.bytes(&Coverage::all(RING_STEPS, source.layout.groups()));
+        let bytes = smallest_log_bytes(&source.layout);
         let reservation = match self.reserve(Tier::Memory, bytes) {
             Err(ReserveError::Busy) if is_first => {
                 // The bytes may be held by what is kept of this source itself.
@@ -157,6 +155,7 @@ mod tests {
     };
     use crate::engine::state::{Pins, SharedLog, Stored, TrajectoryState};
     use crate::engine::worker::testing::{context, shared};
+    use crate::recordings::attention_log::RING_STEPS;
 
     /// A source of one layer, whose prompts take 20 bytes and each step 8.
     fn reserved() -> SourceState {

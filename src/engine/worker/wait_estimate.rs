@@ -83,6 +83,14 @@ pub fn start_times(mut running: Vec<Load>, queue: impl Iterator<Item = Load>, ma
     queue.map(start).collect()
 }
 
+/// When the first of these runs is likely to end, if they take their steps together.
+pub fn first_end(running: &[Load]) -> Duration {
+    let step: f64 = running.iter().map(|load| as_f64(load.rows) * load.row).sum();
+    let first = running.iter().min_by_key(|load| load.steps);
+    let seconds = first.map_or(0.0, |load| as_f64(load.steps) * step + load.end);
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
 /// The average for this size. A size that was never measured takes that of the nearest size, scaled by the positions.
 fn of_size(averages: &BTreeMap<CompatibilityKey, Average>, key: CompatibilityKey) -> f64 {
     let positions = |key: CompatibilityKey| key.height * key.width;
@@ -114,6 +122,14 @@ mod tests {
         assert_eq!(starts(&[load(2, 2), load(2, 5)], &[load(4, 9)], 4), [8.5 + 6.5]);
         // A job without a run does not wait.
         assert_eq!(starts(&[load(2, 2)], &[load(0, 9)], 2), [0.0]);
+    }
+
+    #[test]
+    fn the_first_end_is_that_of_the_run_with_the_fewest_steps_left() {
+        let load = |rows, steps| Load { rows, steps, row: 1.0, end: 0.5 };
+        assert_eq!(first_end(&[]), Duration::ZERO);
+        assert_eq!(first_end(&[load(2, 5)]), Duration::from_secs_f64(10.5));
+        assert_eq!(first_end(&[load(2, 5), load(2, 3)]), Duration::from_secs_f64(12.5));
     }
 
     #[test]

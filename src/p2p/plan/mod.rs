@@ -209,6 +209,12 @@ impl EditPlan {
         self.self_window.contains(&step)
     }
 
+    /// Whether the attention of any token is scaled.
+    #[must_use]
+    pub fn has_strengths(&self) -> bool {
+        self.equalizer.iter().any(|&factor| factor != 1.0)
+    }
+
     /// The local blend, where there is one.
     #[must_use]
     pub fn blend(&self) -> Option<&BlendPlan> {

@@ -2,8 +2,9 @@
 //! a time, so the worker never waits for a file or a network.
 //!
 //! - `messages`: commands and events
-//! - `thread`: how commands are carried out, and in which order
+//! - `thread`: how commands are carried out, and in which order; `failures`: which failures are logged
 
+mod failures;
 mod messages;
 mod thread;
 

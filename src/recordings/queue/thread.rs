@@ -22,6 +22,7 @@ use crate::recordings::entry::Evicted;
 use crate::recordings::index::{Index, Removed};
 use crate::recordings::part::Part;
 use crate::recordings::place::Tier;
+use crate::recordings::queue::failures::FailureLog;
 use crate::recordings::queue::messages::{Command, Payload, Read, StoreEvent, StoredTrajectory, Wanted, Write};
 use crate::recordings::session_id::SessionId;
 use crate::recordings::store::{Content, RecordingStore, StoreError, StoredSession, Tensors};
@@ -31,6 +32,7 @@ use crate::recordings::store::{Content, RecordingStore, StoreError, StoredSessio
 pub(crate) struct StoreDriver {
     index: Arc<Index>,
     store: Arc<dyn RecordingStore>,
+    failures: FailureLog,
 }
 
 /// Commands by their order.
@@ -59,7 +61,7 @@ impl Queues {
 impl StoreDriver {
     /// Drives `store` for `index`.
     pub(crate) fn new(index: Arc<Index>, store: Arc<dyn RecordingStore>) -> Self {
-        Self { index, store }
+        Self { index, store, failures: FailureLog::default() }
     }
 
     /// Adopts the sessions that the store lists; what exceeds the budget is deleted there. Returns the number of
@@ -140,7 +142,7 @@ impl StoreDriver {
     /// Looks a session up in the store, and adopts it. Returns whether it is in the index now.
     fn look_up(&self, session: &SessionId) -> bool {
         let listing = guarded(|| self.store.find(session)).unwrap_or_else(|error| {
-            tracing::warn!(%error, %session, "a session could not be looked up, it is computed again");
+            self.failures.read_failed(&error);
             Default::default()
         });
         let found = listing.sessions.into_iter().find(|found| found.id == *session);
@@ -180,15 +182,17 @@ impl StoreDriver {
     /// Reads a part's tensors; `None` if that fails. A part that is missing or refused is removed.
     fn get(&self, session: &SessionId, part: Part) -> Option<Tensors> {
         match guarded(|| self.store.get(session, part)) {
-            Ok(tensors) => return Some(tensors),
-            Err(StoreError::Missing) => self.lose(session, part),
-            Err(error) => {
-                tracing::warn!(%error, %session, %part, "a stored part cannot be read, it is computed again");
-                // A part that could not be read this time may be read later.
-                if error.is_refusal() {
-                    self.lose(session, part);
-                }
+            Ok(tensors) => {
+                self.failures.read();
+                return Some(tensors);
             }
+            Err(StoreError::Missing) => self.lose(session, part),
+            Err(error) if error.is_refusal() => {
+                tracing::warn!(%error, %session, %part, "a stored part is refused, it is computed again");
+                self.lose(session, part);
+            }
+            // It may be read later.
+            Err(error) => self.failures.read_failed(&error),
         }
         None
     }
@@ -212,7 +216,7 @@ impl StoreDriver {
         };
         let written = if is_dropped { Ok(None) } else { self.put(&session, content) };
         let reservation = written.unwrap_or_else(|error| {
-            tracing::warn!(%error, %session, "a recording could not be written to the store");
+            self.failures.write_failed(&error);
             None
         });
         let Some(reservation) = reservation else {
@@ -231,7 +235,10 @@ impl StoreDriver {
         let Some(reservation) = self.reserve(bytes) else {
             return Ok(None);
         };
-        guarded(|| self.store.put(session, content)).map(|_| Some(reservation))
+        guarded(|| self.store.put(session, content)).map(|_| {
+            self.failures.written();
+            Some(reservation)
+        })
     }
 
     /// Reserves bytes in the store; what is evicted for them is deleted.
@@ -253,20 +260,20 @@ impl StoreDriver {
 
     fn delete(&self, session: &SessionId) {
         if let Err(error) = guarded(|| self.store.delete(session)) {
-            tracing::warn!(%error, %session, "a session could not be deleted from the store");
+            self.failures.write_failed(&error);
         }
     }
 
     fn delete_part(&self, session: &SessionId, part: Part) {
         if let Err(error) = guarded(|| self.store.delete_part(session, part)) {
-            tracing::warn!(%error, %session, %part, "a part could not be deleted from the store");
+            self.failures.write_failed(&error);
         }
     }
 
     fn touch(&self, session: &SessionId) {
         match guarded(|| self.store.touch(session)) {
             Ok(()) | Err(StoreError::Missing) => {}
-            Err(error) => tracing::warn!(%error, %session, "a session could not be marked as used"),
+            Err(error) => self.failures.write_failed(&error),
         }
     }
 }

@@ -13,7 +13,7 @@ label! {
         Truncated = "truncated",
         /// It is of another model, another session or another version.
         Foreign = "foreign",
-        /// It could not be read or written.
+        /// It could not be read.
         Unreadable = "unreadable",
     }
 }
@@ -56,7 +56,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The fault to be counted; `None` if the caller is at fault or nothing is stored.
+    /// The fault of a file that is read, to be counted; `None` if the caller is at fault or nothing is stored.
     pub fn fault(&self) -> Option<FileFault> {
         match self {
             Self::Damaged(_) => Some(FileFault::Damaged),

@@ -1,13 +1,13 @@
-//! A store whose refusals are counted.
+//! A store whose refusals and failures are counted.
 
 use std::sync::Arc;
 
 use crate::recordings::metrics::RecordingMetrics;
 use crate::recordings::part::Part;
 use crate::recordings::session_id::SessionId;
-use crate::recordings::store::{Content, Listing, RecordingStore, StoreError, Tensors};
+use crate::recordings::store::{Content, Listing, RecordingStore, StoreError, Tensors, WriteFault};
 
-/// Counts what another store refuses: files in listings, and reads and writes that fail.
+/// Counts what another store refuses, files in listings and reads that fail, and writes that fail.
 #[derive(Debug)]
 pub(crate) struct Metered {
     store: Arc<dyn RecordingStore>,
@@ -23,6 +23,12 @@ impl Metered {
     fn counted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         result.inspect_err(|error| {
             error.fault().into_iter().for_each(|fault| self.metrics.files_refused.with(fault).inc());
+        })
+    }
+
+    fn counted_write<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        result.inspect_err(|error| {
+            WriteFault::of(error).into_iter().for_each(|fault| self.metrics.write_failures.with(fault).inc());
         })
     }
 
@@ -51,18 +57,18 @@ impl RecordingStore for Metered {
     }
 
     fn put(&self, session: &SessionId, content: Content<'_>) -> Result<u64, StoreError> {
-        self.counted(self.store.put(session, content))
+        self.counted_write(self.store.put(session, content))
     }
 
     fn delete_part(&self, session: &SessionId, part: Part) -> Result<(), StoreError> {
-        self.store.delete_part(session, part)
+        self.counted_write(self.store.delete_part(session, part))
     }
 
     fn delete(&self, session: &SessionId) -> Result<(), StoreError> {
-        self.store.delete(session)
+        self.counted_write(self.store.delete(session))
     }
 
     fn touch(&self, session: &SessionId) -> Result<(), StoreError> {
-        self.store.touch(session)
+        self.counted_write(self.store.touch(session))
     }
 }

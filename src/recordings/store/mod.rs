@@ -8,8 +8,8 @@
 //! worker by events; so an implementation may be slow, and nothing else may change its files of this model meanwhile
 //! unless the store is shared by design.
 //!
-//! - `error`: what can go wrong, by kind
-//! - `metered`: counts refusals of any store
+//! - `error`: what can go wrong, by kind; `write_fault`: why a write failed
+//! - `metered`: counts refusals and failures of any store
 //! - `suite` (tests): what every implementation must pass; `in_memory` (tests): one that can delay, fail and corrupt
 //!
 //! Checksums are part of the format of a part ([`crate::recordings::disk`]) and not a decorator: they cover the
@@ -22,6 +22,7 @@ pub(crate) mod in_memory;
 pub(crate) mod metered;
 #[cfg(test)]
 pub(crate) mod suite;
+mod write_fault;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,6 +35,7 @@ use crate::recordings::session_id::SessionId;
 use crate::recordings::source::Source;
 
 pub use error::{FileFault, StoreError};
+pub use write_fault::WriteFault;
 
 /// Tensors by name.
 pub type Tensors = Vec<(String, Tensor)>;

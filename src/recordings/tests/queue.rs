@@ -8,9 +8,9 @@ use crate::recordings::attention_log::StepAttention;
 use crate::recordings::part::Part;
 use crate::recordings::place::{Place, Tier};
 use crate::recordings::queue::StoreEvent;
-use crate::recordings::store::FileFault;
 use crate::recordings::store::in_memory::InMemory;
 use crate::recordings::store::suite::bits;
+use crate::recordings::store::{FileFault, WriteFault};
 use crate::recordings::testing::{STEPS, id, limits, record_with_attention, recordings, source, tier};
 use crate::recordings::tests::{PLENTY, assert_counted, next, opened, parts, persist, persisted, puts, read_cross};
 
@@ -150,7 +150,8 @@ fn a_store_that_fails_is_worked_around_and_used_again() {
     recordings.flush();
     assert_eq!((parts(&recordings, 1).len(), parts(&recordings, 2).len()), (3, 0), "what is stored is not forgotten");
     assert_eq!(tier(&recordings, 2), Some(Tier::Memory));
-    assert!(recordings.metrics().files_refused.with(FileFault::Unreadable).get() > 1);
+    assert_eq!(recordings.metrics().files_refused.with(FileFault::Unreadable).get(), 1, "the read");
+    assert!(recordings.metrics().write_failures.with(WriteFault::Failed).get() > 1);
     store.fail(false);
     recordings.read_trajectory(&id(1));
     assert!(matches!(next(&events), StoreEvent::Trajectory { content: Some(_), .. }));

@@ -80,7 +80,7 @@ export function controls(world) {
   test("a run is cancelled, and the service's work with it", () => open(async (page) => {
     const cancelled = async () => {
       const metrics = await (await fetch(new URL("metrics", world.url))).text();
-      return Number(/reprompt_jobs_cancelled_total\{reason="disconnected"\} (\d+)/.exec(metrics)[1]);
+      return Number(/reprompt_jobs_canceled_total\{reason="disconnected"\} (\d+)/.exec(metrics)[1]);
     };
     const before = await cancelled();
     await page.locator(".more summary").click();

@@ -22,7 +22,7 @@ pub(crate) struct JobWork<O> {
     pub operation: O,
     /// The engine's jobs.
     pub group: JobGroup,
-    /// When the job is cancelled.
+    /// When the job is canceled.
     pub deadline: Option<Instant>,
     /// Receives the reason of a cancellation.
     pub stop: oneshot::Receiver<CancelReason>,
@@ -36,7 +36,7 @@ pub(crate) struct JobWork<O> {
 pub(crate) async fn drive<O: Operation>(work: JobWork<O>, job: Arc<JobRecord>, jobs: Arc<JobStore>) {
     let (id, kept) = (job.id.clone(), Arc::downgrade(&jobs));
     let unfinished = Unfinished { jobs, job: Some(job) };
-    // If the task is dropped, the group must be dropped, and so cancelled, before the operation, which may hold the
+    // If the task is dropped, the group must be dropped, and so canceled, before the operation, which may hold the
     // last handle of the engine: dropping that waits for all of its jobs.
     let JobWork { operation, mut group, deadline, stop, webhook, permit } = work;
     let answered = async {
@@ -51,7 +51,7 @@ pub(crate) async fn drive<O: Operation>(work: JobWork<O>, job: Arc<JobRecord>, j
         }
         Err(reason) => {
             group.cancel(reason);
-            tracing::info!(job = %id, reason = reason.as_str(), "a job was cancelled");
+            tracing::info!(job = %id, reason = reason.as_str(), "a job was canceled");
             End::Canceled(reason)
         }
     };
@@ -65,7 +65,7 @@ pub(crate) async fn drive<O: Operation>(work: JobWork<O>, job: Arc<JobRecord>, j
     }
 }
 
-/// The output of the work, or why it was cancelled before.
+/// The output of the work, or why it was canceled before.
 async fn bounded<T>(
     work: impl Future<Output = T>,
     deadline: Option<Instant>,

@@ -1,9 +1,9 @@
 //! The record of a job as the API sees it: the work of one request, which is one job of the engine or several. A task
 //! of its own drives it, and any number of requests may wait for it.
 //!
-//! The job is cancelled when its last [`Waiter`] is dropped, unless a client asked for it to run in any case
+//! The job is canceled when its last [`Waiter`] is dropped, unless a client asked for it to run in any case
 //! ([`JobRecord::detach`]). All of this is decided under one lock, so that no request joins a job that is being
-//! cancelled.
+//! canceled.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -121,7 +121,7 @@ impl JobRecord {
         (Arc::new(job), stopped)
     }
 
-    /// Adds a waiter; `None` where the job is being cancelled.
+    /// Adds a waiter; `None` where the job is being canceled.
     pub fn join(self: &Arc<Self>) -> Option<Waiter> {
         let mut live = self.lock();
         if live.stop.is_none() && self.ended.borrow().is_none() {
@@ -131,7 +131,7 @@ impl JobRecord {
         Some(Waiter::new(Arc::clone(self)))
     }
 
-    /// Adds a waiter, also to a job that is being cancelled.
+    /// Adds a waiter, also to a job that is being canceled.
     pub fn watch(self: &Arc<Self>) -> Waiter {
         self.lock().waiters += 1;
         Waiter::new(Arc::clone(self))
@@ -151,7 +151,7 @@ impl JobRecord {
         self.lock().is_detached = true;
     }
 
-    /// Cancels the job, unless it was cancelled already.
+    /// Cancels the job, unless it was canceled already.
     pub fn cancel(&self, reason: CancelReason) {
         self.lock().cancel(reason);
     }

@@ -14,7 +14,7 @@ pub(crate) enum End {
     Succeeded(Arc<Answer>),
     /// With a problem.
     Failed(Problem),
-    /// It was cancelled.
+    /// It was canceled.
     Canceled(CancelReason),
 }
 
@@ -31,19 +31,19 @@ impl End {
                 Err(Problem::new(Code::DeadlineExceeded, "the job took longer than Cancel-After allows"))
             }
             Self::Canceled(CancelReason::Draining) => {
-                Err(Problem::new(Code::Draining, "the job was cancelled because the service is shutting down"))
+                Err(Problem::new(Code::Draining, "the job was canceled because the service is shutting down"))
             }
             Self::Canceled(CancelReason::Deleted) => {
-                Err(Problem::new(Code::JobCanceled, "the job was cancelled by a DELETE request"))
+                Err(Problem::new(Code::JobCanceled, "the job was canceled by a DELETE request"))
             }
             Self::Canceled(CancelReason::Disconnected) => {
-                Err(Problem::new(Code::JobCanceled, "the job was cancelled because all its clients disconnected"))
+                Err(Problem::new(Code::JobCanceled, "the job was canceled because all its clients disconnected"))
             }
         }
     }
 
     /// Whether the same request would end in the same way; then the job keeps its idempotency key. A job that was
-    /// cancelled, or failed because of the server, frees its key.
+    /// canceled, or failed because of the server, frees its key.
     pub fn is_final(&self) -> bool {
         match self {
             Self::Succeeded(_) => true,

@@ -54,7 +54,7 @@ pub struct JobResponse<'a> {
     /// The problem, once the job has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ProblemBody>,
-    /// Why the job was cancelled, once it was.
+    /// Why the job was canceled, once it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<CancelReasonSchema>)]
     pub cancel_reason: Option<&'static str>,

@@ -2,7 +2,7 @@
 //! and on the bytes of their results, oldest first.
 //!
 //! A job may have an idempotency key, by which the same request finds it again. A key lives as long as its job; the key
-//! of a job that was cancelled, or failed because of the server, is free at once.
+//! of a job that was canceled, or failed because of the server, is free at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -226,7 +226,7 @@ impl Inner {
             let detail = "this key was used for a request with another body or path";
             return Err(Problem::new(Code::IdempotencyKeyReused, detail).at("Idempotency-Key"));
         }
-        // A job that is being cancelled cannot be joined.
+        // A job that is being canceled cannot be joined.
         Ok(self.jobs.get(id).and_then(|kept| kept.job.join()))
     }
 

@@ -1,4 +1,4 @@
-//! A request that waits for a job. While a job has waiters it is not cancelled; dropping the last one cancels it,
+//! A request that waits for a job. While a job has waiters it is not canceled; dropping the last one cancels it,
 //! unless it is detached.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct Waiter {
     job: Arc<JobRecord>,
     /// When this waiter stops waiting, whether or not the job has ended.
     deadline: Option<Instant>,
-    /// Why the job is cancelled if this is the last waiter.
+    /// Why the job is canceled if this is the last waiter.
     reason: CancelReason,
 }
 

@@ -92,7 +92,7 @@ async fn previews_come_with_their_steps_also_where_the_job_ended_long_ago() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_cancelled_in_the_queue_has_never_started() {
+async fn a_job_that_is_canceled_in_the_queue_has_never_started() {
     let (job, progress, _stop) = new_job();
     let mut body = body(sse::from_the_start(job.watch(), "mine".to_owned(), Dialect::Own));
     let estimated_wait = Duration::from_millis(1500);

@@ -88,6 +88,14 @@ impl KeyFile {
         &self.path
     }
 
+    /// Logs a warning for each key in force that could be guessed.
+    pub(crate) fn warn_of_weak_keys(&self) {
+        let file = self.path.display();
+        for line in self.ring().weak_keys() {
+            tracing::warn!(%file, line, "an API key could be guessed; `openssl rand -hex 32` makes a strong one");
+        }
+    }
+
     /// Polls the file; never ends. `keys` is the number of keys in force.
     pub async fn watch(self: Arc<Self>, keys: &IntGauge, reloads: &Counters<KeysReload>) {
         keys.set(count(&self.ring()));
@@ -105,6 +113,7 @@ impl KeyFile {
                     keys.set(count(&ring));
                     reloads.with(KeysReload::Taken).inc();
                     tracing::info!(%file, keys = ring.len(), "the API keys have changed");
+                    self.warn_of_weak_keys();
                 }
                 Some(Err(error)) => {
                     reloads.with(KeysReload::Refused).inc();

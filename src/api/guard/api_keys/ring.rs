@@ -4,6 +4,7 @@
 //! comment. A key is written as it is, or as `sha256:` and the hash of its bytes in hexadecimal. Keys are long random
 //! strings that cannot be guessed, so a slow hash would protect nothing more and cost time in every request.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,6 +18,11 @@ const HASHED: &str = "sha256:";
 const MAX_NAME: usize = 64;
 /// Shorter keys can be guessed.
 const SHORT_KEY: usize = 16;
+/// Keys with fewer different characters can be guessed too: a random key of [`SHORT_KEY`] hexadecimal digits has more.
+const FEW_CHARACTERS: usize = 7;
+/// Parts of keys that people choose or copy from examples.
+const COMMON: [&str; 9] =
+    ["password", "passw0rd", "changeme", "change-me", "change_me", "123456", "abcdef", "qwerty", "example"];
 /// A name longer than this beside a short key is a key beside its name.
 const LONG_NAME: usize = 20;
 
@@ -33,7 +39,7 @@ struct Key {
     hash: Hash,
     name: Arc<str>,
     line: usize,
-    is_short: bool,
+    is_weak: bool,
 }
 
 /// What is wrong with a file of keys. It names the line and never shows its content.
@@ -66,9 +72,9 @@ impl KeyRing {
         self.keys.len()
     }
 
-    /// The lines of keys that are short enough to be guessed.
-    pub fn short_keys(&self) -> impl Iterator<Item = usize> {
-        self.keys.iter().filter(|key| key.is_short).map(|key| key.line)
+    /// The lines of keys that could be guessed. Keys that are given by their hash are not known.
+    pub fn weak_keys(&self) -> impl Iterator<Item = usize> {
+        self.keys.iter().filter(|key| key.is_weak).map(|key| key.line)
     }
 }
 
@@ -123,7 +129,14 @@ fn read(content: &str, line: usize) -> Result<Option<Key>, &'static str> {
         // The hash of a long random string reveals nothing.
         None => hash[..4].iter().fold("key-".to_owned(), |name, byte| format!("{name}{byte:02x}")),
     };
-    Ok(Some(Key { hash, name: name.into(), line, is_short }))
+    let is_weak = is_short || (!key.starts_with(HASHED) && is_simple(key));
+    Ok(Some(Key { hash, name: name.into(), line, is_weak }))
+}
+
+/// Whether a key has few different characters, or is made of what people choose.
+fn is_simple(key: &str) -> bool {
+    let (different, lower): (BTreeSet<u8>, _) = (key.bytes().collect(), key.to_lowercase());
+    different.len() < FEW_CHARACTERS || COMMON.iter().any(|common| lower.contains(common))
 }
 
 fn is_name(name: &str) -> bool {
@@ -165,7 +178,7 @@ mod tests {
         }
         // All of a hash is compared.
         assert!((0..5000).all(|number| ring.find(format!("wrong-{number}").as_bytes()).is_none()));
-        assert_eq!(ring.short_keys().count(), 0);
+        assert_eq!(ring.weak_keys().count(), 0);
     }
 
     #[test]
@@ -194,9 +207,27 @@ mod tests {
     }
 
     #[test]
-    fn short_keys_are_reported_and_no_key_is_shown() {
+    fn weak_keys_are_reported_and_no_key_is_shown() {
         let ring: KeyRing = "alice secret\nbob another-secret-which-is-long".parse().unwrap();
-        assert_eq!(ring.short_keys().collect::<Vec<_>>(), [1]);
+        assert_eq!(ring.weak_keys().collect::<Vec<_>>(), [1]);
+        let weak = [
+            "hello",
+            "aaaaaaaaaaaaaaaaaaaaaaaa",
+            "0101010101010101010101",
+            "MyPassword-for-the-service",
+            "1234567890123456",
+        ];
+        for key in weak {
+            assert_eq!(key.parse::<KeyRing>().unwrap().weak_keys().count(), 1, "{key}");
+        }
+        // Of `openssl rand -hex 32`, `openssl rand -base64 24`, `uuidgen`.
+        for key in [
+            "9c1185a5c5e9fc54612808977ee8f548b2258d31a7b3d6e0f4c9a8d7e6b5c4d3",
+            "q3Zx0V1mT8uYc5sLh2Jd9RkWb7NfGa4e",
+            "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        ] {
+            assert_eq!(key.parse::<KeyRing>().unwrap().weak_keys().count(), 0, "{key}");
+        }
         assert_eq!(format!("{ring:?}"), "KeyRing { keys: 2 }");
     }
 }

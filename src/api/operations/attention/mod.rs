@@ -65,7 +65,7 @@ pub async fn show(
         return Err(Problem::new(Code::MissingField, detail).at("word"));
     }
     let steps = source.steps;
-    let permit = state.guard.permit_jobs(&caller, 1, engine.retry_after())?;
+    let permit = state.guard.permit_jobs(&caller, 1, engine.job_ends_in())?;
     let outcome = engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?;
     drop(permit);
     match (representation, word) {

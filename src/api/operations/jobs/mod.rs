@@ -1,4 +1,4 @@
-//! `/v1/jobs`: listing, showing, streaming and cancelling the jobs that are kept: those of `Prefer: respond-async`, and
+//! `/v1/jobs`: listing, showing, streaming and canceling the jobs that are kept: those of `Prefer: respond-async`, and
 //! those with an idempotency key.
 
 use std::sync::Arc;
@@ -64,7 +64,7 @@ pub async fn show(
     delete, path = "/v1/jobs/{id}", operation_id = "delete_job", tag = "jobs",
     params(("id" = String, Path, description = "The job", pattern = "^job_[0-9a-f]{32}$", example = "job_5d41402abc4b2a76b9719d911017c592")),
     responses(
-        (status = 200, description = "Cancelled", body = JobResponse),
+        (status = 200, description = "Canceled", body = JobResponse),
         (status = 204, description = "It was finished and is deleted"),
     )
 )]

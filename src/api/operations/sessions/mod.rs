@@ -126,7 +126,7 @@ pub async fn image(
     let image = match engine.sessions().image(&id) {
         Some(image) => image,
         None => {
-            let _permit = state.guard.permit_jobs(&caller, 1, engine.retry_after())?;
+            let _permit = state.guard.permit_jobs(&caller, 1, engine.job_ends_in())?;
             let source = PreparedSource::new(engine.model()?, source)?;
             engine.submit(Work::Record { source }, JobOptions::default())?.outcome().await?.source_image
         }

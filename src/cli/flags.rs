@@ -7,6 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::api::fields::FieldName;
 use crate::api::fields::choice::Choice;
+use crate::api::fields::types::integer_of_text;
 use crate::api::operations::edits::request::EditField;
 use crate::api::operations::output::FileField;
 use crate::api::operations::source::SourceField;
@@ -55,6 +56,12 @@ pub(crate) fn of_method(field: &Field) -> String {
 /// The flag that is called as its field.
 fn dashes(field: impl FieldName) -> String {
     format!("--{}", field.name().replace('_', "-"))
+}
+
+/// The integer that a flag takes, in any form that JSON has for it.
+pub(crate) fn integer<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let integer = integer_of_text(text).and_then(|number| T::try_from(number).ok());
+    integer.ok_or_else(|| format!("expected a non-negative integer, got {text}"))
 }
 
 /// The names that a flag takes.

@@ -99,7 +99,7 @@ fn command(Example { source, edit }: &Example) -> String {
     let mut flag = |flag: String, value: &str| words.push(format!("{flag} {}", quoted(value)));
     flag(flags::of_source(SourceField::Prompt), source.prompt.as_str());
     if let Some(seed) = source.seed {
-        flag(flags::of_source(SourceField::Seed), &seed.to_string());
+        flag(flags::of_source(SourceField::Seed), &seed.0.to_string());
     }
     if let Some(target) = &edit.prompt {
         flag(flags::of_edit(EditField::Prompt), target.as_str());

@@ -1,12 +1,13 @@
 //! The equalizer: a factor per target token.
 //!
 //! Contract: `c` of the method's linear form, \[`max_tokens`\], 1 where nothing is asked; later entries override
-//! earlier ones on the same token (`get_equalizer` of the published code). Factors act on injected attention only, so
-//! an entry on a word whose maps are never injected is an error.
+//! earlier ones on the same token (`get_equalizer` of the published code), but not all of an entry. Factors act on
+//! injected attention only, so an entry on a word whose maps are never injected is an error.
 
 use crate::p2p::align::alignment::Alignment;
 use crate::p2p::error::{EditError, PromptSide};
 use crate::p2p::field::{EqualizerPart, Field};
+use crate::p2p::overrides::Overrides;
 use crate::p2p::params::Equalize;
 use crate::p2p::prompt::Prompt;
 use crate::p2p::schedule::gates::GateTable;
@@ -14,22 +15,24 @@ use crate::p2p::schedule::gates::GateTable;
 /// The factors of an edit.
 ///
 /// # Errors
-/// [`EditError::WordNotFound`], [`EditError::InvalidStrength`], [`EditError::EqualizerNoEffect`].
+/// [`EditError::WordNotFound`], [`EditError::WordTwice`], [`EditError::InvalidStrength`],
+/// [`EditError::EqualizerNoEffect`].
 pub(crate) fn factors(
     target: &Prompt,
     entries: &[Equalize],
     gates: &GateTable,
     alignment: &Alignment,
 ) -> Result<Vec<f32>, EditError> {
-    let mut factors = vec![1.0; target.max_tokens()];
+    let (mut factors, mut overrides) = (vec![1.0; target.max_tokens()], Overrides::default());
     for (at, Equalize { word, strength }) in entries.iter().enumerate() {
         if !strength.is_finite() {
             return Err(EditError::InvalidStrength { strength: *strength, at });
         }
+        let field = Field::Equalizer { at, part: EqualizerPart::Word };
         let Some(tokens) = target.find(word) else {
-            let field = Field::Equalizer { at, part: EqualizerPart::Word };
             return Err(EditError::word_not_found(word, PromptSide::Target, &[target], field));
         };
+        overrides.add(word, &tokens, field)?;
         let acts = |&token: &usize| gates.opens(token) && takes_any(alignment, token);
         // A factor of 1 asks for nothing, so it may do nothing.
         if *strength != 1.0 && !tokens.iter().any(acts) {
@@ -69,7 +72,9 @@ mod tests {
 
     #[test]
     fn a_strength_is_on_all_tokens_of_its_word_and_the_later_one_counts() {
-        let entries = [("a", 3.0), ("chinchilla", -2.0), ("dog", 4.0), ("dog", 5.0)];
+        let entries = [("a", 3.0), ("a chinchilla", 4.0), ("chinchilla", -2.0), ("dog", 5.0), ("a", 3.0)];
+        assert!(matches!(factors_of(&entries, ON), Err(EditError::WordTwice { .. })));
+        let entries = [("a chinchilla", 3.0), ("chinchilla", -2.0), ("dog", 5.0), ("a", 3.0)];
         let factors = factors_of(&entries, ON).expect("valid");
         assert_eq!(factors[..9], [1.0, 3.0, 5.0, 1.0, 3.0, -2.0, -2.0, -2.0, 1.0]);
         assert_eq!(factors.len(), 77);
@@ -82,6 +87,16 @@ mod tests {
         assert_eq!(error.field(), Field::Equalizer { at: 1, part: EqualizerPart::Word });
         assert!(error.to_string().contains("\"dog\""));
         assert!(factors_of(&[("dog", 1.0)], OFF).is_ok());
+    }
+
+    #[test]
+    fn a_word_that_another_one_overrides_is_an_error() {
+        for (earlier, word) in [("dog", "dog"), ("dog", "DOG"), ("dog", "dog,"), ("chinchilla", "a chinchilla")] {
+            let error = factors_of(&[(earlier, 4.0), ("a", 2.0), (word, 5.0)], ON).expect_err(word);
+            let field = Field::Equalizer { at: 2, part: EqualizerPart::Word };
+            assert_eq!(error, EditError::WordTwice { word: text(word), earlier: text(earlier), field });
+        }
+        assert!(factors_of(&[("a chinchilla", 4.0), ("chinchilla", 5.0)], ON).is_ok());
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub enum EditError {
         words: Vec<String>,
         field: Field,
     },
+    /// A word of a list overrides another one, because it names the same tokens or more.
+    #[error("{word} names all that {earlier} names, so that {earlier} has no effect; name each word once")]
+    WordTwice { word: WordRef, earlier: WordRef, field: Field },
     /// A prompt has more tokens than the text encoder takes.
     #[error("the prompt has {tokens} tokens; the model reads at most {max_tokens}")]
     PromptTooLong { tokens: usize, max_tokens: usize, field: Field },
@@ -82,6 +85,7 @@ impl EditError {
     pub fn field(&self) -> Field {
         match self {
             Self::WordNotFound { field, .. }
+            | Self::WordTwice { field, .. }
             | Self::PromptTooLong { field, .. }
             | Self::InvalidWindow { field, .. }
             | Self::WindowSelectsNoStep { field, .. } => field.clone(),

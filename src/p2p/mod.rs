@@ -16,6 +16,7 @@
 //! | `equalizer` | the factor per token |
 //! | `params`, `plan` | the parameters of an edit, and all that follows from them |
 //! | `heat_map` | where the image attends to a word |
+//! | `overrides` | whether an entry of a list would override another one |
 //! | `field`, `error` | the fields of an edit, and what can be wrong with them |
 //!
 //! `published_tests` compares align, schedule and prompt with the published code; `testing` is what tests share.
@@ -26,6 +27,7 @@ mod equalizer;
 mod error;
 mod field;
 mod heat_map;
+mod overrides;
 mod params;
 mod plan;
 mod prompt;

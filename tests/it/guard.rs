@@ -101,6 +101,10 @@ async fn a_key_is_taken_as_a_bearer_token_or_in_a_header_of_its_own() {
     for wrong in ["Bearer ", "Bearer alice", "Basic YWxpY2U6", &bearer(&ALICE.to_uppercase()), &bearer(&ALICE[1..])] {
         assert_eq!(status(&[("authorization", wrong)]).await, 401, "{wrong}");
     }
+    let repeated = [("authorization", bearer(ALICE)), ("authorization", bearer(BOB))];
+    let repeated = repeated.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let repeated = service.send(get("/v1/models", &repeated)).await.json();
+    assert_eq!((&repeated["code"], &repeated["param"]), (&json!("invalid_header"), &json!("authorization")));
     let unknown = service.send(get("/v1/models", &[("x-api-key", "another")])).await;
     assert_eq!(unknown.header("www-authenticate"), "Bearer realm=\"reprompt\", error=\"invalid_token\"");
     assert!(!String::from_utf8_lossy(&unknown.body).contains("another"));

@@ -6,6 +6,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | `json` | JSON text as a value, in which no key may occur twice |
 //! | `node` | a JSON value with its path in the request |
 //! | `types` | what a type of a field knows: reading and schema; numbers, texts, lists |
 //! | `choice` | types that are one of a few names |
@@ -18,6 +19,7 @@
 
 pub(crate) mod choice;
 pub(crate) mod invalid;
+pub(crate) mod json;
 pub(crate) mod node;
 pub(crate) mod shape;
 pub(crate) mod table;

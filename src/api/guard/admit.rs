@@ -5,8 +5,8 @@
 //! | [`Access::Open`]: probes, the contract and its pages, the playground; unknown addresses | no | no |
 //! | [`Access::Key`]: all others | yes | yes |
 //!
-//! Requests without a valid key are counted by address, so that keys cannot be guessed quickly. The headers that hold a
-//! key are removed from the request.
+//! Requests without a valid key are counted by address, so that keys cannot be guessed quickly. A header that holds a
+//! key may not be given twice. Such headers are removed from the request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,15 +19,19 @@ use axum::response::{IntoResponse, Response};
 use crate::api::guard::rate::Standing;
 use crate::api::guard::{Access, Caller, Guard, RequestRefusal};
 use crate::api::problem::{Code, Problem};
-use crate::api::transport::headers::single;
+use crate::api::transport::headers::{at_most_once, single};
 
 /// The header of a key, for clients whose proxy uses `Authorization` itself.
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The headers that can hold a key.
+const KEY_HEADERS: [&str; 2] = ["authorization", "x-api-key"];
 
 /// Admits a request, or refuses it.
 pub async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let address = peer.map(|peer| guard.config.proxies.client(peer, request.headers()));
+    let are_single = KEY_HEADERS.into_iter().try_for_each(|name| at_most_once(request.headers(), name));
     let presented = presented(request.headers());
     // No layer or handler behind this one needs the key.
     request.headers_mut().remove(header::AUTHORIZATION);
@@ -41,10 +45,11 @@ pub async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: 
     let counted = caller.as_ref().unwrap_or_else(|unknown| &unknown.0);
     tracing::Span::current().record("client", tracing::field::display(counted));
     let standing = guard.rate.count(counted);
-    let admitted = match (caller, standing) {
-        (_, Some(standing)) if !standing.is_within => Err((RequestRefusal::RateLimited, limited(&standing))),
-        (Err(NoKey(_, why)), _) => Err((why, unauthorized(why))),
-        (Ok(caller), _) => Ok(caller),
+    let admitted = match (caller, standing, are_single) {
+        (_, Some(standing), _) if !standing.is_within => Err((Some(RequestRefusal::RateLimited), limited(&standing))),
+        (_, _, Err(problem)) => Err((None, problem.into_response())),
+        (Err(NoKey(_, why)), _, Ok(())) => Err((Some(why), unauthorized(why))),
+        (Ok(caller), _, Ok(())) => Ok(caller),
     };
     let mut response = match admitted {
         Ok(caller) => {
@@ -52,7 +57,7 @@ pub async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: 
             next.run(request).await
         }
         Err((reason, response)) => {
-            guard.metrics.refused.with(reason).inc();
+            reason.into_iter().for_each(|reason| guard.metrics.refused.with(reason).inc());
             response
         }
     };
@@ -66,7 +71,7 @@ fn presented(headers: &HeaderMap) -> Option<HeaderValue> {
         let (scheme, key) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
     };
-    // A header that occurs twice is ignored.
+    // A request with such a header twice is refused.
     let authorization = single(headers, "authorization").ok().flatten().and_then(bearer);
     let key = authorization.or_else(|| single(headers, "x-api-key").ok().flatten().map(str::to_owned))?;
     let mut value = HeaderValue::from_str(&key).ok()?;

@@ -44,7 +44,10 @@ fn example(code: Code) -> Option<(&'static str, Option<&'static str>)> {
         Code::BodyTooLarge => ("expected a body of at most 1048576 bytes", None),
         Code::UnsupportedMediaType => ("expected content-type application/json, got text/plain", None),
         Code::MissingField => ("missing field `prompt`", Some("source.prompt")),
-        Code::InvalidValue => ("expected a non-negative integer, got -2", Some("source.seed")),
+        Code::InvalidValue => (
+            "expected an integer from 0 to 18446744073709551615, got -2; leave the seed out for a random one",
+            Some("source.seed"),
+        ),
         Code::EmptyPrompt => ("the prompt has no words", Some("prompt")),
         Code::PromptTooLong => ("the prompt has 90 tokens; the model reads at most 77", Some("prompt")),
         Code::UnsupportedSize => {

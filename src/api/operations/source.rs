@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::api::fields::shape::document;
 use crate::api::fields::{FieldName, Group, Invalid, Object, fields};
 use crate::api::operations::values::prompt::{MAX_PROMPT_BYTES, PromptText, check_length};
+use crate::api::operations::values::seed::Seed;
 use crate::api::problem::{Code, Problem, prompt_problem};
 use crate::diffusion::ModelInfo;
 use crate::diffusion::samplers::SamplerName;
@@ -18,6 +19,10 @@ use crate::media::MAX_SIDE;
 use crate::recordings::{Origin, Source};
 
 const MAX_GUIDANCE: f64 = 100.0;
+/// The object with the fields of a source.
+pub(crate) const SOURCE: &str = "source";
+/// The prompt of a source whose fields are beside those of the call.
+pub(crate) const SOURCE_PROMPT: &str = "source_prompt";
 
 fields! {
     /// What an image is made from. Only the prompt is required; the model has defaults for the rest.
@@ -28,7 +33,7 @@ fields! {
         NegativePrompt = negative_prompt: String = String::new() => {"maxLength": MAX_PROMPT_BYTES};
         /// Seed of the noise, as in diffusers with a CPU generator. If absent or null: a random one, which the response
         /// has.
-        Seed = seed: Option<u64> => {"maximum": u64::MAX, "format": "uint64", "example": 42};
+        Seed = seed: Option<Seed> => {"maximum": u64::MAX, "format": "uint64", "example": 42};
         /// Number of denoising steps, fewer than the model's training timesteps. Alias: `steps`.
         Steps = num_inference_steps | "steps": Option<usize> => {"minimum": 1, "maximum": 99_999, "example": 20};
         /// Scale of classifier-free guidance. Alias: `cfg_scale`.
@@ -75,30 +80,31 @@ impl SourcePlace {
 /// `missing_field` if there is neither; `unknown_field` for a field that is neither the source's nor one of `others`,
 /// the call's own; the problem of a field that cannot be read.
 pub(crate) fn named_in(body: &Object<'_>, others: &[&[&'static str]]) -> Result<SourceFields, Problem> {
-    const OBJECT: &str = "source";
-    const PROMPT: &str = "source_prompt";
-    let mut allowed = vec![OBJECT, PROMPT];
+    let mut allowed = vec![SOURCE, SOURCE_PROMPT];
     allowed.extend(others.iter().copied().flatten());
-    let is_nested = body.has(OBJECT);
-    if !is_nested {
-        allowed.extend(SourceFields::NAMES.iter().filter(|name| **name != SourceField::Prompt.name()));
+    let of_source = || SourceFields::NAMES.iter().copied().filter(|name| *name != SourceField::Prompt.name());
+    if !body.has(SOURCE) {
+        allowed.extend(of_source());
+    } else if let Some(name) = of_source().find(|name| body.has(name) && !allowed.contains(name)) {
+        let detail = format!("unknown field `{name}` beside `source`; did you mean `source.{name}`?");
+        return Err(body.problem(name, Code::UnknownField, detail));
     }
     body.expect_only(&allowed)?;
-    let prompt = body.get(PROMPT);
+    let prompt = body.get(SOURCE_PROMPT);
     let flat;
-    let (node, source) = match (body.get(OBJECT), prompt) {
+    let (node, source) = match (body.get(SOURCE), prompt) {
         (Some(node), _) => (Some(node), node.object()?),
         (None, Some(_)) => {
             // `prompt` at the top is the target's.
-            flat = body.clone().only(SourceFields::NAMES).without(SourceField::Prompt.name()).at(OBJECT);
+            flat = body.clone().only(SourceFields::NAMES).without(SourceField::Prompt.name()).at(SOURCE);
             (None, flat)
         }
-        (None, None) => return Err(body.missing(OBJECT)),
+        (None, None) => return Err(body.missing(SOURCE)),
     };
     let source = match prompt {
         Some(_) if node.is_some() && source.has(SourceField::Prompt.name()) => {
             let detail = "`source_prompt` and `source.prompt` are the same field; give one of them";
-            return Err(body.problem(PROMPT, Code::InvalidValue, detail));
+            return Err(body.problem(SOURCE_PROMPT, Code::InvalidValue, detail));
         }
         Some(prompt) => source.with(SourceField::Prompt.name(), prompt.value),
         None => source,
@@ -151,7 +157,7 @@ impl SourceFields {
         }
         let (width, height) = self.size(model)?;
         // A seed is 32 bits in PyTorch's CPU generator, and stays exact in a JavaScript client.
-        let seed = self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+        let seed = self.seed.map_or_else(|| u64::from(rand::random::<u32>()), |seed| seed.0);
         let source = Source::new(String::new(), Origin::Seed(seed), steps, (width, height));
         // -0 and 0 are one source.
         let source = Source { sampler, guidance_scale: guidance_scale + 0.0, ..source };
@@ -231,7 +237,10 @@ mod tests {
         let flat = json!({"source_prompt": "a cat", "seed": 3, "num_inference_steps": 7, "prompt": "a dog"});
         let mixed = json!({"source": {"seed": 3, "steps": 7}, "source_prompt": "a cat"});
         let source = read(&nested).unwrap();
-        assert_eq!((source.prompt.as_str(), source.seed, source.num_inference_steps), ("a cat", Some(3), Some(7)));
+        assert_eq!(
+            (source.prompt.as_str(), source.seed, source.num_inference_steps),
+            ("a cat", Some(Seed(3)), Some(7))
+        );
         assert_eq!(read(&flat), Ok(source.clone()));
         assert_eq!(read(&mixed), Ok(source));
     }

@@ -33,7 +33,7 @@ macro_rules! codes {
 }
 
 codes! {
-    InvalidJson, "invalid_json", BAD_REQUEST, "Request body is not JSON";
+    InvalidJson, "invalid_json", BAD_REQUEST, "Request body is not a JSON object";
     InvalidHeader, "invalid_header", BAD_REQUEST, "Invalid header value";
     UnknownField, "unknown_field", BAD_REQUEST, "Unknown field";
     Unauthorized, "unauthorized", UNAUTHORIZED, "Missing or invalid API key";

@@ -47,6 +47,7 @@ impl From<EditError> for Problem {
     fn from(error: EditError) -> Self {
         let code = match error {
             EditError::WordNotFound { .. } => Code::WordNotFound,
+            EditError::WordTwice { .. } => Code::InvalidValue,
             EditError::PromptTooLong { .. } => Code::PromptTooLong,
             EditError::ReplaceWordCount { .. } => Code::ReplaceWordCount,
             EditError::ReweightChangesPrompt => Code::ReweightChangesPrompt,

@@ -55,7 +55,9 @@ pub struct OpenAiError {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OpenAiErrorBody {
     /// What is wrong with this request.
-    #[schema(example = "expected a non-negative integer, got a string")]
+    #[schema(
+        example = "expected an integer from 0 to 18446744073709551615, got a string; leave the seed out for a random one"
+    )]
     pub message: String,
     /// The kind of error.
     #[schema(value_type = ErrorTypeSchema)]

@@ -10,6 +10,7 @@
 //! 6. [`metrics::count`]: request metrics
 //! 7. [`panicked`]: a handler's panic becomes a problem
 //! 8. [`guard::hosts`], [`guard::timeouts`], [`guard::admit`]: the host, time limits, API keys and the rate limit
+//! 9. [`of_known_parameters`]: a call's query has no parameter that the call does not have
 
 pub(crate) mod table;
 
@@ -25,14 +26,16 @@ use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::assets::{docs, playground};
+use crate::api::fields::Group;
 use crate::api::guard::Access;
 use crate::api::metrics::Call;
+use crate::api::operations::attention::request::AttentionQuery;
 use crate::api::operations::{align, attention, edits, health, images, jobs, metrics, models, sessions};
 use crate::api::problem::{Code, Dialect, Problem};
 use crate::api::routes::table::{Endpoint, UNKNOWN};
 use crate::api::state::AppState;
 use crate::api::transport::request_id::Routine;
-use crate::api::transport::{header_budget, request_id};
+use crate::api::transport::{header_budget, query, request_id};
 use crate::api::{guard, openapi};
 use crate::sync::panic_message;
 
@@ -63,7 +66,31 @@ pub fn metrics_router(state: Arc<AppState>) -> Router {
 }
 
 fn mount(router: Router<Arc<AppState>>, endpoints: impl Iterator<Item = Endpoint>) -> Router<Arc<AppState>> {
-    endpoints.fold(router, |router, endpoint| router.route(endpoint.route().path, handler(endpoint)))
+    endpoints.fold(router, |router, endpoint| {
+        router.route(endpoint.route().path, of_known_parameters(endpoint, handler(endpoint)))
+    })
+}
+
+/// Refuses requests with a query parameter that the call does not have. Pages ignore theirs: links to them carry
+/// parameters of other sites.
+fn of_known_parameters(endpoint: Endpoint, handler: MethodRouter<Arc<AppState>>) -> MethodRouter<Arc<AppState>> {
+    if endpoint.route().operation_id.is_none() {
+        return handler;
+    }
+    handler.route_layer(middleware::from_fn(move |request: Request, next: Next| async move {
+        match query::expect_only(request.method(), request.uri(), parameters(endpoint)) {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    }))
+}
+
+/// The query parameters of an endpoint.
+fn parameters(endpoint: Endpoint) -> &'static [&'static str] {
+    match endpoint {
+        Endpoint::GetSessionAttention => AttentionQuery::NAMES,
+        _ => &[],
+    }
 }
 
 /// The handler of an endpoint. A test checks that each takes the method that the table has.

@@ -25,20 +25,23 @@ pub(crate) struct Route {
     pub dialect: Dialect,
     /// The label of its request metrics.
     pub call: Call,
-    /// The problems of a request for it, besides `internal_error` and those of the guard.
+    /// The problems of a request for it, besides `internal_error`, those of the guard and an unknown query parameter.
     problems: &'static [&'static [Code]],
     /// The `x-reprompt-` headers of its images, without that prefix.
     pub image_headers: &'static [&'static str],
 }
 
 impl Route {
-    /// All problems of a request for it.
+    /// All problems of a request for it, each once.
     pub(crate) fn codes(&self) -> Vec<Code> {
-        let mut codes = self.problems.concat();
-        if self.access == Access::Key {
-            codes.extend(CALLER);
+        let of_query = self.operation_id.map(|_| Code::UnknownField);
+        let of_caller = CALLER.iter().filter(|_| self.access == Access::Key).copied();
+        let mut codes: Vec<Code> = Vec::new();
+        for code in self.problems.concat().into_iter().chain(of_query).chain(of_caller).chain([Code::HostNotAllowed, Code::Internal]) {
+            if !codes.contains(&code) {
+                codes.push(code);
+            }
         }
-        codes.extend([Code::HostNotAllowed, Code::Internal]);
         codes
     }
 
@@ -191,14 +194,14 @@ const WORK: &[Code] = &[
 const ATTENTION: &[Code] = &[
     Code::SessionNotFound,
     Code::NotAcceptable,
-    Code::UnknownField,
     Code::MissingField,
     Code::InvalidValue,
     Code::WordNotFound,
     Code::NoAttentionMaps,
 ];
-/// Problems of every request that needs a key, on a server with keys or limits.
-const CALLER: [Code; 2] = [Code::Unauthorized, Code::RateLimited];
+/// Problems of every request that needs a key, on a server with keys or limits. A header that holds a key may not be
+/// given twice.
+const CALLER: [Code; 3] = [Code::InvalidHeader, Code::Unauthorized, Code::RateLimited];
 
 const EDIT_HEADERS: &[&str] = &[
     "id",

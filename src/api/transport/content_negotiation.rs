@@ -1,8 +1,9 @@
 //! Content negotiation by the `Accept` header (RFC 9110): JSON, the bare image, or events.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::api::problem::{Code, Problem};
+use crate::api::transport::headers::invalid;
 use crate::media::OutputFormat;
 
 /// The representation of a response.
@@ -22,7 +23,7 @@ const ANSWERS: &str = "application/json, image/png, image/jpeg, image/webp";
 /// The representation that the `Accept` header prefers; `otherwise` without one, and where any is as good as another.
 ///
 /// # Errors
-/// `not_acceptable`.
+/// `not_acceptable`; `invalid_header` where the header is not ASCII.
 pub fn representation_or(headers: &HeaderMap, otherwise: Representation) -> Result<Representation, Problem> {
     preferred(headers, ANSWERS, otherwise, answer)
 }
@@ -30,7 +31,7 @@ pub fn representation_or(headers: &HeaderMap, otherwise: Representation) -> Resu
 /// The preferred format of an answer that is an image; `None` if any format is accepted.
 ///
 /// # Errors
-/// `not_acceptable`.
+/// `not_acceptable`; `invalid_header` where the header is not ASCII.
 pub fn image(headers: &HeaderMap) -> Result<Option<OutputFormat>, Problem> {
     let served = "image/png, image/jpeg, image/webp";
     let image = |range: &str| answer(range).filter(|found| matches!(found, Representation::Image(_)));
@@ -43,7 +44,7 @@ pub fn image(headers: &HeaderMap) -> Result<Option<OutputFormat>, Problem> {
 /// The preferred representation of an answer that can be a stream of events; JSON without an `Accept` header.
 ///
 /// # Errors
-/// `not_acceptable`.
+/// `not_acceptable`; `invalid_header` where the header is not ASCII.
 pub fn representation_or_events(headers: &HeaderMap) -> Result<Representation, Problem> {
     let served = format!("text/event-stream, {ANSWERS}");
     let of = |range: &str| if range == "text/event-stream" { Some(Representation::Events) } else { answer(range) };
@@ -67,8 +68,11 @@ fn preferred(
     otherwise: Representation,
     served: impl Fn(&str) -> Option<Representation>,
 ) -> Result<Representation, Problem> {
-    let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let accepted = values.join(",");
+    let text = |value: &HeaderValue| match value.to_str() {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(invalid("accept", "expected visible ASCII")),
+    };
+    let accepted = headers.get_all(header::ACCEPT).iter().map(text).collect::<Result<Vec<_>, _>>()?.join(",");
     let mut ranges: Vec<(f32, &str)> = accepted.split(',').filter_map(range).collect();
     if ranges.is_empty() {
         return Ok(otherwise);
@@ -107,7 +111,6 @@ fn answer(range: &str) -> Option<Representation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     fn of(accept: &'static str) -> Result<Representation, Code> {
         let mut headers = HeaderMap::new();
@@ -125,6 +128,18 @@ mod tests {
         assert_eq!(of("image/*"), Ok(Representation::Image(None)));
         assert_eq!(of("text/html"), Err(Code::NotAcceptable));
         assert_eq!(of("image/png;q=0"), Err(Code::NotAcceptable));
+    }
+
+    #[test]
+    fn the_header_may_be_repeated_and_is_ascii() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::ACCEPT, HeaderValue::from_static("text/html"));
+        headers.append(header::ACCEPT, HeaderValue::from_static("image/webp"));
+        let webp = Representation::Image(Some(OutputFormat::Webp));
+        assert_eq!(representation_or(&headers, Representation::Json), Ok(webp));
+        headers.append(header::ACCEPT, HeaderValue::from_bytes(b"image/\xff").unwrap());
+        let problem = representation_or(&headers, Representation::Json).unwrap_err();
+        assert_eq!((problem.code(), problem.param()), (Code::InvalidHeader, Some("accept")));
     }
 
     #[test]

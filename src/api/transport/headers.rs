@@ -19,8 +19,20 @@ pub fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&
             Ok(text) => Ok(Some(text)),
             Err(_) => Err(invalid(name, "expected visible ASCII")),
         },
-        (Some(_), Some(_)) => Err(invalid(name, "the header occurs more than once")),
+        (Some(_), Some(_)) => Err(repeated(name)),
     }
+}
+
+/// Checks that a header is not given twice, whatever its value.
+///
+/// # Errors
+/// `invalid_header`, which names the header.
+pub fn at_most_once(headers: &HeaderMap, name: &'static str) -> Result<(), Problem> {
+    if headers.get_all(name).iter().nth(1).is_some() { Err(repeated(name)) } else { Ok(()) }
+}
+
+fn repeated(name: &'static str) -> Problem {
+    invalid(name, "the header is given twice; give it once")
 }
 
 /// The problem of a header whose value is wrong.

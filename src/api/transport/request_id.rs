@@ -1,6 +1,6 @@
 //! The outer layer of every request: its id, its span and trace, its log line, and the rendering of its problem.
 //!
-//! The id is the client's own if it is valid, otherwise a new one. Every response has it in `x-request-id`, every
+//! The id is the client's own if there is one and it is valid, otherwise a new one. Every response has it in `x-request-id`, every
 //! problem in its body, and every log line of the request in its span.
 
 use axum::extract::{MatchedPath, Request};
@@ -14,6 +14,7 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::api::problem::{Dialect, Problem, render};
+use crate::api::transport::headers::single;
 use crate::telemetry;
 use crate::telemetry::trace_context::TraceContext;
 
@@ -110,7 +111,7 @@ impl Drop for Disconnected {
 }
 
 fn client_id(request: &Request) -> Option<String> {
-    let id = request.headers().get(&X_REQUEST_ID)?.to_str().ok()?;
+    let id = single(request.headers(), "x-request-id").ok()??;
     let is_valid = !id.is_empty() && id.len() <= MAX_LENGTH && id.bytes().all(|byte| byte.is_ascii_graphic());
     is_valid.then(|| id.to_owned())
 }

@@ -72,9 +72,10 @@ schemas! {
     );
     RoleSchema as "Role": names(&["source", "edit"], "Whose image it is.");
     WarningCodeSchema as "WarningCode": names(
-        &["unknown_word", "prompt_syntax", "shifted_words", "extreme_strength", "no_effect"],
+        &["unknown_word", "prompt_syntax", "invisible_characters", "shifted_words", "extreme_strength", "no_effect"],
         "`unknown_word`: a word of a prompt is not in the model's vocabulary; `prompt_syntax`: a prompt has an instruction of \
-         another tool's prompt language, which is read as text; `shifted_words`: with the published `replace`, words take \
+         another tool's prompt language, which is read as text; `invisible_characters`: a prompt has characters that are \
+         not seen and that the model reads; `shifted_words`: with the published `replace`, words take \
          the maps of other words; `extreme_strength`: a strength is beyond all use; `no_effect`: a field was accepted \
          without effect.",
     );

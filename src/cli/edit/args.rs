@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use crate::api::operations::values::seed::Seed;
 use crate::cli::flags;
 use crate::cli::settings::{ComputingArgs, ModelArgs};
 use crate::diffusion::samplers::SamplerName;
@@ -38,24 +39,29 @@ pub struct SourceArgs {
     #[arg(long, value_name = "TEXT")]
     pub negative_prompt: Option<String>,
     /// Seed of the noise; the same seed gives the same image [default: random; it is printed].
-    #[arg(long)]
-    pub seed: Option<u64>,
+    ///
+    /// From 0 to 18446744073709551615.
+    #[arg(long, allow_negative_numbers = true, value_parser = Seed::of_text)]
+    pub seed: Option<Seed>,
     /// Denoising steps [default: the model's; 20 for the embedded model].
-    #[arg(long, visible_alias = "num-inference-steps")]
+    #[arg(
+        long, visible_alias = "num-inference-steps", allow_negative_numbers = true,
+        value_parser = flags::integer::<usize>
+    )]
     pub steps: Option<usize>,
     /// How closely images follow their prompts, 0 to 100 [default: the model's; 5 for the embedded model].
     ///
     /// The scale of classifier-free guidance.
-    #[arg(long, visible_alias = "cfg-scale", value_name = "SCALE")]
+    #[arg(long, visible_alias = "cfg-scale", value_name = "SCALE", allow_negative_numbers = true)]
     pub guidance_scale: Option<f64>,
     /// Width and height in pixels, such as 128x96 [default: the model's; 128x128 for the embedded model].
     #[arg(long, value_name = "WxH", conflicts_with_all = ["width", "height"])]
     pub size: Option<String>,
     /// Width in pixels.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = flags::integer::<usize>)]
     pub width: Option<usize>,
     /// Height in pixels.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = flags::integer::<usize>)]
     pub height: Option<usize>,
     /// The sampler [default: the model's; ddim for the embedded model].
     #[arg(
@@ -156,6 +162,6 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FORMAT", value_parser = flags::named::<OutputFormat>())]
     pub output_format: Option<OutputFormat>,
     /// Quality of a JPEG, 1 to 100 [default: 90].
-    #[arg(long, value_name = "QUALITY")]
+    #[arg(long, value_name = "QUALITY", allow_negative_numbers = true, value_parser = flags::integer::<u64>)]
     pub output_compression: Option<u64>,
 }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use crate::api::fields::choice::Choice;
-use crate::api::fields::read_value;
+use crate::api::fields::json::Unreadable;
+use crate::api::fields::{json, read_value};
 use crate::api::operations::edits::request::{EditField, EditFields, EqualizerEntry};
 use crate::api::operations::output::FileFields;
 use crate::api::operations::source::{SourceField, SourceFields};
@@ -82,8 +83,8 @@ fn cross_windows(edit: &Scope) -> Result<Option<CrossReplaceSteps>, CliError> {
     for values in edit.by_place("cross_replace_steps") {
         let mut of_place = BTreeMap::new();
         for text in values {
-            let entries = match (serde_json::from_str(text), text.rsplit_once('=')) {
-                (Ok(Value::Object(entries)), _) => by_json(flag, &entries)?,
+            let entries = match (as_json(flag, text)?, text.rsplit_once('=')) {
+                (Some(Value::Object(entries)), _) => by_json(flag, &entries)?,
                 (_, Some((word, text))) => vec![(word.to_owned(), window(flag, text)?)],
                 (_, None) => vec![(DEFAULT.to_owned(), window(flag, text)?)],
             };
@@ -102,6 +103,15 @@ fn cross_windows(edit: &Scope) -> Result<Option<CrossReplaceSteps>, CliError> {
         Some(&default) if windows.len() == 1 => Some(CrossReplaceSteps { default, words: Vec::new() }),
         _ => Some(by_word(windows)),
     })
+}
+
+/// The value of a flag as JSON, if it is JSON. A key that is given twice is an error, as in a request's body.
+fn as_json(flag: &str, text: &str) -> Result<Option<Value>, CliError> {
+    match json::read(text.as_bytes()) {
+        Ok(value) => Ok(Some(value)),
+        Err(Unreadable::Syntax(_)) => Ok(None),
+        Err(twice @ Unreadable::Twice { .. }) => Err(CliError::at(flag, twice)),
+    }
 }
 
 fn by_json(flag: &str, windows: &serde_json::Map<String, Value>) -> Result<Vec<(String, Window)>, CliError> {
@@ -150,15 +160,15 @@ fn local_blend(edit: &Scope, source: &str, target: &str) -> Result<Option<LocalB
     };
     let whole = match edit.single("local_blend")? {
         None => None,
-        Some(text) => match serde_json::from_str(text) {
-            Ok(Value::Bool(true)) => Some(LocalBlend::DifferingWords),
+        Some(text) => match as_json(flag, text)? {
+            Some(Value::Bool(true)) => Some(LocalBlend::DifferingWords),
             // What is off for one edit has no use for what is common to all.
-            Ok(Value::Bool(false)) if !is_given(true) => return Ok(None),
-            Ok(object @ Value::Object(_)) if !is_given(false) => {
+            Some(Value::Bool(false)) if !is_given(true) => return Ok(None),
+            Some(object @ Value::Object(_)) if !is_given(false) => {
                 let read = read_value(&object);
                 return read.map(Some).map_err(|problem| CliError::at(flag, problem.detail()));
             }
-            Ok(Value::Bool(false) | Value::Object(_)) => {
+            Some(Value::Bool(false) | Value::Object(_)) => {
                 return Err(CliError::at(flag, format!("give {text} or the --blend-... options, not both")));
             }
             _ => return Err(CliError::at(flag, format!("expected true, false or a JSON object, got {text}"))),

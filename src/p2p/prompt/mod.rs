@@ -4,6 +4,7 @@
 //! Token positions count from 0, which is BOS. [`Prompt::find`] is the one place where a word that a person wrote
 //! meets the words of a prompt.
 
+mod form;
 pub(crate) mod phrase;
 
 use std::fmt;
@@ -89,6 +90,7 @@ impl Prompt {
     /// - Otherwise case and surrounding punctuation are put aside, and a text of several words is sought as a run of
     ///   consecutive words: the tokens found leave the words' punctuation out. Words that are punctuation only are
     ///   passed over.
+    /// - If that finds nothing, the same is done with the form of characters put aside too: "cat's" finds "cat’s".
     ///
     /// `None` where nothing matches, or what matches has no tokens.
     #[must_use]
@@ -107,16 +109,23 @@ impl Prompt {
         if exact.peek().is_some() {
             return exact.flat_map(|word| word.tokens.clone()).collect();
         }
-        let phrase: Vec<String> = text.split_whitespace().map(normalize).filter(|key| !key.is_empty()).collect();
+        let found = self.find_phrase(text, normalize);
+        if found.is_empty() { self.find_phrase(text, |word| normalize(&form::plain(word))) } else { found }
+    }
+
+    /// The tokens of all runs of words that are those of a text when they are compared by `key`.
+    fn find_phrase(&self, text: &str, key: fn(&str) -> String) -> Vec<usize> {
+        let phrase: Vec<String> = text.split_whitespace().map(key).filter(|key| !key.is_empty()).collect();
         if phrase.is_empty() {
             return Vec::new();
         }
-        let words: Vec<&Word> = self.words.iter().filter(|w| !w.key.is_empty()).collect();
+        let words = self.words.iter().map(|word| (word, key(&word.text)));
+        let words: Vec<(&Word, String)> = words.filter(|(_, key)| !key.is_empty()).collect();
         words
             .windows(phrase.len())
-            .filter(|run| run.iter().zip(&phrase).all(|(word, key)| word.key == *key))
+            .filter(|run| run.iter().zip(&phrase).all(|((_, word), key)| word == key))
             .flatten()
-            .flat_map(|word| word.core_tokens.clone())
+            .flat_map(|(word, _)| word.inner_tokens().to_vec())
             .collect()
     }
 
@@ -261,6 +270,30 @@ mod tests {
         assert_eq!(find(&prompt, "-"), Some(vec![3]));
         assert_eq!(find(&prompt, ","), None);
         assert_eq!(find(&prompt, ""), None);
+    }
+
+    #[test]
+    fn the_form_of_characters_is_put_aside_last() {
+        let words = prompt("a cat\u{2019}s ice\u{2011}cream, CAF\u{00C9} \u{FF43}\u{FF41}\u{FF54}");
+        for (word, index) in [
+            ("cat's", 1),
+            ("CAT\u{2019}S", 1),
+            ("ice-cream", 2),
+            ("Ice\u{2013}Cream!", 2),
+            ("cafe\u{0301}", 3),
+            ("Cat", 4),
+            ("cafe\u{0301} cat", 3),
+        ] {
+            let found = find(&words, word).unwrap_or_else(|| panic!("{word:?}"));
+            assert!(words.words()[index].tokens.starts_with(&found[..1]), "{word:?}: {found:?}");
+        }
+        assert_eq!(find(&words, "cats"), None);
+        assert_eq!(find(&words, "cafe"), None);
+        // What is written alike comes first.
+        let both = prompt("cat's cat\u{2019}s");
+        assert_eq!(find(&both, "cat's"), Some(both.words()[0].tokens.clone()));
+        assert_eq!(find(&both, "CAT\u{2019}S"), Some(both.words()[1].tokens.clone()));
+        assert_eq!(find(&both, "cat\u{02BC}s"), find(&both, "cat\u{2032}s"));
     }
 
     #[test]

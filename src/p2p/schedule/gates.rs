@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::p2p::error::{EditError, PromptSide};
 use crate::p2p::field::{CrossWindow, Field};
+use crate::p2p::overrides::Overrides;
 use crate::p2p::prompt::{Prompt, WordRef};
 use crate::p2p::schedule::window::CrossReplaceSteps;
 
@@ -23,7 +24,8 @@ impl GateTable {
     /// The table of an edit of `steps` steps.
     ///
     /// # Errors
-    /// [`EditError::WordNotFound`] for a word that the target lacks, [`EditError::WindowSelectsNoStep`] for a window
+    /// [`EditError::WordNotFound`] for a word that the target lacks, [`EditError::WordTwice`] for one that overrides
+    /// another, [`EditError::WindowSelectsNoStep`] for a window
     /// that is not off and opens no row that is used, [`EditError::InvalidWindow`].
     pub fn new(target: &Prompt, cross_replace: &CrossReplaceSteps, steps: usize) -> Result<Self, EditError> {
         let (rows, width) = (steps + 1, target.max_tokens());
@@ -31,6 +33,7 @@ impl GateTable {
         let default = if cross_replace.words.is_empty() { CrossWindow::Only } else { CrossWindow::Default };
         let default = cross_replace.default.checked_range(rows, steps, Field::CrossReplaceSteps(default))?;
         table.set(&(0..width).collect::<Vec<_>>(), &default);
+        let mut overrides = Overrides::default();
         for (word, window) in &cross_replace.words {
             let field = Field::CrossReplaceSteps(CrossWindow::Word(word.clone()));
             let range = window.checked_range(rows, steps, field.clone())?;
@@ -42,7 +45,8 @@ impl GateTable {
             let tokens = target
                 .find(word)
                 .or_else(by_index)
-                .ok_or_else(|| EditError::word_not_found(word, PromptSide::Target, &[target], field))?;
+                .ok_or_else(|| EditError::word_not_found(word, PromptSide::Target, &[target], field.clone()))?;
+            overrides.add(word, &tokens, field)?;
             table.set(&tokens, &range);
         }
         Ok(table)
@@ -133,6 +137,17 @@ mod tests {
     fn an_unknown_word_is_an_error() {
         let error = table(window(0.0, 1.0), &[("cat", window(0.0, 1.0))], 9);
         assert!(matches!(error, Err(EditError::WordNotFound { .. })));
+    }
+
+    #[test]
+    fn a_window_that_another_one_overrides_is_an_error() {
+        let (early, late) = (window(0.0, 0.5), window(0.5, 1.0));
+        for (earlier, word) in [("dog", "Dog"), ("1", "dog"), ("dog", "a dog")] {
+            let error = table(early, &[(earlier, early), ("grass", late), (word, late)], 9).expect_err(word);
+            let field = Field::CrossReplaceSteps(CrossWindow::Word(text(word)));
+            assert_eq!(error, EditError::WordTwice { word: text(word), earlier: text(earlier), field });
+        }
+        assert!(table(early, &[("a dog", early), ("dog", late)], 9).is_ok());
     }
 
     #[test]

@@ -37,7 +37,7 @@ export function problems(world) {
   test("fields of the source, also where they are folded away", () =>
     open("#from=a+car&seed=seven", async (page) => {
       await settled(page, /Failed/);
-      assert.match(await text(page, "seed"), /expected a non-negative integer, got a string/);
+      assert.match(await text(page, "seed"), /expected an integer from 0 to 18446744073709551615, got a string/);
       await page.locator(".more summary").click();
       await retype(page, "#seed", "7");
       await retype(page, "#guidance", "1000");

@@ -5,6 +5,7 @@ use utoipa::IntoParams;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 
+use crate::api::fields::types::integer_of_text;
 use crate::api::fields::{FieldType, Group, Node, Object, Shape, fields, shape};
 use crate::api::problem::{Code, Problem};
 
@@ -18,19 +19,17 @@ fields! {
     }
 }
 
-/// A step in a query: digits.
+/// A step in a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step(pub usize);
 
 impl AttentionQuery {
-    /// Reads the parameters of a query.
+    /// Reads the parameters of a query. The router has refused a query with others.
     ///
     /// # Errors
     /// The problem of the first parameter that cannot be read.
     pub(crate) fn of_query(query: &Map<String, Value>) -> Result<Self, Problem> {
-        let query = Object::body(query);
-        query.expect_only(Self::NAMES)?;
-        Self::take(&query)
+        Self::take(&Object::body(query))
     }
 
     /// The step, if one was asked for, of a source of `steps` steps.
@@ -51,8 +50,7 @@ impl AttentionQuery {
 impl FieldType for Step {
     fn read(node: Node<'_>) -> Result<Self, Problem> {
         let text = String::read(node)?;
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-        let step = is_number.then(|| text.parse().ok()).flatten().map(Self);
+        let step = integer_of_text(&text).and_then(|step| usize::try_from(step).ok()).map(Self);
         step.ok_or_else(|| node.problem(Code::InvalidValue, format!("expected a step, counted from 0, got {text:?}")))
     }
 
@@ -95,6 +93,7 @@ mod tests {
         };
         assert_eq!(step("0"), Ok(Some(0)));
         assert_eq!(step("4"), Ok(Some(4)));
+        assert_eq!(step("4.0"), Ok(Some(4)));
         assert_eq!(AttentionQuery::default().step_of(5), Ok(None));
         for wrong in ["5", "-1", "+1", "1.5", "", "last"] {
             let problem = step(wrong).unwrap_err();

@@ -9,6 +9,7 @@ use crate::api::fields::{FieldName, Group, Invalid, Object, fields};
 use crate::api::operations::edits::request::{EditField, EditFields};
 use crate::api::operations::source::{SourceField, SourceFields};
 use crate::api::operations::values::prompt::PromptText;
+use crate::api::operations::values::seed::Seed;
 use crate::api::problem::Problem;
 use crate::api::problem::field_path::path;
 use crate::diffusion::profile::PROFILE_FILE;
@@ -22,7 +23,7 @@ fields! {
         /// The source's prompt.
         Prompt = prompt: PromptText;
         /// The source's seed.
-        Seed = seed: Option<u64>;
+        Seed = seed: Option<Seed>;
         /// The target prompt.
         Edit = edit: PromptText;
     }
@@ -123,7 +124,7 @@ mod tests {
     fn an_example_is_a_source_and_an_edit_of_it() {
         let read = |value: Value| Example::read(value.as_object().unwrap());
         let example = read(json!({"prompt": "a cat", "seed": 7, "edit": "a dog", "edit_type": "replace"})).unwrap();
-        assert_eq!((example.source.prompt.as_str(), example.source.seed), ("a cat", Some(7)));
+        assert_eq!((example.source.prompt.as_str(), example.source.seed), ("a cat", Some(Seed(7))));
         assert_eq!(example.edit.prompt.unwrap().as_str(), "a dog");
         assert_eq!(example.edit.edit_type, EditType::Replace);
         for (wrong, key) in [

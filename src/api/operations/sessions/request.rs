@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::api::fields::{Components, FieldType, Group, Object, Shape, to_schema};
 use crate::api::operations::edits::request::{flat_source, nested_source};
 use crate::api::operations::output::{FileFields, ResponseFields};
-use crate::api::operations::source::{SourceFields, SourcePlace, named_in};
+use crate::api::operations::source::{SOURCE, SOURCE_PROMPT, SourceFields, SourcePlace, named_in};
 use crate::api::operations::waiting::WaitFields;
 use crate::api::problem::Problem;
 
@@ -32,10 +32,10 @@ impl SessionRequest {
         let body = Object::body(body);
         ResponseFields::take(&body)?;
         let files = FileFields::take(&body)?;
-        if body.has("source") || body.has("source_prompt") {
+        if body.has(SOURCE) || body.has(SOURCE_PROMPT) {
             return Ok(Self { source: named_in(&body, OF_SESSION)?, place: SourcePlace::Nested, files });
         }
-        body.expect_only(&[&[SourceFields::NAMES], OF_SESSION].concat().concat())?;
+        body.expect_only(&[&[&[SOURCE, SOURCE_PROMPT], SourceFields::NAMES], OF_SESSION].concat().concat())?;
         Ok(Self { source: SourceFields::take(&body)?, place: SourcePlace::Top, files })
     }
 

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `names` | values that are one of a few names |
 //! | `prompt` | the text of a prompt |
+//! | `seed` | a seed, which is random if it is left out |
 //! | `words` | a word of a prompt, and lists of words |
 //! | `windows` | a window of steps, and windows by words |
 //! | `blend` | a local blend: a boolean, or an object with words |
@@ -14,5 +15,6 @@
 pub(crate) mod blend;
 pub(crate) mod names;
 pub(crate) mod prompt;
+pub(crate) mod seed;
 pub(crate) mod windows;
 pub(crate) mod words;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::fields::types::MAX_ENTRIES;
+use crate::api::fields::types::{MAX_ENTRIES, integer};
 use crate::api::fields::{Components, FieldType, Node, shape, to_schema};
 use crate::api::problem::Problem;
 use crate::p2p::WordRef;
@@ -13,7 +13,7 @@ pub struct Words(pub Vec<WordRef>);
 
 impl FieldType for WordRef {
     fn read(node: Node<'_>) -> Result<Self, Problem> {
-        let index = node.value.as_u64().and_then(|index| usize::try_from(index).ok());
+        let index = integer(node.value).and_then(|index| usize::try_from(index).ok());
         match (node.value, index) {
             (Value::String(text), _) => Ok(Self::Text(text.clone())),
             (_, Some(index)) => Ok(Self::Index(index)),
@@ -67,6 +67,7 @@ mod tests {
         let cat = || WordRef::Text("cat".to_owned());
         assert_eq!(read_value(&json!("cat")), Ok(Words(vec![cat()])));
         assert_eq!(read_value(&json!(["cat", 2])), Ok(Words(vec![cat(), WordRef::Index(2)])));
+        assert_eq!(read_value(&json!(2.0)), Ok(Words(vec![WordRef::Index(2)])));
         for (wrong, got) in
             [(json!(-1), "-1"), (json!(1.5), "1.5"), (json!({}), "an object"), (json!(true), "a boolean")]
         {

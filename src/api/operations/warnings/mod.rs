@@ -1,10 +1,12 @@
 //! Warnings about a request that can be carried out and may be a mistake. They are part of the answer and change
 //! nothing else.
 
+mod characters;
 mod syntax;
 
 use crate::api::operations::bodies::WarningBody;
 use crate::api::operations::source::{SourceField, SourcePlace};
+use crate::api::operations::warnings::characters::invisible;
 use crate::api::operations::warnings::syntax::{ForeignSyntax, foreign_syntax};
 use crate::api::problem::field_path;
 use crate::p2p::{EditParams, EditPlan, EqualizerPart, Field, Vocabulary, WordRef};
@@ -29,6 +31,8 @@ enum Subject {
     UnknownWord(String),
     /// An instruction of another tool's prompt language.
     Syntax(ForeignSyntax),
+    /// Characters that are not seen.
+    InvisibleCharacters(Vec<char>),
     /// Words that take the map of another word, with that word; `None` for a marker or padding.
     ShiftedWords(Vec<(String, Option<String>)>),
     /// A strength beyond all use.
@@ -46,6 +50,7 @@ impl<F> Warning<F> {
         match self.subject {
             Subject::UnknownWord(_) => "unknown_word",
             Subject::Syntax(_) => "prompt_syntax",
+            Subject::InvisibleCharacters(_) => "invisible_characters",
             Subject::ShiftedWords(_) => "shifted_words",
             Subject::ExtremeStrength { .. } => "extreme_strength",
         }
@@ -58,6 +63,10 @@ impl<F> Warning<F> {
                 format!("the word \"{word}\" is not in the model's vocabulary; its effect is unpredictable")
             }
             Subject::Syntax(ForeignSyntax { found, advice }) => format!("\"{found}\" is read as plain text; {advice}"),
+            Subject::InvisibleCharacters(characters) => {
+                let names: Vec<_> = characters.iter().map(|&c| format!("U+{:04X}", u32::from(c))).collect();
+                format!("the prompt has invisible characters, which the model reads as text: {}", names.join(", "))
+            }
             Subject::ShiftedWords(words) => {
                 let words = words.iter().map(|(word, from)| match from {
                     Some(from) => format!("\"{word}\" takes the map of \"{from}\""),
@@ -83,7 +92,7 @@ impl<F> Warning<F> {
         let word = match self.subject {
             Subject::UnknownWord(word) => Some(word),
             Subject::Syntax(syntax) => Some(syntax.found),
-            Subject::ShiftedWords(_) | Subject::ExtremeStrength { .. } => None,
+            Subject::InvisibleCharacters(_) | Subject::ShiftedWords(_) | Subject::ExtremeStrength { .. } => None,
         };
         WarningBody { code, param: path(self.field), word, detail }
     }
@@ -93,8 +102,10 @@ impl<F> Warning<F> {
 pub(crate) fn of_prompts<F: Clone>(vocabulary: &Vocabulary, prompts: &[(F, &str)]) -> Vec<Warning<F>> {
     let warnings = prompts.iter().flat_map(|(field, prompt)| {
         let syntax = foreign_syntax(prompt).into_iter().map(Subject::Syntax);
+        let invisible = invisible(prompt);
+        let invisible = (!invisible.is_empty()).then_some(Subject::InvisibleCharacters(invisible));
         let unknown = vocabulary.unknown_words(prompt).into_iter().map(Subject::UnknownWord);
-        syntax.chain(unknown).map(|subject| Warning { field: field.clone(), subject })
+        syntax.chain(invisible).chain(unknown).map(|subject| Warning { field: field.clone(), subject })
     });
     warnings.collect()
 }

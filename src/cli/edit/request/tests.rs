@@ -3,6 +3,7 @@
 use clap::{Args, Command, FromArgMatches};
 
 use super::*;
+use crate::api::operations::values::seed::Seed;
 use crate::cli::edit::args::EditArgs;
 use crate::cli::edit::scopes::scopes;
 use crate::diffusion::samplers::SamplerName;
@@ -49,7 +50,7 @@ fn all_parameters_of_a_source_have_a_flag() {
     let cat = || SourceFields::new(PromptText::new("a cat").unwrap());
     let wanted = SourceFields {
         negative_prompt: "fog".to_owned(),
-        seed: Some(7),
+        seed: Some(Seed(7)),
         num_inference_steps: Some(9),
         guidance_scale: Some(3.0),
         width: Some(64),
@@ -89,7 +90,9 @@ fn windows_are_fractions_ranges_words_and_json() {
         let error = cross(&format!("--cross-replace-steps {wrong}")).unwrap_err();
         assert!(error.starts_with("--cross-replace-steps: ") && error.contains("0 <= low <= high <= 1"), "{error}");
     }
-    for twice in ["0.8 --cross-replace-steps 0.7", "dog=0.1 --cross-replace-steps {\"dog\":0.2}"] {
+    for twice in
+        ["0.8 --cross-replace-steps 0.7", "dog=0.1 --cross-replace-steps {\"dog\":0.2}", "{\"dog\":0.1,\"dog\":0.2}"]
+    {
         let error = cross(&format!("--cross-replace-steps {twice}")).unwrap_err();
         assert!(error.contains("given twice"), "{error}");
     }
@@ -138,7 +141,14 @@ fn a_local_blend_is_a_flag_options_or_json() {
         threshold: None,
     };
     assert_eq!(blend(line), with(wanted));
-    for wrong in ["{\"start\":0.1} --blend-start 0.2", "false --blend-source cat", "yes", "3", "{\"tresh\":1}"] {
+    for wrong in [
+        "{\"start\":0.1} --blend-start 0.2",
+        "false --blend-source cat",
+        "yes",
+        "3",
+        "{\"tresh\":1}",
+        "{\"start\":0,\"start\":0}",
+    ] {
         let error = blend(&format!("--local-blend {wrong}")).unwrap_err();
         assert!(error.starts_with("--local-blend: "), "{error}");
     }

@@ -5,7 +5,6 @@
 //! [`added_tokens`](super::added_tokens) has what further files add to it. A token of several vectors (textual inversion)
 //! becomes all of its tokens, as in diffusers.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use tokenizers::Tokenizer as Pipeline;
 
 use crate::diffusion::error::ModelError;
 use crate::diffusion::text::added_tokens::TokenSettings;
+use crate::diffusion::text::vectors::Vectors;
 use crate::diffusion::weights::files::ModelFiles;
 use crate::diffusion::weights::{json, options};
 
@@ -46,8 +46,7 @@ pub struct Tokenizer {
     end: u32,
     padding: u32,
     max_tokens: usize,
-    /// The further tokens of those with several vectors: of `<cat>`, the ids of `<cat>_1`, `<cat>_2` and so on.
-    vectors: HashMap<u32, (String, Vec<u32>)>,
+    vectors: Vectors,
 }
 
 impl Tokenizer {
@@ -75,14 +74,8 @@ impl Tokenizer {
                 .ok_or_else(|| ModelError::Tokenizer(format!("the vocabulary has no token `{token}`")))
         };
         let (start, end, padding) = (id(&settings.start)?, id(&settings.end)?, id(&settings.padding)?);
-        let added =
-            settings.added.iter().map(|token| Some((token.content.as_str(), pipeline.token_to_id(&token.content)?)));
-        let added: HashMap<&str, u32> = added.flatten().collect();
-        let further = |content: &str| -> Vec<u32> {
-            (1..).map_while(|vector: usize| added.get(format!("{content}_{vector}").as_str()).copied()).collect()
-        };
-        let vectors = added.iter().map(|(content, id)| (*id, ((*content).to_owned(), further(content))));
-        let vectors = vectors.filter(|(_, (_, ids))| !ids.is_empty()).collect();
+        let added: Vec<&str> = settings.added.iter().map(|token| token.content.as_str()).collect();
+        let vectors = Vectors::among(&added);
         Ok(Self { pipeline, start, end, padding, max_tokens, vectors })
     }
 
@@ -98,21 +91,25 @@ impl Tokenizer {
 
     /// The text's tokens, however many.
     pub fn encode(&self, text: &str) -> Result<Tokens, ModelError> {
-        let encoding = self.pipeline.encode(text, false).map_err(|error| ModelError::Tokenizer(error.to_string()))?;
-        let (mut ids, mut spans) = (vec![self.start], vec![0..0]);
-        for (&id, &(begin, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
-            ids.push(id);
-            // diffusers replaces the token in the text of the prompt, so only where it is written as in the vocabulary.
-            if let Some((content, further)) = self.vectors.get(&id)
-                && text.get(begin..end).map(str::trim) == Some(content)
-            {
-                ids.extend(further);
-            }
-            spans.resize(ids.len(), begin..end);
+        let encode =
+            |text: &str| self.pipeline.encode(text, false).map_err(|error| ModelError::Tokenizer(error.to_string()));
+        let mut encoding = encode(text)?;
+        let written_out = self.vectors.write_out(text, encoding.get_tokens());
+        if let Some(written_out) = &written_out {
+            encoding = encode(&written_out.text)?;
         }
-        ids.push(self.end);
-        spans.push(text.len()..text.len());
-        Ok(Tokens { ids, spans })
+        let marker = |at: usize| std::iter::once(at..at);
+        let inner = encoding.get_offsets().iter().map(|&(begin, end)| match &written_out {
+            Some(written_out) => written_out.in_prompt(begin..end),
+            None => begin..end,
+        });
+        Ok(Tokens {
+            ids: std::iter::once(self.start)
+                .chain(encoding.get_ids().iter().copied())
+                .chain(std::iter::once(self.end))
+                .collect(),
+            spans: marker(0).chain(inner).chain(marker(text.len())).collect(),
+        })
     }
 
     /// The text's tokens, or an error where it has more than the text encoder takes: nothing is ever cut.

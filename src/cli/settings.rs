@@ -25,6 +25,9 @@ pub struct ModelArgs {
     /// A folder in the diffusers layout; without it, the embedded model.
     #[arg(long, env = "REPROMPT_MODEL", value_name = "FOLDER")]
     pub model: Option<PathBuf>,
+    /// Name of the model in responses and files [default: the folder's, or OWNER/NAME of the Hugging Face hub].
+    #[arg(long, env = "REPROMPT_MODEL_NAME", value_name = "NAME")]
+    pub model_name: Option<String>,
 }
 
 /// Where and in what to compute.
@@ -44,7 +47,12 @@ pub struct ComputingArgs {
 
 /// The settings of a command without a server; `jobs` is the number of jobs at once.
 pub fn of_command(model: &ModelArgs, computing: Option<&ComputingArgs>, jobs: usize) -> Result<Settings, ConfigError> {
-    let mut given = Options { model: model.model.clone(), queue_limit: Some(Whole(jobs.max(1))), ..Options::default() };
+    let mut given = Options {
+        model: model.model.clone(),
+        model_name: model.model_name.clone(),
+        queue_limit: Some(Whole(jobs.max(1))),
+        ..Options::default()
+    };
     if let Some(computing) = computing {
         (given.device, given.dtype, given.threads) = (computing.device, computing.dtype, computing.threads);
     }
@@ -61,9 +69,13 @@ pub fn prepare() {
     crate::kernels::memory::keep_freed();
 }
 
-/// Where the model's files are.
+/// Where the model's files are, and what it is called.
 pub fn model_files(settings: &Settings) -> ModelFiles {
-    settings.model.clone().map_or_else(embedded::demo, ModelFiles::Folder)
+    let files = settings.model.clone().map_or_else(embedded::demo, ModelFiles::Folder);
+    match &settings.model_name {
+        Some(name) => files.named(name),
+        None => files,
+    }
 }
 
 /// What the engine is started with.

@@ -15,6 +15,7 @@ use crate::config::ConfigError;
 use crate::config::keys::Settings;
 use crate::config::values::{DeviceChoice, DtypeChoice};
 use crate::diffusion::samplers::GuidanceMode;
+use crate::diffusion::weights::not_a_folder;
 
 /// The types of numbers that the CPU computes in, for errors.
 pub const CPU_DTYPES: &str = "expected f32 or bf16 on the CPU";
@@ -22,6 +23,8 @@ pub const CPU_DTYPES: &str = "expected f32 or bf16 on the CPU";
 /// Compute threads for each core that are allowed, and how many are allowed on the smallest machine.
 const THREADS_PER_CORE: usize = 4;
 const LEAST_MOST_THREADS: usize = 64;
+/// Characters of a model's name.
+const LONGEST_NAME: usize = 200;
 
 pub(crate) fn check(settings: &Settings) -> Result<(), ConfigError> {
     check_computing(settings)?;
@@ -166,13 +169,25 @@ fn hosts(settings: &Settings) -> Result<Option<Hosts>, ConfigError> {
 }
 
 fn check_folders(settings: &Settings) -> Result<(), ConfigError> {
-    if let Some(model) = settings.model.as_deref().filter(|model| !model.is_dir()) {
-        return refuse("model", model.display(), "expected a folder in the diffusers layout");
+    if let Some(model) = settings.model.as_deref()
+        && let Some(reason) = not_a_folder::reason(model)
+    {
+        return refuse("model", model.display(), reason);
+    }
+    if let Some(name) = settings.model_name.as_deref().filter(|name| !is_name(name)) {
+        let expected =
+            format!("expected 1 to {LONGEST_NAME} characters without white space at the ends or control characters");
+        return refuse("model_name", name, expected);
     }
     if let Some(dir) = settings.recordings_dir.as_deref().filter(|dir| dir.exists() && !dir.is_dir()) {
         return refuse("recordings_dir", dir.display(), "expected a folder, or a path that does not exist yet");
     }
     Ok(())
+}
+
+/// Whether a model can be called so in JSON, in headers and in a path.
+fn is_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.chars().count()) && name.trim() == name && !name.contains(char::is_control)
 }
 
 /// The configuration of webhooks; `None` where no host is named.

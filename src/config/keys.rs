@@ -89,6 +89,8 @@ macro_rules! keys {
 keys! {
     /// A folder in the diffusers layout; without it, the embedded model.
     model: Option<PathBuf> = None, "REPROMPT_MODEL", "FOLDER";
+    /// Name of the model in requests and responses; if not set, the folder's, or OWNER/NAME of the Hugging Face hub.
+    model_name: Option<String> = None, "REPROMPT_MODEL_NAME", "NAME";
     /// Address and port to listen on.
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "REPROMPT_LISTEN", "ADDR:PORT";
     /// A file of API keys; every request then needs one of them.

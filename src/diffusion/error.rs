@@ -16,12 +16,24 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// A required file is missing.
-    #[error("{model} has no {file}; expected a Stable Diffusion folder in the diffusers layout")]
+    #[error("{model} has no {file}; {help}")]
     MissingFile {
         /// The model folder.
         model: String,
         /// The file, relative to the folder.
         file: String,
+        /// What is there in its place, and what to do.
+        help: String,
+    },
+    /// The folder holds a model of a kind that cannot be edited.
+    #[error("{model} is a {class}, {what}; expected a StableDiffusionPipeline of Stable Diffusion 1.x or 2.x")]
+    Pipeline {
+        /// The model folder.
+        model: String,
+        /// The class in `model_index.json`.
+        class: String,
+        /// What such models are.
+        what: String,
     },
     /// A configuration file is not what its name promises, or asks for something that is not supported.
     #[error("{file}: {detail}")]
@@ -32,7 +44,7 @@ pub enum ModelError {
         detail: String,
     },
     /// The architecture needs a tensor that the file lacks.
-    #[error("{file}: tensor `{name}` is missing; expected one of shape {wanted:?}")]
+    #[error("{file}: tensor `{name}` is missing; expected one of shape {wanted:?}{hint}")]
     MissingTensor {
         /// The weights file.
         file: String,
@@ -40,6 +52,8 @@ pub enum ModelError {
         name: String,
         /// The shape the configuration implies.
         wanted: Vec<usize>,
+        /// What the file seems to hold, as the end of the sentence; empty where that is not known.
+        hint: &'static str,
     },
     /// A tensor is there but has another shape than the configuration implies.
     #[error("{file}: expected tensor `{name}` of shape {wanted:?}, got {found:?}")]

@@ -42,6 +42,7 @@ use text::tokenizer::Tokenizer;
 use unet::{AttentionSite, UNet};
 use vae::Vae;
 pub use weights::files::ModelFiles;
+use weights::pipeline;
 
 /// A loaded model's properties, which can be read without using the device.
 #[derive(Debug)]
@@ -63,8 +64,10 @@ pub struct ModelInfo {
     pub defaults: SamplingDefaults,
     /// What else its makers recommend.
     pub hints: Hints,
-    /// Image side in pixels that the model was trained on.
-    pub native_size: usize,
+    /// Width in pixels of the images that the model was trained on.
+    pub native_width: usize,
+    /// Their height.
+    pub native_height: usize,
     /// Pixels on a side for one latent; image sides are multiples of it.
     pub vae_factor: usize,
     /// The shortest image side, at which the coarsest level still has a position of its own.
@@ -111,6 +114,7 @@ impl Model {
 
     /// Loads a model; every configuration and tensor is checked.
     pub fn load_as(files: &ModelFiles, compute: &Compute) -> std::result::Result<Self, ModelError> {
+        pipeline::check(files)?;
         let (text_encoders, tokenizer) = TextEncoders::load(files, compute)?;
         let unet = UNet::load(files, compute)?;
         let vae = Vae::load(files, compute)?;
@@ -133,7 +137,8 @@ impl Model {
             default_sampler,
             defaults,
             hints,
-            native_size: unet.config().sample_size.unwrap_or(unet::DEFAULT_SAMPLE_SIZE) * vae_factor,
+            native_width: unet.config().sample_size.1 * vae_factor,
+            native_height: unet.config().sample_size.0 * vae_factor,
             vae_factor,
             min_side: vae_factor << (unet.config().levels.len() - 1),
             latent_channels: unet.config().in_channels,

@@ -3,6 +3,7 @@
 
 use candle_core::{Result, Tensor};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{
@@ -10,7 +11,7 @@ use crate::diffusion::nn::{
     Term, TimeProjections, Values, attend,
 };
 use crate::diffusion::weights::files::ModelFiles;
-use crate::diffusion::weights::{Scope, Weights};
+use crate::diffusion::weights::{Scope, Weights, options};
 use crate::kernels::conv2d::Geometry;
 
 const CONFIG: &str = "vae/config.json";
@@ -47,7 +48,17 @@ pub struct VaeConfig {
     use_post_quant_conv: bool,
     #[serde(default = "yes")]
     mid_block_add_attention: bool,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
+
+/// What would change the image and is not supported.
+const UNSUPPORTED_UNLESS: &options::Required = &[
+    ("_class_name", "\"AutoencoderKL\""),
+    ("latents_mean", "null"),
+    ("latents_std", "null"),
+    ("quantization_config", "null"),
+];
 
 fn default_groups() -> usize {
     32
@@ -69,6 +80,7 @@ impl VaeConfig {
     }
 
     fn check(&self) -> Loaded<Activation> {
+        options::check(CONFIG, &self.rest, UNSUPPORTED_UNLESS)?;
         let refuse = |detail: String| Err(ModelError::config(CONFIG, detail));
         if self.block_out_channels.is_empty() || self.layers_per_block == 0 {
             return refuse("`block_out_channels` and `layers_per_block` must not be empty or zero".to_owned());

@@ -40,7 +40,7 @@ pub type Loaded = oneshot::Receiver<Result<(), LoadError>>;
 
 /// The most pixels that an image of a model may have.
 pub fn max_pixels(model: &ModelInfo) -> usize {
-    model.native_size * model.native_size * MAX_PIXELS_SCALE
+    model.native_width * model.native_height * MAX_PIXELS_SCALE
 }
 
 impl Engine {

@@ -17,6 +17,7 @@ mod edits;
 mod ends;
 mod engine;
 mod fake;
+mod folders;
 mod golden;
 mod groups;
 mod guard;

@@ -31,7 +31,7 @@ async fn the_model_is_listed_with_its_defaults_limits_and_words() {
     let info = service.state.engine.model().unwrap();
     assert_eq!(model["fingerprint"], info.fingerprint);
     let defaults = json!({
-        "width": info.native_size, "height": info.native_size, "num_inference_steps": 12, "guidance_scale": 7.5,
+        "width": info.native_width, "height": info.native_height, "num_inference_steps": 12, "guidance_scale": 7.5,
         "scheduler": "ddim", "cross_replace_steps": [0.0, 0.8], "self_replace_steps": [0.0, 0.4]
     });
     assert_eq!(model["defaults"], defaults);

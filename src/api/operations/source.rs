@@ -176,14 +176,14 @@ impl SourceFields {
                 let Some((width, height)) = sides else {
                     return unsupported(
                         Field::Size,
-                        format!("expected a size such as {0}x{0}, got {size:?}", model.native_size),
+                        format!("expected a size such as {}x{}, got {size:?}", model.native_width, model.native_height),
                     );
                 };
                 (width, height, [Field::Size, Field::Size])
             }
             None => {
-                let side = |side: Option<usize>| side.unwrap_or(model.native_size);
-                (side(self.width), side(self.height), [Field::Width, Field::Height])
+                let (width, height) = (model.native_width, model.native_height);
+                (self.width.unwrap_or(width), self.height.unwrap_or(height), [Field::Width, Field::Height])
             }
         };
         for (side, field) in [width, height].into_iter().zip(fields) {

@@ -2,14 +2,17 @@
 //!
 //! Contract: the schedule says how much signal each training timestep has, what the UNet predicts and how timesteps are
 //! spaced. It does not depend on samplers; each sampler is made from a schedule and a number of steps. Keys that the
-//! file leaves out take the values of the published Prompt-to-Prompt code: leading spacing, `steps_offset` 1,
-//! `set_alpha_to_one` false.
+//! file leaves out have the default of the class that it names (see `defaults`). Without a class they have the values of
+//! the published Prompt-to-Prompt code: leading spacing, `set_alpha_to_one` false. As in diffusers'
+//! `StableDiffusionPipeline`, `steps_offset` is 1 and samples are not clipped, whatever the file says.
 
 use candle_core::{Result, Tensor};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::diffusion::error::ModelError;
 use crate::diffusion::weights::files::ModelFiles;
+use crate::diffusion::weights::{json, options};
 
 /// Models are trained on 1000; this bounds the table that a damaged file can ask for.
 const MAX_TRAIN_TIMESTEPS: usize = 100_000;
@@ -50,11 +53,15 @@ struct ScheduleConfig {
     beta_schedule: BetaSchedule,
     prediction_type: PredictionType,
     timestep_spacing: TimestepSpacing,
-    steps_offset: usize,
     set_alpha_to_one: bool,
     rescale_betas_zero_snr: bool,
-    trained_betas: Option<serde_json::Value>,
 }
+
+/// The first timestep of leading spacing: `StableDiffusionPipeline` of diffusers sets it, whatever the file says.
+const STEPS_OFFSET: usize = 1;
+
+/// What would change the image and is not supported.
+const UNSUPPORTED_UNLESS: &options::Required = &[("trained_betas", "null"), ("thresholding", "false")];
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
@@ -65,10 +72,8 @@ impl Default for ScheduleConfig {
             beta_schedule: BetaSchedule::ScaledLinear,
             prediction_type: PredictionType::Epsilon,
             timestep_spacing: TimestepSpacing::Leading,
-            steps_offset: 1,
             set_alpha_to_one: false,
             rescale_betas_zero_snr: false,
-            trained_betas: None,
         }
     }
 }
@@ -87,7 +92,25 @@ impl NoiseSchedule {
     /// # Errors
     /// [`ModelError::Config`], naming the key.
     pub(crate) fn load(model: &ModelFiles) -> std::result::Result<Self, ModelError> {
-        Self::new(model.json(FILE)?)
+        let config: Map<String, Value> = model.json(FILE)?;
+        let offset = config.get("steps_offset").filter(|offset| offset.as_u64() != Some(STEPS_OFFSET as u64));
+        if let Some(offset) = offset {
+            tracing::warn!(file = FILE, %offset, "steps_offset is taken as 1, as StableDiffusionPipeline of diffusers does");
+        }
+        Self::from_file(config)
+    }
+
+    fn from_file(mut config: Map<String, Value>) -> std::result::Result<Self, ModelError> {
+        options::check(FILE, &config, UNSUPPORTED_UNLESS)?;
+        let class = config.get("_class_name").and_then(Value::as_str).unwrap_or_default();
+        if class.starts_with("FlowMatch") && !config.contains_key("beta_start") {
+            let detail = format!("unsupported `_class_name` {class:?}, a model trained for flow matching");
+            return Err(ModelError::config(FILE, detail));
+        }
+        for (key, value) in defaults(class) {
+            config.entry(*key).or_insert_with(|| value.parse().unwrap_or_default());
+        }
+        Self::new(json::typed(FILE, Value::Object(config))?)
     }
 
     fn new(config: ScheduleConfig) -> std::result::Result<Self, ModelError> {
@@ -98,8 +121,14 @@ impl NoiseSchedule {
             );
             return Err(ModelError::config(FILE, detail));
         }
-        if config.trained_betas.is_some() {
-            return Err(ModelError::config(FILE, "unsupported `trained_betas`; expected null"));
+        // Pure noise has no signal to divide by. Leading spacing stops before it.
+        if config.rescale_betas_zero_snr
+            && config.prediction_type == PredictionType::Epsilon
+            && config.timestep_spacing != TimestepSpacing::Leading
+        {
+            let detail = "unsupported `rescale_betas_zero_snr` with `prediction_type` \"epsilon\"; expected \
+                          \"v_prediction\", or `timestep_spacing` \"leading\"";
+            return Err(ModelError::config(FILE, detail));
         }
         let mut betas = betas(&config);
         if config.rescale_betas_zero_snr {
@@ -158,7 +187,7 @@ impl NoiseSchedule {
         let timesteps: Vec<usize> = match self.config.timestep_spacing {
             TimestepSpacing::Leading => {
                 let ratio = train / steps;
-                (0..steps).rev().map(|i| i * ratio + self.config.steps_offset).collect()
+                (0..steps).rev().map(|i| i * ratio + STEPS_OFFSET).collect()
             }
             TimestepSpacing::Trailing => {
                 let ratio = train as f64 / steps as f64;
@@ -188,6 +217,21 @@ impl PredictionType {
             Self::Epsilon => (latents - (output * noise)?)? / signal,
             Self::VPrediction => (latents * signal)? - (output * noise)?,
         }
+    }
+}
+
+/// What keys mean that a file of this class leaves out, as JSON: the parameters of `__init__` in diffusers. A noise
+/// schedule is the model's, and that of any class; what follows the last step is the sampler's, and that of DDIM.
+fn defaults(class: &str) -> &'static [(&'static str, &'static str)] {
+    match class {
+        "" | "LCMScheduler" | "TCDScheduler" => &[],
+        "DDIMScheduler" => &[
+            ("beta_start", "0.0001"),
+            ("beta_end", "0.02"),
+            ("beta_schedule", "\"linear\""),
+            ("set_alpha_to_one", "true"),
+        ],
+        _ => &[("beta_start", "0.0001"), ("beta_end", "0.02"), ("beta_schedule", "\"linear\"")],
     }
 }
 
@@ -242,7 +286,11 @@ pub(super) mod tests {
 
     /// The schedule of a `scheduler_config.json`.
     pub(crate) fn schedule(config: Value) -> NoiseSchedule {
-        NoiseSchedule::new(serde_json::from_value(config).unwrap()).unwrap()
+        read(&config).unwrap()
+    }
+
+    fn read(config: &Value) -> std::result::Result<NoiseSchedule, String> {
+        NoiseSchedule::from_file(config.as_object().unwrap().clone()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -273,5 +321,54 @@ pub(super) mod tests {
     fn zero_terminal_snr_ends_in_pure_noise() {
         let schedule = schedule(json!({"rescale_betas_zero_snr": true}));
         assert!(schedule.alphas_cumprod()[999].abs() < 1e-6);
+    }
+
+    /// `scheduler.set_timesteps(7)` of diffusers 0.42.1 once a `StableDiffusionPipeline` was made with a
+    /// `DDIMScheduler` of such a configuration.
+    #[test]
+    fn the_offset_of_the_file_counts_as_little_as_in_the_pipeline_of_diffusers() {
+        let leading = [853, 711, 569, 427, 285, 143, 1];
+        for (given, wanted) in [
+            (json!({}), leading),
+            (json!({"steps_offset": 0}), leading),
+            (json!({"steps_offset": 3}), leading),
+            (json!({"steps_offset": -1}), leading),
+            (json!({"clip_sample": true, "steps_offset": 1}), leading),
+            (json!({"_class_name": "DDIMScheduler"}), leading),
+            (json!({"steps_offset": 0, "timestep_spacing": "trailing"}), [999, 856, 713, 570, 428, 285, 142]),
+            (json!({"steps_offset": 5, "timestep_spacing": "linspace"}), [999, 832, 666, 500, 333, 166, 0]),
+        ] {
+            assert_eq!(schedule(given.clone()).whole_timesteps(7).unwrap(), wanted, "{given}");
+        }
+    }
+
+    /// The numbers are those of `DDIMScheduler()` in diffusers 0.42.1.
+    #[test]
+    fn what_a_file_leaves_out_is_the_default_of_its_class() {
+        let ddim = schedule(json!({"_class_name": "DDIMScheduler"}));
+        for (timestep, wanted) in [(0, 0.999_899_98), (499, 0.078_587_23), (999, 4.035_830_4e-5)] {
+            let found = ddim.alphas_cumprod()[timestep];
+            assert!((found - wanted).abs() < 1e-6 * wanted.max(0.01), "{timestep}: {found}");
+        }
+        assert!((ddim.signal_squared(None) - 1.0).abs() < f64::EPSILON);
+        let given = json!({"_class_name": "DDIMScheduler", "set_alpha_to_one": false, "beta_end": 0.012});
+        let given = schedule(given);
+        assert!(given.signal_squared(None) < 1.0 && given.alphas_cumprod()[999] > 1e-4);
+    }
+
+    #[test]
+    fn options_that_would_change_the_image_are_refused_by_name() {
+        for (given, key) in [
+            (json!({"thresholding": true}), "`thresholding`"),
+            (json!({"trained_betas": [0.1]}), "`trained_betas`"),
+            (json!({"prediction_type": "sample"}), "`prediction_type`"),
+            (json!({"beta_schedule": "squaredcos_cap_v2"}), "`beta_schedule`"),
+            (json!({"timestep_spacing": "karras"}), "`timestep_spacing`"),
+            (json!({"rescale_betas_zero_snr": true, "timestep_spacing": "trailing"}), "`rescale_betas_zero_snr`"),
+            (json!({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 1.0}), "`_class_name`"),
+        ] {
+            assert!(read(&given).unwrap_err().contains(key), "{given}");
+        }
+        schedule(json!({"thresholding": false, "dynamic_thresholding_ratio": 0.9, "lambda_min_clipped": "-Infinity"}));
     }
 }

@@ -6,19 +6,22 @@
 use candle_core::{D, Result, Tensor};
 use candle_nn::ops::softmax_last_dim;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::{Activation, Compute, LayerNorm, Linear};
 use crate::diffusion::weights::files::ModelFiles;
-use crate::diffusion::weights::{Scope, Weights};
+use crate::diffusion::weights::{Scope, Weights, json, options};
 use crate::kernels::attention::{Heads, Keys, Row, Term, Values, attend};
 use crate::kernels::buffer::as_slice;
 
 const CONFIG: &str = "text_encoder/config.json";
 const WEIGHTS: &[&str] = &["text_encoder/model.safetensors", "text_encoder/model.fp16.safetensors"];
 
-/// The keys of `text_encoder/config.json` that shape the network.
+/// The keys of `text_encoder/config.json` that shape the network; what is left out is as in transformers'
+/// `CLIPTextConfig`.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
 pub struct TextEncoderConfig {
     vocab_size: usize,
     /// Width of the embeddings that the UNet attends to.
@@ -28,18 +31,44 @@ pub struct TextEncoderConfig {
     num_attention_heads: usize,
     /// Tokens of a prompt, its two markers and the padding included: 77.
     pub max_position_embeddings: usize,
-    #[serde(default = "quick_gelu")]
     hidden_act: String,
-    #[serde(default = "default_eps")]
     layer_norm_eps: f64,
 }
 
-fn quick_gelu() -> String {
-    "quick_gelu".to_owned()
+impl Default for TextEncoderConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 49408,
+            hidden_size: 512,
+            intermediate_size: 2048,
+            num_hidden_layers: 12,
+            num_attention_heads: 8,
+            max_position_embeddings: 77,
+            hidden_act: "quick_gelu".to_owned(),
+            layer_norm_eps: 1e-5,
+        }
+    }
 }
 
-fn default_eps() -> f64 {
-    1e-5
+/// What would change the embeddings and is not supported: attention that leaves out the padding.
+const UNSUPPORTED_UNLESS: &options::Required = &[("use_attention_mask", "false"), ("quantization_config", "null")];
+
+impl TextEncoderConfig {
+    fn load(model: &ModelFiles) -> std::result::Result<Self, ModelError> {
+        Self::from_value(model.json(CONFIG)?)
+    }
+
+    fn from_value(mut config: Map<String, Value>) -> std::result::Result<Self, ModelError> {
+        options::check(CONFIG, &config, UNSUPPORTED_UNLESS)?;
+        let class = config.get("architectures").and_then(|classes| classes[0].as_str());
+        if let Some(class) = class.filter(|class| !class.starts_with("CLIP")) {
+            let detail = format!("unsupported `architectures` [{class:?}]; expected [\"CLIPTextModel\"]");
+            return Err(ModelError::config(CONFIG, detail));
+        }
+        // The configuration of a whole CLIP model, as transformers takes the text model's out of it.
+        let text = config.remove("text_config").filter(Value::is_object);
+        json::typed(CONFIG, text.unwrap_or(Value::Object(config)))
+    }
 }
 
 /// The loaded encoder.
@@ -70,13 +99,13 @@ struct Layer {
 
 /// Tokens that a prompt of `model` may have; its weights are not read.
 pub fn max_tokens(model: &ModelFiles) -> std::result::Result<usize, ModelError> {
-    Ok(model.json::<TextEncoderConfig>(CONFIG)?.max_position_embeddings)
+    Ok(TextEncoderConfig::load(model)?.max_position_embeddings)
 }
 
 impl TextEncoder {
     /// Loads the encoder of `model` and returns it with its configuration.
     pub fn load(model: &ModelFiles, compute: &Compute) -> std::result::Result<(Self, TextEncoderConfig), ModelError> {
-        let config: TextEncoderConfig = model.json(CONFIG)?;
+        let config = TextEncoderConfig::load(model)?;
         let activation = Activation::parse(&config.hidden_act)
             .ok_or_else(|| ModelError::config(CONFIG, format!("unsupported `hidden_act` {:?}", config.hidden_act)))?;
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
@@ -193,4 +222,39 @@ fn causal_mask(positions: usize, compute: &Compute) -> Result<Tensor> {
         .flat_map(|query| (0..positions).map(move |key| if key > query { f32::NEG_INFINITY } else { 0.0 }))
         .collect();
     Tensor::from_vec(mask, (positions, positions), &compute.device)?.to_dtype(compute.dtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(value: &Value) -> std::result::Result<TextEncoderConfig, ModelError> {
+        TextEncoderConfig::from_value(value.as_object().unwrap().clone())
+    }
+
+    /// The defaults are those of `CLIPTextConfig()` in transformers 5.24.
+    #[test]
+    fn what_is_left_out_or_nested_is_as_in_transformers() {
+        let nested = config(&json!({"model_type": "clip", "text_config": {"hidden_size": 768}})).unwrap();
+        let plain = config(&json!({"model_type": "clip_text_model", "hidden_size": 768})).unwrap();
+        for config in [nested, plain] {
+            assert_eq!((config.hidden_size, config.intermediate_size, config.vocab_size), (768, 2048, 49408));
+            assert_eq!((config.num_hidden_layers, config.num_attention_heads), (12, 8));
+        }
+    }
+
+    #[test]
+    fn options_that_would_change_the_embeddings_are_refused_by_name() {
+        for (given, key) in [
+            (json!({"use_attention_mask": true}), "`use_attention_mask`"),
+            (json!({"architectures": ["RobertaSeriesModelWithTransformation"]}), "`architectures`"),
+            (json!({"quantization_config": {"bits": 8}}), "`quantization_config`"),
+        ] {
+            let error = config(&given).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+        config(&json!({"use_attention_mask": false, "attention_dropout": 0.1, "projection_dim": 1})).unwrap();
+    }
 }

@@ -1,7 +1,9 @@
 //! CLIP's tokenizer: byte-pair encoding over lower-cased words, framed by a start and an end marker.
 //!
-//! Built from `vocab.json` and `merges.txt` by writing down the pipeline that transformers' `CLIPTokenizer` has
-//! and handing it to the `tokenizers` crate; a folder with only `tokenizer.json` is read as it is.
+//! Contract: token ids are those of transformers' `CLIPTokenizer`, whose pipeline is written down here and handed to the
+//! `tokenizers` crate. The vocabulary is that of `tokenizer.json`, or of `vocab.json` and `merges.txt`;
+//! [`added_tokens`](super::added_tokens) has what further files add to it. A token of several vectors (textual inversion)
+//! becomes all of its tokens, as in diffusers.
 
 use std::ops::Range;
 
@@ -9,7 +11,19 @@ use serde_json::{Value, json};
 use tokenizers::Tokenizer as Pipeline;
 
 use crate::diffusion::error::ModelError;
+use crate::diffusion::text::added_tokens::TokenSettings;
+use crate::diffusion::text::vectors::Vectors;
 use crate::diffusion::weights::files::ModelFiles;
+use crate::diffusion::weights::{json, options};
+
+const CONFIG: &str = "tokenizer/tokenizer_config.json";
+const FULL: &str = "tokenizer/tokenizer.json";
+const VOCAB: &str = "tokenizer/vocab.json";
+const MERGES: &str = "tokenizer/merges.txt";
+
+/// What would change the tokens of a prompt and is not supported.
+const UNSUPPORTED_UNLESS: &options::Required =
+    &[("padding_side", "\"right\""), ("add_bos_token", "true"), ("add_eos_token", "true")];
 
 /// CLIP's split into words, numbers and punctuation (`simple_tokenizer.py` of the original).
 const WORD_PATTERN: &str =
@@ -32,40 +46,37 @@ pub struct Tokenizer {
     end: u32,
     padding: u32,
     max_tokens: usize,
+    vectors: Vectors,
 }
 
 impl Tokenizer {
     /// Loads the tokenizer of `model`, whose text encoder has `max_tokens` positions.
     pub fn load(model: &ModelFiles, max_tokens: usize) -> Result<Self, ModelError> {
         let invalid = |error: tokenizers::Error| ModelError::Tokenizer(error.to_string());
-        let config: Value = model.json_if_present("tokenizer/tokenizer_config.json")?.unwrap_or_default();
-        let specials: Value = model.json_if_present("tokenizer/special_tokens_map.json")?.unwrap_or_default();
-        // The older file wins where both name a token, as in transformers: Stable Diffusion 2 pads with "!" by it.
-        let special = |key: &str, default: &str| -> Special {
-            let given = [&specials[key], &config[key]].into_iter().find_map(Special::read);
-            given.unwrap_or_else(|| Special { content: default.to_owned(), normalized: false })
-        };
-        let start = special("bos_token", "<|startoftext|>");
-        let end = special("eos_token", "<|endoftext|>");
-        let padding = special("pad_token", &end.content);
-        let unknown = special("unk_token", &end.content);
-        let mut pipeline = match model.read("tokenizer/vocab.json")? {
-            Some(vocab) => {
-                let merges = model.require("tokenizer/merges.txt")?;
-                let definition = clip_pipeline(&vocab, &merges, &unknown, &[&start, &end, &unknown, &padding])?;
-                Pipeline::from_bytes(definition).map_err(invalid)?
-            }
-            None => Pipeline::from_bytes(model.require("tokenizer/tokenizer.json")?).map_err(invalid)?,
-        };
-        pipeline.with_padding(None);
-        pipeline.with_truncation(None).map_err(invalid)?;
+        let full = model.value(FULL)?;
+        let settings = TokenSettings::load(model, &full)?;
+        options::check(CONFIG, &settings.config, UNSUPPORTED_UNLESS)?;
+        let length = settings.config.get("model_max_length").and_then(Value::as_u64);
+        if let Some(length) = length.filter(|length| *length < max_tokens as u64) {
+            let detail =
+                format!("unsupported `model_max_length` {length}; expected {max_tokens}, as the text encoder has");
+            return Err(ModelError::config(CONFIG, detail));
+        }
+        let (vocab, merges) = vocabulary(model, full)?;
+        let definition = clip_pipeline(&vocab, &merges, &settings.unknown)?;
+        let mut pipeline = Pipeline::from_bytes(definition).map_err(invalid)?;
+        pipeline.add_tokens(settings.added.iter().cloned()).map_err(invalid)?;
+        let splits_special = settings.config.get("split_special_tokens").and_then(Value::as_bool);
+        pipeline.set_encode_special_tokens(splits_special.unwrap_or(false));
         let id = |token: &str| {
             pipeline
                 .token_to_id(token)
                 .ok_or_else(|| ModelError::Tokenizer(format!("the vocabulary has no token `{token}`")))
         };
-        let (start, end, padding) = (id(&start.content)?, id(&end.content)?, id(&padding.content)?);
-        Ok(Self { pipeline, start, end, padding, max_tokens })
+        let (start, end, padding) = (id(&settings.start)?, id(&settings.end)?, id(&settings.padding)?);
+        let added: Vec<&str> = settings.added.iter().map(|token| token.content.as_str()).collect();
+        let vectors = Vectors::among(&added);
+        Ok(Self { pipeline, start, end, padding, max_tokens, vectors })
     }
 
     /// Maximum number of tokens of a prompt, including its start and end markers.
@@ -80,9 +91,18 @@ impl Tokenizer {
 
     /// The text's tokens, however many.
     pub fn encode(&self, text: &str) -> Result<Tokens, ModelError> {
-        let encoding = self.pipeline.encode(text, false).map_err(|error| ModelError::Tokenizer(error.to_string()))?;
+        let encode =
+            |text: &str| self.pipeline.encode(text, false).map_err(|error| ModelError::Tokenizer(error.to_string()));
+        let mut encoding = encode(text)?;
+        let written_out = self.vectors.write_out(text, encoding.get_tokens());
+        if let Some(written_out) = &written_out {
+            encoding = encode(&written_out.text)?;
+        }
         let marker = |at: usize| std::iter::once(at..at);
-        let inner = encoding.get_offsets().iter().map(|&(begin, end)| begin..end);
+        let inner = encoding.get_offsets().iter().map(|&(begin, end)| match &written_out {
+            Some(written_out) => written_out.in_prompt(begin..end),
+            None => begin..end,
+        });
         Ok(Tokens {
             ids: std::iter::once(self.start)
                 .chain(encoding.get_ids().iter().copied())
@@ -114,46 +134,39 @@ impl Tokenizer {
     }
 }
 
-/// A token with a meaning of its own, found in a text before anything else.
-struct Special {
-    content: String,
-    /// Whether it is looked for in the lower-cased text.
-    normalized: bool,
-}
-
-impl Special {
-    /// A token is given by its text, or by an object that says more.
-    fn read(value: &Value) -> Option<Self> {
-        let content = value.as_str().or_else(|| value["content"].as_str())?.to_owned();
-        Some(Self { content, normalized: value["normalized"].as_bool().unwrap_or(false) })
+/// The ids of the vocabulary, and the merges as `tokenizer.json` has them.
+fn vocabulary(model: &ModelFiles, mut full: Value) -> Result<(Value, Value), ModelError> {
+    let object = |file: &str, vocab: Value| match vocab {
+        Value::Object(_) => Ok(vocab),
+        _ => Err(ModelError::config(file, "expected a vocabulary of tokens and their ids")),
+    };
+    if full.is_object() {
+        let kind = &full["model"]["type"];
+        if !kind.is_null() && kind != "BPE" {
+            return Err(ModelError::config(
+                FULL,
+                format!("unsupported `model.type` {kind}; expected \"BPE\", as CLIP has"),
+            ));
+        }
+        return Ok((object(FULL, full["model"]["vocab"].take())?, full["model"]["merges"].take()));
     }
-}
-
-/// The definition of CLIP's pipeline in the format of `tokenizer.json`.
-fn clip_pipeline(vocab: &[u8], merges: &[u8], unknown: &Special, specials: &[&Special]) -> Result<Vec<u8>, ModelError> {
-    let vocab: Value =
-        serde_json::from_slice(vocab).map_err(|error| ModelError::config("tokenizer/vocab.json", error.to_string()))?;
-    let merges =
-        std::str::from_utf8(merges).map_err(|error| ModelError::config("tokenizer/merges.txt", error.to_string()))?;
+    let vocab = object(VOCAB, json::value(VOCAB, &model.require(VOCAB)?)?)?;
+    let merges = model.require(MERGES)?;
+    let merges = std::str::from_utf8(&merges).map_err(|error| ModelError::config(MERGES, error.to_string()))?;
     let merges: Vec<[&str; 2]> = merges
         .lines()
         .filter(|line| !line.starts_with("#version") && !line.is_empty())
         .map(|line| line.split_once(' ').map(|(a, b)| [a, b.trim_end()]))
         .collect::<Option<_>>()
-        .ok_or_else(|| ModelError::config("tokenizer/merges.txt", "a line is not a pair of tokens"))?;
-    let mut added: Vec<Value> = Vec::new();
-    for Special { content, normalized } in specials {
-        if vocab[content].is_null() {
-            return Err(ModelError::Tokenizer(format!("the vocabulary has no token `{content}`")));
-        }
-        if !added.iter().any(|token| token["content"] == **content) {
-            added.push(json!({"id": vocab[content], "content": content, "special": true, "single_word": false,
-                              "lstrip": false, "rstrip": false, "normalized": normalized}));
-        }
-    }
+        .ok_or_else(|| ModelError::config(MERGES, "a line is not a pair of tokens"))?;
+    Ok((vocab, json!(merges)))
+}
+
+/// The definition of CLIP's pipeline in the format of `tokenizer.json`.
+fn clip_pipeline(vocab: &Value, merges: &Value, unknown: &str) -> Result<Vec<u8>, ModelError> {
     let definition = json!({
         "version": "1.0",
-        "added_tokens": added,
+        "added_tokens": [],
         "normalizer": {"type": "Sequence", "normalizers": [
             {"type": "NFC"},
             {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
@@ -163,7 +176,7 @@ fn clip_pipeline(vocab: &[u8], merges: &[u8], unknown: &Special, specials: &[&Sp
             {"type": "Split", "pattern": {"Regex": WORD_PATTERN}, "behavior": "Removed", "invert": true},
             {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
         ]},
-        "model": {"type": "BPE", "vocab": vocab, "merges": merges, "unk_token": unknown.content,
+        "model": {"type": "BPE", "vocab": vocab, "merges": merges, "unk_token": unknown,
                   "continuing_subword_prefix": "", "end_of_word_suffix": "</w>", "fuse_unk": false},
     });
     serde_json::to_vec(&definition).map_err(|error| ModelError::Tokenizer(error.to_string()))

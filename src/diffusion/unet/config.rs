@@ -1,17 +1,22 @@
 //! `unet/config.json`, as diffusers' `UNet2DConditionModel` writes it, checked for what this UNet supports.
+//!
+//! Contract: every parameter of that class is read, or must have the value that changes nothing. Those that only
+//! training uses, such as `dropout`, are ignored. What is left out has the class's default.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::diffusion::error::ModelError;
 use crate::diffusion::nn::Activation;
+use crate::diffusion::unet::sample_size::SampleSize;
 use crate::diffusion::weights::files::ModelFiles;
+use crate::diffusion::weights::options;
 
 pub(crate) const FILE: &str = "unet/config.json";
 
 /// One number for all levels, or one a level.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a whole number, or a list with one for each block")]
 enum PerLevel {
     All(usize),
     Each(Vec<usize>),
@@ -32,15 +37,20 @@ impl PerLevel {
 /// The keys of the file.
 #[derive(Debug, Deserialize)]
 struct RawConfig {
+    #[serde(default = "default_channels")]
     in_channels: usize,
+    #[serde(default = "default_channels")]
     out_channels: usize,
     #[serde(default)]
-    sample_size: Option<PerLevel>,
+    sample_size: Option<SampleSize>,
+    #[serde(default, rename = "_diffusers_version")]
+    version: Option<String>,
     block_out_channels: Vec<usize>,
     down_block_types: Vec<String>,
     up_block_types: Vec<String>,
     #[serde(default = "default_mid_block")]
     mid_block_type: Option<String>,
+    #[serde(default = "default_layers")]
     layers_per_block: PerLevel,
     /// The number of heads: diffusers keeps the misleading name for old files.
     #[serde(default = "eight_heads")]
@@ -49,6 +59,7 @@ struct RawConfig {
     num_attention_heads: Option<PerLevel>,
     #[serde(default = "one_for_all")]
     transformer_layers_per_block: PerLevel,
+    #[serde(default = "default_cross_attention_dim")]
     cross_attention_dim: PerLevel,
     #[serde(default)]
     use_linear_projection: bool,
@@ -68,6 +79,15 @@ struct RawConfig {
     rest: Map<String, Value>,
 }
 
+fn default_channels() -> usize {
+    4
+}
+fn default_layers() -> PerLevel {
+    PerLevel::All(2)
+}
+fn default_cross_attention_dim() -> PerLevel {
+    PerLevel::All(1280)
+}
 fn default_mid_block() -> Option<String> {
     Some("UNetMidBlock2DCrossAttn".to_owned())
 }
@@ -94,19 +114,23 @@ fn one() -> usize {
 }
 
 /// Switches of other architectures (SDXL, upscalers, video); each must be at the value beside it or absent.
-const UNSUPPORTED_UNLESS: &[(&str, &str)] = &[
+const UNSUPPORTED_UNLESS: &options::Required = &[
+    ("_class_name", "\"UNet2DConditionModel\""),
     ("addition_embed_type", "null"),
     ("attention_type", "\"default\""),
     ("center_input_sample", "false"),
     ("class_embed_type", "null"),
+    ("class_embeddings_concat", "false"),
     ("conv_in_kernel", "3"),
     ("conv_out_kernel", "3"),
     ("cross_attention_norm", "null"),
     ("dual_cross_attention", "false"),
+    ("encoder_hid_dim", "null"),
     ("encoder_hid_dim_type", "null"),
     ("mid_block_only_cross_attention", "null"),
     ("mid_block_scale_factor", "1"),
     ("num_class_embeds", "null"),
+    ("quantization_config", "null"),
     ("only_cross_attention", "false"),
     ("resnet_out_scale_factor", "1.0"),
     ("resnet_skip_time_act", "false"),
@@ -145,8 +169,8 @@ pub struct UNetConfig {
     pub in_channels: usize,
     /// Channels of the output.
     pub out_channels: usize,
-    /// Side of the latents that the model was trained on, where the file says so.
-    pub sample_size: Option<usize>,
+    /// Height and width of the latents that the model was trained on.
+    pub sample_size: (usize, usize),
     /// The levels, finest first.
     pub levels: Vec<LevelConfig>,
     /// Whether the middle block has attention.
@@ -174,12 +198,7 @@ impl UNetConfig {
     }
 
     fn from_raw(raw: RawConfig) -> Result<Self, ModelError> {
-        for (key, wanted) in UNSUPPORTED_UNLESS {
-            if let Some(value) = raw.rest.get(*key).filter(|value| !value.is_null() && !says(value, wanted)) {
-                let detail = format!("unsupported `{key}` {value}; expected {wanted}");
-                return Err(ModelError::config(FILE, detail));
-            }
-        }
+        options::check(FILE, &raw.rest, UNSUPPORTED_UNLESS)?;
         let count = raw.block_out_channels.len();
         if count == 0 || raw.down_block_types.len() != count || raw.up_block_types.len() != count {
             let detail =
@@ -223,12 +242,7 @@ impl UNetConfig {
         Ok(Self {
             in_channels: raw.in_channels,
             out_channels: raw.out_channels,
-            sample_size: match raw.sample_size {
-                Some(PerLevel::All(side)) => Some(side),
-                // Height and width: one side serves as the default for both.
-                Some(PerLevel::Each(sides)) => sides.first().copied(),
-                None => None,
-            },
+            sample_size: SampleSize::sides(raw.sample_size, raw.version.as_deref())?,
             levels,
             mid_attention,
             use_linear_projection: raw.use_linear_projection,
@@ -240,19 +254,6 @@ impl UNetConfig {
             downsample_padding: raw.downsample_padding,
         })
     }
-}
-
-/// Whether a value is the one written as `wanted`; 1 and 1.0 are the same number, null and false are both off, and a
-/// list says what all of its values say.
-fn says(value: &Value, wanted: &str) -> bool {
-    if let Value::Array(values) = value {
-        return values.iter().all(|value| says(value, wanted));
-    }
-    let wanted: Value = serde_json::from_str(wanted).unwrap_or_default();
-    let is_off = |value: &Value| matches!(value, Value::Null | Value::Bool(false));
-    *value == wanted
-        || is_off(value) && is_off(&wanted)
-        || value.as_f64().is_some_and(|number| Some(number) == wanted.as_f64())
 }
 
 impl LevelConfig {
@@ -281,5 +282,67 @@ fn has_attention(key: &str, block: &str, direction: &str) -> Result<bool, ModelE
             "unsupported `{key}` {block:?}; expected \"{direction}Block2D\" or \"CrossAttn{direction}Block2D\""
         );
         Err(ModelError::config(FILE, detail))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::diffusion::weights::json;
+
+    fn config(change: &Value) -> Result<UNetConfig, ModelError> {
+        let mut config = json!({
+            "block_out_channels": [32, 64], "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"], "norm_num_groups": 8
+        });
+        config.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        UNetConfig::from_raw(json::typed(FILE, config)?)
+    }
+
+    /// Parameters of `UNet2DConditionModel.__init__` at values that change its output.
+    #[test]
+    fn options_that_would_change_the_image_are_refused_by_name() {
+        for change in [
+            json!({"encoder_hid_dim": 32}),
+            json!({"encoder_hid_dim_type": "text_proj"}),
+            json!({"class_embed_type": "timestep"}),
+            json!({"class_embeddings_concat": true}),
+            json!({"num_class_embeds": 4}),
+            json!({"addition_embed_type": "text_time"}),
+            json!({"time_cond_proj_dim": 256}),
+            json!({"time_embedding_type": "fourier"}),
+            json!({"time_embedding_dim": 64}),
+            json!({"time_embedding_act_fn": "silu"}),
+            json!({"timestep_post_act": "silu"}),
+            json!({"center_input_sample": true}),
+            json!({"conv_in_kernel": 1}),
+            json!({"conv_out_kernel": 1}),
+            json!({"dual_cross_attention": true}),
+            json!({"only_cross_attention": [true, false]}),
+            json!({"mid_block_only_cross_attention": true}),
+            json!({"cross_attention_norm": "layer_norm"}),
+            json!({"attention_type": "gated"}),
+            json!({"resnet_time_scale_shift": "scale_shift"}),
+            json!({"resnet_skip_time_act": true}),
+            json!({"resnet_out_scale_factor": 1.5}),
+            json!({"mid_block_scale_factor": 2}),
+            json!({"reverse_transformer_layers_per_block": [1, 2]}),
+            json!({"transformer_layers_per_block": [[1, 2], 1]}),
+            json!({"mid_block_type": "UNetMidBlock2DSimpleCrossAttn"}),
+            json!({"act_fn": "mish"}),
+            json!({"quantization_config": {"quant_method": "bitsandbytes"}}),
+            json!({"_class_name": "UNetSpatioTemporalConditionModel"}),
+        ] {
+            let error = config(&change).unwrap_err().to_string();
+            let key = change.as_object().unwrap().keys().next().unwrap();
+            assert!(error.contains(&format!("`{key}`")), "{error}");
+        }
+        let harmless = json!({
+            "dropout": 0.1, "upcast_attention": true, "addition_embed_type_num_heads": 64, "encoder_hid_dim": null,
+            "only_cross_attention": [false, false], "mid_block_only_cross_attention": false, "own_key": 1
+        });
+        config(&harmless).unwrap();
     }
 }

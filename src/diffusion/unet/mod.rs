@@ -6,6 +6,7 @@
 mod attention;
 mod blocks;
 mod config;
+mod sample_size;
 mod timestep;
 mod transformer;
 
@@ -31,9 +32,6 @@ use crate::kernels::pool::{for_each, threads};
 use crate::sync::{into_inner, lock};
 
 const WEIGHTS: &[&str] = &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"];
-
-/// Sides of the latents of Stable Diffusion 1, where the UNet's file does not say.
-pub(crate) const DEFAULT_SAMPLE_SIZE: usize = 64;
 
 /// Rows that go through the network together on the CPU, where threads share each operation. Larger batches are slower:
 /// the activations of more than two rows do not fit the cache.
@@ -69,13 +67,13 @@ impl UNet {
         // Of the blocks, the coarsest level's and the feed-forward layers are not sensitive.
         let root = whole.precise();
         let (first, last) = (config.levels[0].channels, config.levels.len() - 1);
-        let side = config.sample_size.unwrap_or(DEFAULT_SAMPLE_SIZE);
+        let (height, width) = config.sample_size;
         let resnet = |level: usize| ResnetOptions {
             groups: config.norm_num_groups,
             eps: config.norm_eps,
             activation: config.activation,
             time_embed: Some(first * 4),
-            positions: Some((side >> level).pow(2)),
+            positions: Some((height >> level) * (width >> level)),
             is_sensitive: level < last || last == 0,
         };
         let mut counters = Counters::default();

@@ -4,9 +4,17 @@
 //! the memory of the model once. Weights may be stored as f16, bf16 or f32 and arrive as f32, or as the type that the
 //! device computes in.
 
+mod content;
+mod convert;
 pub mod embedded;
 pub(crate) mod files;
 mod finite;
+pub(crate) mod hub;
+pub(crate) mod json;
+mod missing;
+pub(crate) mod not_a_folder;
+pub(crate) mod options;
+pub(crate) mod pipeline;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -40,34 +48,32 @@ impl Weights {
     /// Opens `file` of `model`; tensors will be created where and as `compute` says.
     pub fn open(model: &ModelFiles, file: &str, compute: &Compute) -> Result<Self, ModelError> {
         let damaged = |detail: String| ModelError::weights(file, detail);
-        let (store, length) = match (model, model.path_of(file)) {
-            (_, Some(path)) => {
-                let io_error = |source| ModelError::Io { path: path.clone(), source };
-                let handle = File::open(&path).map_err(io_error)?;
-                let length = handle.metadata().map_err(io_error)?.len();
-                (Store::Disk(Mutex::new(handle)), length)
-            }
-            (ModelFiles::Embedded { files, .. }, _) => {
-                let bytes = files
-                    .iter()
-                    .find_map(|(name, bytes)| (*name == file).then_some(*bytes))
-                    .ok_or_else(|| damaged("the file is not there".to_owned()))?;
-                (Store::Memory(bytes), bytes.len() as u64)
-            }
-            (ModelFiles::Folder(_), None) => return Err(damaged("the file is not there".to_owned())),
+        let (store, length) = if let Some(path) = model.path_of(file) {
+            let io_error = |source| ModelError::Io { path: path.clone(), source };
+            let handle = File::open(&path).map_err(io_error)?;
+            let length = handle.metadata().map_err(io_error)?.len();
+            (Store::Disk(Mutex::new(handle)), length)
+        } else {
+            let bytes = model.embedded(file).ok_or_else(|| damaged("the file is not there".to_owned()))?;
+            (Store::Memory(bytes), bytes.len() as u64)
+        };
+        // What is there in place of weights says more than the number that its first bytes make.
+        let instead = |otherwise: String| match content::kind(&store.start(length)) {
+            Some(kind) => damaged(format!("expected a safetensors file, got {kind}")),
+            None => damaged(otherwise),
         };
         let mut prefix = [0; 8];
-        store.read_at(0, &mut prefix).map_err(|_| damaged("shorter than a safetensors header".to_owned()))?;
+        store.read_at(0, &mut prefix).map_err(|_| instead("shorter than a safetensors header".to_owned()))?;
         let header_length = u64::from_le_bytes(prefix);
         if header_length > length.saturating_sub(8) {
-            return Err(damaged(format!(
+            return Err(instead(format!(
                 "not a safetensors file, or cut off: its header claims {header_length} bytes, the file has {length}"
             )));
         }
         let mut header = vec![0; usize::try_from(header_length).unwrap_or(usize::MAX)];
         store.read_at(8, &mut header).map_err(|error| damaged(error.to_string()))?;
         let header: Metadata =
-            serde_json::from_slice(&header).map_err(|error| damaged(format!("safetensors header: {error}")))?;
+            serde_json::from_slice(&header).map_err(|error| instead(format!("safetensors header: {error}")))?;
         let data_offset = 8 + header_length;
         let end = header.tensors().values().map(|info| info.data_offsets.1).max();
         if data_offset + end.unwrap_or(0) as u64 > length {
@@ -84,11 +90,28 @@ impl Weights {
         Scope { weights: self, prefix: String::new(), is_precise: false }
     }
 
+    /// What a file with these names of tensors seems to be, for the error of one that is missing.
+    fn hint(&self) -> &'static str {
+        let names = self.header.tensors();
+        let has = |is_meant: fn(&str) -> bool| names.keys().any(|name| is_meant(name));
+        if has(|name| name.contains("lora_") || name.contains(".base_layer.")) {
+            "; the file has LoRA layers that are not merged: with diffusers, call `fuse_lora()` and \
+             `unload_lora_weights()`, then save it again"
+        } else if has(|name| name.starts_with("model.diffusion_model.") || name.starts_with("cond_stage_model.")) {
+            "; the file is a single-file checkpoint: convert it with `from_single_file` of diffusers"
+        } else if has(|name| name.starts_with("module.") || name.starts_with("_orig_mod.")) {
+            "; its names have the prefix of a training wrapper: save the model without the wrapper"
+        } else {
+            ""
+        }
+    }
+
     fn tensor(&self, name: &str, wanted: &[usize], device: &Device, as_type: DType) -> Result<Tensor, ModelError> {
         let info = self.header.info(name).ok_or_else(|| ModelError::MissingTensor {
             file: self.file.clone(),
             name: name.to_owned(),
             wanted: wanted.to_vec(),
+            hint: self.hint(),
         })?;
         if info.shape != wanted {
             return Err(ModelError::TensorShape {
@@ -120,6 +143,12 @@ impl Weights {
 }
 
 impl Store {
+    /// The first bytes, as many as [`content::kind`] reads; none where they cannot be read.
+    fn start(&self, length: u64) -> Vec<u8> {
+        let mut start = vec![0; usize::try_from(length).unwrap_or(usize::MAX).min(content::START)];
+        if self.read_at(0, &mut start).is_ok() { start } else { Vec::new() }
+    }
+
     fn read_at(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
         match self {
             Self::Memory(bytes) => {

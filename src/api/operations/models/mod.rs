@@ -79,8 +79,8 @@ pub(crate) fn describe(info: &ModelInfo, presets: &Presets, started: SystemTime)
         owned_by: OWNER,
         fingerprint: info.fingerprint.clone(),
         defaults: ModelDefaults {
-            width: info.native_size,
-            height: info.native_size,
+            width: info.native_width,
+            height: info.native_height,
             num_inference_steps: info.defaults.num_inference_steps,
             guidance_scale: info.defaults.guidance_scale,
             scheduler: info.default_sampler.as_str(),

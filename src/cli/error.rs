@@ -66,9 +66,9 @@ impl CliError {
     pub(crate) fn blame(self, matches: &ArgMatches, file: Option<&Path>) -> Self {
         match self {
             Self::Config(error) => Self::Config(error.blame(matches, file)),
-            Self::Load(LoadError::Budget { key, given, least, side, steps }) => {
+            Self::Load(LoadError::Budget { key, given, least, width, height, steps }) => {
                 let kib = least.div_ceil(1024);
-                let expected = format!("expected at least {kib}KiB, for edits at {side}x{side} with {steps} steps");
+                let expected = format!("expected at least {kib}KiB, for edits at {width}x{height} with {steps} steps");
                 let value = exact_size(&ByteSize::b(given));
                 Self::Config(ConfigError::Value { key, value, expected }.blame(matches, file))
             }

@@ -17,8 +17,9 @@ pub(crate) fn smallest_log_bytes(layout: &RecordingLayout) -> u64 {
 /// # Errors
 /// [`LoadError::Budget`], which names the key and the least value.
 pub fn check_budgets(model: &dyn Backend, limits: &SessionLimits) -> Result<(), LoadError> {
-    let (side, steps) = (model.info().native_size, model.info().defaults.num_inference_steps);
-    let layout = recording_layout(model, side, side);
+    let (info, steps) = (model.info(), model.info().defaults.num_inference_steps);
+    let (width, height) = (info.native_width, info.native_height);
+    let layout = recording_layout(model, height, width);
     let all = layout.context_bytes() + layout.bytes(&Coverage::all(steps, layout.groups()));
     // What fits into the device's memory needs no main memory.
     let memory = if limits.device_bytes >= all { 0 } else { smallest_log_bytes(&layout).min(all) };
@@ -27,7 +28,7 @@ pub fn check_budgets(model: &dyn Backend, limits: &SessionLimits) -> Result<(), 
         ("recordings_trajectory_bytes", limits.trajectory_bytes, layout.trajectory_bytes(steps)),
     ] {
         if given < least {
-            return Err(LoadError::Budget { key, given, least, side, steps });
+            return Err(LoadError::Budget { key, given, least, width, height, steps });
         }
     }
     Ok(())

@@ -33,7 +33,7 @@ pub enum LoadError {
     },
     /// A byte budget is too small for the model.
     #[error(
-        "{key}: unsupported value {given}; expected at least {least} bytes, for an edit of this model at {side}x{side} with {steps} steps"
+        "{key}: unsupported value {given}; expected at least {least} bytes, for an edit of this model at {width}x{height} with {steps} steps"
     )]
     Budget {
         /// The key of the budget.
@@ -42,8 +42,10 @@ pub enum LoadError {
         given: u64,
         /// The least value, in bytes.
         least: u64,
-        /// The side of the model's own size, in pixels.
-        side: usize,
+        /// The width of the model's own size, in pixels.
+        width: usize,
+        /// The height of the model's own size, in pixels.
+        height: usize,
         /// The model's default number of steps.
         steps: usize,
     },

@@ -37,7 +37,14 @@ impl Route {
         let of_query = self.operation_id.map(|_| Code::UnknownField);
         let of_caller = CALLER.iter().filter(|_| self.access == Access::Key).copied();
         let mut codes: Vec<Code> = Vec::new();
-        for code in self.problems.concat().into_iter().chain(of_query).chain(of_caller).chain([Code::HostNotAllowed, Code::Internal]) {
+        for code in self
+            .problems
+            .concat()
+            .into_iter()
+            .chain(of_query)
+            .chain(of_caller)
+            .chain([Code::HostNotAllowed, Code::Internal])
+        {
             if !codes.contains(&code) {
                 codes.push(code);
             }

@@ -80,7 +80,7 @@ async fn edits_warn_of_strengths_and_shifted_words() {
     let service = Service::start(fixture_model("tiny-sd1"), config()).await;
     let none: [String; 0] = [];
     let edit = json!({
-        "source": {"prompt": "a steak on a table", "seed": 1, "steps": 1}, "prompt": "a schnitzel on a table",
+        "source": {"prompt": "a steak on a table", "seed": 1, "steps": 1, "size": "64x64"}, "prompt": "a schnitzel on a table",
         "edit_type": "replace", "cross_replace_steps": 1, "self_replace_steps": 0,
         "equalizer": [{"word": "a", "strength": 20}, {"word": "schnitzel", "strength": -21}]
     });

@@ -52,7 +52,7 @@ async fn the_model_reads_the_prompt_as_it_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_word_is_found_in_any_form() {
     let service = service().await;
-    let source = json!({"prompt": PROMPT, "seed": 1, "steps": 1});
+    let source = json!({"prompt": PROMPT, "seed": 1, "steps": 1, "size": "64x64"});
     let session = service.post("/v1/sessions", &source).await.json();
     let path = format!("/v1/sessions/{}/attention", session["id"].as_str().unwrap());
     for (word, tokens) in words() {
@@ -88,7 +88,7 @@ async fn two_forms_of_a_word_are_one_word() {
     let service = service().await;
     let strengths = json!([{"word": "cat's", "strength": 2}, {"word": "cat\u{2019}s", "strength": 3}]);
     let body = json!({
-        "source": {"prompt": PROMPT, "steps": 1}, "prompt": PROMPT, "equalizer": strengths,
+        "source": {"prompt": PROMPT, "steps": 1, "size": "64x64"}, "prompt": PROMPT, "equalizer": strengths,
         "cross_replace_steps": 1, "self_replace_steps": 0
     });
     let problem = service.post("/v1/edits", &body).await.json();

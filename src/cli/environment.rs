@@ -9,8 +9,16 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
 
+/// The command for these arguments: a command below it takes the variables for itself. They would otherwise be values of
+/// the default command's flags too, and a flag could not override an invalid variable.
+pub fn read_by(command: Command, mut arguments: impl Iterator<Item = OsString>) -> Command {
+    let is_below = arguments.next().is_some_and(|first| command.find_subcommand(first).is_some());
+    let command = if is_below { command.mut_args(|arg| arg.env(Resettable::Reset)) } else { command };
+    without_empty_variables(command)
+}
+
 /// The command, without the variables that are set and empty.
-pub fn without_empty_variables(command: Command) -> Command {
+fn without_empty_variables(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
         if is_empty { arg.env(Resettable::Reset) } else { arg }

@@ -88,7 +88,7 @@ struct ServeArgs {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let command = environment::without_empty_variables(Cli::command());
+    let command = environment::read_by(Cli::command(), std::env::args_os().skip(1));
     let matches = match command.clone().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => match environment::blame(&error, &command, std::env::args_os().skip(1)) {

@@ -22,7 +22,7 @@ const SELF_TEST_AFTER: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// A folder in the diffusers layout; without it, the embedded model.
+    /// A model folder in the diffusers layout (docs/models.md); without it, the embedded model.
     #[arg(long, env = "REPROMPT_MODEL", value_name = "FOLDER")]
     pub model: Option<PathBuf>,
     /// Name of the model in responses and files [default: the folder's, or OWNER/NAME of the Hugging Face hub].

@@ -87,7 +87,7 @@ macro_rules! keys {
 }
 
 keys! {
-    /// A folder in the diffusers layout; without it, the embedded model.
+    /// A model folder in the diffusers layout (docs/models.md); without it, the embedded model.
     model: Option<PathBuf> = None, "REPROMPT_MODEL", "FOLDER";
     /// Name of the model in requests and responses; if not set, the folder's, or OWNER/NAME of the Hugging Face hub.
     model_name: Option<String> = None, "REPROMPT_MODEL_NAME", "NAME";

@@ -8,7 +8,8 @@ use reprompt::diffusion::text::tokenizer::Tokenizer;
 use reprompt::diffusion::{Model, ModelFiles};
 use serde_json::{Value, json};
 
-use crate::support::{copy, fixtures};
+use crate::process::reprompt;
+use crate::support::{Service, config, copy, fixtures};
 
 fn files(folder: &Path) -> ModelFiles {
     ModelFiles::Folder(folder.to_owned())
@@ -250,4 +251,32 @@ fn another_folder_than_the_models_leads_to_it() {
     assert!(error_of(&other).contains("P.from_single_file("));
     fs::create_dir(other.join("transformer")).unwrap();
     assert!(error_of(&other).contains("transformer/ and no unet/"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_found_by_the_name_that_it_was_given() {
+    let (_guard, folder) = copy("sd2");
+    let service = Service::start(files(&folder).named("owner/name"), config()).await;
+    let list = service.get("/v1/models").await.json();
+    assert_eq!(list["data"][0]["id"], "owner/name");
+    assert_eq!(service.get("/v1/models/owner%2Fname").await.json(), list["data"][0]);
+    let body = json!({"model": "sd2", "source": {"prompt": "a cat"}, "prompt": "a dog"});
+    assert_eq!(service.post("/v1/edits", &body).await.json()["code"], "model_not_found");
+}
+
+#[test]
+fn the_name_is_a_flag_and_a_variable() {
+    let (_guard, folder) = copy("sd2");
+    let id = |arguments: &[&str], variable: Option<&str>| {
+        let mut command = reprompt(&[&["models", "--json", "--model", folder.to_str().unwrap()], arguments].concat());
+        command.envs(variable.map(|name| ("REPROMPT_MODEL_NAME", name)));
+        let output = command.stdout(std::process::Stdio::piped()).output().unwrap();
+        let list: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| json!(String::from_utf8_lossy(&output.stderr)));
+        list["data"][0]["id"].as_str().map_or_else(|| list.to_string(), str::to_owned)
+    };
+    assert_eq!(id(&[], None), "sd2");
+    assert_eq!(id(&["--model-name", "owner/name"], None), "owner/name");
+    assert_eq!(id(&[], Some("mine")), "mine");
+    assert!(id(&["--model-name", " "], None).contains("model_name: unsupported value"));
 }

@@ -106,7 +106,7 @@ fn weight_after(prompt: &str) -> Option<String> {
 fn has_marks(word: &str, mark: char, least: usize) -> bool {
     let bare = word.trim_end_matches(mark);
     let letters = bare.chars().filter(|c| c.is_alphabetic()).count();
-    word.chars().count() - bare.chars().count() >= least && letters > 1
+    word.chars().count() - bare.chars().count() >= least && letters > 1 && bare.ends_with(char::is_alphanumeric)
 }
 
 /// `cat.swap(dog)`.

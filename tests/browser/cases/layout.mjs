@@ -96,8 +96,9 @@ export function layout(world) {
         for (const letters of [60, 300]) {
           const word = "griffin".repeat(50).slice(0, letters);
           await type("#source-prompt", `a ${word} on the grass`);
-          await type("#edit-prompt", `a red ${word} [${word}:2] on the grass`);
-          await page.locator("#problem-source:not(:empty), #problem-prompt:not(:empty), #warning-source:not(:empty)").first().waitFor();
+          await type("#edit-prompt", letters === 60 ? `a red ${word} on the grass` : `a red ${word} [${word}:2] on the grass`);
+          if (letters === 60) await page.locator(".above .word", { hasText: word }).waitFor();
+          else await page.locator("#problem-source:not(:empty), #problem-prompt:not(:empty)").first().waitFor();
           // Its strength and its choice, from before it was changed again.
           await page.evaluate((word) => (location.hash = `${location.hash}x&words=${word}er*2&into=${word}er`), word);
           await page.locator(".chip.lost").first().waitFor();

@@ -1,7 +1,8 @@
 // Requests the alignment of the two prompts while they are typed; runs no edit.
 //
 // Contract: `state.alignment` belongs to the prompts that it names, which may be older than the typed ones.
-// `state.alignProblem` is the problem of the typed prompts, to be shown beside them.
+// `state.alignProblem` is the problem of the typed prompts, to be shown beside them. If it is one of the service or the
+// network, the request is repeated after the next run, and when the network is back.
 
 import { Problem, isAbort, post } from "./api.js";
 import { debounce } from "./dom.js";
@@ -40,5 +41,11 @@ export function keepAligned(store) {
     last = now;
     soon();
   });
+  // A problem without a field is not one of the prompts.
+  const retry = () => void (store.state.alignProblem?.param === "" && ask());
+  store.subscribe(["run"], ({ run, problem }) => {
+    if (run.phase === "idle" && run.note !== "" && problem === null) retry();
+  });
+  addEventListener("online", retry);
   return () => void ask();
 }

@@ -78,7 +78,7 @@ export class Runner {
       const warnings = answer.warnings ?? [];
       const made = { key, prompt, session: answer.id, steps, frames, attention: null, image: imageOf(answer, "source"), warnings };
       store.set({ source, made, result: null });
-      note = `The source took ${this.#waited()}${howRecorded("it", answer.recording)}.`;
+      note = `The source took ${this.#waited()}${again(answer.recording)}.`;
       // The edit's time includes that of a source that was not recorded yet.
       if (answer.recording !== "hit") what = "The source and the edit";
     }
@@ -101,7 +101,7 @@ export class Runner {
       warnings: answer.warnings ?? [],
     };
     store.set({ result, history: [result, ...store.state.history].slice(0, KEPT) });
-    return `${what} took ${this.#waited()}${what === "The edit" ? howRecorded("the source", answer.session.recording) : ""}.`;
+    return `${what} took ${this.#waited()}${what === "The edit" ? again(answer.session.recording) : ""}.`;
   }
 
   /**
@@ -157,8 +157,5 @@ function imageOf(answer, role) {
   return image(answer.output_format ?? "png", found.b64_json);
 }
 
-/** @param {string} subject @param {string} recording */
-function howRecorded(subject, recording) {
-  if (recording === "hit") return `; ${subject} was already recorded`;
-  return recording === "replayed" ? `; ${subject} was recorded again` : "";
-}
+/** @param {string} recording */
+const again = (recording) => (recording === "replayed" ? "; the source was recorded again" : "");

@@ -52,7 +52,7 @@ async function wholeEdit(page, name) {
   await retype(page, "#edit-prompt", "a griffin in the forest");
   await page.locator("#edit-field .mark.unknown").waitFor();
   assert.equal(await page.locator("#edit-field .mark.unknown").textContent(), "griffin");
-  assert.match(await page.locator("#warning-prompt").textContent(), /the word "griffin" is not in the model's vocabulary/);
+  assert.match(await page.locator("#warning-prompt").textContent(), /^The word "griffin" is not in the model's vocabulary/);
   await page.locator('input[value="picked"]').check();
   await page.locator(".word.pickable[aria-pressed=true]").first().waitFor();
   await fits(page, name);

@@ -30,11 +30,12 @@ function faults(page) {
     if (document.documentElement.scrollWidth > innerWidth) found.add(`page: ${document.documentElement.scrollWidth} px`);
     const parts = [...document.querySelectorAll("body *")].filter((element) => isSeen(element) && !element.closest(".skip, .hidden, svg"));
     for (const element of parts) {
-      const box = element.closest(".card, .when, .examples, .picture") ?? document.body;
+      const part = element.closest(".card, .when, .examples, .picture");
+      const box = part && isSeen(part) ? part : document.body;
       const { left, right } = element.getBoundingClientRect();
       const outer = (box === element ? document.body : box).getBoundingClientRect();
-      // The handles of a window reach beyond their track by half their width.
-      const slack = element.closest(".track") ? 10 : 1;
+      // The handles of a window reach beyond their track by half their width; outlines of thumbnails need some room.
+      const slack = element.closest(".track") ? 10 : element.closest(".history") ? 3 : 1;
       const isOut = right > Math.min(outer.right, innerWidth) + slack || left < outer.left - slack;
       if (isOut && !element.closest(".examples ul, .stage") && !isClipped(element, box)) found.add(`wide: ${name(element)} ${left}-${right} in ${outer.left}-${outer.right}`);
     }
@@ -95,8 +96,9 @@ export function layout(world) {
         for (const letters of [60, 300]) {
           const word = "griffin".repeat(50).slice(0, letters);
           await type("#source-prompt", `a ${word} on the grass`);
-          await type("#edit-prompt", `a red ${word} [${word}:2] on the grass`);
-          await page.locator("#problem-source:not(:empty), #problem-prompt:not(:empty), #warning-source:not(:empty)").first().waitFor();
+          await type("#edit-prompt", letters === 60 ? `a red ${word} on the grass` : `a red ${word} [${word}:2] on the grass`);
+          if (letters === 60) await page.locator(".above .word", { hasText: word }).waitFor();
+          else await page.locator("#problem-source:not(:empty), #problem-prompt:not(:empty)").first().waitFor();
           // Its strength and its choice, from before it was changed again.
           await page.evaluate((word) => (location.hash = `${location.hash}x&words=${word}er*2&into=${word}er`), word);
           await page.locator(".chip.lost").first().waitFor();

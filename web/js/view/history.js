@@ -17,7 +17,9 @@ export function mountHistory(store) {
       return thumbnail(edit.image, summary(edit.alignment, edit.edit), edit === result, back);
     });
     const source = () => store.set({ edit: blankEdit(made.prompt), result: null, problem: null });
-    byId("history-list").replaceChildren(...entries, thumbnail(made.image, "source", result === null, source));
+    const list = byId("history-list");
+    list.replaceChildren(...entries, thumbnail(made.image, "source", result === null, source));
+    if (result === edits[0]) list.scrollLeft = 0;
   });
 }
 

@@ -72,7 +72,9 @@ export function mountProgress(store, runner, start) {
 /** What is wrong, while nothing runs: the problem of the last run, or one of the typed prompts that has no field. @param {State} state */
 function failure({ run, problem, alignProblem }) {
   if (run.phase !== "idle") return null;
-  return problem ?? (alignProblem !== null && isGeneral(alignProblem) ? alignProblem : null);
+  if (problem !== null || alignProblem === null) return problem;
+  // While the model is loading, the status already says so.
+  return isGeneral(alignProblem) && alignProblem.code !== "loading" ? alignProblem : null;
 }
 
 /** @param {Run} run */

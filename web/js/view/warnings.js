@@ -1,10 +1,11 @@
 // Warnings, beside the field that they are about: those of the typed prompts, and those of the last run.
 //
-// Contract: one line for each kind, which lists the words. A single warning has the service's own text. A warning about
-// the prompts is shown while its word is in them; one of a run is shown while its result is.
+// Contract: one line for each kind, which lists the words. The texts are the service's, except that they name the page's
+// controls in place of a request's fields. A warning about the prompts is shown while its word is in them; one of a run
+// is shown while its result is.
 
 import { byId, el } from "../dom.js";
-import { hasWords } from "../words.js";
+import { hasWords, keyOf } from "../words.js";
 
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Warning} Warning */
@@ -17,6 +18,12 @@ const PLACES = [
   [/^equalizer/, "warning-equalizer"],
   [/^edit_type$/, "warning-type"],
   [/(?:)/, "warning-general"],
+];
+
+/** Advice that names fields of a request, and how it is done on the page. @type {[RegExp, string][]} */
+const ADVICE = [
+  [/^use `equalizer`.*/s, "use the slider of a word to strengthen or weaken it"],
+  [/`cross_replace_steps`/, "the cross-attention window"],
 ];
 
 /** The texts of several warnings of a kind, from their words and from what is after the first semicolon. @type {Record<string, (words: string, tails: string[]) => string>} */
@@ -59,8 +66,10 @@ function current(state) {
   const ofSource = (made?.warnings ?? []).filter((it) => it.word === undefined || isIn(source.negative, it));
   const ofRun = [...ofSource, ...ofEdit].filter(({ param }) => !/^(source\.)?prompt$/.test(param));
   const all = [...ofPrompt(state, "source"), ...ofPrompt(state, "target"), ...ofTyped, ...ofRun];
-  // Warn once about a word that is in both prompts.
-  return all.filter((it, at) => all.findIndex(({ detail }) => detail === it.detail) === at);
+  // Warn once about a word that is in both prompts, or that is part of an instruction.
+  const parts = all.filter((it) => it.code === "prompt_syntax").map((it) => keyOf(it.word ?? ""));
+  const isPart = (/** @type {Warning} */ it) => it.code === "unknown_word" && parts.includes(keyOf(it.word ?? ""));
+  return all.filter((it, at) => !isPart(it) && all.findIndex(({ detail }) => detail === it.detail) === at);
 }
 
 /** @param {string} code @param {Warning[]} warnings */
@@ -68,8 +77,10 @@ function line(code, warnings) {
   const details = warnings.map(({ detail }) => detail);
   const parts = details.map((detail) => detail.split(/; (.*)/s));
   const heads = parts.map(([head]) => head);
-  const tails = [...new Set(parts.map(([, tail]) => tail).filter((tail) => tail !== undefined))];
+  const advice = (/** @type {string} */ tail) => ADVICE.reduce((text, [field, control]) => text.replace(field, control), tail);
+  const tails = [...new Set(parts.map(([, tail]) => tail).filter((tail) => tail !== undefined).map(advice))];
   const words = warnings.map(({ word }) => `"${word}"`).join(", ");
-  const text = details.length === 1 ? details[0] : (LINES[code]?.(words, tails) ?? [...heads, ...tails].join("; "));
+  const several = details.length > 1 ? LINES[code]?.(words, tails) : undefined;
+  const text = several ?? [...heads, ...tails].join("; ");
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }

@@ -15,6 +15,9 @@ const KINDS = /** @type {const} */ ([
   { kind: "self", field: "self_replace_steps", name: "Self-attention", hint: "keeps the shapes" },
 ]);
 
+/** The page's language is English. */
+const LIST = new Intl.ListFormat("en");
+
 /** @param {import("../store.js").Store} store */
 export function mountWindows(store) {
   for (const { kind, field, name, hint } of KINDS) {
@@ -75,5 +78,5 @@ function chosen(state, field) {
 /** @param {State} state @param {"cross_replace_steps" | "self_replace_steps"} field */
 function origin(state, field) {
   const { from, presets } = applied(state) ?? { from: null, presets: [] };
-  return from?.[field] === "preset" ? `the model's preset for ${presets.join(" and ")}` : "as published";
+  return from?.[field] === "preset" ? `the model's preset for ${LIST.format(presets)}` : "as published";
 }

@@ -170,8 +170,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_is_not_http_is_answered_with_a_problem() {
-        let (address, ..) = server(8, PATIENCE).await;
-        let long = "a".repeat(70_000);
+        let (address, _open, _close, _) = server(8, PATIENCE).await;
+        let long = "a".repeat(700_000);
         let many = (0..101).map(|at| format!("x-{at}: a\r\n")).collect::<String>();
         for (request, status, code) in [
             ("GARBAGE\r\n\r\n".to_owned(), 400, "bad_request"),

@@ -8,8 +8,10 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 use uuid::Uuid;
 
 use crate::api::problem::ProblemBody;
@@ -26,18 +28,67 @@ pub(crate) const UNREADABLE: [(u16, &str, &str, &str); 3] = [
     ),
 ];
 
+/// How long the rest of a request is discarded after its response.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much of it is discarded.
+const MAX_DISCARDED: usize = 16 * 1024 * 1024;
+
 /// A connection that explains hyper's own responses.
 #[derive(Debug)]
 pub(crate) struct Explained<T> {
     io: T,
-    /// What is written in place of a response, and how much of it is written already.
-    instead: Option<(Vec<u8>, usize)>,
+    state: State,
+}
+
+/// What is done in place of writing a response of hyper.
+#[derive(Debug)]
+enum State {
+    /// Nothing: bytes pass unchanged.
+    Passing,
+    /// Another response is written; so many of its bytes are written already.
+    Writing(Vec<u8>, usize),
+    /// The response is written, and the rest of the request is discarded. A connection that is closed before all of it
+    /// is read is reset, and the client may lose the response.
+    Lingering { end: Pin<Box<Sleep>>, discarded: usize },
 }
 
 impl<T> Explained<T> {
     /// The same connection, explained.
     pub(crate) fn new(io: T) -> Self {
-        Self { io, instead: None }
+        Self { io, state: State::Passing }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Explained<T> {
+    /// Continues what is done in place of a write, to its end.
+    fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match &mut self.state {
+                State::Passing => return Poll::Ready(Ok(())),
+                State::Writing(response, written) => match response.get(*written..).filter(|rest| !rest.is_empty()) {
+                    Some(rest) => match ready!(Pin::new(&mut self.io).poll_write(cx, rest))? {
+                        0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                        more => *written += more,
+                    },
+                    None => {
+                        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+                        self.state = State::Lingering { end: Box::pin(sleep(LINGER)), discarded: 0 };
+                    }
+                },
+                State::Lingering { end, discarded } => {
+                    let (mut bytes, mut is_over) = ([0; 8192], end.as_mut().poll(cx).is_ready());
+                    if !is_over {
+                        let mut buffer = ReadBuf::new(&mut bytes);
+                        let is_lost = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)).is_err();
+                        *discarded += buffer.filled().len();
+                        is_over = is_lost || buffer.filled().is_empty() || *discarded > MAX_DISCARDED;
+                    }
+                    if is_over {
+                        self.state = State::Passing;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -74,22 +125,15 @@ fn explain(response: &[u8]) -> Option<Vec<u8>> {
     Some((head + &body).into_bytes())
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Explained<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Explained<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        if this.instead.is_none() {
-            this.instead = explain(bytes).map(|instead| (instead, 0));
+        if let State::Passing = self.state {
+            let Some(response) = explain(bytes) else {
+                return Pin::new(&mut self.io).poll_write(cx, bytes);
+            };
+            self.state = State::Writing(response, 0);
         }
-        let Some((instead, written)) = &mut this.instead else {
-            return Pin::new(&mut this.io).poll_write(cx, bytes);
-        };
-        while let Some(rest) = instead.get(*written..).filter(|rest| !rest.is_empty()) {
-            match ready!(Pin::new(&mut this.io).poll_write(cx, rest))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                more => *written += more,
-            }
-        }
-        this.instead = None;
+        ready!(self.poll_instead(cx))?;
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -153,10 +197,14 @@ mod tests {
             let mut connection = Explained::new(server);
             connection.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
             connection.write_all(HYPERS).await.unwrap();
-            connection.shutdown().await.unwrap();
         });
+        client.write_all(b"re").await.unwrap();
         let mut all = String::new();
         client.read_to_string(&mut all).await.unwrap();
+        // The server reads on until the client has sent everything.
+        client.write_all(b"st of the request").await.unwrap();
+        assert!(!written.is_finished());
+        drop(client);
         written.await.unwrap();
         let response = all.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap();
         let (head, body) = response.split_once("\r\n\r\n").unwrap();

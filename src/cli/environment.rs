@@ -39,9 +39,9 @@ pub fn blame(error: &Error, command: &Command, arguments: impl Iterator<Item = O
     if arguments.into_iter().any(is_given) {
         return None;
     }
-    let variable = args(command).find(|arg| arg.get_long().is_some_and(|long| format!("--{long}") == flag))?;
-    let variable = variable.get_env()?.to_string_lossy();
-    Some(format!("{variable}: {}", detail(error)))
+    let is_flag = |arg: &&Arg| arg.get_long().is_some_and(|long| format!("--{long}") == flag);
+    let variable = args(command).filter(is_flag).find_map(Arg::get_env)?;
+    Some(format!("{}: {}", variable.to_string_lossy(), detail(error)))
 }
 
 /// All flags of a command and of those below it.

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use serde_json::{Value, json};
 
+use crate::process::reprompt;
 use crate::support::{Answer, Service, image};
 use crate::waiting::{ASYNC, swap, with};
 
@@ -262,5 +263,30 @@ async fn a_body_that_is_json_and_no_object_is_told_what_was_expected() {
     for prompt in ["", " ", "\t\r\n", "\u{3000}\u{a0}"] {
         let answer = service.post("/v1/align", &json!({"source_prompt": "a cat", "prompt": prompt})).await;
         assert_eq!(problem(&answer), is(422, "empty_prompt", "prompt"), "{prompt:?}");
+    }
+}
+
+#[test]
+fn a_flag_that_is_invalid_or_given_twice_is_named_with_what_was_expected() {
+    for (flags, parts) in [
+        (&["--seed", "-1"][..], &["--seed", "from 0 to 18446744073709551615", "leave the seed out"][..]),
+        (&["--seed", "1e20"], &["--seed", "from 0 to 18446744073709551615"]),
+        (&["--seed", "1", "--seed", "2"], &["--seed", "multiple times"]),
+        (&["--steps", "-3"], &["--steps", "expected a non-negative integer, got -3"]),
+        (&["--steps", "2.5"], &["--steps", "expected a non-negative integer, got 2.5"]),
+        (&["--guidance-scale", "-1"], &["--guidance-scale: expected 0 to 100, got -1"]),
+        (&["--guidance-scale", "NaN"], &["--guidance-scale: expected 0 to 100, got NaN"]),
+        (&["--blend-threshold", "NaN"], &["--blend-threshold", "got NaN"]),
+        (&["--equalizer", "dog=2", "--equalizer", "Dog=3"], &["--equalizer", "\"dog\" has no effect"]),
+        (&["--local-blend", "{\"start\":0.1,\"start\":0.2}"], &["--local-blend: `start` is given twice"]),
+        (&["--cross-replace-steps", "{\"dog\":0.1,\"dog\":0.2}"], &["--cross-replace-steps: `dog` is given twice"]),
+    ] {
+        let edit = ["edit", "--prompt", "a cat", "--to", "a dog", "-o", "/dev/null/nowhere"];
+        let output = reprompt(&[&edit[..], flags].concat()).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {error}");
+        for part in parts {
+            assert!(error.contains(part), "{flags:?}: {error}");
+        }
     }
 }

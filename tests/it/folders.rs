@@ -260,8 +260,8 @@ async fn a_model_is_found_by_the_name_that_it_was_given() {
     let list = service.get("/v1/models").await.json();
     assert_eq!(list["data"][0]["id"], "owner/name");
     assert_eq!(service.get("/v1/models/owner%2Fname").await.json(), list["data"][0]);
-    let body = json!({"model": "sd2", "source": {"prompt": "a cat"}, "prompt": "a dog"});
-    assert_eq!(service.post("/v1/edits", &body).await.json()["code"], "model_not_found");
+    let answer = service.post("/v1/images/generations", &json!({"model": "sd2", "prompt": "a cat"})).await;
+    assert_eq!(answer.json()["error"]["code"], "model_not_found");
 }
 
 #[test]

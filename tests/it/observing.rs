@@ -226,6 +226,9 @@ async fn log_lines_of_a_job_say_whose_request_it_was_and_what_it_took() {
     process.signal("TERM");
     let (_, log) = process.ended().await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    // The test has asked for it until it was ready.
+    let routine = |line: &&Value| ["/healthz", "/readyz", "/metrics"].iter().any(|path| line["path"] == *path);
+    assert_eq!(lines.iter().find(routine), None, "probes are below the level of the log");
     let mine: Vec<&Value> = lines.iter().filter(|line| line["request_id"] == "mine").collect();
     let line = |message: &str| mine.iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("{log}"));
     let (done, answered) = (line("job done"), line("answered"));

@@ -207,7 +207,9 @@ for prompt in "γάτα στην παραλία στο ηλιοβασίλεμα 
         [ "$status" = 200 ] && head -c 8 "$dir/edit.png" | grep -q PNG || fail "$status for $prompt: $(cat "$dir/edit.png")"
         size=$(wc -c <"$dir/head")
         [ "$size" -lt 3600 ] || fail "$size bytes of headers for $prompt"
-        grep -qi '^x-reprompt-omitted: .*x-reprompt-' "$dir/head" || fail "no word of what was left out: $(cat "$dir/head")"
+        grep -qi '^x-reprompt-\(alignment: \|omitted:.* x-reprompt-alignment\)' "$dir/head" ||
+            fail "no word of the alignment: $(cat "$dir/head")"
     done
     ok "$size bytes of headers for ${#prompt} characters, ${tokens:-?} tokens; left out: $(sed -n 's/^x-reprompt-omitted: //Ip' "$dir/head" | tr -d '\r')"
 done
+grep -qi '^x-reprompt-omitted: .*x-reprompt-' "$dir/head" || fail "the last prompt is not long enough: $(cat "$dir/head")"

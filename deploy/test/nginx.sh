@@ -197,7 +197,7 @@ soon ready "${replicas[0]}" || fail "the model with CLIP's vocabulary is not rea
 # In these alphabets a token is one or two letters; a prompt has at most 77 tokens.
 for prompt in "γάτα στην παραλία στο ηλιοβασίλεμα με το" "قطة بيضاء تجلس على الشاطئ عند غروب الشمس مع كلب كبير وسفينة بيضاء كبيرة في البحر" \
     "a fluffy ginger kitten playing with yellow yarn in a cosy bedroom, $(printf 'very %.0s' $(seq 50))soft"; do
-    body=$(jq -cn --arg from "$prompt" --arg to "$prompt." '{source: {prompt: $from, seed: 3, num_inference_steps: 2}, prompt: $to}')
+    body=$(jq -cn --arg from "$prompt" --arg to "$prompt." '{source: {prompt: $from, seed: 3, num_inference_steps: 2, size: "64x64"}, prompt: $to}')
     tokens=$(curl -s "$proxy/v1/align" -H 'content-type: application/json' -d "$(jq '{source_prompt: .source.prompt, prompt}' <<<"$body")" |
         jq '.target_tokens // .tokens // empty | length' || true)
     # Twice: the first response also says that the recording was made.
@@ -207,7 +207,9 @@ for prompt in "γάτα στην παραλία στο ηλιοβασίλεμα 
         [ "$status" = 200 ] && head -c 8 "$dir/edit.png" | grep -q PNG || fail "$status for $prompt: $(cat "$dir/edit.png")"
         size=$(wc -c <"$dir/head")
         [ "$size" -lt 3600 ] || fail "$size bytes of headers for $prompt"
-        grep -qi '^x-reprompt-omitted: .*x-reprompt-' "$dir/head" || fail "no word of what was left out: $(cat "$dir/head")"
+        grep -qi '^x-reprompt-\(alignment: \|omitted:.* x-reprompt-alignment\)' "$dir/head" ||
+            fail "no word of the alignment: $(cat "$dir/head")"
     done
     ok "$size bytes of headers for ${#prompt} characters, ${tokens:-?} tokens; left out: $(sed -n 's/^x-reprompt-omitted: //Ip' "$dir/head" | tr -d '\r')"
 done
+grep -qi '^x-reprompt-omitted: .*x-reprompt-' "$dir/head" || fail "the last prompt is not long enough: $(cat "$dir/head")"

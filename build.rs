@@ -9,7 +9,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=REPROMPT_REVISION");
     let given = std::env::var("REPROMPT_REVISION").ok().filter(|given| !given.is_empty());
     let revision = given.or_else(of_git).unwrap_or_else(|| "unknown".to_owned());
-    println!("cargo::rustc-env=REPROMPT_BUILD_REVISION={revision}");
+    println!("cargo::rustc-env=BUILD_REVISION={revision}");
 }
 
 /// The commit that is checked out, with `-dirty` if files differ from it.

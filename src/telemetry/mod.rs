@@ -28,7 +28,7 @@ use crate::telemetry::trace_context::TraceContext;
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The revision of its sources: a commit, with `-dirty` if files differed from it, or `unknown`.
-pub const REVISION: &str = env!("REPROMPT_BUILD_REVISION");
+pub const REVISION: &str = env!("BUILD_REVISION");
 
 /// The default filter of log lines.
 const SERVICE: &str = "info";

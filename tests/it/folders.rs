@@ -278,5 +278,5 @@ fn the_name_is_a_flag_and_a_variable() {
     assert_eq!(id(&[], None), "sd2");
     assert_eq!(id(&["--model-name", "owner/name"], None), "owner/name");
     assert_eq!(id(&[], Some("mine")), "mine");
-    assert!(id(&["--model-name", " "], None).contains("model_name: unsupported value"));
+    assert!(id(&["--model-name", " "], None).contains("--model-name: unsupported value"));
 }

@@ -6,7 +6,7 @@ use crate::process::Process;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_does_not_grow_with_the_number_of_sessions() {
-    let budgets = ["--recordings-memory-bytes", "4MiB", "--recordings-trajectory-bytes", "1MiB"];
+    let budgets = ["--recordings-memory-bytes", "4MiB", "--recordings-trajectory-bytes", "2MiB"];
     let process = Process::ready(&budgets).await;
     let edit = |seed: u64| {
         let source = json!({"prompt": "a cat", "seed": seed, "steps": 2, "size": "64x64"});

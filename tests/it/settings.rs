@@ -53,7 +53,15 @@ fn an_empty_variable_is_one_that_is_not_set() {
 #[test]
 fn a_value_of_a_variable_blames_the_variable() {
     // Texts and paths can have any value; what is wrong with them is found later.
-    let any = ["OTLP_ENDPOINT", "API_KEYS_FILE", "RECORDINGS_DIR", "WEBHOOK_SECRET_FILE", "WEBHOOK_HOSTS", "MODEL"];
+    let any = [
+        "OTLP_ENDPOINT",
+        "API_KEYS_FILE",
+        "RECORDINGS_DIR",
+        "WEBHOOK_SECRET_FILE",
+        "WEBHOOK_HOSTS",
+        "MODEL",
+        "MODEL_NAME",
+    ];
     for variable in variables() {
         if any.iter().any(|name| variable.ends_with(name)) {
             continue;

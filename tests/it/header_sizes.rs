@@ -7,8 +7,6 @@ use serde_json::{Value, json};
 
 use crate::support::{Service, config, model};
 
-/// nginx's default `proxy_buffer_size`, in which it reads the status line and all headers.
-
 /// Prompts of almost 77 tokens of CLIP's vocabulary, in alphabets that take three times their bytes in escapes.
 const PROMPTS: [&str; 3] = [
     "γάτα στην παραλία στο ηλιοβασίλεμα με το",
@@ -33,6 +31,7 @@ async fn headers_of_images_fit_into_a_proxys_buffer_and_name_what_is_missing() {
         let lines = image.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
         // The connection adds the status line, the date, the length and the empty line.
         let total = lines.sum::<usize>() + 200;
+        // nginx reads the status line and all headers into a buffer of 4096 bytes by default.
         assert!(total <= 3500, "{prompt}: {total} bytes");
 
         let whole = service.post("/v1/edits", &edit).await.json();

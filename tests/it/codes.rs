@@ -326,41 +326,17 @@ async fn limited(body: Duration) -> Service {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_message_names_a_type_of_this_program() {
     let service = Service::fake().await;
-    let fields = [
-        "prompt",
-        "negative_prompt",
-        "seed",
-        "num_inference_steps",
-        "steps",
-        "guidance_scale",
-        "cfg_scale",
-        "width",
-        "height",
-        "size",
-        "scheduler",
-        "sampler_name",
-    ];
-    let edit_fields = [
-        "source",
-        "prompt",
-        "target_prompt",
-        "edit_type",
-        "cross_replace_steps",
-        "self_replace_steps",
-        "equalizer",
-        "equalizer_words",
-        "equalizer_strengths",
-        "local_blend",
-        "local_blend_words",
-        "include_source",
-        "attention",
-        "response_format",
-        "output_format",
-        "output_compression",
-        "stream",
-        "partial_images",
-        "webhook",
-    ];
+    let fields: Vec<&str> =
+        "prompt negative_prompt seed num_inference_steps steps guidance_scale cfg_scale width height \
+        size scheduler sampler_name"
+            .split(' ')
+            .collect();
+    let edit_fields: Vec<&str> =
+        "source prompt target_prompt edit_type cross_replace_steps self_replace_steps equalizer \
+        equalizer_words equalizer_strengths local_blend local_blend_words include_source attention \
+        response_format output_format output_compression stream partial_images webhook"
+            .split(' ')
+            .collect();
     let wrong =
         [json!({}), json!([]), json!([[]]), json!([{}]), json!("x"), json!(-1), json!(1.5), json!(true), json!(1e300)];
     let mut checked = 0;

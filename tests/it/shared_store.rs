@@ -222,6 +222,8 @@ async fn a_shared_store_that_fails_is_computed_around() {
     let outcome = run(&engine, edit(&engine)).await;
     assert!(*outcome.edited_image.unwrap() == *wanted, "the bytes are others");
     assert_eq!(outcome.recording, RecordingUse::Created);
+    // Its writes fail before the store is back.
+    flush(&engine).await;
 
     // The same where it has lost the trajectory: attention is of no use without that.
     store.set(|state| {

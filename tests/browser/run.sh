@@ -3,6 +3,7 @@
 #
 #   tests/browser/run.sh                 all of it; screenshots come to target/browser/
 #   tests/browser/run.sh --screenshot    makes docs/images/playground.png instead
+#   tests/browser/run.sh --built         does not build: `cargo test --release` has left target/release/reprompt
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -21,7 +22,8 @@ if ! cmp -s package-lock.json node_modules/.installed; then
     npm ci --no-audit --no-fund --loglevel=error
     cp package-lock.json node_modules/.installed
 fi
-(cd ../.. && cargo build --release --locked)
+# Tests have more features of tokio than the service, so that a build after them would compile most of it again.
+[[ ${1:-} == --built ]] || (cd ../.. && cargo build --release --locked)
 
 if [[ ${1:-} == --screenshot ]]; then
     node screenshot.mjs

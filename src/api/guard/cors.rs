@@ -11,6 +11,7 @@ use axum::http::{HeaderName, Method, header};
 use reqwest::Url;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+use crate::api::transport::host_match::HostMatch;
 use crate::api::transport::response_headers::RESPONSE_HEADERS;
 
 /// How long a browser may cache a preflight response.
@@ -26,10 +27,8 @@ pub enum OriginPattern {
     Parts {
         /// `http` or `https`.
         scheme: String,
-        /// Whether hosts below `host` are meant, and not `host` itself.
-        is_below: bool,
-        /// The host, as browsers write it.
-        host: String,
+        /// The hosts, as browsers write them.
+        host: HostMatch,
         /// `None`: all ports.
         port: Option<u16>,
     },
@@ -56,7 +55,8 @@ impl FromStr for OriginPattern {
             return Ok(Self::Any);
         }
         let (scheme, rest) = entry.split_once("://").ok_or(InvalidOrigin::NotAnOrigin)?;
-        let (below, rest) = rest.strip_prefix("*.").map_or(("", rest), |rest| ("*.", rest));
+        let (is_below, rest) = HostMatch::split(rest);
+        let below = if is_below { "*." } else { "" };
         let bare = rest.trim_end_matches('/');
         let (host, any_port) = bare.strip_suffix(":*").map_or((bare, ""), |host| (host, ":*"));
         let url = Url::parse(&format!("{scheme}://{host}")).ok().filter(|url| {
@@ -65,7 +65,7 @@ impl FromStr for OriginPattern {
         });
         let url = url.ok_or(InvalidOrigin::NotAnOrigin)?;
         // `localhost:8080:*` has two ports; an address has no hosts below it.
-        if (!any_port.is_empty() && url.port().is_some()) || (!below.is_empty() && url.domain().is_none()) {
+        if (!any_port.is_empty() && url.port().is_some()) || (is_below && url.domain().is_none()) {
             return Err(InvalidOrigin::NotAnOrigin);
         }
         let origin = url.origin().ascii_serialization();
@@ -76,8 +76,7 @@ impl FromStr for OriginPattern {
         }
         Ok(Self::Parts {
             scheme: url.scheme().to_owned(),
-            is_below: !below.is_empty(),
-            host: url.host_str().unwrap_or_default().to_owned(),
+            host: HostMatch { is_below, host: url.host_str().unwrap_or_default().to_owned() },
             port: if any_port.is_empty() { url.port_or_known_default() } else { None },
         })
     }
@@ -86,20 +85,13 @@ impl FromStr for OriginPattern {
 impl OriginPattern {
     /// Whether this is the origin of a page, as its browser sends it.
     fn allows(&self, origin: &str) -> bool {
-        let Self::Parts { scheme, is_below, host, port } = self else {
+        let Self::Parts { scheme, host, port } = self else {
             return true;
         };
         let Some(url) = Url::parse(origin).ok().filter(|url| url.origin().ascii_serialization() == origin) else {
             return false;
         };
-        let own = url.host_str().unwrap_or_default();
-        let is_host = match is_below {
-            false => own == host,
-            true => own
-                .strip_suffix(host.as_str())
-                .and_then(|rest| rest.strip_suffix('.'))
-                .is_some_and(|sub| !sub.is_empty()),
-        };
+        let is_host = host.matches(url.host_str().unwrap_or_default());
         is_host && url.scheme() == scheme && port.is_none_or(|port| url.port_or_known_default() == Some(port))
     }
 }

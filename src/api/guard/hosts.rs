@@ -21,15 +21,16 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::guard::{Guard, RequestRefusal};
 use crate::api::problem::{Code, Problem};
+use crate::api::transport::host_match::HostMatch;
 
 /// An entry of `allowed_hosts`: `edit.example.com`, `*.example.com` (hosts below it, not itself), an address, or `*`
 /// for all hosts. Ports do not matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostPattern {
-    /// Whether hosts below `host` are meant, and not `host` itself.
-    is_below: bool,
-    /// In lower case; empty below everything.
-    host: String,
+pub enum HostPattern {
+    /// `*`: every host.
+    Any,
+    /// The hosts that are meant, in lower case.
+    Hosts(HostMatch),
 }
 
 /// An invalid entry.
@@ -51,32 +52,28 @@ impl FromStr for HostPattern {
 
     fn from_str(entry: &str) -> Result<Self, InvalidHostPattern> {
         if entry == "*" {
-            return Ok(Self { is_below: true, host: String::new() });
+            return Ok(Self::Any);
         }
-        let (is_below, host) = match entry.strip_prefix("*.") {
-            Some(domain) => (true, domain),
-            None => (false, entry),
-        };
+        let (is_below, host) = HostMatch::split(entry);
         let unbracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let is_name = |name: &str| {
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
         };
-        match unbracketed.parse::<IpAddr>() {
-            Ok(address) if !is_below => Ok(Self { is_below, host: address.to_string() }),
-            Err(_) if is_name(host) => Ok(Self { is_below, host: plain(host) }),
-            _ => Err(InvalidHostPattern),
-        }
+        let host = match unbracketed.parse::<IpAddr>() {
+            Ok(address) if !is_below => address.to_string(),
+            Err(_) if is_name(host) => plain(host),
+            _ => return Err(InvalidHostPattern),
+        };
+        Ok(Self::Hosts(HostMatch { is_below, host }))
     }
 }
 
 impl HostPattern {
     fn allows(&self, host: &str) -> bool {
-        if !self.is_below {
-            return host == self.host;
+        match self {
+            Self::Any => true,
+            Self::Hosts(hosts) => hosts.matches(host),
         }
-        let below = host.strip_suffix(&self.host);
-        self.host.is_empty()
-            || below.and_then(|rest| rest.strip_suffix('.')).is_some_and(|subdomain| !subdomain.is_empty())
     }
 }
 

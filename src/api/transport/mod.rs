@@ -4,6 +4,7 @@
 //! - `request_id`: the outer layer, which gives each request its id and renders problems
 //! - `body`, `query`, `path_id`: reading the parts of a request, with their problems
 //! - `headers`, `cancel_after`, `content_negotiation`: request headers
+//! - `host_match`: the hosts that an entry of the configuration means
 //! - `response_headers`: the headers of responses; `header_budget`: their size
 //! - `blocking`: work off the threads of the async runtime
 
@@ -14,6 +15,7 @@ pub mod connections;
 pub mod content_negotiation;
 pub(crate) mod header_budget;
 pub mod headers;
+pub(crate) mod host_match;
 pub(crate) mod path_id;
 pub mod query;
 pub mod request_id;

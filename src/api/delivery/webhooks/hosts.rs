@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
+use crate::api::transport::host_match::HostMatch;
+
 /// An entry of the list of hosts: `example.com`, `example.com:8443`, `*.example.com` (hosts below it, not itself), or
 /// `http://127.0.0.1:9000` where the connection is not encrypted. Without a port the scheme's own is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHost {
     scheme: String,
-    /// Whether hosts below `host` are meant, and not `host` itself.
-    is_below: bool,
-    host: String,
+    host: HostMatch,
     port: Option<u16>,
 }
 
@@ -29,10 +29,7 @@ impl FromStr for AllowedHost {
     fn from_str(entry: &str) -> Result<Self, InvalidHost> {
         let invalid = || InvalidHost(entry.to_owned());
         let (scheme, authority) = entry.split_once("://").unwrap_or(("https", entry));
-        let (is_below, authority) = match authority.strip_prefix("*.") {
-            Some(domain) => (true, domain),
-            None => (false, authority),
-        };
+        let (is_below, authority) = HostMatch::split(authority);
         // The same parser as for URLs, so that hosts are normalized alike; paths and users are refused.
         let has_more = authority.contains(['/', '\\', '?', '#', '@', '*', ' ']);
         let url = Url::parse(&format!("{scheme}://{authority}/")).ok().filter(|_| !has_more).ok_or_else(invalid)?;
@@ -40,20 +37,15 @@ impl FromStr for AllowedHost {
         if !matches!(url.scheme(), "http" | "https") || (is_below && url.domain().is_none()) {
             return Err(invalid());
         }
-        Ok(Self { scheme: url.scheme().to_owned(), is_below, host: host.to_owned(), port: url.port_or_known_default() })
+        let host = HostMatch { is_below, host: host.to_owned() };
+        Ok(Self { scheme: url.scheme().to_owned(), host, port: url.port_or_known_default() })
     }
 }
 
 impl AllowedHost {
     /// Whether a URL is at this host.
     pub fn allows(&self, url: &Url) -> bool {
-        let is_host = match (url.host_str(), self.is_below) {
-            (Some(host), false) => host == self.host,
-            (Some(host), true) => {
-                host.strip_suffix(&self.host).and_then(|rest| rest.strip_suffix('.')).is_some_and(|sub| !sub.is_empty())
-            }
-            (None, _) => false,
-        };
+        let is_host = url.host_str().is_some_and(|host| self.host.matches(host));
         is_host && url.scheme() == self.scheme && url.port_or_known_default() == self.port
     }
 
@@ -65,8 +57,8 @@ impl AllowedHost {
 
 impl fmt::Display for AllowedHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let below = if self.is_below { "*." } else { "" };
-        write!(f, "{}://{below}{}", self.scheme, self.host)?;
+        let below = if self.host.is_below { "*." } else { "" };
+        write!(f, "{}://{below}{}", self.scheme, self.host.host)?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
